@@ -1,0 +1,32 @@
+"""Entry point of the Space: reads settings, builds the page, launches it."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+
+from explorer import zoo
+from explorer.ui import page
+
+
+def settings() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Visual token explorer")
+    parser.add_argument("--host", default=None, help="address to listen on (default: this machine)")
+    parser.add_argument("--port", type=int, default=None, help="port (default: 7860 or the next)")
+    parser.add_argument(
+        "--at-once", type=int, default=1, help="events that may run a model at the same time"
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Build and launch; the built-in model is loaded while the page is already served."""
+    chosen = settings()
+    demo = page.build(at_once=chosen.at_once)
+    threading.Thread(target=zoo.load, daemon=True, name="load the built-in model").start()
+    demo.launch(server_name=chosen.host, server_port=chosen.port, **page.launch_settings())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+/**
+ * Does the answer listen to text or to the picture? MDI and AEI over the decoder layers, for the
+ * full and the pruned run. Knows nothing of how they are measured beyond the foot note.
+ */
+(() => {
+  const app = (window.explorer ??= {});
+  const { node, write, say } = app;
+  const STAGES = ["early", "middle", "late"];
+  const MEASURES = ["MDI", "AEI"];
+  const LINES = MEASURES.flatMap((name, i) => ["full", "kept"].map((run) => ({ name, i, run })));
+  const FOOT =
+    "MDI: attention per text token over attention per visual token, by the answer's tokens. " +
+    "AEI: the text's share of attention over its share of tokens. 1 is balance. No BOS; " +
+    "early, middle, late: two layers each.";
+
+  function figure(value) {
+    if (typeof value !== "number") return "–";
+    return value >= 100 ? say.count(value) : value >= 1 ? value.toFixed(1) : value.toFixed(2);
+  }
+
+  function counts(full, kept) {
+    const run = kept ?? full;
+    if (!run) return "";
+    const images = (d) => d?.image?.at(-1);
+    const [from, to] = [images(full), images(kept)];
+    const visual =
+      from === undefined || to === undefined || from === to
+        ? say.count(to ?? from)
+        : `${say.count(from)} → ${say.count(to)}`;
+    const answer = `G ${say.count(run.answer)} of the answer`;
+    return `Tokens: |T| ${say.count(run.text)} text · |O| ${visual} visual · ${answer}`;
+  }
+
+  /** The panel of MDI and AEI. */
+  app.dominancePanel = (store) => {
+    const curves = app.logCurves(
+      "MDI over the decoder layers, full and kept; numbers in the table below",
+    );
+    const rows = LINES.map(({ name, run }) => {
+      const cells = STAGES.map(() => node("td"));
+      const whole = node(
+        "tr",
+        { "data-run": run },
+        node("th", { scope: "row" }, `${name} ${run}`),
+        ...cells,
+      );
+      return { cells, whole };
+    });
+    const heads = ["", ...STAGES].map((text) =>
+      text ? node("th", { scope: "col" }, text) : node("td"),
+    );
+    const table = node(
+      "table",
+      { class: "vt-table" },
+      node("thead", {}, node("tr", {}, ...heads)),
+      node("tbody", {}, ...rows.map(({ whole }) => whole)),
+    );
+    const sizes = node("p", { class: "vt-note" });
+    const panel = node(
+      "section",
+      { class: "vt-panel", id: "vt-dominance" },
+      node("h2", {}, "Does it listen to text or to the picture?"),
+      curves.node,
+      table,
+      sizes,
+      node("p", { class: "vt-note" }, FOOT),
+    );
+    let drawn = {};
+
+    const update = (state) => {
+      const { answer } = store.asking.pruned;
+      const full = store.full?.dominance ?? null;
+      const kept = answer?.dominance ?? null;
+      if (drawn.id !== state.case.id) curves.reset();
+      else if (drawn.full === full && drawn.kept === kept) return;
+      drawn = { id: state.case.id, full, kept };
+      curves.update(full?.mdi ?? [], kept?.mdi ?? []);
+      LINES.forEach(({ i, run }, row) => {
+        const stages = (run === "full" ? full : kept)?.stages;
+        STAGES.forEach((stage, s) => write(rows[row].cells[s], figure(stages?.[stage]?.[i])));
+      });
+      write(sizes, counts(full, kept));
+    };
+    return { node: panel, update };
+  };
+})();

@@ -1,0 +1,188 @@
+/**
+ * What the server sends: one analysis (a case) with the scores and kept sets of every method.
+ * Unpacks it and answers "what does this method keep at this budget?". Knows nothing of the page.
+ * Letters: N visual tokens, L decoder layers.
+ *
+ * Arrays named f32, i16 or u16 arrive as base64 of little-endian numbers.
+ *
+ * @typedef {Object} View one way the model looks at the picture: the whole, or a crop
+ * @property {string} name
+ * @property {number} rows
+ * @property {number} columns
+ * @property {number[]} box x0 y0 x1 y1 in pixels of the uploaded picture; may reach outside it
+ *
+ * @typedef {Object} Knot a budget at which the kept set of a method that is not nested is known
+ * @property {number} budget mean over the layers
+ * @property {number} final visual tokens at the last layer
+ * @property {string} layers u16[L] visual tokens that enter each layer
+ * @property {{layer: number, extra: number, fate: string, score: string}[]} stages
+ *   fate i16[N]: -1 dropped, 0 kept, g >= 1 folded into merged token g; score f32[N], NaN = gone
+ *
+ * @typedef {Object} Method
+ * @property {string} key what the server is asked with, such as "fopru:row"
+ * @property {string} title
+ * @property {string} sentence
+ * @property {string[]} badges
+ * @property {string} score_means
+ * @property {string} where "before the LLM", "inside the LLM" or "both"
+ * @property {boolean} baseline stands first in the list of methods
+ * @property {number} floor smallest budget it can reach
+ * @property {string} uncertain
+ * @property {string} score f32[N]
+ * @property {?string} order u16[N], nested methods: the first K are kept at K
+ * @property {?number} layer nested methods: the layer before which tokens leave
+ * @property {?string} keeps u16[N], nested methods: kept after the stage at budget i + 1
+ * @property {?Knot[]} knots methods that are not nested
+ * @property {number[]} ladder budgets whose answers are worth knowing
+ *
+ * @typedef {Object} Answer
+ * @property {string} method "full" for the run with all tokens
+ * @property {number} budget
+ * @property {string} text
+ * @property {{text: string, p: number}[]} tokens
+ * @property {?boolean} right
+ * @property {?boolean} same equals the full answer
+ * @property {boolean} partial still being written
+ * @property {?string} error
+ *   and p_full, kl, drop, final, mean, layers, flops, kv_bytes, seconds, dominance
+ *
+ * @typedef {Object} Case
+ * @property {string} id
+ * @property {number} layers L
+ * @property {boolean} live whether answers over the ladder are worked out unasked
+ * @property {{src: string, width: number, height: number, alt: string, backdrop?: string}} picture
+ * @property {{n: number, views: View[], place: string, boxes: string, padding: number[]}} grid
+ *   place i16[N*3]: view, row, column of a token, -1 for a token without a patch
+ * @property {Method[]} methods
+ * @property {?Answer} full
+ * @property {Answer[]} answers
+ */
+(() => {
+  const app = (window.explorer ??= {});
+
+  function numbers(value, Kind) {
+    if (value === null || value === undefined) return null;
+    if (typeof value !== "string") return Kind.from(value, (x) => x ?? NaN);
+    const bytes = Uint8Array.from(atob(value), (letter) => letter.charCodeAt(0));
+    return new Kind(bytes.buffer);
+  }
+
+  /** Scores with what the drawing needs: rank (0 = first kept), lowest, highest, how many. */
+  function scored(score, order) {
+    let sequence = order;
+    if (!sequence) {
+      const alive = [...score.keys()].filter((t) => !Number.isNaN(score[t]));
+      sequence = alive.sort((a, b) => score[b] - score[a] || a - b);
+    }
+    const rank = new Int32Array(score.length).fill(-1);
+    sequence.forEach((token, position) => (rank[token] = position));
+    let low = Infinity;
+    let high = -Infinity;
+    for (const value of score) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    return { score, rank, low, high, alive: sequence.length };
+  }
+
+  function count(fate) {
+    const tally = { kept: 0, folded: 0, dropped: 0, groups: 0 };
+    for (const f of fate) {
+      if (f === 0) tally.kept++;
+      else if (f < 0) tally.dropped++;
+      else {
+        tally.folded++;
+        if (f > tally.groups) tally.groups = f;
+      }
+    }
+    return tally;
+  }
+
+  /** Unpack one analysis; methods unpack themselves when they are first looked at. */
+  app.readCase = (raw) => {
+    const { n, views, padding } = raw.grid;
+    const place = numbers(raw.grid.place, Int16Array);
+    const padded = new Uint8Array(n);
+    for (const token of padding ?? []) padded[token] = 1;
+    const cells = views.map((view, v) => {
+      const map = new Int32Array(view.rows * view.columns).fill(-1);
+      for (let t = 0; t < n; t++) {
+        if (place[3 * t] === v) map[place[3 * t + 1] * view.columns + place[3 * t + 2]] = t;
+      }
+      return map;
+    });
+    return { ...raw, grid: { ...raw.grid, place, padded, cells }, opened: new Map() };
+  };
+
+  function open(kase, method) {
+    let opened = kase.opened.get(method.key);
+    if (!opened) {
+      opened = method.knots
+        ? { knots: [...method.knots].sort((a, b) => a.budget - b.budget), read: new Map() }
+        : {
+            scores: scored(numbers(method.score, Float32Array), numbers(method.order, Uint16Array)),
+          };
+      opened.keeps = method.knots ? null : numbers(method.keeps, Uint16Array);
+      kase.opened.set(method.key, opened);
+    }
+    return opened;
+  }
+
+  /** Budgets at which the kept set is known, or null when every budget is. */
+  app.knotsOf = (kase, method) =>
+    method.knots ? open(kase, method).knots.map((knot) => knot.budget) : null;
+
+  /** The smallest budget the slider offers. */
+  app.floorOf = (kase, method) => app.knotsOf(kase, method)?.[0] ?? Math.max(1, method.floor ?? 1);
+
+  /**
+   * The nearest budget a method can show. With a direction (-1, 1) and a place it comes from, a
+   * small step always arrives at the next knot instead of falling back.
+   */
+  app.snap = (kase, method, wanted, from = wanted, direction = 0) => {
+    const clamped = Math.min(kase.grid.n, Math.max(app.floorOf(kase, method), Math.round(wanted)));
+    const knots = app.knotsOf(kase, method);
+    if (!knots) return clamped;
+    const distance = (a, b) => Math.abs(a - clamped) - Math.abs(b - clamped) || b - a;
+    const nearest = [...knots].sort(distance)[0];
+    if (!direction || (nearest - from) * direction > 0) return nearest;
+    const ahead = knots.filter((knot) => (knot - from) * direction > 0);
+    return ahead.length ? ahead.at(direction > 0 ? 0 : -1) : from;
+  };
+
+  function nested(kase, method, budget) {
+    const { scores, keeps } = open(kase, method);
+    const kept = keeps ? keeps[budget - 1] : budget;
+    const fate = new Int16Array(kase.grid.n);
+    for (let t = 0; t < fate.length; t++) fate[t] = scores.rank[t] < kept ? 0 : -1;
+    const before = method.layer ?? 0;
+    const layers = Array.from({ length: kase.layers }, (_, l) => (l < before ? fate.length : kept));
+    const stage = { layer: before, extra: 0, fate, scores, tally: count(fate) };
+    return { final: kept, layers, stages: [stage] };
+  }
+
+  function knotted(kase, method, budget) {
+    const { knots, read } = open(kase, method);
+    if (read.has(budget)) return read.get(budget);
+    const knot = knots.find((candidate) => candidate.budget === budget);
+    const stages = knot.stages.map(({ layer, extra, fate, score }) => {
+      const fates = numbers(fate, Int16Array);
+      const scores = scored(numbers(score, Float32Array), null);
+      return { layer, extra, fate: fates, scores, tally: count(fates) };
+    });
+    const result = { final: knot.final, layers: [...numbers(knot.layers, Uint16Array)], stages };
+    read.set(budget, result);
+    return result;
+  }
+
+  /**
+   * What a method keeps at a budget it can show.
+   * @returns {{method: Method, budget: number, final: number, mean: number, layers: number[],
+   *   stages: {layer: number, extra: number, fate: Int16Array, scores: Object, tally: Object}[]}}
+   */
+  app.choice = (kase, method, budget) => {
+    const found = (method.knots ? knotted : nested)(kase, method, budget);
+    const mean = found.layers.reduce((sum, alive) => sum + alive, 0) / found.layers.length;
+    return { method, budget, mean, ...found };
+  };
+})();

@@ -1,0 +1,166 @@
+/**
+ * What the visitor is looking at. One store per page: its parts subscribe and are told once per
+ * frame. Knows nothing of elements and drawing; when the server is asked is up to asking.js.
+ *
+ * @typedef {Object} State
+ * @property {?Object} case the unpacked analysis
+ * @property {string} method
+ * @property {number} budget
+ * @property {?number} stage which stage is drawn; null = the last one
+ * @property {number} view
+ * @property {"rank"|"linear"} colouring
+ * @property {"both"|"score"|"kept"} mode
+ * @property {number} opacity of the colours, 0 to 1
+ * @property {number} cursor the token under the pointer or the arrow keys, -1 for none
+ */
+(() => {
+  const app = (window.explorer ??= {});
+  const FIRST_METHOD = "clsattn";
+
+  app.Store = class {
+    /** @type {State} */
+    state = {
+      case: null,
+      method: FIRST_METHOD,
+      budget: 0,
+      stage: null,
+      view: 0,
+      colouring: "rank",
+      mode: "both",
+      opacity: 0.55,
+      cursor: -1,
+    };
+    memory = new app.Memory();
+    asking = new app.Asking(this);
+    #listeners = [];
+    #choice = null;
+    #queued = false;
+
+    subscribe(listener) {
+      this.#listeners.push(listener);
+      this.changed();
+    }
+
+    /** Tell everyone, once, before the next frame is shown. */
+    changed() {
+      if (this.#queued) return;
+      this.#queued = true;
+      requestAnimationFrame(() => this.#tell());
+    }
+
+    #tell() {
+      this.#queued = false;
+      const start = performance.now();
+      for (const listener of this.#listeners) listener(this.state);
+      app.lastDrawMs = performance.now() - start;
+      performance.clearMeasures("explorer.draw");
+      performance.measure("explorer.draw", { start, duration: app.lastDrawMs });
+    }
+
+    /** Change how it is shown: stage, view, colouring, mode, opacity, cursor. */
+    set(patch) {
+      Object.assign(this.state, patch);
+      this.changed();
+    }
+
+    get method() {
+      return this.state.case?.methods.find(({ key }) => key === this.state.method) ?? null;
+    }
+
+    /** What the chosen method keeps at the budget. */
+    get choice() {
+      return this.#choice;
+    }
+
+    #moveTo(budget) {
+      if (budget === this.state.budget && this.#choice?.method === this.method) return;
+      this.state.budget = budget;
+      this.#choice = app.choice(this.state.case, this.method, budget);
+      this.asking.moved();
+    }
+
+    /** The rung of the ladder nearest to a third of all tokens. */
+    #firstBudget() {
+      const third = this.state.case.grid.n / 3;
+      const nearer = (a, b) => (Math.abs(b - third) < Math.abs(a - third) ? b : a);
+      return this.ladder.length ? this.ladder.reduce(nearer) : third;
+    }
+
+    /** Show another analysis; method and budget stay where they can. */
+    openCase(raw) {
+      if (!raw) return;
+      const { state } = this;
+      const other = raw.id !== state.case?.id;
+      state.case = app.readCase(raw);
+      for (const answer of raw.answers ?? []) this.memory.keep(raw.id, answer);
+      const keys = state.case.methods.map(({ key }) => key);
+      if (!keys.includes(state.method)) {
+        state.method = keys.includes(FIRST_METHOD) ? FIRST_METHOD : keys[0];
+      }
+      if (other) {
+        Object.assign(state, { stage: null, view: 0, cursor: -1 });
+        this.asking.forget();
+      }
+      this.#choice = null;
+      const budget = state.budget || this.#firstBudget();
+      this.#moveTo(app.snap(state.case, this.method, budget));
+      this.asking.later();
+    }
+
+    chooseMethod(key) {
+      const { state } = this;
+      if (!state.case || key === state.method) return;
+      Object.assign(state, { method: key, stage: null });
+      this.#moveTo(app.snap(state.case, this.method, state.budget));
+      this.asking.later();
+    }
+
+    /** Move the budget; a direction (-1, 1) makes a small step reach the next knot. */
+    moveBudget(value, direction = 0) {
+      const { state } = this;
+      if (!state.case) return;
+      this.#moveTo(app.snap(state.case, this.method, value, state.budget, direction));
+      this.asking.later();
+    }
+
+    /** The answer with all tokens. */
+    get full() {
+      const kase = this.state.case;
+      return kase ? (kase.full ?? this.memory.answer(kase.id, "full", kase.grid.n)) : null;
+    }
+
+    /** Budgets of the ladder, ascending, as far as the chosen method can show them. */
+    get ladder() {
+      const { method, state } = this;
+      const rungs = new Set((method?.ladder ?? []).map((b) => app.snap(state.case, method, b)));
+      return [...rungs].sort((a, b) => a - b);
+    }
+
+    /** A complete answer of the chosen method, if it is known. */
+    known(budget) {
+      return this.memory.answer(this.state.case?.id, this.state.method, budget);
+    }
+
+    /** Whether an answer says the same as the full one; null while there is none to compare. */
+    same(answer) {
+      const { full } = this;
+      return answer.same ?? (full ? answer.text === full.text : null);
+    }
+
+    /**
+     * Where the answer first changes, coming from all tokens.
+     * @returns {{at: ?number, lowest: ?number, complete: boolean}} among the known answers;
+     *   complete: the whole ladder is known
+     */
+    get breaks() {
+      const { state, ladder } = this;
+      const answers = state.case ? this.memory.of(state.case.id, state.method) : [];
+      const differing = answers.filter((a) => this.same(a) === false).map((a) => a.budget);
+      return {
+        at: differing.length ? Math.max(...differing) : null,
+        lowest: answers.length ? Math.min(...answers.map((a) => a.budget)) : null,
+        complete: ladder.every((budget) => this.known(budget)),
+      };
+    }
+  };
+})();

@@ -1,0 +1,168 @@
+"""Measure what README.md claims: `python -m explorer.bench`.
+
+Prints each number with its median, its 95th percentile and what it is compared with in the same
+run. Machines differ and timings are noisy; ratios within one run say more than milliseconds.
+`--page` adds the numbers that need a browser (see bench_page.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from explorer import cost, jobs, zoo
+from explorer.capture import ATTENTION
+from explorer.cases import open_case
+from explorer.engine import Plan, Prompt, decode, prefill
+from explorer.families import Decoder
+from explorer.memory import Memory
+from explorer.pico import scenes
+from explorer.signals import Kept, Signals, Stage
+
+QUESTION = "what is in the middle ?"
+ROUNDS = 15
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Give the seconds that some work takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def report(name: str, seconds: list[float], goal: float | None = None, unit: float = 1e3) -> None:
+    """Print a row of times in milliseconds: median, 95th percentile, goal."""
+    ordered = sorted(seconds)
+    p95 = ordered[min(len(ordered) - 1, math.ceil(0.95 * len(ordered)) - 1)]
+    row = f"{name:58} median {unit * statistics.median(ordered):8.1f}  p95 {unit * p95:8.1f} ms"
+    print(row + (f"  goal {unit * goal:.0f}" if goal else ""), flush=True)
+
+
+def ratio(name: str, value: float, goal: float) -> None:
+    """Print a row that compares two medians of the same run."""
+    print(f"{name:58} ratio  {value:8.2f}  goal {goal:.2f}", flush=True)
+
+
+def cases() -> None:
+    """New cases and single answers on the built-in model."""
+    zoo.load("pico")
+    jobs.analyse("pico", scenes.make(0).image, QUESTION)
+    analyses, answers = [], []
+    for seed in range(1, ROUNDS + 1):
+        memory, image = Memory(64_000_000), scenes.make(seed).image
+        analyses.append(timed(lambda i=image, m=memory: jobs.analyse("pico", i, QUESTION, m)))
+        answers.append(
+            timed(lambda i=image, m=memory: jobs.answer("pico", i, QUESTION, "clsattn", 64, m))
+        )
+    report("analyse: new picture and question, every method", analyses, 0.7)
+    report("answer: K = 64, one phrase, case known", answers, 0.08)
+
+
+@torch.no_grad()
+def full_answer() -> None:
+    """All tokens through our engine against the model's own generate, taken in turns."""
+    image = scenes.make(3).image
+    case = open_case("pico", image, "describe the picture .")
+    words = case.vlm.family.words(case.vlm, case.question, 196)
+    pixels = case.vlm.family.pixels(case.vlm, image)
+    ours, own = [], []
+
+    def engine() -> None:
+        fresh = open_case("pico", image, case.question)
+        list(decode(prefill(fresh.decoder, fresh.prompt()), 64))
+
+    def generate() -> None:
+        case.vlm.family.pixels(case.vlm, image)
+        case.vlm.model.generate(
+            input_ids=words.ids, pixel_values=pixels, max_new_tokens=64, do_sample=False
+        )
+
+    for _ in range(3):
+        engine(), generate()
+    for _ in range(ROUNDS):
+        ours.append(timed(engine))
+        own.append(timed(generate))
+    report("full answer through our engine", ours)
+    report("full answer through model.generate", own)
+    ratio("  engine / generate", statistics.median(ours) / statistics.median(own), 1.1)
+
+
+@torch.no_grad()
+def pruned_prefill(visual: int = 576, text: int = 40) -> None:
+    """Prefill at K against full, beside the ratio of exact FLOPs, on a random Llama 1024 wide."""
+    config = LlamaConfig(
+        vocab_size=1000,
+        hidden_size=1024,
+        intermediate_size=2816,
+        num_hidden_layers=8,
+        num_attention_heads=16,
+        num_key_value_heads=16,
+        max_position_embeddings=1024,
+    )
+    model = LlamaForCausalLM._from_config(config, attn_implementation=ATTENTION).eval()
+    decoder, shape = Decoder(model.model, model.lm_head, frozenset()), cost.shape_of(config)
+    total, where = visual + text, torch.arange(10, 10 + visual)
+    is_text = torch.ones(total, dtype=torch.bool)
+    is_text[where] = False
+    embeds = torch.randn(1, total, 1024)
+    place = torch.zeros(visual, 3, dtype=torch.long)
+    prompt = Prompt(
+        embeds, torch.arange(total)[None], where, is_text, Signals(place, embeds[0, where])
+    )
+
+    def first(_: Signals, stage: Stage) -> Kept:
+        return Kept(torch.arange(stage.keep))
+
+    budgets = (visual, 192, 128, 64)
+    plans = {k: Plan((Stage(0, k),), first, renumber=True) for k in budgets}
+    seconds: dict[int, list[float]] = {k: [] for k in budgets}
+    for _ in range(7):
+        for k, plan in plans.items():
+            seconds[k].append(timed(lambda p=plan: prefill(decoder, prompt, p)))
+    flops = {k: cost.prefill_flops(shape, [k + text] * 8) for k in budgets}
+    for k in budgets:
+        report(f"prefill, random Llama 8 x 1024, {k} of {visual} visual tokens", seconds[k])
+    for k in budgets[1:]:
+        measured = statistics.median(seconds[k]) / statistics.median(seconds[visual])
+        exact = flops[k] / flops[visual]
+        ratio(f"  time ratio {measured:.3f} / FLOPs ratio {exact:.3f}", measured / exact, 1.25)
+
+
+def resident(cases: int = 200) -> None:
+    """Memory after many different cases."""
+    import resource
+
+    memory = Memory(256_000_000)
+    for seed in range(cases):
+        image = scenes.make(seed).image
+        jobs.analyse("pico", image, QUESTION, memory)
+        jobs.answer("pico", image, QUESTION, "visionzip", 64, memory)
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"{f'peak resident memory, {cases} cases':58} {gigabytes:.2f} GB  goal 1.60", flush=True)
+
+
+def main() -> None:
+    """Run the measurements."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--page", action="store_true", help="also measure the page in a browser")
+    parser.add_argument("--cases", type=int, default=200, help="cases for the memory measurement")
+    chosen = parser.parse_args()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {zoo.best_device()}")
+    cases()
+    full_answer()
+    pruned_prefill()
+    resident(chosen.cases)
+    if chosen.page:
+        from explorer import bench_page
+
+        bench_page.main()
+
+
+if __name__ == "__main__":
+    main()

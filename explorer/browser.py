@@ -1,0 +1,98 @@
+"""Start the app and a Chromium beside it, for tests, measurements and screenshots.
+
+Needs playwright (tests/requirements.txt), which the page itself does not. Uses an installed
+Chromium or Chrome where there is one, else the one that playwright brings.
+`python -m explorer.browser` tells whether a browser starts.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# In a container there is often no sandbox, and the background requests would only fail.
+FLAGS = ("--no-sandbox", "--disable-background-networking", "--disable-component-update")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Give a running headless browser."""
+    from playwright.sync_api import sync_playwright
+
+    installed = next(filter(None, map(shutil.which, NAMES)), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=installed, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def served(timeout: float = 120) -> Iterator[tuple[str, subprocess.Popen]]:
+    """Run `python app.py` on a free port; gives its address once the page is there."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port", str(port)]
+    app = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + timeout
+        while not _answers(url):
+            if app.poll() is not None:
+                raise RuntimeError(f"app.py ended with code {app.returncode}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"app.py did not answer within {timeout} s")
+            time.sleep(0.05)
+        yield url, app
+    finally:
+        app.terminate()
+        try:
+            app.wait(10)
+        except subprocess.TimeoutExpired:
+            app.kill()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as page:
+            return page.status == 200
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def main() -> int:
+    """Start a browser and say which one it is."""
+    from playwright.sync_api import Error
+
+    try:
+        with chromium() as browser:
+            print(f"Chromium {browser.version}")
+    except Error as error:
+        print(f"No Chromium starts: {str(error).splitlines()[0]}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

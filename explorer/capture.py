@@ -1,0 +1,172 @@
+"""Obtain signals from a running model: attention rows, keys and hidden states, in float32.
+
+Models run with sdpa. A registered attention function calls sdpa for the output and, while a
+listener is set for that very attention module in this very call, hands it the queries and keys.
+Listeners live in a context variable, so two visitors never share them. Does not know what a
+pruning method is, and never asks a model for `output_attentions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
+
+from explorer.families.parts import Tower
+from explorer.signals import Signals
+
+ATTENTION = "sdpa_with_listeners"
+
+Listener = Callable[[Tensor, Tensor, float], None]
+_LISTENERS: ContextVar[dict[nn.Module, Listener] | None] = ContextVar("listeners", default=None)
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None = None,
+    scaling: float | None = None,
+    **kwargs,
+) -> tuple[Tensor, None]:
+    listeners = _LISTENERS.get()
+    if listeners is not None and module in listeners:
+        listeners[module](query, key, query.shape[-1] ** -0.5 if scaling is None else scaling)
+    return sdpa_attention_forward(
+        module, query, key, value, attention_mask, scaling=scaling, **kwargs
+    )
+
+
+AttentionInterface.register(ATTENTION, _attention)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)  # without it a padded batch loses its mask
+
+
+@contextmanager
+def listen(listeners: dict[nn.Module, Listener]) -> Iterator[None]:
+    """Hand query [B, H, S, d], key [B, Hkv, S, d] and scaling of these modules to their listeners.
+
+    Only models set to the attention `ATTENTION` are heard, and only inside this context.
+    """
+    token = _LISTENERS.set(listeners)
+    try:
+        yield
+    finally:
+        _LISTENERS.reset(token)
+
+
+def causal_rows(query: Tensor, key: Tensor, rows: Tensor, scaling: float) -> Tensor:
+    """Give the softmaxed causal attention of a few query rows, [H, R, S] in float32.
+
+    query [H, R, d] and key [Hkv, S, d] carry their positions; rows [R] are the places of the
+    queries among the S keys. Key heads are shared by groups of query heads.
+    """
+    H, R, d = query.shape
+    shared, S = key.shape[0], key.shape[1]
+    grouped = query.float().reshape(shared, H // shared * R, d)
+    logits = (grouped @ key.float().transpose(1, 2)).view(H, R, S) * scaling
+    future = torch.arange(S, device=key.device)[None, :] > rows[:, None]
+    return logits.masked_fill(future, float("-inf")).softmax(-1)
+
+
+def queries_and_keys(
+    layer: nn.Module, x: Tensor, cos_sin: tuple[Tensor, Tensor], rows: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Project what would enter a decoder layer: queries [H, R, d] of some rows, keys [Hkv, S, d].
+
+    x [1, S, D] is the layer's input. The layer itself is not run (engine.md section 2: methods
+    that rank by "the next layer's attention" before that layer sees the tokens).
+    """
+    attention = layer.self_attn
+    h = layer.input_layernorm(x)
+    cos, sin = cos_sin
+
+    def heads(projection: nn.Module, states: Tensor, norm: nn.Module | None) -> Tensor:
+        split = projection(states).view(1, states.shape[1], -1, attention.head_dim)
+        return (split if norm is None else norm(split)).transpose(1, 2)
+
+    q = heads(attention.q_proj, h[:, rows], getattr(attention, "q_norm", None))
+    k = heads(attention.k_proj, h, getattr(attention, "k_norm", None))
+    q, _ = apply_rotary_pos_emb(q, q, cos[:, rows], sin[:, rows])
+    k, _ = apply_rotary_pos_emb(k, k, cos, sin)
+    return q[0], k[0]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the vision tower made of one picture; every tower signal is derived from it.
+
+    query, key [V, H, n (+1 with a [CLS]), d] of the layer that feeds the projector;
+    hidden [V, n, Dv] what the projector reads; cls_hidden [V, Dv] or None; features [N, D] the
+    visual tokens; project maps [..., Dv] to [..., D].
+    """
+
+    query: Tensor
+    key: Tensor
+    scaling: float
+    hidden: Tensor
+    cls_hidden: Tensor | None
+    features: Tensor
+    project: Callable[[Tensor], Tensor]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that this picture holds in memory."""
+        tensors = (self.query, self.key, self.hidden, self.cls_hidden, self.features)
+        return sum(t.numel() * t.element_size() for t in tensors if t is not None)
+
+
+@torch.no_grad()
+def see(tower: Tower, pixel_values: Tensor) -> Seen:
+    """Run tower and projector once, listening to the layer that feeds the projector."""
+    heard: dict[str, object] = {}
+
+    def hear(query: Tensor, key: Tensor, scaling: float) -> None:
+        heard.update(query=query, key=key, scaling=scaling)
+
+    with listen({tower.attention: hear}):
+        states, features = tower.run(pixel_values)
+    return Seen(
+        **heard,
+        hidden=states[:, 1:] if tower.has_cls else states,
+        cls_hidden=states[:, 0] if tower.has_cls else None,
+        features=features,
+        project=lambda x: tower.project(x.to(states.dtype)).float(),
+    )
+
+
+def tower_signals(seen: Seen, place: Tensor, patches: Tensor, needs: frozenset[str]) -> Signals:
+    """Derive the named tower signals of one picture; what is not named stays None.
+
+    place [N, 3] and patches [N, P] come from the grid.
+    """
+    first = 0 if seen.cls_hidden is None else 1
+    query, key = seen.query.float(), seen.key.float()
+    found: dict[str, object] = {}
+    if "cls_attention" in needs and first:
+        row = (query[:, :, :1] @ key.transpose(2, 3)).squeeze(2) * seen.scaling
+        found["cls_attention"] = row.softmax(-1)[..., 1:]
+    wants_rows = "patch_attention" in needs or ("cls_attention" in needs and not first)
+    if wants_rows or "patch_logits" in needs:
+        logits = query[:, :, first:] @ key.transpose(2, 3) * seen.scaling
+        if wants_rows:
+            found["patch_attention"] = logits.softmax(-1)[..., first:].mean(1)
+        if "patch_logits" in needs:
+            found["patch_logits"] = logits[..., first:].mean(1)
+    if "keys" in needs:
+        found["keys"] = key[:, :, first:].mean(1)
+    if "hidden" in needs:
+        found["hidden"] = seen.hidden.float()
+    if "cls_hidden" in needs and first:
+        found["cls_hidden"] = seen.cls_hidden.float()
+    if "project" in needs:
+        found["project"] = seen.project
+    return Signals(place=place, features=seen.features, patches=patches, **found)

@@ -1,0 +1,111 @@
+"""A case: a checked picture and a checked question in front of a loaded model.
+
+Knows how words and visual tokens come together; does not know methods, answers or pages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from explorer import zoo
+from explorer.capture import Seen, see, tower_signals
+from explorer.engine import Prompt
+from explorer.families import Decoder, Vlm
+from explorer.grid import Grid
+from explorer.memory import Memory, recall
+from explorer.picture import Picture, open_picture
+from explorer.signals import Size
+from explorer.words import check_question
+
+Source = str | Path | bytes | Image.Image | Picture
+
+
+@dataclass(frozen=True)
+class Look:
+    """A picture seen by a model's tower, before any question."""
+
+    seen: Seen
+    grid: Grid
+    place: Tensor
+    patches: Tensor
+    seconds: float
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held in memory."""
+        return self.seen.nbytes
+
+
+def case_id(model: str, picture: Picture, question: str) -> str:
+    """Name a case: same model, pixels and question, same id, on every machine."""
+    text = "\n".join((model, picture.digest, question))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A checked picture and question in front of a loaded model."""
+
+    vlm: Vlm
+    picture: Picture
+    question: str
+    look: Look
+    decoder: Decoder
+
+    @property
+    def id(self) -> str:
+        """The name of this case; see `case_id`."""
+        return case_id(self.vlm.key, self.picture, self.question)
+
+    @property
+    def size(self) -> Size:
+        """How much there is to prune."""
+        return Size(
+            tokens=self.look.grid.count,
+            layers=len(self.decoder.body.layers),
+            columns=self.look.grid.columns,
+            cls=self.look.seen.cls_hidden is not None,
+        )
+
+    def prompt(self, needs: frozenset[str] = frozenset()) -> Prompt:
+        """Put words and visual tokens together, with the tower signals that are asked for."""
+        words = self.vlm.family.words(self.vlm, self.question, self.size.tokens)
+        device, features = self.vlm.device, self.look.seen.features
+        visual = words.visual.to(device)
+        embeds = self.decoder.body.embed_tokens(words.ids.to(device)).clone()
+        embeds[0, visual] = features.to(embeds.dtype)
+        positions = torch.arange(embeds.shape[1], device=device)[None]
+        signals = tower_signals(self.look.seen, self.look.place, self.look.patches, needs)
+        return Prompt(embeds, positions, visual, words.text.to(device), signals)
+
+
+def open_case(model: str | Vlm, image: Source, question: str, memory: Memory | None = None) -> Case:
+    """Check picture and question and let the tower look; `VisitorError` says what is wrong."""
+    question = check_question(question)
+    picture = image if isinstance(image, Picture) else open_picture(image)
+    vlm = model if isinstance(model, Vlm) else zoo.load(model)
+    look = recall(
+        memory,
+        ("look", vlm.key, picture.digest),
+        lambda: _look(vlm, picture),
+        lambda look: look.nbytes,
+    )
+    return Case(vlm, picture, question, look, vlm.family.decoder(vlm))
+
+
+def _look(vlm: Vlm, picture: Picture) -> Look:
+    began = time.perf_counter()
+    family = vlm.family
+    grid = family.grid(vlm, *picture.image.size)
+    seen = see(family.tower(vlm), family.pixels(vlm, picture.image))
+    seconds = time.perf_counter() - began
+    place = torch.from_numpy(grid.place.astype("int64")).to(vlm.device)
+    patches = torch.from_numpy(grid.patches.astype("int64")).to(vlm.device)
+    return Look(seen, grid, place, patches, seconds)

@@ -1,0 +1,108 @@
+"""What a prefill costs in arithmetic and in cache memory, from the shape of the language model.
+
+Knows numbers of tokens per layer, not which tokens they are. Leaves out what no paper counts but a
+clock does: the vision tower, the selection itself, norms, rotary embedding and softmax. Letters in
+the formulas: n tokens in the sequence, d hidden width, m FFN width, h query heads, h_kv key/value
+heads, d_h head width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The widths of a Llama-like decoder: grouped attention heads and a gated FFN."""
+
+    layers: int
+    width: int
+    ffn: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    vocabulary: int
+
+
+def shape_of(config) -> Shape:
+    """Read the widths from a transformers config; of a multimodal one, its language model's."""
+    text = config.get_text_config()
+    heads = text.num_attention_heads
+    return Shape(
+        layers=text.num_hidden_layers,
+        width=text.hidden_size,
+        ffn=text.intermediate_size,
+        heads=heads,
+        kv_heads=getattr(text, "num_key_value_heads", None) or heads,
+        head_width=getattr(text, "head_dim", None) or text.hidden_size // heads,
+        vocabulary=text.vocab_size,
+    )
+
+
+def layer_flops(shape: Shape, tokens: int) -> int:
+    """Count the FLOPs of one decoder layer over n tokens, text included.
+
+    2 n d d_h (2h + 2h_kv) + 4 n^2 h d_h + 6 n d m, one multiply-accumulate being 2 FLOPs. The n^2
+    term counts the whole square; a causal kernel that skips the upper triangle does about half.
+    """
+    projections = 2 * tokens * shape.width * shape.head_width * 2 * (shape.heads + shape.kv_heads)
+    attention = 4 * tokens**2 * shape.heads * shape.head_width
+    return projections + attention + 6 * tokens * shape.width * shape.ffn
+
+
+def prefill_flops(shape: Shape, lengths: Sequence[int]) -> int:
+    """Count the FLOPs of a prefill, with the language-model head at the last position (2 d V).
+
+    lengths [L]: tokens that enter each layer, text and visual together. ValueError if they are not
+    one number per layer. A method that drops tokens between two layers pays for them in the first.
+    """
+    _check(shape, lengths)
+    head = 2 * shape.width * shape.vocabulary
+    return sum(layer_flops(shape, int(n)) for n in lengths) + head
+
+
+def kv_bytes(shape: Shape, lengths: Sequence[int], bytes_per_number: int) -> int:
+    """Count the bytes of keys and values after the prefill: 2 h_kv d_h bytes times the sum of n_l.
+
+    lengths [L]: tokens that enter each layer. ValueError if they are not one number per layer.
+    """
+    _check(shape, lengths)
+    per_token = 2 * shape.kv_heads * shape.head_width * bytes_per_number
+    return per_token * sum(int(n) for n in lengths)
+
+
+def _check(shape: Shape, lengths: Sequence[int]) -> None:
+    if len(lengths) != shape.layers:
+        raise ValueError(f"{len(lengths)} lengths for {shape.layers} layers")
+
+
+# ---- what the papers print ----------------------------------------------------------------------
+# They call these FLOPs; they are multiply-accumulates. Not what the page shows: here so that the
+# printed tables can be reproduced and compared with the exact count.
+
+
+def fastv_layer(tokens: int, width: int, ffn: int) -> int:
+    """Count one layer as FastV does: 4nd^2 + 2n^2 d + 2ndm.
+
+    n is text and image. Two FFN matrices, although Llama has three. FastV, arXiv 2403.06764,
+    section 4.2, Eq. (5).
+    """
+    return 4 * tokens * width**2 + 2 * tokens**2 * width + 2 * tokens * width * ffn
+
+
+def pyramiddrop_layer(tokens: int, width: int, ffn: int) -> int:
+    """Count one layer as PyramidDrop does: 4nd^2 + 2n^2 d + 3ndm.
+
+    n is the image alone; with all tokens it is half of `layer_flops` of a Llama whose keys are not
+    grouped. PyramidDrop, arXiv 2410.17247, section 4.1.
+    """
+    return 4 * tokens * width**2 + 2 * tokens**2 * width + 3 * tokens * width * ffn
+
+
+def visionzip_total(tokens: int, width: int, ffn: int, layers: int) -> int:
+    """Count all layers as VisionZip does: T (4nd^2 + 2n^2 d + 2ndm), T being the layers.
+
+    n is system prompt, image and question. VisionZip, arXiv 2412.04467, section 2.1.
+    """
+    return layers * fastv_layer(tokens, width, ffn)

@@ -1,0 +1,32 @@
+"""Errors that a visitor can cause; each carries one sentence that a person understands.
+
+Everything that is not a `VisitorError` is a mistake of ours and fails loudly.
+"""
+
+
+class VisitorError(Exception):
+    """Something a visitor can put right; `str(error)` is the sentence the page shows."""
+
+
+class BadPicture(VisitorError):
+    """The picture can't be used."""
+
+
+class BadQuestion(VisitorError):
+    """The question can't be used."""
+
+
+class BadBudget(VisitorError):
+    """The budget is not a number of visual tokens between 1 and N."""
+
+
+class UnknownMethod(VisitorError):
+    """No method has this key."""
+
+
+class UnknownModel(VisitorError):
+    """No model in models.yaml has this key."""
+
+
+class ModelUnavailable(VisitorError):
+    """The model is known but can't be loaded here."""

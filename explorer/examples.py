@@ -1,0 +1,81 @@
+"""Finished examples in assets/examples, so that the page is alive before any model is loaded.
+
+`python -m explorer.examples` builds them: a scene, a question, every method's map and the answers
+over its ladder of budgets, as the JSON that the page draws from. Reading them needs no model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from explorer.pico import questions, scenes
+
+FOLDER = Path(__file__).resolve().parent.parent / "assets" / "examples"
+
+# Seed of the scene and question. The first one is what a visitor sees first.
+EXAMPLES: tuple[tuple[str, int, str], ...] = (
+    ("middle", 11, "what is in the middle ?"),
+    ("count", 21, "how many things are there ?"),
+    ("where", 33, "describe the picture ."),
+)
+THUMB_SIDE = 96
+
+
+@lru_cache(maxsize=1)
+def names() -> tuple[str, ...]:
+    """List the examples that are built, in the order of the page."""
+    return tuple(name for name, _, _ in EXAMPLES if (FOLDER / f"{name}.json").is_file())
+
+
+@lru_cache(maxsize=len(EXAMPLES))
+def load(name: str) -> dict:
+    """Read one example: {"seed": of its scene, "case": what the stage of the page shows}."""
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def thumbs() -> list[dict]:
+    """Give the pictures of the examples for the strip: [{key, src, label}]."""
+    return [
+        {"key": name, "src": load(name)["thumb"], "label": load(name)["case"]["question"]}
+        for name in names()
+    ]
+
+
+def make(name: str, seed: int, question: str, model: str = "pico") -> dict:
+    """Compute one example completely: the case and all answers over all ladders."""
+    from explorer import jobs
+    from explorer.memory import Memory
+    from explorer.payload import case_payload, picture_url
+
+    scene, memory = scenes.make(seed), Memory(64_000_000)
+    truth = questions.truths(scene).get(questions.normalise(question))
+    analysis = jobs.analyse(model, scene.image, question, memory)
+    answers = [
+        jobs.answer(model, scene.image, question, found.spec, budget, memory)
+        for found in analysis.methods
+        for budget in found.ladder
+    ]
+    suggestions = [question, *(q for q in questions.suggest(scene) if q != question)]
+    return {
+        "seed": seed,
+        "thumb": picture_url(scene.image, THUMB_SIDE),
+        "case": case_payload(analysis, truth, suggestions, answers),
+    }
+
+
+def main() -> None:
+    """Build every example anew."""
+    argparse.ArgumentParser(description=main.__doc__).parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, seed, question in EXAMPLES:
+        file = FOLDER / f"{name}.json"
+        text = json.dumps(make(name, seed, question), separators=(",", ":"))
+        file.write_text(text + "\n", encoding="utf-8")
+        print(f"{file.name}: {len(text) // 1000} KB")
+
+
+if __name__ == "__main__":
+    main()

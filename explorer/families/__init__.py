@@ -1,0 +1,34 @@
+"""The families of vision-language models that the explorer can take apart.
+
+A family is one module with the same five functions, so that nothing outside this package, grid.py
+and zoo.py knows which model runs:
+  pixels(vlm, image) -> Tensor         the uploaded picture as the tower gets it
+  grid(vlm, width, height) -> Grid     which part of that picture each visual token stands for
+  words(vlm, question, count) -> Words the prompt's token ids and where the visual tokens sit
+  tower(vlm) -> Tower                  the vision side taken apart
+  decoder(vlm) -> Decoder              the language side taken apart
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from explorer.errors import ModelUnavailable
+from explorer.families import llava
+from explorer.families.parts import Decoder, Tower, Vlm, Words
+
+FAMILIES: dict[str, ModuleType] = {"llava": llava}
+
+
+def family_of(model_type: str) -> ModuleType:
+    """Find the family of a transformers `model_type`; `ModelUnavailable` if there is none."""
+    try:
+        return FAMILIES[model_type]
+    except KeyError:
+        known = ", ".join(sorted(FAMILIES))
+        raise ModelUnavailable(
+            f"Models of type {model_type} are not supported yet; these are: {known}."
+        ) from None
+
+
+__all__ = ["FAMILIES", "Decoder", "Tower", "Vlm", "Words", "family_of"]

@@ -1,0 +1,68 @@
+"""LLaVA-1.5 and every checkpoint of its shape, the built-in pico included.
+
+The picture is padded to a square with the processor's mean colour, as the original LLaVA does
+(transformers' own processor would cut both ends off the longer side), and becomes rows x rows
+visual tokens. Decides "has a [CLS]" by `vision_feature_select_strategy`, never by class name.
+"""
+
+from __future__ import annotations
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from explorer.errors import ModelUnavailable
+from explorer.families.parts import Decoder, Tower, Vlm, Words
+from explorer.grid import Grid, padded_square
+from explorer.picture import pad_to_square
+from explorer.words import ask
+
+
+def pixels(vlm: Vlm, image: Image.Image) -> Tensor:
+    """Pad to a square and let the processor resize and normalise: [1, 3, side, side]."""
+    processor = vlm.processor.image_processor
+    mean = tuple(round(255 * channel) for channel in processor.image_mean)
+    values = processor(images=pad_to_square(image, mean), return_tensors="pt")["pixel_values"]
+    return values.to(vlm.device, vlm.model.dtype)
+
+
+def grid(vlm: Vlm, width: int, height: int) -> Grid:
+    """Place the visual tokens on the uploaded picture."""
+    vision = vlm.model.config.vision_config
+    return padded_square(width, height, vision.image_size // vision.patch_size)
+
+
+def words(vlm: Vlm, question: str, count: int) -> Words:
+    """Write the prompt: one placeholder of the template becomes `count` visual tokens."""
+    processor = vlm.processor
+    return ask(processor, question, processor.image_token, count, vlm.model.config.image_token_id)
+
+
+def tower(vlm: Vlm) -> Tower:
+    """Take the vision side apart."""
+    config, inner = vlm.model.config, vlm.model.model
+    layer = config.vision_feature_layer
+    if not isinstance(layer, int):
+        raise ModelUnavailable("This model mixes several vision layers, which is not supported.")
+
+    def run(pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        out = inner.get_image_features(pixel_values=pixel_values, return_dict=True)
+        return out.hidden_states[layer], torch.cat(list(out.pooler_output))
+
+    # hidden_states[k] is what layer k - 1 gives; counted from the end both agree.
+    source = inner.vision_tower.encoder.layers[layer if layer < 0 else layer - 1]
+    return Tower(
+        attention=source.self_attn,
+        has_cls=config.vision_feature_select_strategy == "default",
+        run=run,
+        project=inner.multi_modal_projector,
+    )
+
+
+def decoder(vlm: Vlm) -> Decoder:
+    """Take the language side apart."""
+    body = vlm.model.get_decoder()
+    if getattr(body.config, "sliding_window", None) is not None:
+        raise ModelUnavailable("This model forgets with a sliding window, which is not supported.")
+    eos = vlm.model.generation_config.eos_token_id
+    return Decoder(body, vlm.model.lm_head, frozenset([eos] if isinstance(eos, int) else eos or ()))

@@ -1,0 +1,70 @@
+"""The parts into which every family takes its model apart; plain records, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Vlm:
+    """A loaded model with what the page says about it.
+
+    live: fast enough to fill the strip of answers by itself. max_new_tokens bounds an answer.
+    """
+
+    key: str
+    title: str
+    family: ModuleType
+    model: nn.Module
+    processor: object
+    live: bool = False
+    max_new_tokens: int = 64
+    note: str = ""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's first weights live."""
+        return next(self.model.parameters()).device
+
+
+@dataclass(frozen=True)
+class Tower:
+    """The vision side.
+
+    attention: the attention module of the layer that feeds the projector. run: pixel values to
+    (states [V, n (+1 with a [CLS] in front), Dv] that the projector reads, features [N, D]).
+    project: maps [..., Dv] to [..., D].
+    """
+
+    attention: nn.Module
+    has_cls: bool
+    run: Callable[[Tensor], tuple[Tensor, Tensor]]
+    project: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """The language side: `body` has layers, norm, rotary_emb and embed_tokens."""
+
+    body: nn.Module
+    head: nn.Module
+    eos: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Words:
+    """A prompt: ids [1, S]; visual [N] ascending places of the visual tokens; text [S].
+
+    text is true for text, and leaves out BOS, EOS and padding, which are no words (dominance would
+    count the attention sink at BOS as listening to text). A prompt without BOS leaves out its
+    first token instead.
+    """
+
+    ids: Tensor
+    visual: Tensor
+    text: Tensor

@@ -1,0 +1,150 @@
+"""What every method would keep at every budget: scores, orders, and sets for a ladder of budgets.
+
+The page draws from these without asking again. Knows methods and the engine; not pictures, words
+or pages.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from explorer.engine import Outcome, Plan, Prompt, prefill
+from explorer.families import Decoder
+from explorer.results import Knot, MethodMap, StageMap
+from explorer.signals import Kept, Signals, Size, Stage
+
+LADDER_LENGTH = 12
+PromptFor = Callable[[frozenset[str]], Prompt]
+
+
+def plan_of(method: ModuleType, options: dict, size: Size, budget: int) -> Plan:
+    """Turn a method and a mean budget into what the engine runs."""
+    return Plan(
+        stages=tuple(method.schedule(size, budget, **options)),
+        choose=lambda signals, stage: method.keep(signals, stage, **options),
+        needs=method.NEEDS,
+        renumber=method.POSITIONS == "renumber",
+    )
+
+
+def alive(stages: tuple[Stage, ...] | list[Stage], size: Size) -> np.ndarray:
+    """Count the visual tokens that enter each layer, [L]."""
+    layers = np.full(size.layers, size.tokens, dtype=np.uint16)
+    for stage in stages:
+        layers[stage.layer :] = stage.total
+    return layers
+
+
+def ladder(tokens: int, floor: int, per_octave: int, length: int = LADDER_LENGTH) -> list[int]:
+    """Give about `length` budgets from the floor up to all tokens, evenly spaced in ratio."""
+    steps = {round(2 ** (i / per_octave)) for i in range(per_octave * 16)}
+    below = [budget for budget in sorted(steps) if floor <= budget < tokens]
+    return sorted({*below[-length:], tokens, *([floor] if floor > 1 else [])})
+
+
+def map_of(
+    spec: str, method: ModuleType, options: dict, size: Size, decoder: Decoder, prompt: PromptFor
+) -> MethodMap:
+    """Draw up one method's map; see `MethodMap`."""
+    began = time.perf_counter()
+    floor = method.floor(size, **options)
+    # Knots cost a run through the first layers each where a method prunes inside the LLM.
+    per_octave, length = (4, 24) if method.WHERE == "before the LLM" else (2, LADDER_LENGTH)
+    found: dict[str, object] = {}
+    ready = prompt(method.NEEDS)
+    if method.NESTED:
+        score, layer = _score_once(method, options, size, decoder, ready)
+        order = torch.argsort(score, descending=True, stable=True)
+        keeps = np.full(size.tokens, 0, dtype=np.uint16)
+        for budget in range(floor, size.tokens + 1):
+            keeps[budget - 1] = method.schedule(size, budget, **options)[-1].keep
+        found = {"order": _numpy(order, np.uint16), "keeps": keeps, "layer": layer}
+    else:
+        knots = tuple(
+            _knot(method, options, size, budget, decoder, ready)
+            for budget in ladder(size.tokens, floor, per_octave, length)
+        )
+        score = torch.from_numpy(knots[-1].stages[0].score)
+        found = {"knots": knots}
+    return MethodMap(
+        spec=spec,
+        score=_numpy(score, np.float32),
+        floor=floor,
+        ladder=tuple(ladder(size.tokens, floor, 2)),
+        seconds=time.perf_counter() - began,
+        **found,
+    )
+
+
+def _score_once(
+    method: ModuleType, options: dict, size: Size, decoder: Decoder, prompt: Prompt
+) -> tuple[Tensor, int]:
+    """Score all tokens at a nested method's one stage, with nothing dropped before it."""
+    layer = method.schedule(size, size.tokens, **options)[-1].layer
+    if layer == 0:
+        return method.score(prompt.signals, **options), 0
+    seen: list[Tensor] = []
+
+    def look(signals: Signals, stage: Stage) -> Kept:
+        seen.append(method.score(signals, **options))
+        return Kept(torch.arange(signals.count, device=signals.place.device))
+
+    plan = Plan((Stage(layer, size.tokens),), look, method.NEEDS)
+    prefill(decoder, prompt, plan, only_stages=True)
+    return seen[0], layer
+
+
+def _knot(
+    method: ModuleType, options: dict, size: Size, budget: int, decoder: Decoder, prompt: Prompt
+) -> Knot:
+    """Run a method's stages at one budget and tell what became of every token."""
+    plan = plan_of(method, options, size, budget)
+    scores: list[Tensor] = []
+
+    def look(signals: Signals, stage: Stage) -> Kept:
+        scores.append(method.score(signals, **options))
+        return method.keep(signals, stage, **options)
+
+    run = prefill(
+        decoder, prompt, Plan(plan.stages, look, plan.needs, plan.renumber), only_stages=True
+    )
+    return Knot(
+        budget=budget,
+        layers=alive(plan.stages, size),
+        stages=tuple(
+            stage_map(outcome, score) for outcome, score in zip(run.outcomes, scores, strict=True)
+        ),
+    )
+
+
+def stage_map(outcome: Outcome, score: Tensor | None = None) -> StageMap:
+    """Tell an outcome by the picture's tokens: who is kept, folded into whom, or gone.
+
+    score: of the tokens that were alive when the stage began.
+    """
+    slot, itself = outcome.slot, outcome.itself
+    merged = (itself < 0).nonzero()[:, 0]
+    number = torch.zeros_like(itself)
+    number[merged] = torch.arange(1, len(merged) + 1, device=number.device)
+    fate = torch.where(slot < 0, -1, number[slot.clamp(min=0)])
+    shown = None
+    if score is not None:
+        now = score.float()[outcome.before.clamp(min=0)]
+        shown = _numpy(torch.where(outcome.before < 0, torch.nan, now), np.float32)
+    extra = int((~torch.isin(merged, slot)).sum())
+    return StageMap(
+        layer=outcome.stage.layer,
+        fate=_numpy(fate, np.int16),
+        extra=extra,
+        score=shown,
+    )
+
+
+def _numpy(tensor: Tensor, dtype: type) -> np.ndarray:
+    return tensor.detach().cpu().numpy().astype(dtype)

@@ -1,0 +1,66 @@
+"""The pruning methods, one file each, in the order of the page.
+
+A method is a module: constants for its card and the functions `schedule`, `floor`, `score` and
+`keep`. To add one, write the file and name it here. A spec names a method, or one of its variants
+after a colon: "fopru", "fopru:row".
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from explorer.errors import UnknownMethod
+from explorer.methods import (
+    clsattn,
+    divprune,
+    fastv,
+    fopru,
+    pool,
+    random,
+    uniform,
+    visiondrop,
+    visionzip,
+)
+
+METHODS: tuple[ModuleType, ...] = (
+    random,
+    uniform,
+    pool,
+    clsattn,
+    fopru,
+    divprune,
+    visionzip,
+    fastv,
+    visiondrop,
+)
+
+
+def find(key: str) -> ModuleType:
+    """Give the method of this key; raises `UnknownMethod` if there is none."""
+    for method in METHODS:
+        if key == method.KEY:
+            return method
+    raise _unknown(key)
+
+
+def choices() -> list[tuple[str, ModuleType, dict]]:
+    """List what a visitor can choose: every method and its variants, as (spec, module, options)."""
+    listed = []
+    for method in METHODS:
+        listed.append((method.KEY, method, {}))
+        for label, options in method.VARIANTS.items():
+            listed.append((f"{method.KEY}:{label}", method, dict(options)))
+    return listed
+
+
+def resolve(spec: str) -> tuple[ModuleType, dict]:
+    """Give the module and the options that a spec names; raises `UnknownMethod` if none."""
+    for known, method, options in choices():
+        if known == spec:
+            return method, options
+    raise _unknown(spec)
+
+
+def _unknown(name: str) -> UnknownMethod:
+    known = ", ".join(spec for spec, _, _ in choices())
+    return UnknownMethod(f"There is no method called {name!r}. The methods are: {known}.")

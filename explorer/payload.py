@@ -1,0 +1,184 @@
+"""Records -> JSON for the browser; arrays travel as base64 of little-endian numbers.
+
+The shape of the JSON is described once more, for readers of JavaScript, in assets/payload.js.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+
+import numpy as np
+from PIL import Image
+
+from explorer import methods, zoo
+from explorer.dominance import Dominance
+from explorer.fidelity import agrees
+from explorer.results import Analysis, Answer, Knot, MethodMap
+
+SHOWN_SIDE = 896  # pixels of the longer side that the browser gets
+
+
+def packed(array: np.ndarray, dtype: str) -> str:
+    """Write an array as base64."""
+    return base64.b64encode(np.ascontiguousarray(array, dtype="<" + dtype).tobytes()).decode()
+
+
+def picture_url(image: Image.Image, side: int = SHOWN_SIDE) -> str:
+    """Write a picture into a data URL, no larger than the screen needs."""
+    small = image.copy()
+    small.thumbnail((side, side))
+    buffer = io.BytesIO()
+    small.save(buffer, "WEBP", quality=85)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def case_payload(
+    analysis: Analysis,
+    truth: str | None = None,
+    suggestions: list[str] | None = None,
+    answers: list[Answer] | None = None,
+) -> dict:
+    """Describe an analysed case for the stage of the page."""
+    grid, entry = analysis.grid, zoo.entry(analysis.model)
+    width, height = analysis.picture.image.size
+    return {
+        "id": analysis.id,
+        "model": analysis.model,
+        "model_title": entry.title,
+        "live": entry.live,
+        "question": analysis.question,
+        "truth": truth,
+        "suggestions": suggestions or [],
+        "notes": list(analysis.notes),
+        "layers": analysis.layers,
+        "picture": {
+            "src": picture_url(analysis.picture.image),
+            "width": width,
+            "height": height,
+            "alt": "The picture that the question is about",
+        },
+        "grid": {
+            "n": grid.count,
+            "views": [
+                {"name": v.name, "rows": v.rows, "columns": v.columns, "box": list(v.box)}
+                for v in grid.views
+            ],
+            "place": packed(grid.place, "i2"),
+            "boxes": packed(grid.boxes, "f4"),
+            "padding": np.flatnonzero(grid.padding).tolist(),
+        },
+        "methods": [method_payload(found) for found in analysis.methods],
+        "full": answer_payload(analysis.full, truth),
+        "answers": [answer_payload(answer, truth) for answer in answers or []],
+    }
+
+
+def method_payload(found: MethodMap) -> dict:
+    """Describe one method: its card and all that it would keep."""
+    method, _ = methods.resolve(found.spec)
+    variant = found.spec.partition(":")[2]
+    nested = found.order is not None
+    return {
+        "key": found.spec,
+        "title": f"{method.TITLE} · {variant}" if variant else method.TITLE,
+        "sentence": method.SENTENCE,
+        "badges": badges(method),
+        "score_means": method.SCORE_MEANS,
+        "nested": method.NESTED,
+        "reads_question": method.READS_QUESTION,
+        "merges": method.MERGES,
+        "where": method.WHERE,
+        "baseline": not method.ARXIV,
+        "uncertain": method.UNCERTAIN,
+        "floor": found.floor,
+        "score": packed(found.score, "f4"),
+        "order": packed(found.order, "u2") if nested else None,
+        "layer": found.layer,
+        "keeps": packed(found.keeps, "u2") if nested else None,
+        "knots": None if nested else [_knot(knot) for knot in found.knots],
+        "ladder": list(found.ladder),
+    }
+
+
+def badges(method) -> list[str]:
+    """Say in a few words what kind of method this is."""
+    where = {"both": "before and inside the LLM"}.get(method.WHERE, method.WHERE)
+    return [
+        "reads the question" if method.READS_QUESTION else "does not read the question",
+        where,
+        "nested" if method.NESTED else "not nested",
+        *(["merges"] if method.MERGES else []),
+    ]
+
+
+def _knot(knot: Knot) -> dict:
+    return {
+        "budget": knot.budget,
+        "final": int(knot.layers[-1]),
+        "layers": packed(knot.layers, "u2"),
+        "stages": [
+            {
+                "layer": stage.layer,
+                "extra": stage.extra,
+                "fate": packed(stage.fate, "i2"),
+                "score": packed(stage.score, "f4"),
+            }
+            for stage in knot.stages
+        ],
+    }
+
+
+def answer_payload(answer: Answer, truth: str | None = None, case: str | None = None) -> dict:
+    """Describe one answer; right is None where the truth is not known."""
+    return {
+        "case": case,
+        "method": answer.method,
+        "budget": answer.budget,
+        "text": answer.text,
+        "tokens": [{"text": t.text, "p": rounded(t.probability)} for t in answer.tokens],
+        "right": None if truth is None else agrees(answer.text, truth),
+        "same": answer.same,
+        "p_full": rounded(answer.p_full),
+        "kl": rounded(answer.kl),
+        "drop": rounded(answer.drop),
+        "final": answer.final if answer.layers else None,
+        "mean": rounded(answer.mean) if answer.layers else None,
+        "layers": list(answer.layers),
+        "flops": answer.flops,
+        "kv_bytes": answer.kv_bytes,
+        "seconds": {name: rounded(value) for name, value in answer.seconds.items()},
+        "stages": [
+            {
+                "layer": s.layer,
+                "kept": s.kept.tolist(),
+                "merged": int(max(0, s.fate.max())) + s.extra,
+            }
+            for s in answer.stages
+        ],
+        "dominance": dominance_payload(answer.dominance),
+        "partial": answer.partial,
+        "error": None,
+    }
+
+
+def dominance_payload(found: Dominance | None) -> dict | None:
+    """Describe MDI and AEI; what is undefined or infinite becomes null."""
+    if found is None:
+        return None
+    return {
+        "mdi": [rounded(x) for x in found.mdi],
+        "aei": [rounded(x) for x in found.aei],
+        "stages": {name: [rounded(x) for x in pair] for name, pair in found.stages.items()},
+        "text": int(np.max(found.text)),
+        "image": [int(x) for x in np.atleast_1d(found.image)],
+        "answer": int(found.answer),
+    }
+
+
+def rounded(value: float | None) -> float | None:
+    """Keep five digits: enough to read, short to send; JSON knows no NaN and no infinity."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{float(value):.5g}")

@@ -1,0 +1,1 @@
+"""The built-in model pico: its words, its scenes, questions with known answers, its training."""

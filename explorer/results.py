@@ -1,0 +1,124 @@
+"""The records that the use cases give back: numbers, strings and numpy arrays only.
+
+Nothing here is on a device or refers to a model, so a record can be pickled, sent or stored.
+Letters: N visual tokens, L decoder layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from explorer.dominance import Dominance
+from explorer.grid import Grid
+from explorer.picture import Picture
+
+
+@dataclass(frozen=True)
+class StageMap:
+    """What one stage of a method did with the N visual tokens of the picture.
+
+    fate [N]: 0 kept, -1 dropped, g >= 1 folded into merged token g. extra: added tokens without a
+    patch, such as [CLS]. score [N]: float32, NaN where nothing is left to score; None in answers.
+    """
+
+    layer: int
+    fate: np.ndarray
+    extra: int
+    score: np.ndarray | None = None
+
+    @property
+    def kept(self) -> np.ndarray:
+        """The visual tokens that are alive as they were, ascending."""
+        return np.flatnonzero(self.fate == 0)
+
+
+@dataclass(frozen=True)
+class Knot:
+    """A method's choice at one mean budget. layers [L]: visual tokens that enter each layer."""
+
+    budget: int
+    layers: np.ndarray
+    stages: tuple[StageMap, ...]
+
+
+@dataclass(frozen=True)
+class MethodMap:
+    """Everything the page needs to draw a method at any budget without asking again.
+
+    score [N] float32. A nested method has order [N] (kept first to last), the layer it prunes
+    before, and keeps [N] (entry budget - 1: tokens kept after its stage); the others have knots.
+    ladder: the budgets whose answers are worth knowing. seconds: what the map took.
+    """
+
+    spec: str
+    score: np.ndarray
+    floor: int
+    ladder: tuple[int, ...]
+    order: np.ndarray | None = None
+    layer: int = 0
+    keeps: np.ndarray | None = None
+    knots: tuple[Knot, ...] | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token of an answer, as text, with the probability the model gave it."""
+
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer and what it cost.
+
+    layers [L]: visual tokens that entered each layer; stages: who stayed. flops: exact, of the
+    prefill. Fidelity of a pruned answer: same (equals the full answer), p_full (probability that
+    this run gives to the full answer), kl (first token, nats), drop (mean log-probability lost per
+    token of the full answer, nats). seconds: vision, select, prefill, decode.
+    """
+
+    method: str
+    budget: int
+    text: str
+    tokens: tuple[Token, ...]
+    layers: tuple[int, ...] = ()
+    stages: tuple[StageMap, ...] = ()
+    flops: int = 0
+    kv_bytes: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    dominance: Dominance | None = None
+    same: bool | None = None
+    p_full: float | None = None
+    kl: float | None = None
+    drop: float | None = None
+    partial: bool = False
+
+    @property
+    def final(self) -> int:
+        """Visual tokens at the last layer."""
+        return self.layers[-1]
+
+    @property
+    def mean(self) -> float:
+        """Visual tokens, averaged over the layers they enter."""
+        return sum(self.layers) / len(self.layers)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All that is known of a picture and a question before a budget is chosen."""
+
+    id: str
+    model: str
+    question: str
+    picture: Picture
+    grid: Grid
+    layers: int
+    methods: tuple[MethodMap, ...]
+    full: Answer
+    notes: tuple[str, ...]
+    seconds: dict[str, float]

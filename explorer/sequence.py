@@ -1,0 +1,121 @@
+"""The tokens of one prompt while they pass through the layers, and what becomes of each of them.
+
+Knows order, positions and which visual token went where; runs no model and chooses nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from explorer.signals import Kept, Signals, Stage
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question about a picture, as the language model gets it.
+
+    embeds [1, S, D] with the visual tokens in place, positions [1, S] (or [3, 1, S]),
+    visual [N] ascending places of the visual tokens, text [S] true where a token counts as text
+    (neither visual nor BOS, EOS, padding), signals what a method may see before layer 0.
+    """
+
+    embeds: Tensor
+    positions: Tensor
+    visual: Tensor
+    text: Tensor
+    signals: Signals
+
+
+@dataclass
+class Outcome:
+    """What one stage did, told for the N visual tokens of the untouched prompt.
+
+    slot [N]: which of the tokens now alive holds it, -1 if it is gone.
+    itself [n]: which original token a token now alive is, unmerged; -1 for a merged or added one.
+    before [N]: `slot` as it was when the stage began.
+    """
+
+    stage: Stage
+    slot: Tensor
+    itself: Tensor
+    before: Tensor
+
+
+class Sequence:
+    """The tokens that are alive while the prompt passes through the layers."""
+
+    def __init__(self, prompt: Prompt):
+        device = prompt.embeds.device
+        self.x = prompt.embeds
+        self.positions = prompt.positions
+        self.is_visual = torch.zeros(self.x.shape[1], dtype=torch.bool, device=device)
+        self.is_visual[prompt.visual] = True
+        self.is_text = prompt.text
+        self.place = prompt.signals.place
+        self.slot = torch.arange(len(prompt.visual), device=device)
+        self.itself = self.slot.clone()
+        self.renumbered = False
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self.visual = self.is_visual.nonzero()[:, 0]
+        self.counted = torch.stack([self.is_text, self.is_visual]).float()
+        self.cos_sin: tuple[Tensor, Tensor] | None = None
+
+    def drop(self, kept: Kept, stage: Stage, renumber: bool) -> Outcome:
+        """Rebuild the sequence: [merged[:lead], kept, merged[lead:]] where the block was."""
+        merged = 0 if kept.merged is None else kept.merged.shape[0]
+        if (len(kept.index), merged) != (stage.keep, stage.merge):
+            raise RuntimeError(f"{stage} was answered with {len(kept.index)} kept, {merged} merged")
+        if merged and not renumber:
+            raise RuntimeError("merged tokens have no original position: positions must renumber")
+        before = self.slot
+        self._place_slots(kept, merged)
+        stays = ~self.is_visual
+        stays[self.visual[kept.index]] = True
+        order = stays.nonzero()[:, 0]
+        new = order.new_full((merged,), -1)
+        head = int((order < self.visual[0]).sum())
+        tail = int((order <= self.visual[-1]).sum())
+        lead = kept.lead
+        order = torch.cat([order[:head], new[:lead], order[head:tail], new[lead:], order[tail:]])
+        added = order < 0
+        source = order.clamp(min=0)
+        self.x = self.x[:, source]
+        if merged:
+            self.x[0, added] = kept.merged.to(self.x.dtype)
+        self.is_visual = self.is_visual[source] | added
+        self.is_text = self.is_text[source] & ~added
+        if renumber:
+            count = torch.arange(len(order), device=self.x.device)
+            self.positions = count.expand(*self.positions.shape[:-1], -1)
+            self.renumbered = True
+        else:
+            self.positions = self.positions[..., source]
+        self._refresh()
+        return Outcome(stage, self.slot, self.itself, before)
+
+    def _place_slots(self, kept: Kept, merged: int) -> None:
+        alive, lead = len(self.itself), kept.lead
+        # One entry more than there are tokens: slot -1 reads the last one, and gone stays gone.
+        moved = self.slot.new_full((alive + 1,), -1)
+        moved[kept.index] = torch.arange(len(kept.index), device=moved.device) + lead
+        if kept.group is not None:
+            folded = (kept.group >= 0).nonzero()[:, 0]
+            to = kept.group[folded]
+            moved[folded] = torch.where(to < lead, to, to + len(kept.index))
+        self.slot = moved[self.slot]
+        count = len(kept.index) + merged
+        itself, place = self.itself.new_full((count,), -1), self.place.new_full((count, 3), -1)
+        itself[lead : lead + len(kept.index)] = self.itself[kept.index]
+        place[lead : lead + len(kept.index)] = self.place[kept.index]
+        self.itself, self.place = itself, place
+
+    def rotary(self, body: nn.Module) -> tuple[Tensor, Tensor]:
+        """Give cos and sin of the present positions, computed once between two drops."""
+        if self.cos_sin is None:
+            self.cos_sin = body.rotary_emb(self.x, self.positions)
+        return self.cos_sin

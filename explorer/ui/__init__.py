@@ -1,0 +1,1 @@
+"""The page: layout and wiring only. Nothing imports this package but app.py and its tests."""

@@ -1,0 +1,75 @@
+"""What the visitors of one running page share, and what belongs to a single visit.
+
+Shared: a memory of results, keyed by content and bounded in bytes, and the newest ticket of every
+session, bounded in number. A visit is a value that the page hands around; nobody else sees it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from explorer.cases import case_id
+from explorer.memory import Memory
+from explorer.pico.questions import normalise
+from explorer.picture import Picture
+
+MEMORY_BYTES = 256_000_000
+SESSIONS = 10_000
+
+
+class Tickets:
+    """Which question of a session is the newest; older ones may stop working."""
+
+    def __init__(self, sessions: int = SESSIONS):
+        self._newest: OrderedDict[str, int] = OrderedDict()
+        self._sessions = sessions
+        self._lock = threading.Lock()
+
+    def announce(self, session: str, ticket: int) -> None:
+        """Tell that a session has asked anew."""
+        with self._lock:
+            self._newest[session] = max(ticket, self._newest.get(session, 0))
+            self._newest.move_to_end(session)
+            while len(self._newest) > self._sessions:
+                self._newest.popitem(last=False)
+
+    def stale(self, session: str, ticket: int) -> bool:
+        """Tell whether the session has asked anew since."""
+        return self._newest.get(session, 0) > ticket
+
+    def forget(self, session: str) -> None:
+        """Drop a session that has left."""
+        with self._lock:
+            self._newest.pop(session, None)
+
+
+@dataclass
+class Desk:
+    """What the visitors of one running page share."""
+
+    memory: Memory = field(default_factory=lambda: Memory(MEMORY_BYTES))
+    tickets: Tickets = field(default_factory=Tickets)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What one visitor looks at. truths: the right answers, where a scene makes them known."""
+
+    model: str
+    picture: Picture
+    question: str
+    truths: dict[str, str] | None = None
+    suggestions: tuple[str, ...] = ()
+    seed: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The name of the case that is open."""
+        return case_id(self.model, self.picture, self.question)
+
+    @property
+    def truth(self) -> str | None:
+        """The right answer to the present question, if it is known."""
+        return None if self.truths is None else self.truths.get(normalise(self.question))

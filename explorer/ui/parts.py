@@ -1,0 +1,145 @@
+"""The page's own components: Gradio HTML blocks that draw in JavaScript, and the picture input.
+
+Their templates are constant and hold no data; data goes in as values and is written with
+`textContent` (anything in a template could run as a script). The scripts are in assets/.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
+
+SCRIPTS = (
+    "nodes.js",
+    "payload.js",
+    "memory.js",
+    "asking.js",
+    "store.js",
+    "wiring.js",
+    "overlay.js",
+    "methods.js",
+    "picture.js",
+    "curves.js",
+    "budget.js",
+    "stage.js",
+    "answers.js",
+    "costs.js",
+    "dominance.js",
+    "readout.js",
+    "inputs.js",
+)
+
+
+def head() -> str:
+    """Give the scripts of the page, in the order in which they need each other."""
+    texts = [(ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    return "".join(f"<script>\n{text}\n</script>\n" for text in texts)
+
+
+def styles() -> str:
+    """Give the style sheet of the page."""
+    return (ASSETS / "explorer.css").read_text(encoding="utf-8")
+
+
+def block(template: str, on_load: str, value: object = None, **kwargs) -> gr.HTML:
+    """Make one block with a constant template, mounted once by a line of JavaScript."""
+    return gr.HTML(
+        value=value,
+        html_template=template,
+        js_on_load=on_load,
+        apply_default_css=False,
+        **kwargs,
+    )
+
+
+def stage(value: dict | None) -> gr.HTML:
+    """Make the middle column: method, picture with scores, budget. value: a case payload."""
+    return block(
+        '<div class="vt-stage"></div>',
+        "explorer.mountStage(element, props, watch)",
+        value,
+        elem_id="vt-stage",
+    )
+
+
+def readout() -> gr.HTML:
+    """Make the right column: answers, cost, dominance. value: {ticket, case, answers}."""
+    return block(
+        '<div class="vt-readout"></div>',
+        "explorer.mountReadout(element, props, watch)",
+        elem_id="vt-readout",
+    )
+
+
+def ask() -> gr.HTML:
+    """Make the sender of one question: {case, method, budget, ticket}, events ask, announce."""
+    return block(
+        "<i hidden></i>",
+        "explorer.mountAsk(element, props, trigger) /* 'ask' 'announce' */",
+        elem_classes="vt-sender",
+    )
+
+
+def fill() -> gr.HTML:
+    """Make the sender of a few questions: {case, method, budgets, ticket}, event fill."""
+    return block(
+        "<i hidden></i>",
+        "explorer.mountFill(element, props, trigger) /* 'fill' */",
+        elem_classes="vt-sender",
+    )
+
+
+def thumbs(items: list[dict], chosen: str | None) -> gr.HTML:
+    """Make the strip of example pictures, event pick."""
+    return block(
+        '<div class="vt-thumbs"></div>',
+        "explorer.mountThumbs(element, props, watch, trigger) /* 'pick' */",
+        {"items": items, "chosen": chosen, "asked": 0},
+        elem_id="vt-examples",
+    )
+
+
+def chips_value(questions: list[str]) -> dict:
+    """Give the value of the suggestions."""
+    return {"questions": questions, "chosen": None, "asked": 0}
+
+
+def chips(questions: list[str]) -> gr.HTML:
+    """Make the row of suggested questions, event pick."""
+    return block(
+        '<div class="vt-chips"></div>',
+        "explorer.mountChips(element, props, watch, trigger) /* 'pick' */",
+        chips_value(questions),
+        elem_id="vt-suggestions",
+    )
+
+
+def lines(kind: str, *texts: str) -> dict:
+    """Give the value of a note: kind is "error", "note" or "busy"."""
+    return {"kind": kind, "lines": list(texts)}
+
+
+def notes(elem_id: str, value: dict | None = None) -> gr.HTML:
+    """Make a place for sentences, read out by screen readers as they come."""
+    return block(
+        '<div class="vt-notes" aria-live="polite"></div>',
+        "explorer.mountNotes(element, props, watch)",
+        value,
+        elem_id=elem_id,
+    )
+
+
+class PictureInput(gr.Image):
+    """An image input that hands over the uploaded file untouched, for our own guard to open.
+
+    Gradio's would fail on a bad file with words of its own, and ignores EXIF for files.
+    """
+
+    is_template = True  # drawn in the browser as a plain image input
+
+    def preprocess(self, payload) -> str | None:
+        """Give the path of the upload, which Gradio has already checked to be one."""
+        return None if payload is None else payload.path

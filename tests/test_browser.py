@@ -1,0 +1,264 @@
+"""The page in a real Chromium, as visitors use it: mouse, keyboard, phone, dark, two at once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from explorer.browser import chromium, served
+from explorer.pico import scenes
+
+pytestmark = pytest.mark.browser
+SIZE = {"width": 1366, "height": 1080}
+SLIDER = ".vt-stage input[type=range][aria-valuetext]"
+
+
+@pytest.fixture(scope="module")
+def url():
+    with served() as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as running:
+        yield running
+
+
+def visit(browser: Browser, url: str, **context) -> Page:
+    """Open the page in a fresh session; any script error fails the test at its end."""
+    page = browser.new_context(viewport=context.pop("viewport", SIZE), **context).new_page()
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.goto(url)
+    page.wait_for_selector(".vt-stage[data-kept]")
+    return page
+
+
+@pytest.fixture
+def page(browser, url):
+    opened = visit(browser, url)
+    yield opened
+    assert opened.errors == []
+    opened.context.close()
+
+
+def stage(page: Page, name: str) -> str:
+    return page.locator(".vt-stage").first.get_attribute(f"data-{name}")
+
+
+def drag(page: Page, *shares: float, release: bool = True) -> None:
+    """Drag the budget slider through these shares of its length."""
+    box = page.locator(SLIDER).bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * float(stage(page, "budget")) / 196, y)
+    page.mouse.down()
+    for share in shares:
+        page.mouse.move(box["x"] + box["width"] * share, y, steps=4)
+    if release:
+        page.mouse.up()
+
+
+def pruned(page: Page) -> dict:
+    return page.evaluate("explorer.store.asking.pruned")
+
+
+def answered(page: Page, timeout: int = 20_000) -> dict:
+    """Wait until the pruned answer for the present budget is there."""
+    page.wait_for_function(
+        "(() => { const { answer } = explorer.store.asking.pruned;"
+        " return answer && !answer.partial && answer.budget === explorer.store.state.budget })()",
+        timeout=timeout,
+    )
+    return pruned(page)["answer"]
+
+
+def upload(page: Page, path: Path) -> None:
+    page.locator("#vt-picture input[type=file]").set_input_files(path)
+
+
+def another_case(page: Page, before: str) -> None:
+    page.wait_for_function(
+        "before => document.querySelector('.vt-stage').dataset.case !== before", arg=before
+    )
+
+
+def test_the_page_opens_with_a_finished_example(page):
+    assert int(stage(page, "kept")) > 0
+    assert answered(page)["text"]
+    assert pruned(page)["is"] == "memory"
+    expect(page.locator("#vt-question textarea, #vt-question input").first).not_to_be_empty()
+
+
+def test_dragging_redraws_without_a_single_request(page):
+    page.wait_for_timeout(500)
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    before = stage(page, "kept")
+    drag(page, 0.9, 0.5, 0.3, 0.7, release=False)
+    assert stage(page, "kept") != before
+    assert requests == []
+    page.mouse.up()
+
+
+def test_the_last_budget_is_answered(page):
+    page.locator("#vt-scene button").click()
+    another_case(page, stage(page, "case"))
+    drag(page, 0.9, 0.2, 0.55)
+    assert answered(page)["budget"] == int(stage(page, "budget"))
+
+
+def test_the_slider_works_by_keyboard(page):
+    slider = page.locator(SLIDER)
+    slider.focus()
+    before = int(stage(page, "budget"))
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"Number(document.querySelector('.vt-stage').dataset.budget) > {before}")
+    assert str(stage(page, "budget")) in slider.get_attribute("aria-valuetext")
+    page.keyboard.press("End")
+    page.wait_for_function("document.querySelector('.vt-stage').dataset.budget === '196'")
+    assert answered(page)["same"]
+
+
+def test_every_method_can_be_chosen_and_answers(page):
+    chooser = page.locator(".vt-stage select").first
+    keys = chooser.locator("option").evaluate_all("list => list.map((option) => option.value)")
+    assert len(keys) == 10
+    for key in keys:
+        chooser.select_option(key)
+        page.wait_for_function(
+            "key => document.querySelector('.vt-stage').dataset.method === key", arg=key
+        )
+        assert answered(page)["method"] == key
+
+
+def test_a_scene_is_repeated_by_its_seed(page):
+    seed = page.locator("#vt-seed input")
+    pictures = []
+    for number in ("123", "456", "123"):
+        before = stage(page, "case")
+        seed.fill(number)
+        seed.press("Enter")
+        another_case(page, before)
+        pictures.append(stage(page, "case"))
+    assert pictures[0] == pictures[2] != pictures[1]
+
+
+def test_an_uploaded_picture_is_analysed(page, tmp_path):
+    path, before = tmp_path / "wide.png", stage(page, "case")
+    scenes.make(99).image.resize((448, 224)).save(path)
+    upload(page, path)
+    another_case(page, before)
+    assert page.evaluate("explorer.store.state.case.picture.width") == 448
+    assert page.evaluate("explorer.store.state.case.grid.padding.length") == 84
+
+
+@pytest.mark.parametrize("kind", ["text", "svg", "truncated", "long", "tiny"])
+def test_a_bad_file_gets_a_sentence_and_changes_nothing(page, tmp_path, kind):
+    path, before = tmp_path / "bad.jpg", stage(page, "case")
+    if kind == "text":
+        path.write_text("not a picture")
+    elif kind == "svg":
+        path = tmp_path / "bad.svg"
+        path.write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>")
+    elif kind == "truncated":
+        scenes.make(1).image.resize((900, 900)).save(path)
+        path.write_bytes(path.read_bytes()[:3000])
+    else:
+        path = tmp_path / "bad.png"
+        Image.new("RGB", (20000, 10) if kind == "long" else (1, 1)).save(path)
+    upload(page, path)
+    note = page.locator("#vt-picture-notes .vt-notes[data-kind=error]")
+    expect(note).to_contain_text(re.compile(r"\w.*\."), timeout=15_000)
+    assert stage(page, "case") == before
+    page.locator("#vt-scene button").click()
+    another_case(page, before)
+    expect(note).to_have_count(0)
+
+
+def test_a_question_without_words_gets_a_sentence(page):
+    before = stage(page, "case")
+    question = page.locator("#vt-question textarea, #vt-question input").first
+    question.fill("   ")
+    page.locator("#vt-ask-button").click()
+    expect(page.locator("#vt-question-notes")).to_contain_text("question")
+    question.fill("why " * 200)
+    page.locator("#vt-ask-button").click()
+    expect(page.locator("#vt-question-notes")).to_contain_text("characters")
+    assert stage(page, "case") == before
+
+
+def test_text_of_visitors_never_runs(page):
+    evil = "<img src=x onerror='window.hacked=1'> ${window.hacked=1} {{constructor}}"
+    before = stage(page, "case")
+    question = page.locator("#vt-question textarea, #vt-question input").first
+    question.fill(evil)
+    question.press("Enter")
+    another_case(page, before)
+    answered(page)
+    assert page.evaluate("window.hacked") is None
+    expect(page.locator("#vt-question-notes")).to_contain_text("does not know")
+
+
+def test_the_stage_is_mounted_once(page):
+    page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine = 'yes'")
+    before = stage(page, "case")
+    page.locator("#vt-scene button").click()
+    another_case(page, before)
+    assert page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine") == "yes"
+
+
+def test_the_strip_of_answers_fills_in(page):
+    before = stage(page, "case")
+    page.locator("#vt-scene button").click()
+    another_case(page, before)
+    page.wait_for_function(
+        "explorer.store.ladder.every((budget) => explorer.store.known(budget))", timeout=30_000
+    )
+
+
+def test_two_visitors_see_only_their_own(browser, url, tmp_path):
+    pages = [visit(browser, url), visit(browser, url)]
+    before = stage(pages[0], "case")
+    for number, page in enumerate(pages):
+        path = tmp_path / f"{number}.png"
+        scenes.make(number).image.save(path)
+        upload(page, path)
+    for page in pages:
+        another_case(page, before)
+        answered(page)
+    assert stage(pages[0], "case") != stage(pages[1], "case")
+    sources = [page.evaluate("explorer.store.state.case.picture.src") for page in pages]
+    assert sources[0] != sources[1]
+    for page in pages:
+        assert page.errors == []
+        page.context.close()
+
+
+def test_everything_of_a_question_fits_one_screen(page):
+    answered(page)
+    for name in ("#vt-left", ".vt-stage", ".vt-readout"):
+        box = page.locator(name).first.bounding_box()
+        assert box["y"] + box["height"] <= SIZE["height"] + 1, name
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(browser, url):
+    page = visit(browser, url, viewport={"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    tops = [page.locator(name).first.bounding_box()["y"] for name in ("#vt-left", ".vt-stage")]
+    assert tops[0] < tops[1] < page.locator(".vt-readout").first.bounding_box()["y"]
+    slider = page.locator(SLIDER).bounding_box()
+    assert slider["y"] + slider["height"] <= 844, "the slider is in view from the start"
+    assert page.errors == []
+    page.context.close()
+
+
+def test_dark_mode_is_dark(browser, url):
+    page = visit(browser, url + "/?__theme=dark")
+    colour = page.evaluate("getComputedStyle(document.querySelector('.vt-stage')).color")
+    assert min(int(number) for number in re.findall(r"\d+", colour)[:3]) > 150
+    page.context.close()

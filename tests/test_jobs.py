@@ -1,0 +1,182 @@
+"""The use cases on the built-in model: maps, answers and the model itself agree."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from explorer import jobs, methods, zoo
+from explorer.cases import open_case
+from explorer.engine import decode, prefill
+from explorer.errors import (
+    BadBudget,
+    BadPicture,
+    BadQuestion,
+    ModelUnavailable,
+    UnknownMethod,
+    UnknownModel,
+    VisitorError,
+)
+from explorer.memory import Memory
+from explorer.pico import scenes
+
+QUESTION = "what is in the middle ?"
+
+
+@pytest.fixture(scope="module")
+def picture() -> Image.Image:
+    return scenes.make(7).image
+
+
+@pytest.fixture(scope="module")
+def analysis(picture):
+    return jobs.analyse("pico", picture, QUESTION)
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory(100_000_000)
+
+
+def whole_inputs(picture: Image.Image, question: str) -> dict:
+    """Processor output for the untouched model."""
+    processor = zoo.load("pico").processor
+    content = [{"type": "image", "image": picture}, {"type": "text", "text": question}]
+    return processor.apply_chat_template(
+        [{"role": "user", "content": content}],
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+    )
+
+
+@torch.no_grad()
+def test_with_all_tokens_pico_gives_its_own_logits_and_its_own_answer(picture):
+    vlm, inputs = zoo.load("pico"), whole_inputs(picture, QUESTION)
+    case = open_case("pico", picture, QUESTION)
+    run = prefill(case.decoder, case.prompt())
+    assert (run.logits - vlm.model(**inputs).logits[0, -1]).abs().max() <= 1e-5
+    tokens = [step.token for step in decode(run, 20)]
+    own = vlm.model.generate(**inputs, max_new_tokens=20, do_sample=False)
+    assert tokens == own[0, inputs["input_ids"].shape[1] :].tolist()
+
+
+def test_analysis_has_a_map_of_every_method(analysis):
+    assert [found.spec for found in analysis.methods] == [spec for spec, *_ in methods.choices()]
+    for found in analysis.methods:
+        assert found.score.shape == (196,)
+        assert np.isfinite(found.score).all()
+        assert (found.order is None) != (found.knots is None)
+        assert found.ladder[0] >= found.floor and found.ladder[-1] == 196
+
+
+@pytest.mark.parametrize("spec", [spec for spec, *_ in methods.choices()])
+def test_an_answer_keeps_exactly_what_the_map_shows(analysis, picture, memory, spec):
+    found = next(found for found in analysis.methods if found.spec == spec)
+    for budget in found.ladder[::4]:
+        answer = jobs.answer("pico", picture, QUESTION, spec, budget, memory)
+        if found.order is not None:
+            kept = np.sort(found.order[: found.keeps[budget - 1]])
+            assert answer.stages[-1].kept.tolist() == kept.tolist()
+            assert answer.final == found.keeps[budget - 1]
+        else:
+            knot = next(knot for knot in found.knots if knot.budget == budget)
+            assert answer.layers == tuple(knot.layers)
+            for told, shown in zip(answer.stages, knot.stages, strict=True):
+                assert told.fate.tolist() == shown.fate.tolist()
+        if spec != "fopru:row":  # whole rows: up to a row below the slider
+            assert abs(answer.mean - budget) <= 1
+
+
+@pytest.mark.parametrize("spec", [spec for spec, *_ in methods.choices()])
+def test_keeping_everything_changes_nothing(analysis, picture, memory, spec):
+    answer = jobs.answer("pico", picture, QUESTION, spec, 196, memory)
+    assert answer.text == analysis.full.text and answer.same
+    assert answer.p_full == pytest.approx(analysis.full.p_full, rel=1e-4)
+    assert answer.kl == pytest.approx(0, abs=1e-5)
+    assert answer.flops == analysis.full.flops and answer.kv_bytes == analysis.full.kv_bytes
+    assert np.allclose(answer.dominance.mdi, analysis.full.dominance.mdi, rtol=1e-3)
+
+
+def test_fewer_tokens_cost_less(picture, memory):
+    few, many = (
+        jobs.answer("pico", picture, QUESTION, "clsattn", budget, memory) for budget in (16, 128)
+    )
+    assert few.flops < many.flops and few.kv_bytes < many.kv_bytes
+    assert few.mean == 16 and many.mean == 128
+
+
+def test_a_stream_grows_and_ends_complete(picture, memory):
+    parts = list(jobs.stream("pico", picture, "describe the picture .", "uniform", 48, memory))
+    texts = [part.text for part in parts]
+    assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
+    assert [part.partial for part in parts] == [True] * (len(parts) - 1) + [False]
+    assert "".join(token.text for token in parts[-1].tokens).strip() == texts[-1]
+    assert all(0 <= token.probability <= 1 for token in parts[-1].tokens)
+
+
+def test_a_picture_keeps_its_shape_and_padding_counts_as_tokens():
+    wide = Image.new("RGB", (448, 224), (200, 30, 30))
+    found = jobs.analyse("pico", wide, QUESTION)
+    assert found.grid.count == 196
+    assert found.grid.padding.sum() == 84  # three of the 14 rows of patches above and below
+
+
+def test_unknown_words_are_named(picture):
+    (note,) = jobs.analyse("pico", picture, "what is the zeitgeist of the BUS ?").notes
+    assert "zeitgeist" in note and "BUS" not in note
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (("nico", "", QUESTION, "clsattn", 64), UnknownModel, "pico"),
+        (("pico", "", "  ", "clsattn", 64), BadQuestion, "type a question"),
+        (("pico", "", "why " * 200, "clsattn", 64), BadQuestion, "characters"),
+        (("pico", "", QUESTION, "clsatn", 64), UnknownMethod, "clsattn"),
+        (("pico", "", QUESTION, "clsattn", 0), BadBudget, "196"),
+        (("pico", "", QUESTION, "clsattn", 197), BadBudget, "196"),
+        (("pico", "", QUESTION, "clsattn", 6.5), BadBudget, "whole number"),
+        (("pico", "", QUESTION, "fastv", 5), BadBudget, "34"),
+        (("pico", None, QUESTION, "clsattn", 64), BadPicture, "picture"),
+    ],
+)
+def test_bad_input_gets_a_sentence(picture, arguments, error, words):
+    model, image, *rest = arguments
+    with pytest.raises(error, match=words):
+        jobs.answer(model, picture if image == "" else image, *rest)
+
+
+def test_a_model_that_cannot_be_fetched_says_what_to_do(picture):
+    with pytest.raises(ModelUnavailable, match="pico"):
+        jobs.analyse("llava-1.5-7b", picture, QUESTION)
+
+
+def test_a_question_cannot_smuggle_in_control_tokens(picture):
+    found = jobs.analyse("pico", picture, "what <image> is </s> in the mid<im<image>age>dle ?")
+    assert found.grid.count == 196
+
+
+def test_memory_is_bounded_in_bytes(memory):
+    small = Memory(1_000)
+    for number in range(100):
+        small.put(number, "x", 300)
+    assert len(small) == 3 and small.nbytes == 900
+    small.put("too large", "x", 2_000)
+    assert "too large" not in small
+
+
+def test_results_come_from_memory_the_second_time(picture, memory):
+    first = jobs.answer("pico", picture, QUESTION, "clsattn", 50, memory)
+    assert jobs.answer("pico", picture, QUESTION, "clsattn", 50, memory) is first
+
+
+def test_every_visitor_error_is_one_sentence():
+    with pytest.raises(VisitorError) as caught:
+        jobs.analyse("nico", None, QUESTION)
+    assert str(caught.value).endswith(".")

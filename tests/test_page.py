@@ -1,0 +1,135 @@
+"""The endpoints of a running app: only the named ones, pure, safe with many clients."""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from explorer import jobs
+from explorer.browser import served
+from explorer.pico import scenes
+
+
+@pytest.fixture(scope="module")
+def url():
+    with served() as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def client(url) -> Client:
+    return Client(url, verbose=False)
+
+
+@pytest.fixture
+def picture(tmp_path) -> Path:
+    path = tmp_path / "picture.png"
+    scenes.make(5).image.save(path)
+    return path
+
+
+def test_only_the_named_endpoints_are_public(client):
+    endpoints = client.view_api(return_format="dict")
+    assert set(endpoints["named_endpoints"]) == {"/analyse", "/answer"}
+    assert not endpoints["unnamed_endpoints"]
+
+
+def test_analyse_gives_scores_of_every_method(client, picture):
+    case = client.predict(handle_file(picture), "where is the bus ?", "pico", api_name="/analyse")
+    own = jobs.analyse("pico", picture, "where is the bus ?")
+    assert case["id"] == own.id
+    for told, found in zip(case["methods"], own.methods, strict=True):
+        scores = np.frombuffer(base64.b64decode(told["score"]), "<f4")
+        assert np.allclose(scores, found.score, rtol=1e-4, atol=1e-6)
+
+
+def test_answer_is_what_the_function_gives(client, picture):
+    arguments = ("what is in the middle ?", "visionzip", 64)
+    told = client.predict(handle_file(picture), *arguments, "pico", api_name="/answer")
+    own = jobs.answer("pico", picture, *arguments)
+    assert told["text"] == own.text
+    assert told["layers"] == list(own.layers)
+    assert told["flops"] == own.flops
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("what is it ?", "nomethod", 64, "pico"), "nomethod"),
+        (("what is it ?", "clsattn", 500, "pico"), "196"),
+        (("what is it ?", "clsattn", -1, "pico"), "196"),
+        (("what is it ?", "clsattn", 64, "nomodel"), "nomodel"),
+        (("", "clsattn", 64, "pico"), "question"),
+        (("what is it ?", "clsattn", 64, "llava-1.5-7b"), "pico"),
+    ],
+)
+def test_bad_arguments_get_a_sentence(client, picture, arguments, words):
+    with pytest.raises(AppError, match=re.escape(words)):
+        client.predict(handle_file(picture), *arguments, api_name="/answer")
+
+
+def test_a_file_that_is_no_picture_gets_a_sentence(client, tmp_path):
+    fake = tmp_path / "notes.jpg"
+    fake.write_text("these are notes")
+    with pytest.raises(AppError, match="picture"):
+        client.predict(handle_file(fake), "what is it ?", "pico", api_name="/analyse")
+
+
+def test_files_of_the_server_can_not_be_asked_for(client):
+    stolen = {
+        "path": str(ROOT / "assets" / "pico" / "config.json"),
+        "meta": {"_type": "gradio.FileData"},
+    }
+    with pytest.raises((AppError, ValueError)):
+        client.predict(stolen, "what is it ?", "pico", api_name="/analyse")
+
+
+def test_eight_clients_get_their_own_answers(url, tmp_path):
+    told: dict[int, dict] = {}
+
+    def visit(seed: int) -> None:
+        path = tmp_path / f"{seed}.png"
+        scenes.make(seed).image.save(path)
+        told[seed] = Client(url, verbose=False).predict(
+            handle_file(path),
+            "describe the picture .",
+            "clsattn",
+            40 + seed,
+            "pico",
+            api_name="/answer",
+        )
+
+    threads = [threading.Thread(target=visit, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for seed in range(8):
+        own = jobs.answer(
+            "pico", scenes.make(seed).image, "describe the picture .", "clsattn", 40 + seed
+        )
+        assert told[seed]["text"] == own.text
+        assert told[seed]["budget"] == 40 + seed
+
+
+def test_the_example_in_the_readme_runs(url, picture, capsys):
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
+    code = code.replace("http://127.0.0.1:7860", url).replace("picture.png", str(picture))
+    exec(compile(code, "README.md", "exec"), {})
+    assert "[64, 64" in capsys.readouterr().out
+
+
+def test_a_picture_of_one_colour_is_no_trouble(client, tmp_path):
+    path = tmp_path / "black.png"
+    Image.new("RGB", (30, 300)).save(path)
+    case = client.predict(handle_file(path), "what do you see ?", "pico", api_name="/analyse")
+    assert len(case["grid"]["padding"]) > 0
