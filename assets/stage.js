@@ -54,7 +54,7 @@
     return { node: node("div", { class: "vt-tools" }, mode.group, label, kind.group), update };
   }
 
-  const stageName = ({ layer }) => (layer === 0 ? "before the LLM" : `before layer ${layer + 1}`);
+  const stageName = ({ layer }) => (layer === 0 ? "before the LLM" : `after layer ${layer}`);
 
   /** A row of buttons that appears only where there is something to choose. */
   function chooser(label, id, choicesOf, pressedOf, onChoose) {

@@ -30,3 +30,7 @@ class UnknownModel(VisitorError):
 
 class ModelUnavailable(VisitorError):
     """The model is known but can't be loaded here."""
+
+
+class MethodUnavailable(VisitorError):
+    """The method can't run on this model."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from explorer import cost, dominance, fidelity, methods
 from explorer.cases import Case, Source, open_case
 from explorer.engine import EVERYTHING, Plan, Prompt, Run, Step, decode, forced, prefill
-from explorer.errors import BadBudget
+from explorer.errors import BadBudget, MethodUnavailable
 from explorer.families import Vlm
 from explorer.maps import map_of, plan_of, stage_map
 from explorer.memory import Memory, recall
@@ -71,10 +71,12 @@ def _analyse(case: Case, memory: Memory | None) -> Analysis:
             prompts[needs] = case.prompt(needs)
         return prompts[needs]
 
-    maps = tuple(
-        map_of(spec, method, options, case.size, case.decoder, prompt)
-        for spec, method, options in methods.choices()
-    )
+    maps, notes = [], list(case.picture.notes) + _word_notes(case)
+    for spec, method, options in methods.choices():
+        try:
+            maps.append(map_of(spec, method, options, case.size, case.decoder, prompt))
+        except MethodUnavailable as error:
+            notes.append(str(error))
     return Analysis(
         id=case.id,
         model=case.vlm.key,
@@ -82,9 +84,9 @@ def _analyse(case: Case, memory: Memory | None) -> Analysis:
         picture=case.picture,
         grid=case.look.grid,
         layers=case.size.layers,
-        methods=maps,
+        methods=tuple(maps),
         full=full,
-        notes=tuple(case.picture.notes) + _word_notes(case),
+        notes=tuple(notes),
         seconds={
             "vision": case.look.seconds,
             "full": answered - began,
@@ -93,12 +95,12 @@ def _analyse(case: Case, memory: Memory | None) -> Analysis:
     )
 
 
-def _word_notes(case: Case) -> tuple[str, ...]:
+def _word_notes(case: Case) -> list[str]:
     unknown = unknown_words(case.question, case.vlm.processor.tokenizer)
     if not unknown:
-        return ()
+        return []
     listed = ", ".join(f"“{word}”" for word in unknown)
-    return (f"{case.vlm.title} does not know {listed}: it read a blank there.",)
+    return [f"{case.vlm.title} does not know {listed}: it read a blank there."]
 
 
 def answer(

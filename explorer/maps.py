@@ -42,8 +42,8 @@ def alive(stages: tuple[Stage, ...] | list[Stage], size: Size) -> np.ndarray:
 
 
 def ladder(tokens: int, floor: int, per_octave: int, length: int = LADDER_LENGTH) -> list[int]:
-    """Give about `length` budgets from the floor up to all tokens, evenly spaced in ratio."""
-    steps = {round(2 ** (i / per_octave)) for i in range(per_octave * 16)}
+    """Give about `length` round budgets, `per_octave` in every doubling, from the floor upwards."""
+    steps = {round(2**i * (1 + j / per_octave)) for i in range(16) for j in range(per_octave)}
     below = [budget for budget in sorted(steps) if floor <= budget < tokens]
     return sorted({*below[-length:], tokens, *([floor] if floor > 1 else [])})
 

@@ -149,18 +149,22 @@ def answer_payload(answer: Answer, truth: str | None = None, case: str | None = 
         "flops": answer.flops,
         "kv_bytes": answer.kv_bytes,
         "seconds": {name: rounded(value) for name, value in answer.seconds.items()},
-        "stages": [
-            {
-                "layer": s.layer,
-                "kept": s.kept.tolist(),
-                "merged": int(max(0, s.fate.max())) + s.extra,
-            }
-            for s in answer.stages
-        ],
         "dominance": dominance_payload(answer.dominance),
         "partial": answer.partial,
         "error": None,
     }
+
+
+def stages_payload(answer: Answer) -> list[dict]:
+    """List who stayed at every stage, for scripts; the page has it from the maps."""
+    return [
+        {
+            "layer": stage.layer,
+            "kept": stage.kept.tolist(),
+            "merged": max(0, int(stage.fate.max())) + stage.extra,
+        }
+        for stage in answer.stages
+    ]
 
 
 def dominance_payload(found: Dominance | None) -> dict | None:

@@ -20,6 +20,7 @@ from explorer import jobs, methods, zoo
 from explorer.capture import ATTENTION, see, tower_signals
 from explorer.cases import open_case
 from explorer.engine import decode, prefill
+from explorer.errors import MethodUnavailable
 from explorer.families import Vlm, family_of
 
 SIDE, PATCH = 56, 14
@@ -161,6 +162,11 @@ def test_tower_signals_equal_eager_attention(vlm, picture):
 @pytest.mark.parametrize("spec", [spec for spec, *_ in methods.choices()])
 def test_every_method_runs_on_every_tower(vlm, picture, spec):
     analysis = jobs.analyse(vlm, picture, QUESTION)
+    if spec == "clsattn" and vlm.model.config.vision_feature_select_strategy == "full":
+        with pytest.raises(MethodUnavailable, match="CLS"):
+            jobs.answer(vlm, picture, QUESTION, spec, 5)
+        assert any("CLS" in note for note in analysis.notes)
+        return
     found = next(found for found in analysis.methods if found.spec == spec)
     for budget in {max(found.floor, budget) for budget in (1, 5, 11, 16)}:
         answer = jobs.answer(vlm, picture, QUESTION, spec, budget)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from explorer.errors import MethodUnavailable
 from explorer.signals import Kept, Signals, Size, Stage, top
 
 KEY = "clsattn"
@@ -50,6 +51,8 @@ def floor(size: Size) -> int:
 
 def score(signals: Signals) -> Tensor:
     """Give s_j = mean over heads of attn[h, CLS, j], [N]."""
+    if signals.cls_attention is None:
+        raise MethodUnavailable(f"{TITLE} needs a vision tower with a [CLS] token; this has none.")
     return signals.per_token(signals.cls_attention.float().mean(1))  # [V, H, n] -> [V, n] -> [N]
 
 

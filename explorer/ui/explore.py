@@ -7,17 +7,17 @@ one payload per case and then answers single questions of the form (method, budg
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import gradio as gr
 
 from explorer import examples, jobs
 from explorer.errors import BadPicture, BadQuestion, VisitorError
-from explorer.payload import answer_payload, case_payload
+from explorer.payload import case_payload
 from explorer.pico import questions, scenes
 from explorer.picture import open_picture
-from explorer.ui import parts
+from explorer.ui import answering, parts
 from explorer.ui.desk import Desk, Visit
 
 SEEDS = 1_000_000  # new scenes are numbered below this
@@ -64,7 +64,7 @@ def build(desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict) 
         **blocks,
     )
     _wire_cases(tab, desk, model, model_notes, on_model)
-    _wire_answers(tab, desk, on_model)
+    answering.wire(tab, desk, on_model)
     return tab
 
 
@@ -245,63 +245,5 @@ def _wire_cases(
     tab.thumbs.pick(example, [tab.thumbs], queue=False, **quiet)
 
 
-def _meant_for(asked: object, visit: Visit) -> bool:
-    """Tell whether the browser asks about the case that is open, and not an earlier one."""
-    return isinstance(asked, dict) and asked.get("case") == visit.id
-
-
 def _unchosen() -> dict:
     return {"items": examples.thumbs(), "chosen": None, "asked": 0}
-
-
-def _wire_answers(tab: Explore, desk: Desk, on_model: dict) -> None:
-    """Single answers, and the ladder of answers that fills in while the hand rests."""
-
-    def told(visit: Visit, asked: dict, budget: int, stop: Callable[[], bool]) -> Iterator[dict]:
-        method = str(asked.get("method"))
-        try:
-            stream = jobs.stream(
-                visit.model, visit.picture, visit.question, method, budget, desk.memory
-            )
-            for answer in stream:
-                if stop():
-                    return
-                yield answer_payload(answer, visit.truth, visit.id)
-        except VisitorError as error:
-            yield {
-                "case": visit.id,
-                "method": method,
-                "budget": budget,
-                "error": str(error),
-            }
-
-    def announce(asked: dict, request: gr.Request) -> None:
-        if isinstance(asked, dict) and isinstance(asked.get("ticket"), int):
-            desk.tickets.announce(request.session_hash, asked["ticket"])
-
-    def ask(asked: dict, visit: Visit, request: gr.Request) -> Iterator[dict]:
-        if not _meant_for(asked, visit):
-            return
-        ticket = asked.get("ticket") if isinstance(asked.get("ticket"), int) else 0
-        if desk.tickets.stale(request.session_hash, ticket):
-            return
-        for answer in told(
-            visit,
-            asked,
-            asked.get("budget"),
-            lambda: desk.tickets.stale(request.session_hash, ticket),
-        ):
-            yield {tab.readout: {"ticket": ticket, "case": visit.id, "answers": [answer]}}
-
-    def fill(asked: dict, visit: Visit) -> dict:
-        if not _meant_for(asked, visit) or not isinstance(asked.get("budgets"), list):
-            return {}
-        budgets = asked["budgets"][:4]
-        last = [list(told(visit, asked, budget, lambda: False))[-1] for budget in budgets]
-        return {tab.readout: {"ticket": asked.get("ticket"), "case": visit.id, "answers": last}}
-
-    quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
-    runs = quiet | on_model
-    tab.ask.announce(announce, [tab.ask], None, queue=False, **quiet)
-    tab.ask.ask(ask, [tab.ask, tab.visit], [tab.readout], **runs)
-    tab.fill.fill(fill, [tab.fill, tab.visit], [tab.readout], **runs)

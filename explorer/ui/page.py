@@ -6,7 +6,7 @@ import gradio as gr
 
 from explorer import jobs, zoo
 from explorer.errors import VisitorError
-from explorer.payload import answer_payload, case_payload
+from explorer.payload import answer_payload, case_payload, stages_payload
 from explorer.ui import explore, parts
 from explorer.ui.desk import Desk
 
@@ -34,7 +34,11 @@ def build(desk: Desk | None = None, at_once: int = 1) -> gr.Blocks:
         with gr.Tab("Explore", elem_id="vt-tab-explore"):
             explore.build(desk, model, model_notes, on_model)
         _endpoints(desk, on_model)
-        page.unload(lambda request: desk.tickets.forget(request.session_hash))
+
+        def leave(request: gr.Request) -> None:
+            desk.tickets.forget(request.session_hash)
+
+        page.unload(leave)
     page.queue(max_size=QUEUE, default_concurrency_limit=at_once)
     return page
 
@@ -74,9 +78,10 @@ def _endpoints(desk: Desk, on_model: dict) -> None:
             the answer with probabilities, tokens per layer, seconds, FLOPs, fidelity, MDI and AEI
         """
         try:
-            return answer_payload(jobs.answer(model, image, question, method, budget, desk.memory))
+            found = jobs.answer(model, image, question, method, budget, desk.memory)
         except VisitorError as error:
             raise gr.Error(str(error), print_exception=False) from error
+        return answer_payload(found) | {"stages": stages_payload(found)}
 
     with gr.Row(visible=False):
         image = parts.PictureInput(type="filepath", label="image")
