@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import threading
 
-from explorer import zoo
+from explorer import jobs
+from explorer.pico import scenes
 from explorer.ui import page
 
 
@@ -20,11 +21,16 @@ def settings() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def warm_up() -> None:
+    """Load the built-in model and answer once: the first answer of a process is a slow one."""
+    jobs.answer("pico", scenes.make(0).image, "what is in the middle ?", "visiondrop", 64)
+
+
 def main() -> None:
     """Build and launch; the built-in model is loaded while the page is already served."""
     chosen = settings()
     demo = page.build(at_once=chosen.at_once)
-    threading.Thread(target=zoo.load, daemon=True, name="load the built-in model").start()
+    threading.Thread(target=warm_up, daemon=True, name="warm up").start()
     demo.launch(server_name=chosen.host, server_port=chosen.port, **page.launch_settings())
 
 

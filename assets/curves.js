@@ -165,7 +165,7 @@
     const update = (full, kept) => {
       const values = [...full, ...kept].filter((value) => value > 0);
       range = [Math.min(range[0], ...values), Math.max(range[1], ...values)];
-      const [low, high] = [range[0] / 1.25, range[1] * 1.25];
+      const [low, high] = [range[0] / 1.6, range[1] * 1.6];
       const count = Math.max(full.length, kept.length);
       const x = (l) => FRAME.left + ((FRAME.right - FRAME.left) * l) / Math.max(1, count - 1);
       const share = (value) => Math.log(value / low) / Math.log(high / low);

@@ -27,6 +27,7 @@
   const DROPPED = 0.77;
   const FOLDED = 0.52;
   const TINT = 0.5; // of the opacity, over kept patches
+  const FLAT = 128; // the colour of scores that are all the same
   const KEPT_LINE = "#fee838";
   const GROUP_LINE = "#67e8f9";
   const HATCH = 8; // CSS pixels between two lines
@@ -46,6 +47,7 @@
     levelsOf.set(scores, made);
     made[colouring] ??= Uint16Array.from(scores.score, (value, token) => {
       if (Number.isNaN(value) || scores.rank[token] < 0) return 256;
+      if (scores.high === scores.low) return FLAT;
       if (colouring === "rank")
         return 255 * (1 - scores.rank[token] / Math.max(1, scores.alive - 1));
       return (255 * (value - scores.low)) / (scores.high - scores.low || 1);

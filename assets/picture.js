@@ -48,7 +48,8 @@
     if (folded) parts.push(`${say.count(folded)} folded into ${say.count(groups)}`);
     if (dropped || !folded) parts.push(`${say.count(dropped)} dropped`);
     const means = method.score_means ?? "score";
-    return `${parts.join(", ")} · ${means}${state.colouring === "rank" ? ", by rank" : ""}`;
+    const byRank = state.colouring === "rank" && stage.scores.high > stage.scores.low;
+    return `${parts.join(", ")} · ${means}${byRank ? ", by rank" : ""}`;
   };
 
   function lay(image, frame, kase, view) {

@@ -29,7 +29,10 @@ def pixels(vlm: Vlm, image: Image.Image) -> Tensor:
 def grid(vlm: Vlm, width: int, height: int) -> Grid:
     """Place the visual tokens on the uploaded picture."""
     vision = vlm.model.config.vision_config
-    return padded_square(width, height, vision.image_size // vision.patch_size)
+    side = vision.image_size // vision.patch_size
+    # A side that is no multiple of the patch (SigLIP 384/14) leaves an edge that is never seen.
+    seen = side * vision.patch_size / vision.image_size
+    return padded_square(width, height, side, seen)
 
 
 def words(vlm: Vlm, question: str, count: int) -> Words:

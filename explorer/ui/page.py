@@ -97,7 +97,12 @@ def launch_settings() -> dict:
     """Give what `launch` needs to know about the look and the limits of the page."""
     return {
         "theme": gr.themes.Default(
-            primary_hue="indigo", neutral_hue="zinc", radius_size="md", spacing_size="sm"
+            primary_hue="indigo",
+            neutral_hue="zinc",
+            radius_size="md",
+            spacing_size="sm",
+            # Gradio ships two weights of it; asking for others would fall back to another font.
+            font=[gr.themes.LocalFont("Source Sans Pro", weights=(400, 700)), "sans-serif"],
         ),
         "css": parts.styles(),
         "head": parts.head(),
