@@ -92,6 +92,25 @@ def _inner_signals(
     return Signals(place=sequence.place, features=sequence.x[0, visual].float(), **found)
 
 
+def _prune(
+    run: Run,
+    sequence: Sequence,
+    prompt: Prompt,
+    plan: Plan,
+    stage: Stage,
+    last_row: Tensor | None,
+) -> None:
+    """Let the plan choose who leaves at one stage, and rebuild the sequence."""
+    began = time.perf_counter()
+    if stage.layer == 0:
+        signals = prompt.signals
+    else:
+        signals = _inner_signals(sequence, run.decoder.body, stage.layer, last_row, plan.needs)
+    kept = plan.choose(signals, stage)
+    run.outcomes.append(sequence.drop(kept, stage, plan.renumber))
+    run.select_seconds += time.perf_counter() - began
+
+
 def _last_row(query: Tensor, key: Tensor, scaling: float) -> Tensor:
     """Give the attention row of the newest token, [H, keys]."""
     row = torch.tensor([key.shape[2] - 1], device=key.device)
@@ -127,15 +146,7 @@ def prefill(
     listening = not only_stages or "last_attention" in plan.needs
     for index, layer in enumerate(body.layers):
         if index in at:
-            began, stage = time.perf_counter(), at[index]
-            signals = (
-                prompt.signals
-                if index == 0
-                else _inner_signals(sequence, body, index, last_row, plan.needs)
-            )
-            kept = plan.choose(signals, stage)
-            run.outcomes.append(sequence.drop(kept, stage, plan.renumber))
-            run.select_seconds += time.perf_counter() - began
+            _prune(run, sequence, prompt, plan, at[index], last_row)
         if only_stages and len(run.outcomes) == len(at):
             return run
         run.entered(sequence)
