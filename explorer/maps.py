@@ -131,13 +131,14 @@ def stage_map(outcome: Outcome, score: Tensor | None = None) -> StageMap:
     slot, itself = outcome.slot, outcome.itself
     merged = (itself < 0).nonzero()[:, 0]
     number = torch.zeros_like(itself)
-    number[merged] = torch.arange(1, len(merged) + 1, device=number.device)
+    holding = merged[torch.isin(merged, slot)]  # not [CLS], which stands for no patch
+    number[holding] = torch.arange(1, len(holding) + 1, device=number.device)
     fate = torch.where(slot < 0, -1, number[slot.clamp(min=0)])
     shown = None
     if score is not None:
         now = score.float()[outcome.before.clamp(min=0)]
         shown = _numpy(torch.where(outcome.before < 0, torch.nan, now), np.float32)
-    extra = int((~torch.isin(merged, slot)).sum())
+    extra = len(merged) - len(holding)
     return StageMap(
         layer=outcome.stage.layer,
         fate=_numpy(fate, np.int16),

@@ -87,6 +87,8 @@ def test_an_answer_keeps_exactly_what_the_map_shows(analysis, picture, memory, s
         else:
             knot = next(knot for knot in found.knots if knot.budget == budget)
             assert answer.layers == tuple(knot.layers)
+            last = answer.stages[-1]
+            assert len(last.kept) + max(0, last.fate.max()) + last.extra == answer.final
             for told, shown in zip(answer.stages, knot.stages, strict=True):
                 assert told.fate.tolist() == shown.fate.tolist()
         if spec != "fopru:row":  # whole rows: up to a row below the slider
