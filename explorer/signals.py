@@ -7,7 +7,7 @@ a view, H heads, D width of the language model, Dv width of the vision tower, d 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -29,11 +29,15 @@ class Size:
 
 @dataclass(frozen=True)
 class Stage:
-    """One place where tokens leave: before the language model (0), or before its layer r."""
+    """One place where tokens leave: before the language model (0), or before its layer r.
+
+    optional: the method may keep every token instead, if what it sees there tells it to.
+    """
 
     layer: int
     keep: int
     merge: int = 0
+    optional: bool = False
 
     @property
     def total(self) -> int:
@@ -58,6 +62,46 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Transition:
+    """How one decoder layer's two modules, attention and FFN, changed the tokens they read.
+
+    ratio, cosine [2, S]: ||y|| / ||x|| and cos(x, y) of what a module reads (after its norm) and
+    what it gives (before the residual sum), for all S tokens of the sequence at that layer.
+    visual [N]: where in that sequence the visual tokens stand that are alive now.
+    """
+
+    ratio: Tensor
+    cosine: Tensor
+    visual: Tensor
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """What the FFN of one decoder layer activates. values [S, I]: the input of its down_proj.
+
+    visual [N]: rows of the visual tokens; asking: the row of the first token after the question.
+    """
+
+    values: Tensor
+    visual: Tensor
+    asking: int
+
+
+@dataclass(frozen=True)
+class AnswerGradient:
+    """One token of the full answer, explained: attention and its gradient in every layer.
+
+    attention, gradient [L, H, S, S] softmaxed and causal; row: the position that predicts the
+    token; visual [N]: the columns of the visual tokens.
+    """
+
+    attention: Tensor
+    gradient: Tensor
+    row: int
+    visual: Tensor
+
+
+@dataclass(frozen=True)
 class Signals:
     """What a method may look at, at one stage. A field that the method does not name is None.
 
@@ -66,36 +110,91 @@ class Signals:
                  token without a patch (newline, [CLS], merged).
       features   [N, D] the tokens as the language model gets them; inside it, their hidden states.
 
-    Before the language model, from the layer of the vision tower that feeds the projector:
-      patches          [N, P] which patches a token stands for, as view * n + patch; -1 is padding.
-      cls_attention    [V, H, n] softmaxed attention of [CLS] to the patches; None without a [CLS].
-      patch_attention  [V, n, n] softmaxed, mean over heads, [CLS] cut off; row = query.
-      patch_logits     [V, n, n] the same before the softmax.
-      keys             [V, n, d] keys, bias included, not scaled, mean over heads.
-      hidden           [V, n, Dv] what the projector reads.
-      cls_hidden       [V, Dv] the hidden state of [CLS]; None without a [CLS].
-      project          maps [..., Dv] to [..., D].
+    Before the language model, from the vision tower (the layer that feeds the projector, unless
+    another is named):
+      patches              [N, P] which patches a token stands for, as view * n + patch; -1 pads.
+      cls_attention        [V, H, n] softmaxed attention of [CLS] to the patches; None without one.
+      first_cls_attention  [V, H, n] the same in the tower's first layer.
+      last_cls_attention   [V, H, n] the same in the tower's last layer.
+      patch_attention      [V, n, n] softmaxed, mean over heads, [CLS] cut off; row = query.
+      patch_logits         [V, n, n] the same before the softmax.
+      keys                 [V, n, d] keys, bias included, not scaled, mean over heads.
+      hidden               [V, n, Dv] what the projector reads.
+      cls_hidden           [V, Dv] the hidden state of [CLS]; None without a [CLS].
+      project              maps [..., Dv] to [..., D].
+      areas                [V, 4] x0 y0 x1 y1 of each view, as shares of the picture; view 0 is
+                           the whole picture where there are several.
+      patch_embeds         [V, n, C] patches in the space that the tower shares with a text tower,
+      text_embeds          [M, C] and the question in it; None where there is no such text tower.
+
+    Before the language model, from the prompt (M words, T tokens after the visual ones):
+      question             the visitor's words.
+      embed                maps a text to the input embeddings [M, D] of its tokens, unframed.
+      tail                 [T, D] input embeddings of all tokens after the visual ones.
+      question_attention   [N] layer 0: attention of the tail to each visual token, mean over
+                           heads and rows.
+      explain              gives, for "logit" or "logprob", an `AnswerGradient` for every token of
+                           the full answer without EOS.
 
     Inside the language model, at the stage before layer r; queries and keys carry their positions:
-      last_attention    [H, N] layer r - 1: softmaxed attention of the prompt's last token.
-      visual_attention  [N, N] layer r: visual queries to visual keys, softmaxed over every
-                        earlier position, mean over heads.
-      visual_keys       [N, d] layer r: keys, mean over heads.
+      last_attention       [H, N] layer r - 1: softmaxed attention of the prompt's last token.
+      next_last_attention  [H, N] the same in layer r, which has not run yet.
+      tail_attention       [H, T, N] layer r - 1: attention of all tokens after the visual ones.
+      next_tail_attention  [H, T, N] the same in layer r.
+      visual_to_tail       [N] layer r - 1: attention that a visual token pays to the tail.
+      visual_attention     [N, N] layer r: visual queries to visual keys, softmaxed over every
+                           earlier position, mean over heads.
+      visual_keys          [N, d] layer r: keys, mean over heads.
+      key_norms            [N] layer r - 1: L1 norm of a token's key over all heads,
+      tail_key_norms       [T] and of the tokens after the visual ones.
+      normed               [N, D] hidden states after the model's last norm,
+      tail_normed          [T, D] and those of the tokens after the visual ones.
+      start                how many tokens stand before the visual ones.
+      ones                 [N, d] a vector of ones, turned by the rotary embedding of the position,
+      tail_ones            [T, d] and for the tokens after the visual ones.
+      tail, inputs         [T, D] and [N0, D] input embeddings of the tail and of all visual tokens
+                           of the untouched prompt.
+      transitions          one `Transition` for every layer before r.
+      neurons              `Neurons` of layer r - 1.
     """
 
     place: Tensor
     features: Tensor
     patches: Tensor | None = None
     cls_attention: Tensor | None = None
+    first_cls_attention: Tensor | None = None
+    last_cls_attention: Tensor | None = None
     patch_attention: Tensor | None = None
     patch_logits: Tensor | None = None
     keys: Tensor | None = None
     hidden: Tensor | None = None
     cls_hidden: Tensor | None = None
     project: Callable[[Tensor], Tensor] | None = None
+    areas: Tensor | None = None
+    patch_embeds: Tensor | None = None
+    text_embeds: Tensor | None = None
+    question: str | None = None
+    embed: Callable[[str], Tensor] | None = None
+    tail: Tensor | None = None
+    question_attention: Tensor | None = None
+    explain: Callable[[str], Iterator[AnswerGradient]] | None = None
     last_attention: Tensor | None = None
+    next_last_attention: Tensor | None = None
+    tail_attention: Tensor | None = None
+    next_tail_attention: Tensor | None = None
+    visual_to_tail: Tensor | None = None
     visual_attention: Tensor | None = None
     visual_keys: Tensor | None = None
+    key_norms: Tensor | None = None
+    tail_key_norms: Tensor | None = None
+    normed: Tensor | None = None
+    tail_normed: Tensor | None = None
+    start: int | None = None
+    ones: Tensor | None = None
+    tail_ones: Tensor | None = None
+    inputs: Tensor | None = None
+    transitions: tuple[Transition, ...] | None = None
+    neurons: Neurons | None = None
 
     @property
     def count(self) -> int:

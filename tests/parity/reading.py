@@ -1,0 +1,97 @@
+"""Read a golden file, and compare with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from explorer.capture import ATTENTION
+from explorer.signals import Kept, Signals
+
+LOGITS = 1e-4  # largest difference of a logit, as absolute number
+
+Golden = dict[str, Tensor]
+
+
+# ---- loading and comparing --------------------------------------------------------------------
+
+
+def load(path: Path) -> Golden:
+    """Numbers as tensors, floats in float32, texts as they are."""
+    golden = {}
+    with np.load(path, allow_pickle=False) as file:
+        for name in file.files:
+            array = file[name]
+            if array.dtype.kind == "U":
+                golden[name] = str(array)
+            elif array.dtype.kind == "f":
+                golden[name] = torch.from_numpy(array.astype(np.float32))
+            else:
+                golden[name] = torch.from_numpy(array)
+    return golden
+
+
+def batch(golden: Golden, *names: str) -> list[list[Tensor]]:
+    """The named arrays of each row of a batch."""
+    return [list(row) for row in zip(*(golden[name] for name in names), strict=True)]
+
+
+def assert_close(ours: Tensor, official: Tensor, relative: float = 1e-4) -> None:
+    """Equal up to a relative error, or up to rounding of the largest number."""
+    rounding = 1e-6 * float(official[official.isfinite()].abs().max())
+    torch.testing.assert_close(ours, official, rtol=relative, atol=rounding, check_dtype=False)
+
+
+def assert_same_set(ours: Tensor, official: Tensor) -> None:
+    assert ours.tolist() == sorted(official.tolist())
+
+
+def line(n: int, columns: int | None = None) -> Tensor:
+    """Places [n, 3] of n tokens, in rows of `columns`."""
+    number = torch.arange(n)
+    return torch.stack([number * 0, number // (columns or n), number % (columns or n)], 1)
+
+
+def block(signals: Signals, kept: Kept) -> Tensor:
+    """The visual tokens as the engine joins them."""
+    merged, lead = kept.merged, kept.lead
+    return torch.cat([merged[:lead], signals.features[kept.index], merged[lead:]])
+
+
+def assert_same_groups(kept: Kept, contextual: int, assign: Tensor) -> None:
+    """`assign` is told for the tokens that are neither kept nor a target, in their order."""
+    folded = (kept.group >= 0).nonzero()[:, 0]
+    assert len(folded) == len(assign) + contextual
+    step = max(1, len(folded) // contextual)
+    group = kept.group[folded] - kept.lead
+    targets = torch.arange(contextual) * step
+    assert group[targets].tolist() == list(range(contextual))
+    others = torch.ones(len(folded), dtype=torch.bool)
+    others[targets] = False
+    assert group[others].tolist() == assign.tolist()
+
+
+def tiny_llama(golden: Golden) -> LlamaForCausalLM:
+    """The language model that a recording of a method inside the LLM carries."""
+    config = LlamaConfig(
+        vocab_size=int(golden["vocab_size"]),
+        hidden_size=int(golden["hidden_size"]),
+        intermediate_size=int(golden["intermediate_size"]),
+        num_hidden_layers=int(golden["num_layers"]),
+        num_attention_heads=int(golden["num_heads"]),
+        num_key_value_heads=int(golden["num_kv_heads"]),
+        rms_norm_eps=float(golden["rms_norm_eps"]),
+        rope_parameters={"rope_type": "default", "rope_theta": float(golden["rope_theta"])},
+        max_position_embeddings=2048,
+    )
+    model = LlamaForCausalLM._from_config(config, attn_implementation=ATTENTION).eval()
+    weights = {name[2:]: value for name, value in golden.items() if name.startswith("w:")}
+    weights["model.embed_tokens.weight"] = golden["embed_tokens"]
+    left_out = model.load_state_dict(weights, strict=False)
+    assert not left_out.unexpected_keys
+    assert not [name for name in left_out.missing_keys if "inv_freq" not in name]
+    return model
