@@ -104,7 +104,8 @@ def queries_and_keys(
 class Seen:
     """What the vision tower made of one picture; every tower signal is derived from it.
 
-    query, key [V, H, n (+1 with a [CLS]), d] of the layer that feeds the projector;
+    query, key [V, H, n (+1 with a [CLS]), d] of the layer that feeds the projector; first_cls,
+    last_cls [V, H, n] attention of [CLS] in the tower's first and last layer, or None;
     hidden [V, n, Dv] what the projector reads; cls_hidden [V, Dv] or None; features [N, D] the
     visual tokens; project maps [..., Dv] to [..., D].
     """
@@ -112,6 +113,8 @@ class Seen:
     query: Tensor
     key: Tensor
     scaling: float
+    first_cls: Tensor | None
+    last_cls: Tensor | None
     hidden: Tensor
     cls_hidden: Tensor | None
     features: Tensor
@@ -121,18 +124,30 @@ class Seen:
     def nbytes(self) -> int:
         """Bytes that this picture holds in memory."""
         tensors = (self.query, self.key, self.hidden, self.cls_hidden, self.features)
+        tensors += (self.first_cls, self.last_cls)
         return sum(t.numel() * t.element_size() for t in tensors if t is not None)
 
 
 @torch.no_grad()
 def see(tower: Tower, pixel_values: Tensor) -> Seen:
-    """Run tower and projector once, listening to the layer that feeds the projector."""
-    heard: dict[str, object] = {}
+    """Run tower and projector once, listening to its first, its last and the projector's layer."""
+    heard: dict[str, object] = {"first_cls": None, "last_cls": None}
 
     def hear(query: Tensor, key: Tensor, scaling: float) -> None:
         heard.update(query=query, key=key, scaling=scaling)
 
-    with listen({tower.attention: hear}):
+    def cls_row(name: str) -> Listener:
+        def hear_cls(query: Tensor, key: Tensor, scaling: float) -> None:
+            heard[name] = _cls_attention(query, key, scaling)
+            if tower.attention is getattr(tower, name.removesuffix("_cls")):
+                hear(query, key, scaling)
+
+        return hear_cls
+
+    listeners = {tower.attention: hear}
+    if tower.has_cls:
+        listeners |= {tower.first: cls_row("first_cls"), tower.last: cls_row("last_cls")}
+    with listen(listeners):
         states, features = tower.run(pixel_values)
     return Seen(
         **heard,
@@ -141,6 +156,12 @@ def see(tower: Tower, pixel_values: Tensor) -> Seen:
         features=features,
         project=lambda x: tower.project(x.to(states.dtype)).float(),
     )
+
+
+def _cls_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:
+    """Give the softmaxed attention of [CLS] to the patches, [V, H, n]."""
+    row = (query[:, :, :1].float() @ key.float().transpose(2, 3)).squeeze(2) * scaling
+    return row.softmax(-1)[..., 1:]
 
 
 def tower_signals(seen: Seen, place: Tensor, patches: Tensor, needs: frozenset[str]) -> Signals:
@@ -152,9 +173,13 @@ def tower_signals(seen: Seen, place: Tensor, patches: Tensor, needs: frozenset[s
     query, key = seen.query.float(), seen.key.float()
     found: dict[str, object] = {}
     if "cls_attention" in needs and first:
-        row = (query[:, :, :1] @ key.transpose(2, 3)).squeeze(2) * seen.scaling
-        found["cls_attention"] = row.softmax(-1)[..., 1:]
-    wants_rows = "patch_attention" in needs or ("cls_attention" in needs and not first)
+        found["cls_attention"] = _cls_attention(query, key, seen.scaling)
+    if "first_cls_attention" in needs and first:
+        found["first_cls_attention"] = seen.first_cls
+    if "last_cls_attention" in needs and first:
+        found["last_cls_attention"] = seen.last_cls
+    cls_rows = needs & {"cls_attention", "first_cls_attention", "last_cls_attention"}
+    wants_rows = "patch_attention" in needs or (cls_rows and not first)
     if wants_rows or "patch_logits" in needs:
         logits = query[:, :, first:] @ key.transpose(2, 3) * seen.scaling
         if wants_rows:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from explorer import zoo
-from explorer.capture import Seen, see, tower_signals
+from explorer.capture import Seen, causal_rows, queries_and_keys, see, tower_signals
 from explorer.engine import Prompt
 from explorer.families import Decoder, Vlm
 from explorer.grid import Grid
@@ -75,7 +75,7 @@ class Case:
         )
 
     def prompt(self, needs: frozenset[str] = frozenset()) -> Prompt:
-        """Put words and visual tokens together, with the tower signals that are asked for."""
+        """Put words and visual tokens together, with the signals that are asked for."""
         words = self.vlm.family.words(self.vlm, self.question, self.size.tokens)
         device, features = self.vlm.device, self.look.seen.features
         visual = words.visual.to(device)
@@ -83,7 +83,47 @@ class Case:
         embeds[0, visual] = features.to(embeds.dtype)
         positions = torch.arange(embeds.shape[1], device=device)[None]
         signals = tower_signals(self.look.seen, self.look.place, self.look.patches, needs)
-        return Prompt(embeds, positions, visual, words.text.to(device), signals)
+        prompt = Prompt(embeds, positions, visual, words.text.to(device), signals, words.header)
+        found = self._placed(needs) | self._asked(needs, prompt)
+        return replace(prompt, signals=replace(signals, **found))
+
+    def _placed(self, needs: frozenset[str]) -> dict[str, object]:
+        """Signals that tell where tokens and views lie on the picture."""
+        found, device, grid = {}, self.vlm.device, self.look.grid
+        if "padding" in needs:
+            found["padding"] = torch.from_numpy(grid.padding).to(device)
+        if "areas" in needs:
+            boxes = torch.tensor([view.box for view in grid.views], device=device)
+            found["areas"] = (boxes - boxes[0, :2].repeat(2)) / (
+                boxes[0, 2:] - boxes[0, :2]
+            ).repeat(2)
+        return found
+
+    def _asked(self, needs: frozenset[str], prompt: Prompt) -> dict[str, object]:
+        """Signals that come from the words around the picture."""
+        found: dict[str, object] = {}
+        body, after = self.decoder.body, int(prompt.visual[-1]) + 1
+        if "question" in needs:
+            found["question"] = self.question
+        if "embed" in needs:
+            found["embed"] = self._embed
+        if "tail" in needs:
+            found["tail"] = prompt.embeds[0, after:].float()
+        if "question_attention" in needs:
+            tail = torch.arange(after, prompt.embeds.shape[1], device=prompt.embeds.device)
+            cos_sin = body.rotary_emb(prompt.embeds, prompt.positions)
+            with torch.no_grad():
+                query, key = queries_and_keys(body.layers[0], prompt.embeds, cos_sin, tail)
+            rows = causal_rows(query, key, tail, body.layers[0].self_attn.scaling)
+            found["question_attention"] = rows[..., prompt.visual].mean((0, 1))
+        return found
+
+    @torch.no_grad()
+    def _embed(self, text: str) -> Tensor:
+        """Give the input embeddings [M, D] of a text's tokens, without BOS or template."""
+        ids = self.vlm.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = torch.tensor(ids, dtype=torch.long, device=self.vlm.device)
+        return self.decoder.body.embed_tokens(ids).float()
 
 
 def open_case(model: str | Vlm, image: Source, question: str, memory: Memory | None = None) -> Case:

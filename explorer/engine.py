@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import DynamicCache
 
-from explorer.capture import causal_rows, listen, queries_and_keys
+from explorer.capture import listen
 from explorer.families.parts import Decoder
+from explorer.inner import OF_LAST_LAYER, Watch
 from explorer.sequence import Outcome, Prompt, Sequence
 from explorer.signals import Kept, Signals, Stage
 
@@ -74,40 +75,17 @@ class Run:
         self.mass[layer] += self.counted[layer] @ prompt
 
 
-def _inner_signals(
-    sequence: Sequence, body: nn.Module, layer: int, last_row: Tensor, needs: frozenset[str]
-) -> Signals:
-    """Look at the tokens that are about to enter a decoder layer."""
-    visual, found = sequence.visual, {}
-    if "last_attention" in needs:
-        found["last_attention"] = last_row[:, visual]
-    if needs & {"visual_attention", "visual_keys"}:
-        query, key = queries_and_keys(body.layers[layer], sequence.x, sequence.rotary(body), visual)
-        if "visual_attention" in needs:
-            rows = causal_rows(query, key, visual, body.layers[layer].self_attn.scaling)
-            found["visual_attention"] = rows[..., visual].mean(0)
-        if "visual_keys" in needs:
-            # Grouped heads: each key head counts as often as it is used, so the mean is the same.
-            found["visual_keys"] = key[:, visual].float().mean(0)
-    return Signals(place=sequence.place, features=sequence.x[0, visual].float(), **found)
-
-
-def _prune(
-    run: Run,
-    sequence: Sequence,
-    prompt: Prompt,
-    plan: Plan,
-    stage: Stage,
-    last_row: Tensor | None,
-) -> None:
+def _prune(run: Run, sequence: Sequence, plan: Plan, stage: Stage, watch: Watch) -> None:
     """Let the plan choose who leaves at one stage, and rebuild the sequence."""
     began = time.perf_counter()
     if stage.layer == 0:
-        signals = prompt.signals
+        signals = watch.prompt.signals
     else:
-        signals = _inner_signals(sequence, run.decoder.body, stage.layer, last_row, plan.needs)
+        signals = watch.signals(sequence, run.decoder.body, stage.layer)
     kept = plan.choose(signals, stage)
     run.outcomes.append(sequence.drop(kept, stage, plan.renumber))
+    merged = 0 if kept.merged is None else len(kept.merged)
+    watch.dropped(kept.index, kept.lead, merged - kept.lead)
     run.select_seconds += time.perf_counter() - began
 
 
@@ -136,32 +114,37 @@ def prefill(
         mass=torch.zeros(len(body.layers), 2, device=prompt.embeds.device),
     )
     at = {stage.layer: stage for stage in plan.stages}
+    watch = Watch(plan.needs, prompt)
     last_row: Tensor | None = None
 
     def hear(query: Tensor, key: Tensor, scaling: float) -> None:
         nonlocal last_row
-        last_row = _last_row(query, key, scaling)
+        watch.hear(query, key, scaling)
+        if not only_stages:
+            last_row = _last_row(query, key, scaling)
 
     # For maps nothing is answered: no cache, and no listening where no method looks at the rows.
     cache = None if only_stages else run.cache
-    listening = not only_stages or "last_attention" in plan.needs
+    listening = not only_stages or bool(plan.needs & OF_LAST_LAYER)
     for index, layer in enumerate(body.layers):
         if index in at:
-            _prune(run, sequence, prompt, plan, at[index], last_row)
+            _prune(run, sequence, plan, at[index], watch)
         if only_stages and len(run.outcomes) == len(at):
             return run
         run.entered(sequence)
+        how = {
+            "attention_mask": None,
+            "position_embeddings": sequence.rotary(body),
+            "cache": cache,
+        }
         with listen({layer.self_attn: hear} if listening else {}):
-            sequence.x = layer(
-                sequence.x,
-                attention_mask=None,
-                position_embeddings=sequence.rotary(body),
-                cache=cache,
-                use_cache=True,
-            )
-        if listening and last_row is None:
-            raise RuntimeError("the language model is not set to the listening attention")
+            if watch.in_parts and index < plan.stages[-1].layer:
+                sequence.x = watch.run(layer, sequence.x, sequence, **how)
+            else:
+                sequence.x = layer(sequence.x, use_cache=True, **how)
         if not only_stages:
+            if last_row is None:
+                raise RuntimeError("the language model is not set to the listening attention")
             run.hear(index, last_row)
     run.answered = 1
     run.logits = decoder.head(body.norm(sequence.x[:, -1:]))[0, -1].float()

@@ -19,7 +19,8 @@ class Prompt:
 
     embeds [1, S, D] with the visual tokens in place, positions [1, S] (or [3, 1, S]),
     visual [N] ascending places of the visual tokens, text [S] true where a token counts as text
-    (neither visual nor BOS, EOS, padding), signals what a method may see before layer 0.
+    (neither visual nor BOS, EOS, padding), signals what a method may see before layer 0, header:
+    how many tokens stand behind the question (those with which the template opens the answer).
     """
 
     embeds: Tensor
@@ -27,6 +28,7 @@ class Prompt:
     visual: Tensor
     text: Tensor
     signals: Signals
+    header: int = 1
 
 
 @dataclass
@@ -68,7 +70,8 @@ class Sequence:
     def drop(self, kept: Kept, stage: Stage, renumber: bool) -> Outcome:
         """Rebuild the sequence: [merged[:lead], kept, merged[lead:]] where the block was."""
         merged = 0 if kept.merged is None else kept.merged.shape[0]
-        if (len(kept.index), merged) != (stage.keep, stage.merge):
+        everything = stage.optional and len(kept.index) == len(self.visual)
+        if (len(kept.index), merged) != (stage.keep, stage.merge) and not everything:
             raise RuntimeError(f"{stage} was answered with {len(kept.index)} kept, {merged} merged")
         if merged and not renumber:
             raise RuntimeError("merged tokens have no original position: positions must renumber")

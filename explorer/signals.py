@@ -122,6 +122,7 @@ class Signals:
       hidden               [V, n, Dv] what the projector reads.
       cls_hidden           [V, Dv] the hidden state of [CLS]; None without a [CLS].
       project              maps [..., Dv] to [..., D].
+      padding              [N] true for a token that lies wholly outside the picture.
       areas                [V, 4] x0 y0 x1 y1 of each view, as shares of the picture; view 0 is
                            the whole picture where there are several.
       patch_embeds         [V, n, C] patches in the space that the tower shares with a text tower,
@@ -170,6 +171,7 @@ class Signals:
     hidden: Tensor | None = None
     cls_hidden: Tensor | None = None
     project: Callable[[Tensor], Tensor] | None = None
+    padding: Tensor | None = None
     areas: Tensor | None = None
     patch_embeds: Tensor | None = None
     text_embeds: Tensor | None = None

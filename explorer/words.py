@@ -51,16 +51,17 @@ def unknown_words(question: str, tokenizer) -> list[str]:
 def ask(processor, question: str, image_token: str, count: int, image_id: int) -> Words:
     """Write the prompt with the model's own chat template, with `count` visual tokens in it."""
     tokenizer = processor.tokenizer
-    content = [
-        {"type": "image"},
-        {"type": "text", "text": without_control_tokens(question, tokenizer)},
-    ]
+    question = without_control_tokens(question, tokenizer)
+    content = [{"type": "image"}, {"type": "text", "text": question}]
     text = processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
     )
     text = text.replace(image_token, image_token * count, 1)
     has_bos = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token)
-    ids = tokenizer(text, add_special_tokens=not has_bos, return_tensors="pt")["input_ids"]
+    read = tokenizer(
+        text, add_special_tokens=not has_bos, return_offsets_mapping=True, return_tensors="pt"
+    )
+    ids = read["input_ids"]
     is_visual = ids[0] == image_id
     control = [tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id]
     is_text = ~is_visual
@@ -69,4 +70,7 @@ def ask(processor, question: str, image_token: str, count: int, image_id: int) -
             is_text &= ids[0] != token
     if ids[0, 0] != tokenizer.bos_token_id:
         is_text[0] = False
-    return Words(ids, is_visual.nonzero()[:, 0], is_text)
+    # the template may trim the question
+    asked = text.rfind(question.strip()) + len(question.strip())
+    header = int((read["offset_mapping"][0, :, 0] >= asked).sum())
+    return Words(ids, is_visual.nonzero()[:, 0], is_text, max(1, header))

@@ -109,6 +109,7 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
         hidden=make(views, n, TOWER_WIDTH),
         cls_hidden=make(views, 1, TOWER_WIDTH)[:, 0] if cls else None,
         project=lambda x: x @ projector,
+        padding=torch.arange(len(place)) == len(place) - 1,
         areas=torch.tensor([[0.0, 0, 1, 1], [0.0, 0, 1, 0.5]])[:views],
         question="what is left of the red square ?",
         embed=embedder(WIDTH),

@@ -138,7 +138,8 @@ def test_a_painted_spot_changes_the_token_whose_box_it_lies_in(size, monkeypatch
 
 @torch.no_grad()
 def test_tower_signals_equal_eager_attention(vlm, picture):
-    needs = frozenset({"cls_attention", "patch_attention", "patch_logits", "keys"})
+    cls_rows = {"cls_attention", "first_cls_attention", "last_cls_attention"}
+    needs = frozenset({"patch_attention", "patch_logits", "keys", *cls_rows})
     pixels = vlm.family.pixels(vlm, picture)
     seen = see(vlm.family.tower(vlm), pixels)
     grid = vlm.family.grid(vlm, *picture.size)
@@ -157,6 +158,38 @@ def test_tower_signals_equal_eager_attention(vlm, picture):
     assert torch.allclose(signals.patch_attention, patches, atol=2e-6)
     if first:
         assert torch.allclose(signals.cls_attention, attention[:, :, 0, 1:], atol=2e-6)
+        first_row, last_row = out.attentions[0][:, :, 0, 1:], out.attentions[-1][:, :, 0, 1:]
+        assert torch.allclose(signals.first_cls_attention, first_row, atol=2e-6)
+        assert torch.allclose(signals.last_cls_attention, last_row, atol=2e-6)
+    else:
+        assert not [name for name in cls_rows if getattr(signals, name) is not None]
+
+
+@torch.no_grad()
+def test_prompt_signals_tell_of_the_words_around_the_picture(vlm, picture):
+    case = open_case(vlm, picture, QUESTION)
+    asked = {"question", "embed", "tail", "question_attention", "padding", "areas"}
+    prompt = case.prompt(frozenset(asked))
+    signals = prompt.signals
+    words = vlm.family.words(vlm, QUESTION, case.size.tokens)
+    after = words.ids[0, words.visual[-1] + 1 :]
+    tokenizer = vlm.processor.tokenizer
+    assert tokenizer.decode(after[: -words.header]) == QUESTION
+    assert tokenizer.decode(after[-words.header :]) == "assistant"
+    assert prompt.header == words.header
+    table = vlm.model.get_input_embeddings().weight
+    assert torch.equal(signals.tail, table[after])
+    assert signals.question == QUESTION
+    assert torch.equal(signals.embed("the picture"), table[after[-3:-1]])
+    assert signals.padding.tolist() == case.look.grid.padding.tolist()
+    assert signals.areas.tolist() == [[0, 0, 1, 1]]
+    vlm.model.set_attn_implementation("eager")
+    body = vlm.model.get_decoder()
+    out = body(inputs_embeds=prompt.embeds, output_attentions=True)
+    vlm.model.set_attn_implementation(ATTENTION)
+    rows = out.attentions[0][0, :, int(words.visual[-1]) + 1 :]
+    expected = rows[..., words.visual].mean((0, 1))
+    assert torch.allclose(signals.question_attention, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("spec", [spec for spec, *_ in methods.choices()])

@@ -53,9 +53,11 @@ def tower(vlm: Vlm) -> Tower:
         return out.hidden_states[layer], torch.cat(list(out.pooler_output))
 
     # hidden_states[k] is what layer k - 1 gives; counted from the end both agree.
-    source = inner.vision_tower.encoder.layers[layer if layer < 0 else layer - 1]
+    layers = inner.vision_tower.encoder.layers
     return Tower(
-        attention=source.self_attn,
+        attention=layers[layer if layer < 0 else layer - 1].self_attn,
+        first=layers[0].self_attn,
+        last=layers[-1].self_attn,
         has_cls=config.vision_feature_select_strategy == "default",
         run=run,
         project=inner.multi_modal_projector,

@@ -36,12 +36,15 @@ class Vlm:
 class Tower:
     """The vision side.
 
-    attention: the attention module of the layer that feeds the projector. run: pixel values to
+    attention, first, last: the attention modules of the layer that feeds the projector, of the
+    tower's first layer and of its last. run: pixel values to
     (states [V, n (+1 with a [CLS] in front), Dv] that the projector reads, features [N, D]).
     project: maps [..., Dv] to [..., D].
     """
 
     attention: nn.Module
+    first: nn.Module
+    last: nn.Module
     has_cls: bool
     run: Callable[[Tensor], tuple[Tensor, Tensor]]
     project: Callable[[Tensor], Tensor]
@@ -62,9 +65,10 @@ class Words:
 
     text is true for text, and leaves out BOS, EOS and padding, which are no words (dominance would
     count the attention sink at BOS as listening to text). A prompt without BOS leaves out its
-    first token instead.
+    first token instead. header: how many tokens stand behind the question.
     """
 
     ids: Tensor
     visual: Tensor
     text: Tensor
+    header: int = 1

@@ -1,0 +1,152 @@
+"""What a method may look at inside the language model: rows, keys, changes, neurons.
+
+A `Watch` goes along with one prefill and notes, of every layer that runs, only what the plan's
+needs name; at a stage it turns this into `Signals` of the tokens that are alive there. Everything
+is in float32 and local to the call. Knows Llama-like decoder layers; does not know methods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from explorer.capture import causal_rows, queries_and_keys
+from explorer.sequence import Prompt, Sequence
+from explorer.signals import Neurons, Signals, Transition
+
+OF_LAST_LAYER = frozenset(
+    {"last_attention", "tail_attention", "visual_to_tail", "key_norms", "tail_key_norms"}
+)
+OF_NEXT_LAYER = frozenset(
+    {"next_last_attention", "next_tail_attention", "visual_attention", "visual_keys"}
+)
+OF_MODULES = frozenset({"transitions", "neurons"})
+
+
+class Watch:
+    """The notes of one prefill."""
+
+    def __init__(self, needs: frozenset[str], prompt: Prompt):
+        self.needs = needs
+        self.prompt = prompt
+        self.in_parts = bool(needs & OF_MODULES)
+        self.query = self.key = self.values = None
+        self.scaling = 1.0
+        self.transitions: list[Transition] = []
+
+    def hear(self, query: Tensor, key: Tensor, scaling: float) -> None:
+        """Remember queries [1, H, S, d] and keys [1, Hkv, S, d] of the layer that is running."""
+        if self.needs & OF_LAST_LAYER:
+            self.query, self.key, self.scaling = query[0], key[0], scaling
+
+    def run(self, layer: nn.Module, x: Tensor, sequence: Sequence, **how) -> Tensor:
+        """Run a layer module by module, which gives exactly what the layer gives, and take notes.
+
+        Not by hooks: they would stay on modules that other visitors' runs share.
+        """
+        read = layer.input_layernorm(x)
+        given, _ = layer.self_attn(read, **how)
+        x = x + given
+        looked = layer.post_attention_layernorm(x)
+        mlp = layer.mlp
+        values = mlp.act_fn(mlp.gate_proj(looked)) * mlp.up_proj(looked)
+        answered = mlp.down_proj(values)
+        if "neurons" in self.needs:
+            self.values = values[0].float()
+        if "transitions" in self.needs:
+            pairs = [(read[0].float(), given[0].float()), (looked[0].float(), answered[0].float())]
+            norms = [(a.norm(dim=-1), b.norm(dim=-1)) for a, b in pairs]
+            self.transitions.append(
+                Transition(
+                    ratio=torch.stack([b / a.clamp(min=1e-12) for a, b in norms]),
+                    cosine=torch.stack([nn.functional.cosine_similarity(a, b) for a, b in pairs]),
+                    visual=sequence.visual,
+                )
+            )
+        return x + answered
+
+    def dropped(self, index: Tensor, lead: int, trail: int) -> None:
+        """Follow the visual tokens that stay; -1 stands for merged tokens, which have no past."""
+        before, behind = index.new_full((lead,), -1), index.new_full((trail,), -1)
+        self.transitions = [
+            replace(old, visual=torch.cat([before, old.visual[index], behind]))
+            for old in self.transitions
+        ]
+
+    def signals(self, sequence: Sequence, body: nn.Module, layer: int) -> Signals:
+        """Look at the tokens that are about to enter a decoder layer."""
+        needs, visual, x = self.needs, sequence.visual, sequence.x
+        tail = torch.arange(int(visual[-1]) + 1, x.shape[1], device=x.device)
+        found: dict[str, object] = {}
+        if needs & OF_LAST_LAYER:
+            found |= self._of_last_layer(visual, tail)
+        if needs & OF_NEXT_LAYER:
+            found |= self._of_next_layer(sequence, body, layer, tail)
+        if needs & {"normed", "tail_normed"}:
+            normed = body.norm(x)[0].float()
+            found |= {"normed": normed[visual], "tail_normed": normed[tail]}
+        if needs & {"ones", "tail_ones"}:
+            ones = _turned_ones(*sequence.rotary(body))
+            found |= {"ones": ones[visual], "tail_ones": ones[tail]}
+        if needs & {"tail", "inputs"}:
+            embeds, last = self.prompt.embeds[0].float(), int(self.prompt.visual[-1])
+            found |= {"tail": embeds[last + 1 :], "inputs": embeds[self.prompt.visual]}
+        if "transitions" in needs:
+            found["transitions"] = tuple(self.transitions)
+        if "neurons" in needs:
+            found["neurons"] = Neurons(self.values, visual, x.shape[1] - self.prompt.header)
+        found["start"] = int(visual[0])
+        named = {name: value for name, value in found.items() if name in needs}
+        return Signals(place=sequence.place, features=x[0, visual].float(), **named)
+
+    def _of_last_layer(self, visual: Tensor, tail: Tensor) -> dict[str, object]:
+        needs, found = self.needs, {}
+
+        def rows(at: Tensor) -> Tensor:
+            return causal_rows(self.query[:, at], self.key, at, self.scaling)
+
+        if "last_attention" in needs:
+            newest = visual.new_tensor([self.query.shape[1] - 1])
+            found["last_attention"] = rows(newest)[:, 0, visual]
+        if "tail_attention" in needs:
+            found["tail_attention"] = rows(tail)[:, :, visual]
+        if "visual_to_tail" in needs:
+            found["visual_to_tail"] = rows(visual)[:, :, tail].mean(0).sum(-1)
+        if needs & {"key_norms", "tail_key_norms"}:
+            # Grouped heads: each key head counts as often as it is used, as if it were repeated.
+            times = self.query.shape[0] // self.key.shape[0]
+            norms = self.key.float().abs().sum((0, 2)) * times
+            found |= {"key_norms": norms[visual], "tail_key_norms": norms[tail]}
+        return found
+
+    def _of_next_layer(
+        self, sequence: Sequence, body: nn.Module, layer: int, tail: Tensor
+    ) -> dict[str, object]:
+        needs, visual, found = self.needs, sequence.visual, {}
+        asked = []
+        if "visual_attention" in needs:
+            asked.append(visual)
+        if needs & {"next_last_attention", "next_tail_attention"}:
+            asked.append(tail)
+        at = torch.cat(asked) if asked else tail[-1:]
+        query, key = queries_and_keys(body.layers[layer], sequence.x, sequence.rotary(body), at)
+        if "visual_keys" in needs:
+            # Grouped heads: each key head counts as often as it is used, so the mean is the same.
+            found["visual_keys"] = key[:, visual].float().mean(0)
+        if asked:
+            scaling = body.layers[layer].self_attn.scaling
+            rows = causal_rows(query, key, at, scaling)[..., visual]
+            if "visual_attention" in needs:
+                found["visual_attention"] = rows[:, : len(visual)].mean(0)
+            found["next_last_attention"] = rows[:, -1]
+            found["next_tail_attention"] = rows[:, len(rows[0]) - len(tail) :]
+        return found
+
+
+def _turned_ones(cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the vector of ones by every position's rotary embedding: [S, d]."""
+    half = cos.shape[-1] // 2
+    signs = torch.cat([-torch.ones(half), torch.ones(half)]).to(sin)
+    return (cos + signs * sin)[0].float()
