@@ -94,8 +94,9 @@ def full_answer() -> None:
 
 
 @torch.no_grad()
-def pruned_prefill(visual: int = 576, text: int = 40) -> None:
+def pruned_prefill(threads: int, visual: int = 576, text: int = 40) -> None:
     """Prefill at K against full, beside the ratio of exact FLOPs, on a random Llama 1024 wide."""
+    torch.set_num_threads(threads)
     config = LlamaConfig(
         vocab_size=1000,
         hidden_size=1024,
@@ -127,7 +128,8 @@ def pruned_prefill(visual: int = 576, text: int = 40) -> None:
             seconds[k].append(timed(lambda p=plan: prefill(decoder, prompt, p)))
     flops = {k: cost.prefill_flops(shape, [k + text] * 8) for k in budgets}
     for k in budgets:
-        report(f"prefill, random Llama 8 x 1024, {k} of {visual} visual tokens", seconds[k])
+        name = f"prefill, random Llama 8 x 1024, {k} of {visual}, {threads} threads"
+        report(name, seconds[k])
     for k in budgets[1:]:
         measured = statistics.median(seconds[k]) / statistics.median(seconds[visual])
         exact = flops[k] / flops[visual]
@@ -153,10 +155,11 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="also measure the page in a browser")
     parser.add_argument("--cases", type=int, default=200, help="cases for the memory measurement")
     chosen = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {zoo.best_device()}")
+    print(f"torch {torch.__version__}, {zoo.CORES} threads, {zoo.best_device()}")
     cases()
     full_answer()
-    pruned_prefill()
+    for threads in sorted({1, zoo.CORES}):
+        pruned_prefill(threads)
     resident(chosen.cases)
     if chosen.page:
         from explorer import bench_page

@@ -131,6 +131,7 @@ def open_case(model: str | Vlm, image: Source, question: str, memory: Memory | N
     question = check_question(question)
     picture = image if isinstance(image, Picture) else open_picture(image)
     vlm = model if isinstance(model, Vlm) else zoo.load(model)
+    zoo.use_threads(vlm)
     look = recall(
         memory,
         ("look", vlm.key, picture.digest),

@@ -38,6 +38,7 @@ class Entry:
     revision: str | None = None
     live: bool = False
     max_new_tokens: int = 64
+    threads: int = 0
 
     @property
     def source(self) -> str:
@@ -101,6 +102,16 @@ def _load(found: Entry) -> Vlm:
     return wrap(found, model.to(device), processor, config.model_type)
 
 
+CORES = torch.get_num_threads()  # as torch found them, before any model asked for fewer
+
+
+def use_threads(vlm: Vlm) -> None:
+    """Let the next run of this model use as many cores as suits it; costs nothing if it does."""
+    wanted = vlm.threads or CORES
+    if torch.get_num_threads() != wanted:
+        torch.set_num_threads(wanted)
+
+
 def wrap(found: Entry, model, processor, model_type: str) -> Vlm:
     """Make a transformers model and processor ready for capture and engine."""
     model.eval().requires_grad_(False)
@@ -113,5 +124,6 @@ def wrap(found: Entry, model, processor, model_type: str) -> Vlm:
         processor=processor,
         live=found.live,
         max_new_tokens=found.max_new_tokens,
+        threads=found.threads,
         note=found.use,
     )

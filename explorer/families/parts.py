@@ -15,6 +15,7 @@ class Vlm:
     """A loaded model with what the page says about it.
 
     live: fast enough to fill the strip of answers by itself. max_new_tokens bounds an answer.
+    threads: cores that one run uses; 0 leaves torch's own number.
     """
 
     key: str
@@ -24,6 +25,7 @@ class Vlm:
     processor: object
     live: bool = False
     max_new_tokens: int = 64
+    threads: int = 0
     note: str = ""
 
     @property
