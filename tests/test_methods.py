@@ -251,6 +251,17 @@ def test_the_list_is_in_the_order_of_the_page():
     assert methods.find("fastv") is fastv
 
 
+def test_a_spec_may_set_options():
+    assert methods.resolve("random?seed=3") == (methods.random, {"seed": 3})
+    assert methods.resolve("fopru:row?softmaxed=False")[1] == {
+        "strategy": "row",
+        "softmaxed": False,
+    }
+    for wrong in ("random?seed=99", "random?draw=1", "clsattn?seed=1", "random?seed"):
+        with pytest.raises(UnknownMethod, match="has no option"):
+            methods.resolve(wrong)
+
+
 @pytest.mark.parametrize("ask", [methods.find, methods.resolve])
 @pytest.mark.parametrize("name", ["fastvv", "", "fopru:columns", "__init__"])
 def test_an_unknown_method_is_named_beside_the_known_ones(ask, name):

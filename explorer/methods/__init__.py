@@ -1,8 +1,8 @@
 """The pruning methods, one file each, in the order of the page.
 
 A method is a module: constants for its card and the functions `schedule`, `floor`, `score` and
-`keep`. To add one, write the file and name it here. A spec names a method, or one of its variants
-after a colon: "fopru", "fopru:row".
+`keep`. To add one, write the file and name it here. A spec names a method, one of its variants
+after a colon, and options after a question mark: "fopru", "fopru:row", "random?seed=3".
 """
 
 from __future__ import annotations
@@ -55,10 +55,28 @@ def choices() -> list[tuple[str, ModuleType, dict]]:
 
 def resolve(spec: str) -> tuple[ModuleType, dict]:
     """Give the module and the options that a spec names; raises `UnknownMethod` if none."""
+    name, _, changes = spec.partition("?")
     for known, method, options in choices():
-        if known == spec:
-            return method, options
-    raise _unknown(spec)
+        if known == name:
+            return method, options | _options(method, changes)
+    raise _unknown(name)
+
+
+def _options(method: ModuleType, changes: str) -> dict:
+    """Read "seed=3&strategy=row"; only values that the method's card lists."""
+    found = {}
+    for change in filter(None, changes.split("&")):
+        option, _, text = change.partition("=")
+        allowed = {str(value): value for value in method.OPTIONS.get(option, ())}
+        if text not in allowed:
+            offer = ", ".join(
+                f"{name} ({', '.join(map(str, method.OPTIONS[name]))})" for name in method.OPTIONS
+            )
+            raise UnknownMethod(
+                f"{method.TITLE} has no option {change!r}; it has: {offer or 'no options'}."
+            )
+        found[option] = allowed[text]
+    return found
 
 
 def _unknown(name: str) -> UnknownMethod:
