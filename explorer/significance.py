@@ -16,7 +16,7 @@ def interval(right: np.ndarray, seed: int = 0, draws: int = DRAWS) -> tuple[floa
     """Give the 95 % bootstrap interval of the share of right answers.
 
     right [n] boolean. The percentile method of Efron (1979): draw n answers with replacement,
-    2000 times, and cut off 2.5 % of the shares at both ends. Seeded, so that a table stays as it is.
+    2000 times, and cut off 2.5 % of the shares at both ends. Seeded: a table stays as it is.
     """
     right = np.asarray(right, dtype=np.float64)
     generator = np.random.default_rng(seed)

@@ -1,0 +1,186 @@
+"""Answer from prefilled runs, one token at a time, several runs side by side.
+
+Runs may hold different numbers of tokens, also from layer to layer: shorter caches are padded on
+the left, and the padding is masked. One run alone is the same code without padding. A run's own
+cache is never changed by other runs. Knows caches and positions; not methods, pictures or words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from transformers import DynamicCache
+
+from explorer.capture import listen
+from explorer.runs import Run, last_row
+
+
+@dataclass(frozen=True)
+class Step:
+    """One token of the answer and the probability that the model gave it."""
+
+    token: int
+    probability: float
+    logits: Tensor
+
+
+class Batch:
+    """Runs of one model side by side, each row behind its own prompt."""
+
+    def __init__(self, runs: Sequence[Run]):
+        self.decoder = runs[0].decoder
+        self.runs = list(runs)
+        self.axes = runs[0].axes
+        device = runs[0].logits.device
+        layers = range(len(runs[0].length))
+        self.cache = DynamicCache(config=self.decoder.body.config)
+        self.seen: list[Tensor | None] = []  # [B, keys] of each layer; None: nothing is padded
+        self.counted: list[Tensor] = []  # [B, 2, prompt] of each layer
+        for layer in layers:
+            self._join(layer)
+        held = [[r.length[i] if r.renumbered[i] else r.next_position for i in layers] for r in runs]
+        self.starts = torch.tensor(held, device=device)  # [B, L] positions of the next token
+        self.mass = torch.stack([run.heard for run in runs])
+        self.answered = [1] * len(runs)
+
+    def _join(self, layer: int) -> None:
+        """Join one layer's caches; what was decoded before is left out, so a run can start anew."""
+        lengths = [run.length[layer] for run in self.runs]
+        longest = max(lengths)
+
+        def joined(name: str) -> Tensor:
+            held = [getattr(run.cache.layers[layer], name) for run in self.runs]
+            if len(held) == 1:
+                return held[0][:, :, :longest]
+            return torch.cat(
+                [
+                    pad(states[:, :, :n], (0, 0, longest - n, 0))
+                    for states, n in zip(held, lengths, strict=True)
+                ]
+            )
+
+        self.cache.update(joined("keys"), joined("values"), layer)
+        counted = [run.counted[layer] for run in self.runs]
+        self.counted.append(torch.stack([pad(c, (longest - c.shape[1], 0)) for c in counted]))
+        if min(lengths) == longest:
+            self.seen.append(None)
+            return
+        places = torch.arange(longest, device=counted[0].device)
+        first = torch.tensor([longest - n for n in lengths], device=places.device)
+        self.seen.append(places[None] >= first[:, None])
+
+    def select(self, rows: list[int]) -> None:
+        """Go on with some of the rows; the others have their last word."""
+        for row in set(range(len(self.runs))) - set(rows):
+            self._tell(row)
+        if not rows or len(rows) == len(self.runs):
+            return
+        index = torch.tensor(rows, device=self.starts.device)
+        self.cache.batch_select_indices(index)
+        self.seen = [None if seen is None else seen[index] for seen in self.seen]
+        self.counted = [counted[index] for counted in self.counted]
+        self.starts, self.mass = self.starts[index], self.mass[index]
+        self.runs = [self.runs[row] for row in rows]
+        self.answered = [self.answered[row] for row in rows]
+
+    def _tell(self, row: int) -> None:
+        run = self.runs[row]
+        run.mass, run.answered = self.mass[row].clone(), self.answered[row]
+
+    def advance(self, tokens: Tensor, listening: bool) -> Tensor:
+        """Pass tokens [B, q] through all layers behind the caches; gives logits [B, q, V]."""
+        body, q = self.decoder.body, tokens.shape[1]
+        x = body.embed_tokens(tokens)
+        ahead = torch.arange(q, device=x.device)
+        starts = [tuple(column) for column in self.starts.T.tolist()]
+        rotary: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
+        for index, layer in enumerate(body.layers):
+            known = starts[index]
+            if known not in rotary:
+                positions = self.starts[:, index, None] + ahead
+                rotary[known] = body.rotary_emb(x, positions.expand(*self.axes, *tokens.shape))
+            if self.seen[index] is not None:
+                self.seen[index] = pad(self.seen[index], (0, q), value=True)
+
+            def hear(query: Tensor, key: Tensor, scaling: float, index: int = index) -> None:
+                row = last_row(query, key, scaling, self.seen[index]).mean(1)
+                prompt = self.counted[index].shape[-1]
+                self.mass[:, index] += (self.counted[index] @ row[:, :prompt, None])[..., 0]
+
+            with listen({layer.self_attn: hear} if listening else {}):
+                x = layer(
+                    x,
+                    attention_mask=self._mask(index, ahead),
+                    position_embeddings=rotary[known],
+                    cache=self.cache,
+                    use_cache=True,
+                )
+        self.starts = self.starts + q
+        if listening:
+            self.answered = [answered + 1 for answered in self.answered]
+        return self.decoder.head(body.norm(x)).float()
+
+    def _mask(self, layer: int, ahead: Tensor) -> Tensor | None:
+        """Tell sdpa what the new tokens may see: [B, 1, q, keys], or None for everything."""
+        seen, q = self.seen[layer], len(ahead)
+        if q == 1:
+            return None if seen is None else seen[:, None, None]
+        # sdpa must not guess: every cached key is open, the new ones are causal
+        held = self.cache.get_seq_length(layer)
+        old = torch.ones(q, held, dtype=torch.bool, device=ahead.device)
+        open_ = torch.cat([old, ahead[None, :] <= ahead[:, None]], 1)[None, None]
+        return open_ if seen is None else open_ & seen[:, None, None]
+
+
+@torch.no_grad()
+def decode_together(runs: Sequence[Run], max_new_tokens: int) -> Iterator[list[tuple[int, Step]]]:
+    """Answer greedily from several runs at once; gives what each step adds, as (number, step).
+
+    A run ends with EOS, which is given too, or at the limit. Rows differ from those of a run that
+    decodes alone by rounding only.
+    """
+    batch, numbers = Batch(runs), list(range(len(runs)))
+    logits = torch.stack([run.logits for run in runs])
+    for count in range(max_new_tokens):
+        tokens = logits.argmax(-1)
+        chances = logits.softmax(-1).gather(1, tokens[:, None])[:, 0].tolist()
+        said = tokens.tolist()
+        yield [
+            (number, Step(token, chance, row))
+            for number, token, chance, row in zip(numbers, said, chances, logits, strict=True)
+        ]
+        going = [i for i, token in enumerate(said) if token not in batch.decoder.eos]
+        if count + 1 == max_new_tokens:
+            going = []
+        batch.select(going)
+        if not going:
+            return
+        numbers = [numbers[i] for i in going]
+        logits = batch.advance(tokens[going, None], listening=True)[:, -1]
+        if len(runs) == 1:
+            runs[0].cache = batch.cache
+
+
+def decode(run: Run, max_new_tokens: int) -> Iterator[Step]:
+    """Answer greedily, one token at a time, until EOS or the limit; EOS is yielded too."""
+    for [(_, step)] in decode_together([run], max_new_tokens):
+        yield step
+
+
+@torch.no_grad()
+def forced_together(runs: Sequence[Run], tokens: Sequence[int]) -> Tensor:
+    """Give the logits [B, G, V] with which each run would have met a given answer of G tokens."""
+    first = torch.stack([run.logits for run in runs])[:, None]
+    if len(tokens) == 1:
+        return first
+    ids = torch.tensor(tokens[:-1], device=first.device).expand(len(runs), -1)
+    return torch.cat([first, Batch(runs).advance(ids, listening=False)], 1)
+
+
+def forced(run: Run, tokens: Sequence[int]) -> Tensor:
+    """Give the logits [G, V] with which this run would have met a given answer of G tokens."""
+    return forced_together([run], tokens)[0]

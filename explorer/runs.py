@@ -1,0 +1,67 @@
+"""A prefilled prompt, ready to decode: caches, logits, and what entered each layer.
+
+A record that the engine fills and the decoder continues; runs nothing itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+from transformers import DynamicCache
+
+from explorer.families.parts import Decoder
+from explorer.sequence import Outcome, Sequence
+
+
+@dataclass
+class Run:
+    """A prefilled prompt.
+
+    logits [V] after the last prompt token; visual [L] and length [L] tokens that entered each
+    layer; counted [L][2, length] which of them are text and visual; heard [L, 2] attention that the
+    last prompt row paid to text and to visual tokens; mass [L, 2] the same summed over all rows
+    that produced the answer, answered of them.
+    next_position of a token behind the prompt, axes of positions before the batch (mRoPE: 3),
+    renumbered [L]: whether a layer counts positions by what it holds.
+    """
+
+    decoder: Decoder
+    cache: DynamicCache
+    next_position: int
+    axes: tuple[int, ...]
+    renumbered: list[bool] = field(default_factory=list)
+    counted: list[Tensor] = field(default_factory=list)
+    visual: list[int] = field(default_factory=list)
+    length: list[int] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    logits: Tensor | None = None
+    heard: Tensor | None = None
+    mass: Tensor | None = None
+    answered: int = 1
+    select_seconds: float = 0.0
+    prefill_seconds: float = 0.0
+
+    def entered(self, sequence: Sequence) -> None:
+        """Note what is about to enter the next layer."""
+        self.renumbered.append(sequence.renumbered)
+        self.counted.append(sequence.counted)
+        self.visual.append(len(sequence.visual))
+        self.length.append(sequence.x.shape[1])
+
+    def hear(self, layer: int, row: Tensor) -> None:
+        """Note the last prompt row [H, keys] of a layer that has just run."""
+        self.heard[layer] = self.counted[layer] @ row.mean(0)
+
+
+def last_row(query: Tensor, key: Tensor, scaling: float, seen: Tensor | None = None) -> Tensor:
+    """Give the attention of the newest token of every row of a batch, [B, H, keys] in float32.
+
+    query [B, H, q, d], key [B, Hkv, keys, d]; seen [B, keys] is false where a key is padding.
+    """
+    newest, keys = query[:, :, -1].float(), key.float()
+    grouped = newest.unflatten(1, (keys.shape[1], -1))
+    logits = (grouped @ keys.transpose(2, 3)).flatten(1, 2) * scaling
+    if seen is not None:
+        logits = logits.masked_fill(~seen[:, None], float("-inf"))
+    return logits.softmax(-1)

@@ -1,0 +1,90 @@
+"""Several runs side by side answer as each of them does alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest import random_prompt, taken_apart, tiny_llama
+
+from explorer.decoding import decode, decode_together, forced, forced_together
+from explorer.engine import EVERYTHING, Plan, Run, prefill
+from explorer.signals import Kept, Signals, Stage
+
+N = 16
+
+
+def first(signals: Signals, stage: Stage) -> Kept:
+    return Kept(torch.arange(signals.count)[: stage.keep])
+
+
+def last(signals: Signals, stage: Stage) -> Kept:
+    return Kept(torch.arange(signals.count)[-stage.keep :])
+
+
+PLANS = [
+    EVERYTHING,
+    Plan((Stage(0, 4),), first, renumber=True),
+    Plan((Stage(0, 9),), last),
+    Plan((Stage(2, 3),), last),
+    Plan((Stage(0, 12), Stage(2, 5), Stage(4, 1)), first, renumber=True),
+    Plan((Stage(3, 0, optional=True),), lambda *_: Kept(torch.arange(0))),
+]
+
+
+def runs(kv_heads: int, eos: frozenset[int] = frozenset()) -> list[Run]:
+    """Runs that hold different numbers of tokens, with and without renumbered positions."""
+    decoder = taken_apart(tiny_llama(kv_heads), eos)
+    return [prefill(decoder, random_prompt(visual=N), plan) for plan in PLANS]
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2])
+def test_each_answers_as_if_alone(kv_heads):
+    together: list[list] = [[] for _ in PLANS]
+    joined = runs(kv_heads)
+    for said in decode_together(joined, 6):
+        for number, step in said:
+            together[number].append(step)
+    for number, (run, own) in enumerate(zip(joined, runs(kv_heads), strict=True)):
+        alone = list(decode(own, 6))
+        assert [s.token for s in together[number]] == [s.token for s in alone]
+        for ours, expected in zip(together[number], alone, strict=True):
+            assert torch.allclose(ours.logits, expected.logits, atol=2e-5)
+            assert ours.probability == pytest.approx(expected.probability, abs=1e-5)
+        assert run.answered == own.answered == 6
+        assert torch.allclose(run.mass, own.mass, atol=1e-5)
+
+
+def test_a_row_that_has_ended_leaves_the_others_alone():
+    plain = [[step.token for step in decode(run, 6)] for run in runs(4)]
+    eos = frozenset({plain[0][2], plain[3][1]})
+    said: list[list[int]] = [[] for _ in PLANS]
+    joined = runs(4, eos)
+    for steps in decode_together(joined, 6):
+        for number, step in steps:
+            said[number].append(step.token)
+    for number, tokens in enumerate(plain):
+        ends = [i for i, token in enumerate(tokens) if token in eos]
+        assert said[number] == (tokens[: ends[0] + 1] if ends else tokens)
+        assert joined[number].answered == len(said[number])
+    assert len({len(tokens) for tokens in said}) > 1, "they end at different steps"
+
+
+def test_a_given_answer_meets_the_same_logits_side_by_side():
+    tokens = [5, 9, 11, 7]
+    joined = forced_together(runs(2), tokens)
+    for logits, own in zip(joined, runs(2), strict=True):
+        assert torch.allclose(logits, forced(own, tokens), atol=2e-5)
+
+
+def test_answering_twice_starts_anew():
+    [run, *_] = runs(4)
+    once, mass = [step.token for step in decode(run, 5)], run.mass
+    assert [step.token for step in decode(run, 5)] == once
+    assert torch.equal(run.mass, mass) and run.answered == 5
+
+
+def test_the_caches_of_joined_runs_stay_their_own():
+    joined = runs(4)
+    lengths = [[run.cache.get_seq_length(i) for i in range(6)] for run in joined]
+    list(decode_together(joined, 4))
+    assert [[run.cache.get_seq_length(i) for i in range(6)] for run in joined] == lengths
