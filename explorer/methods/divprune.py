@@ -32,6 +32,15 @@ TRAINED = False
 POSITIONS = "renumber"
 WHERE = "before the LLM"
 SENTENCE = "Keeps patches that differ most from those already kept, so that nothing is said twice."
+EQUATION = "next = argmax over the rest of min over the kept of 1 − cos(x_i, x_j)"
+HEADLINE = (
+    "LLaVA-1.5-7B, 56 of 576 tokens: GQA 56.9 (full 62.0), POPE 86.0 (85.8), SQA 68.3 (69.4). "
+    "DivPrune, section 4."
+)
+TRAPS = (
+    "The paper calls the result exact; its algorithm and code are greedy. Odd patches (borders, "
+    "registers) are far from all others, and so come first."
+)
 SCORE_MEANS = "order of choice, 1 is first"
 OPTIONS: dict[str, tuple] = {}
 VARIANTS: dict[str, dict] = {}

@@ -43,6 +43,15 @@ SENTENCE = (
     "Lets the language model read everything for two layers, then drops the patches that the end "
     "of the question looks at least."
 )
+EQUATION = "s_j = 1/H Σ_h A_h[last token, j] of layer 2"
+HEADLINE = (
+    "LLaVA-1.5-7B, average of four tasks: full 69.8; half of the tokens dropped 69.7, 75 % 67.1, "
+    "90 % 55.2. FastV, table 1."
+)
+TRAPS = (
+    "The last token is the end of the template, not a word of the question, and it prefers the "
+    "lower end of the picture."
+)
 SCORE_MEANS = "attention from the prompt's last token"
 OPTIONS: dict[str, tuple] = {}
 VARIANTS: dict[str, dict] = {}

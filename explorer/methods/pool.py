@@ -29,6 +29,9 @@ TRAINED = False
 POSITIONS = "renumber"
 WHERE = "before the LLM"
 SENTENCE = "Averages neighbouring patches, as if the picture had been made smaller."
+EQUATION = "token = mean of the features of a region"
+HEADLINE = ""
+TRAPS = "Nothing is dropped, but a small thing is mixed with the ground around it."
 SCORE_MEANS = "the same for every patch"
 OPTIONS: dict[str, tuple] = {}
 VARIANTS: dict[str, dict] = {}

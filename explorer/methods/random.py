@@ -28,6 +28,11 @@ TRAINED = False
 POSITIONS = "renumber"
 WHERE = "before the LLM"
 SENTENCE = "Keeps patches drawn by lot: a method that can't beat this has learned nothing."
+EQUATION = "score_j = position of token j in a shuffled list"
+HEADLINE = ""
+TRAPS = (
+    "A single draw can be lucky: look at several seeds before you say that a method beats chance."
+)
 SCORE_MEANS = "place in a random order"
 OPTIONS = {"seed": (0, 1, 2, 3, 4)}
 VARIANTS: dict[str, dict] = {}

@@ -41,6 +41,12 @@ SENTENCE = (
     "Keeps the patches that the vision model's summary looks at most, and folds the others into a "
     "few mixed tokens."
 )
+EQUATION = "s_j = Σ_h softmax(q_CLS · k_j / √d); merged = target + mean of its group"
+HEADLINE = (
+    "About 95 % of LLaVA's performance with 10 % of the tokens, without training (README of the "
+    "code)."
+)
+TRAPS = "[CLS] counts as one of the K tokens, so there is one patch less than other methods keep."
 SCORE_MEANS = "attention from [CLS]"
 OPTIONS: dict[str, tuple] = {}
 VARIANTS: dict[str, dict] = {}
