@@ -26,7 +26,9 @@ from explorer.signals import Signals
 ATTENTION = "sdpa_with_listeners"
 
 Listener = Callable[[Tensor, Tensor, float], None]
+Attend = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 _LISTENERS: ContextVar[dict[nn.Module, Listener] | None] = ContextVar("listeners", default=None)
+_INSTEAD: ContextVar[Attend | None] = ContextVar("instead", default=None)
 
 
 def _attention(
@@ -38,9 +40,12 @@ def _attention(
     scaling: float | None = None,
     **kwargs,
 ) -> tuple[Tensor, None]:
-    listeners = _LISTENERS.get()
+    factor = query.shape[-1] ** -0.5 if scaling is None else scaling
+    instead, listeners = _INSTEAD.get(), _LISTENERS.get()
+    if instead is not None:
+        return instead(query, key, value, factor).transpose(1, 2).contiguous(), None
     if listeners is not None and module in listeners:
-        listeners[module](query, key, query.shape[-1] ** -0.5 if scaling is None else scaling)
+        listeners[module](query, key, factor)
     return sdpa_attention_forward(
         module, query, key, value, attention_mask, scaling=scaling, **kwargs
     )
@@ -61,6 +66,20 @@ def listen(listeners: dict[nn.Module, Listener]) -> Iterator[None]:
         yield
     finally:
         _LISTENERS.reset(token)
+
+
+@contextmanager
+def attend_by(instead: Attend) -> Iterator[None]:
+    """Compute attention by another function than sdpa inside this context, in every module.
+
+    It gets query [B, H, S, d], key and value [B, Hkv, S, d] and scaling, and gives [B, H, S, d].
+    No mask is passed on, and nobody listens meanwhile.
+    """
+    token = _INSTEAD.set(instead)
+    try:
+        yield
+    finally:
+        _INSTEAD.reset(token)
 
 
 def causal_rows(query: Tensor, key: Tensor, rows: Tensor, scaling: float) -> Tensor:

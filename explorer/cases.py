@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,6 +19,7 @@ from torch import Tensor
 from explorer import zoo
 from explorer.capture import Seen, causal_rows, queries_and_keys, see, tower_signals
 from explorer.engine import Prompt
+from explorer.explain import gradients
 from explorer.families import Decoder, Vlm
 from explorer.grid import Grid
 from explorer.memory import Memory, recall
@@ -74,8 +77,15 @@ class Case:
             cls=self.look.seen.cls_hidden is not None,
         )
 
-    def prompt(self, needs: frozenset[str] = frozenset()) -> Prompt:
-        """Put words and visual tokens together, with the signals that are asked for."""
+    def prompt(
+        self,
+        needs: frozenset[str] = frozenset(),
+        answer: Callable[[], Sequence[int]] | None = None,
+    ) -> Prompt:
+        """Put words and visual tokens together, with the signals that are asked for.
+
+        answer: gives the tokens of the full answer to methods that explain it.
+        """
         words = self.vlm.family.words(self.vlm, self.question, self.size.tokens)
         device, features = self.vlm.device, self.look.seen.features
         visual = words.visual.to(device)
@@ -85,6 +95,8 @@ class Case:
         signals = tower_signals(self.look.seen, self.look.place, self.look.patches, needs)
         prompt = Prompt(embeds, positions, visual, words.text.to(device), signals, words.header)
         found = self._placed(needs) | self._asked(needs, prompt)
+        if "explain" in needs and answer is not None:
+            found["explain"] = partial(gradients, self.decoder, prompt, answer())
         return replace(prompt, signals=replace(signals, **found))
 
     def _placed(self, needs: frozenset[str]) -> dict[str, object]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import DynamicCache
 
@@ -45,6 +45,7 @@ class Batch:
         held = [[r.length[i] if r.renumbered[i] else r.next_position for i in layers] for r in runs]
         self.starts = torch.tensor(held, device=device)  # [B, L] positions of the next token
         self.mass = torch.stack([run.heard for run in runs])
+        self.cores = _cores(runs)
         self.answered = [1] * len(runs)
 
     def _join(self, layer: int) -> None:
@@ -84,6 +85,7 @@ class Batch:
         self.seen = [None if seen is None else seen[index] for seen in self.seen]
         self.counted = [counted[index] for counted in self.counted]
         self.starts, self.mass = self.starts[index], self.mass[index]
+        self.cores = [core[index] for core in self.cores]
         self.runs = [self.runs[row] for row in rows]
         self.answered = [self.answered[row] for row in rows]
 
@@ -111,14 +113,17 @@ class Batch:
                 prompt = self.counted[index].shape[-1]
                 self.mass[:, index] += (self.counted[index] @ row[:, :prompt, None])[..., 0]
 
+            how = {
+                "attention_mask": self._mask(index, ahead),
+                "position_embeddings": rotary[known],
+                "cache": self.cache,
+                "use_cache": True,
+            }
             with listen({layer.self_attn: hear} if listening else {}):
-                x = layer(
-                    x,
-                    attention_mask=self._mask(index, ahead),
-                    position_embeddings=rotary[known],
-                    cache=self.cache,
-                    use_cache=True,
-                )
+                if self.cores:
+                    x = _with_some_neurons(layer, x, self.cores[index], how)
+                else:
+                    x = layer(x, **how)
         self.starts = self.starts + q
         if listening:
             self.answered = [answered + 1 for answered in self.answered]
@@ -134,6 +139,25 @@ class Batch:
         old = torch.ones(q, held, dtype=torch.bool, device=ahead.device)
         open_ = torch.cat([old, ahead[None, :] <= ahead[:, None]], 1)[None, None]
         return open_ if seen is None else open_ & seen[:, None, None]
+
+
+def _cores(runs: Sequence[Run]) -> list[Tensor]:
+    """Join the neurons that every run may use in each layer, [L][B, I]; empty if all use all."""
+    chosen = next((run.core for run in runs if run.core), [])
+    every = [torch.ones_like(core) for core in chosen]
+    return [torch.stack(rows) for rows in zip(*(run.core or every for run in runs), strict=True)]
+
+
+def _with_some_neurons(layer: nn.Module, x: Tensor, core: Tensor, how: dict) -> Tensor:
+    """Run a layer in whose FFN only the neurons core [B, I] speak.
+
+    The others are silenced, not cut out of the weights: the same numbers, but no time is saved.
+    """
+    given, _ = layer.self_attn(layer.input_layernorm(x), **how)
+    x = x + given
+    looked, mlp = layer.post_attention_layernorm(x), layer.mlp
+    values = mlp.act_fn(mlp.gate_proj(looked)) * mlp.up_proj(looked)
+    return x + mlp.down_proj(values * core[:, None])
 
 
 @torch.no_grad()

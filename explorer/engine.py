@@ -18,52 +18,66 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from explorer.capture import listen
 from explorer.decoding import Step, decode, forced
 from explorer.families.parts import Decoder
-from explorer.inner import OF_LAST_LAYER, Watch
+from explorer.inner import Watch, through
 from explorer.runs import Run, last_row
 from explorer.sequence import Outcome, Prompt, Sequence
-from explorer.signals import Kept, Signals, Stage
+from explorer.signals import Kept, Neurons, Signals, Stage
 
 Choose = Callable[[Signals, Stage], Kept]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Where tokens leave, who chooses them, what he looks at, and what becomes of positions."""
+    """Where tokens leave, who chooses them, what he looks at, and what becomes of positions.
+
+    core: chooses, from what a layer's FFN activates over the prompt, the neurons [I] that decoding
+    may use there; needs "neurons". None lets it use all.
+    """
 
     stages: tuple[Stage, ...] = ()
     choose: Choose | None = None
     needs: frozenset[str] = frozenset()
     renumber: bool = False
+    core: Callable[[Neurons], Tensor] | None = None
 
 
 EVERYTHING = Plan()
 
 
-def _prune(run: Run, sequence: Sequence, plan: Plan, stage: Stage, watch: Watch) -> None:
-    """Let the plan choose who leaves at one stage, and rebuild the sequence."""
-    began = time.perf_counter()
+def prune(
+    decoder: Decoder, sequence: Sequence, plan: Plan, stage: Stage, watch: Watch
+) -> tuple[Outcome, Tensor]:
+    """Let the plan choose who leaves at one stage, and rebuild the sequence.
+
+    Gives also the places of those that stay but shall be blanked in the last layer's cache.
+    """
     if stage.layer == 0:
         signals = watch.prompt.signals
     else:
-        signals = watch.signals(sequence, run.decoder.body, stage.layer)
+        signals = watch.signals(sequence, decoder.body, stage.layer)
     kept = plan.choose(signals, stage)
-    run.outcomes.append(sequence.drop(kept, stage, plan.renumber))
+    if stage.blank:
+        return sequence.blank(kept, stage)
+    outcome = sequence.drop(kept, stage, plan.renumber)
     merged = 0 if kept.merged is None else len(kept.merged)
     watch.dropped(kept.index, kept.lead, merged - kept.lead)
+    return outcome, kept.index[:0]
+
+
+def _prune(run: Run, sequence: Sequence, plan: Plan, stage: Stage, watch: Watch) -> None:
+    began = time.perf_counter()
+    outcome, blank = prune(run.decoder, sequence, plan, stage, watch)
+    run.outcomes.append(outcome)
+    if stage.blank:
+        run.blank(stage.layer - 1, blank)
     run.select_seconds += time.perf_counter() - began
 
 
 @torch.no_grad()
-def prefill(
-    decoder: Decoder, prompt: Prompt, plan: Plan = EVERYTHING, only_stages: bool = False
-) -> Run:
-    """Pass the prompt through all layers; tokens leave where the plan says.
-
-    only_stages: stop when the last stage is done (for maps; such a run can't decode).
-    """
+def prefill(decoder: Decoder, prompt: Prompt, plan: Plan = EVERYTHING) -> Run:
+    """Pass the prompt through all layers; tokens leave where the plan says."""
     started = time.perf_counter()
     body, sequence = decoder.body, Sequence(prompt)
     run = Run(
@@ -80,32 +94,21 @@ def prefill(
     def hear(query: Tensor, key: Tensor, scaling: float) -> None:
         nonlocal newest
         watch.hear(query, key, scaling)
-        if not only_stages:
-            newest = last_row(query, key, scaling)[0]
+        newest = last_row(query, key, scaling)[0]
 
-    # For maps nothing is answered: no cache, and no listening where no method looks at the rows.
-    cache = None if only_stages else run.cache
-    listening = not only_stages or bool(plan.needs & OF_LAST_LAYER)
+    noted = len(body.layers) if plan.core else max(at, default=0)
     for index, layer in enumerate(body.layers):
         if index in at:
             _prune(run, sequence, plan, at[index], watch)
-        if only_stages and len(run.outcomes) == len(at):
-            return run
         run.entered(sequence)
-        how = {
-            "attention_mask": None,
-            "position_embeddings": sequence.rotary(body),
-            "cache": cache,
-        }
-        with listen({layer.self_attn: hear} if listening else {}):
-            if watch.in_parts and index < plan.stages[-1].layer:
-                sequence.x = watch.run(layer, sequence.x, sequence, **how)
-            else:
-                sequence.x = layer(sequence.x, use_cache=True, **how)
-        if not only_stages:
-            if newest is None:
-                raise RuntimeError("the language model is not set to the listening attention")
-            run.hear(index, newest)
+        through(layer, sequence, body, watch, run.cache, hear, index < noted)
+        if newest is None:
+            raise RuntimeError("the language model is not set to the listening attention")
+        run.hear(index, newest)
+        if plan.core:
+            run.core.append(plan.core(watch.neurons(sequence)))
+    if len(body.layers) in at:  # a blank stage may stand behind the last layer
+        _prune(run, sequence, plan, at[len(body.layers)], watch)
     run.mass = run.heard
     run.logits = decoder.head(body.norm(sequence.x[:, -1:]))[0, -1].float()
     run.prefill_seconds = time.perf_counter() - started - run.select_seconds

@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from transformers import Cache
 
-from explorer.capture import causal_rows, queries_and_keys
+from explorer.capture import Listener, causal_rows, listen, queries_and_keys
 from explorer.sequence import Prompt, Sequence
 from explorer.signals import Neurons, Signals, Transition
 
@@ -96,10 +97,15 @@ class Watch:
         if "transitions" in needs:
             found["transitions"] = tuple(self.transitions)
         if "neurons" in needs:
-            found["neurons"] = Neurons(self.values, visual, x.shape[1] - self.prompt.header)
+            found["neurons"] = self.neurons(sequence)
         found["start"] = int(visual[0])
         named = {name: value for name, value in found.items() if name in needs}
         return Signals(place=sequence.place, features=x[0, visual].float(), **named)
+
+    def neurons(self, sequence: Sequence) -> Neurons:
+        """Tell what the layer that ran last has activated."""
+        asking = sequence.x.shape[1] - self.prompt.header
+        return Neurons(self.values, sequence.visual, asking)
 
     def _of_last_layer(self, visual: Tensor, tail: Tensor) -> dict[str, object]:
         needs, found = self.needs, {}
@@ -143,6 +149,28 @@ class Watch:
             found["next_last_attention"] = rows[:, -1]
             found["next_tail_attention"] = rows[:, len(rows[0]) - len(tail) :]
         return found
+
+
+def through(
+    layer: nn.Module,
+    sequence: Sequence,
+    body: nn.Module,
+    watch: Watch,
+    cache: Cache | None = None,
+    hear: Listener | None = None,
+    noting: bool = True,
+) -> None:
+    """Let a sequence pass a decoder layer; noting: whether the layer's modules are looked into."""
+    how = {
+        "attention_mask": None,
+        "position_embeddings": sequence.rotary(body),
+        "cache": cache,
+    }
+    with listen({layer.self_attn: hear} if hear else {}):
+        if watch.in_parts and noting:
+            sequence.x = watch.run(layer, sequence.x, sequence, **how)
+        else:
+            sequence.x = layer(sequence.x, use_cache=cache is not None, **how)
 
 
 def _turned_ones(cos: Tensor, sin: Tensor) -> Tensor:

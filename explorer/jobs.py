@@ -21,8 +21,7 @@ from explorer.errors import BadBudget, MethodUnavailable
 from explorer.families import Vlm
 from explorer.maps import map_of, plan_of, stage_map
 from explorer.memory import Memory, recall
-from explorer.results import Analysis, Answer, Token
-from explorer.signals import Size
+from explorer.results import Analysis, Answer, MethodMap, Token
 from explorer.words import unknown_words
 
 FULL = "full"
@@ -54,21 +53,25 @@ def analyse(
 
 
 def _weigh(analysis: Analysis) -> int:
-    stages = [s for m in analysis.methods for knot in m.knots or () for s in knot.stages]
-    maps = sum(4 * m.score.nbytes for m in analysis.methods)
     width, height = analysis.picture.image.size
-    return maps + sum(s.fate.nbytes + s.score.nbytes for s in stages) + 3 * width * height + 20_000
+    return sum(map(weigh, analysis.methods)) + 3 * width * height + 20_000
+
+
+def weigh(found: MethodMap) -> int:
+    """Count the bytes of a map, records rounded up."""
+    stages = [stage for knot in found.knots or () for stage in knot.stages]
+    return 4 * found.score.nbytes + sum(s.fate.nbytes + s.score.nbytes for s in stages) + 500
 
 
 def _analyse(case: Case, memory: Memory | None) -> Analysis:
     began = time.perf_counter()
-    full = reference(case, memory).answer
+    compared = reference(case, memory)
     answered = time.perf_counter()
     prompts: dict[frozenset[str], Prompt] = {}
 
     def prompt(needs: frozenset[str]) -> Prompt:
         if needs not in prompts:
-            prompts[needs] = case.prompt(needs)
+            prompts[needs] = case.prompt(needs, lambda: compared.tokens)
         return prompts[needs]
 
     maps, notes = [], list(case.picture.notes) + _word_notes(case)
@@ -85,7 +88,7 @@ def _analyse(case: Case, memory: Memory | None) -> Analysis:
         grid=case.look.grid,
         layers=case.size.layers,
         methods=tuple(maps),
-        full=full,
+        full=compared.answer,
         notes=tuple(notes),
         seconds={
             "vision": case.look.seconds,
@@ -93,6 +96,22 @@ def _analyse(case: Case, memory: Memory | None) -> Analysis:
             "maps": time.perf_counter() - answered,
         },
     )
+
+
+def draw(
+    model: str | Vlm, image: Source, question: str, method: str, memory: Memory | None = None
+) -> MethodMap:
+    """Draw up the map of one method, which may be a spec with options: "random?seed=3"."""
+    case = open_case(model, image, question, memory)
+    module, options = methods.resolve(method)
+
+    def make() -> MethodMap:
+        def prompt(needs: frozenset[str]) -> Prompt:
+            return case.prompt(needs, lambda: reference(case, memory).tokens)
+
+        return map_of(method, module, options, case.size, case.decoder, prompt)
+
+    return recall(memory, ("map", case.id, method), make, weigh)
 
 
 def _word_notes(case: Case) -> list[str]:
@@ -127,7 +146,7 @@ def stream(
     """Like `answer`, but gives partial answers while the tokens come; the last one is complete."""
     module, options = (None, {}) if method == FULL else methods.resolve(method)
     case = open_case(model, image, question, memory)
-    _check_budget(budget, case.size)
+    check_budget(budget, case.size.tokens)
     if module is None:
         yield reference(case, memory).answer
         return
@@ -144,9 +163,10 @@ def stream(
         yield known
 
 
-def _check_budget(budget: int, size: Size) -> None:
-    if isinstance(budget, bool) or not isinstance(budget, int) or not 1 <= budget <= size.tokens:
-        raise BadBudget(f"The budget must be a whole number from 1 to {size.tokens}, not {budget}.")
+def check_budget(budget: int, tokens: int) -> None:
+    """Raise `BadBudget` unless the budget is a whole number of tokens that there are."""
+    if isinstance(budget, bool) or not isinstance(budget, int) or not 1 <= budget <= tokens:
+        raise BadBudget(f"The budget must be a whole number from 1 to {tokens}, not {budget}.")
 
 
 def reference(case: Case, memory: Memory | None = None) -> Reference:
@@ -157,7 +177,7 @@ def reference(case: Case, memory: Memory | None = None) -> Reference:
 
 
 @dataclass
-class _Speech:
+class Speech:
     """The answer so far: its steps, and the words they make (EOS is not shown)."""
 
     case: Case
@@ -166,6 +186,7 @@ class _Speech:
     pieces: list[Token] = field(default_factory=list)
 
     def add(self, step: Step) -> None:
+        """Take in the next token."""
         self.steps.append(step)
         if step.token in self.case.decoder.eos:
             return
@@ -176,31 +197,34 @@ class _Speech:
 
     @property
     def tokens(self) -> list[int]:
+        """What was said, as token ids, EOS included."""
         return [step.token for step in self.steps]
 
     @property
     def logits(self) -> Tensor:
+        """Give [G, V], one row before each token."""
         return torch.stack([step.logits for step in self.steps])
 
     def told(self, run: Run, method: str, budget: int, partial: bool = False) -> Answer:
+        """Write down what was said so far."""
         return Answer(
             method=method,
             budget=budget,
             text=self.text.strip(),
             tokens=tuple(self.pieces),
-            layers=tuple(run.visual),
+            layers=tuple(run.readable),
             partial=partial,
         )
 
 
 def _reference(case: Case) -> Reference:
     run = prefill(case.decoder, case.prompt(), EVERYTHING)
-    speech = _Speech(case)
+    speech = Speech(case)
     began = time.perf_counter()
     for step in decode(run, case.vlm.max_new_tokens):
         speech.add(step)
     decoded = time.perf_counter() - began
-    answer = _measured(case, run, speech.told(run, FULL, case.size.tokens), 0.0, decoded)
+    answer = measured(case, run, speech.told(run, FULL, case.size.tokens), 0.0, decoded)
     probability = fidelity.probability(speech.logits, speech.tokens)
     answer = replace(answer, same=True, p_full=probability, kl=0.0, drop=0.0)
     return Reference(answer, tuple(speech.tokens), speech.logits)
@@ -210,20 +234,26 @@ def _pruned(
     case: Case, method: str, budget: int, plan: Plan, compared: Reference
 ) -> Iterator[Answer]:
     began = time.perf_counter()
-    prompt = case.prompt(plan.needs)
+    prompt = case.prompt(plan.needs, lambda: compared.tokens)
     prepared = time.perf_counter() - began
     run = prefill(case.decoder, prompt, plan)
-    speech, spent = _Speech(case), 0.0
+    speech, spent = Speech(case), 0.0
     began = time.perf_counter()
     for step in decode(run, case.vlm.max_new_tokens):
         spent += time.perf_counter() - began  # not the reader's time between two tokens
         speech.add(step)
         yield speech.told(run, method, budget, partial=True)
         began = time.perf_counter()
-    answer = _measured(case, run, speech.told(run, method, budget), prepared, spent)
+    answer = measured(case, run, speech.told(run, method, budget), prepared, spent)
     tokens = list(compared.tokens)
     logits = speech.logits if speech.tokens == tokens else forced(run, tokens)
-    yield replace(
+    yield against(compared, answer, logits)
+
+
+def against(compared: Reference, answer: Answer, logits: Tensor) -> Answer:
+    """Add how far a pruned run is from the full one; logits [G, V]: how it met the full answer."""
+    tokens = list(compared.tokens)
+    return replace(
         answer,
         same=fidelity.agrees(answer.text, compared.answer.text),
         p_full=fidelity.probability(logits, tokens),
@@ -232,7 +262,7 @@ def _pruned(
     )
 
 
-def _measured(case: Case, run: Run, answer: Answer, prepared: float, decoded: float) -> Answer:
+def measured(case: Case, run: Run, answer: Answer, prepared: float, decoded: float) -> Answer:
     """Add who stayed, what the run cost, and how much it listened to text."""
     shape = cost.shape_of(case.decoder.body.config)
     mass = run.mass.cpu().numpy()

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.engine import Outcome, Plan, Prompt, prefill
+from explorer.engine import Outcome, Plan, Prompt
 from explorer.families import Decoder
 from explorer.results import Knot, MethodMap, StageMap
+from explorer.scouting import Trunk, scout
 from explorer.signals import Kept, Signals, Size, Stage
 
 LADDER_LENGTH = 12
@@ -30,14 +31,18 @@ def plan_of(method: ModuleType, options: dict, size: Size, budget: int) -> Plan:
         choose=lambda signals, stage: method.keep(signals, stage, **options),
         needs=method.NEEDS,
         renumber=method.POSITIONS == "renumber",
+        core=getattr(method, "decoding_neurons", lambda **_: None)(**options),
     )
 
 
 def alive(stages: tuple[Stage, ...] | list[Stage], size: Size) -> np.ndarray:
-    """Count the visual tokens that enter each layer, [L]."""
+    """Count the visual tokens that enter each layer, [L]; after a blank stage, those it leaves."""
     layers = np.full(size.layers, size.tokens, dtype=np.uint16)
     for stage in stages:
-        layers[stage.layer :] = stage.total
+        if stage.blank:
+            layers[stage.layer - 1] = stage.total
+        else:
+            layers[stage.layer :] = stage.total
     return layers
 
 
@@ -57,9 +62,9 @@ def map_of(
     # Knots cost a run through the first layers each where a method prunes inside the LLM.
     per_octave, length = (4, 24) if method.WHERE == "before the LLM" else (2, LADDER_LENGTH)
     found: dict[str, object] = {}
-    ready = prompt(method.NEEDS)
+    trunk = Trunk(decoder, prompt(method.NEEDS), method.NEEDS)
     if method.NESTED:
-        score, layer = _score_once(method, options, size, decoder, ready)
+        score, layer = _score_once(method, options, size, trunk)
         order = torch.argsort(score, descending=True, stable=True)
         keeps = np.full(size.tokens, 0, dtype=np.uint16)
         for budget in range(floor, size.tokens + 1):
@@ -67,7 +72,7 @@ def map_of(
         found = {"order": _numpy(order, np.uint16), "keeps": keeps, "layer": layer}
     else:
         knots = tuple(
-            _knot(method, options, size, budget, decoder, ready)
+            _knot(method, options, size, budget, trunk)
             for budget in ladder(size.tokens, floor, per_octave, length)
         )
         score = torch.from_numpy(knots[-1].stages[0].score)
@@ -82,27 +87,20 @@ def map_of(
     )
 
 
-def _score_once(
-    method: ModuleType, options: dict, size: Size, decoder: Decoder, prompt: Prompt
-) -> tuple[Tensor, int]:
+def _score_once(method: ModuleType, options: dict, size: Size, trunk: Trunk) -> tuple[Tensor, int]:
     """Score all tokens at a nested method's one stage, with nothing dropped before it."""
     layer = method.schedule(size, size.tokens, **options)[-1].layer
-    if layer == 0:
-        return method.score(prompt.signals, **options), 0
     seen: list[Tensor] = []
 
     def look(signals: Signals, stage: Stage) -> Kept:
         seen.append(method.score(signals, **options))
         return Kept(torch.arange(signals.count, device=signals.place.device))
 
-    plan = Plan((Stage(layer, size.tokens),), look, method.NEEDS)
-    prefill(decoder, prompt, plan, only_stages=True)
+    scout(trunk, Plan((Stage(layer, size.tokens),), look, method.NEEDS))
     return seen[0], layer
 
 
-def _knot(
-    method: ModuleType, options: dict, size: Size, budget: int, decoder: Decoder, prompt: Prompt
-) -> Knot:
+def _knot(method: ModuleType, options: dict, size: Size, budget: int, trunk: Trunk) -> Knot:
     """Run a method's stages at one budget and tell what became of every token."""
     plan = plan_of(method, options, size, budget)
     scores: list[Tensor] = []
@@ -111,14 +109,12 @@ def _knot(
         scores.append(method.score(signals, **options))
         return method.keep(signals, stage, **options)
 
-    run = prefill(
-        decoder, prompt, Plan(plan.stages, look, plan.needs, plan.renumber), only_stages=True
-    )
+    outcomes = scout(trunk, Plan(plan.stages, look, plan.needs, plan.renumber))
     return Knot(
         budget=budget,
         layers=alive(plan.stages, size),
         stages=tuple(
-            stage_map(outcome, score) for outcome, score in zip(run.outcomes, scores, strict=True)
+            stage_map(outcome, score) for outcome, score in zip(outcomes, scores, strict=True)
         ),
     )
 

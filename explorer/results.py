@@ -75,10 +75,11 @@ class Token:
 class Answer:
     """An answer and what it cost.
 
-    layers [L]: visual tokens that entered each layer; stages: who stayed. flops: exact, of the
-    prefill. Fidelity of a pruned answer: same (equals the full answer), p_full (probability that
-    this run gives to the full answer), kl (first token, nats), drop (mean log-probability lost per
-    token of the full answer, nats). seconds: vision, select, prefill, decode.
+    layers [L]: visual tokens that entered each layer, without those wiped out of its cache; stages:
+    who stayed. flops: exact, of the prefill. Fidelity of a pruned answer: same (equals the full
+    answer), p_full (probability that this run gives to the full answer), kl (first token, nats),
+    drop (mean log-probability lost per token of the full answer, nats). seconds: vision, select,
+    prefill, decode.
     """
 
     method: str

@@ -23,7 +23,9 @@ class Run:
     last prompt row paid to text and to visual tokens; mass [L, 2] the same summed over all rows
     that produced the answer, answered of them.
     next_position of a token behind the prompt, axes of positions before the batch (mRoPE: 3),
-    renumbered [L]: whether a layer counts positions by what it holds.
+    renumbered [L]: whether a layer counts positions by what it holds. readable [L]: visual tokens
+    that entered each layer, without those that are blank in its cache. core [L][I]: the neurons
+    that decoding may use in each layer; empty for all.
     """
 
     decoder: Decoder
@@ -33,8 +35,10 @@ class Run:
     renumbered: list[bool] = field(default_factory=list)
     counted: list[Tensor] = field(default_factory=list)
     visual: list[int] = field(default_factory=list)
+    readable: list[int] = field(default_factory=list)
     length: list[int] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    core: list[Tensor] = field(default_factory=list)
     logits: Tensor | None = None
     heard: Tensor | None = None
     mass: Tensor | None = None
@@ -47,11 +51,20 @@ class Run:
         self.renumbered.append(sequence.renumbered)
         self.counted.append(sequence.counted)
         self.visual.append(len(sequence.visual))
+        self.readable.append(len(sequence.visual))
         self.length.append(sequence.x.shape[1])
 
     def hear(self, layer: int, row: Tensor) -> None:
         """Note the last prompt row [H, keys] of a layer that has just run."""
         self.heard[layer] = self.counted[layer] @ row.mean(0)
+
+    def blank(self, layer: int, places: Tensor) -> None:
+        """Set what a layer has cached at these places to zero; without a cache there is nothing."""
+        self.readable[layer] -= len(places)
+        if self.cache.get_seq_length(layer):
+            held = self.cache.layers[layer]
+            held.keys = held.keys.index_fill(2, places, 0)
+            held.values = held.values.index_fill(2, places, 0)
 
 
 def last_row(query: Tensor, key: Tensor, scaling: float, seen: Tensor | None = None) -> Tensor:

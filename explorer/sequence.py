@@ -101,6 +101,15 @@ class Sequence:
         self._refresh()
         return Outcome(stage, self.slot, self.itself, before)
 
+    def blank(self, kept: Kept, stage: Stage) -> tuple[Outcome, Tensor]:
+        """Let all tokens stay; gives the places [n] of the visual ones that are not kept, too."""
+        if len(kept.index) != stage.keep or kept.merged is not None:
+            raise RuntimeError(f"{stage} was answered with {len(kept.index)} kept")
+        gone = torch.ones(len(self.visual) + 1, dtype=torch.bool, device=self.x.device)
+        gone[kept.index] = False
+        slot = self.slot.masked_fill(gone[self.slot], -1)  # slot -1 reads the last: gone
+        return Outcome(stage, slot, self.itself, self.slot), self.visual[gone[:-1]]
+
     def _place_slots(self, kept: Kept, merged: int) -> None:
         alive, lead = len(self.itself), kept.lead
         # One entry more than there are tokens: slot -1 reads the last one, and gone stays gone.

@@ -32,16 +32,19 @@ class Stage:
     """One place where tokens leave: before the language model (0), or before its layer r.
 
     optional: the method may keep every token instead, if what it sees there tells it to.
+    blank: no token leaves; what layer r - 1 has cached of those that are not kept becomes zero, so
+    that decoding alone changes. r may then be L, behind the last layer.
     """
 
     layer: int
     keep: int
     merge: int = 0
     optional: bool = False
+    blank: bool = False
 
     @property
     def total(self) -> int:
-        """Visual tokens alive after the stage."""
+        """Visual tokens alive after the stage; at a blank one, those that keep their cache."""
         return self.keep + self.merge
 
 

@@ -174,6 +174,8 @@ def walk(
             signals = inner_signals(place, content, stage.layer, len(LAYOUTS[layout][0]))
         kept = method.keep(signals, stage, **options)
         yield signals, stage, kept
+        if stage.blank:
+            continue
         new = torch.full((stage.merge, 3), -1)
         place = torch.cat([new[: kept.lead], place[kept.index], new[kept.lead :]])
 

@@ -35,6 +35,8 @@ CHOICES_AND_OPTIONS = [
     *CHOICES,
     ("fopru:logits", fopru, {"softmaxed": False}),
     ("random:3", methods.random, {"seed": 3}),
+    ("relevance:logprob", methods.relevance, {"target": "logprob"}),
+    ("corematching:core", methods.corematching, {"metric": "core_neurons", "beta": 0.4}),
 ]
 EVERY_OPTION = pytest.mark.parametrize(
     ("method", "options"),
@@ -160,9 +162,13 @@ def test_a_method_that_is_not_nested_says_so_for_a_reason(method):
 
 
 def entering(stages: list[Stage], size: Size) -> list[int]:
-    """Visual tokens that enter each layer."""
-    alive, at = size.tokens, {stage.layer: stage.total for stage in stages}
-    return [alive := at.get(layer, alive) for layer in range(size.layers)]
+    """Visual tokens that enter each layer; after a blank stage, those that decoding reads there."""
+    alive, at = size.tokens, {stage.layer: stage.total for stage in stages if not stage.blank}
+    counts = [alive := at.get(layer, alive) for layer in range(size.layers)]
+    for stage in stages:
+        if stage.blank:
+            counts[stage.layer - 1] = stage.total
+    return counts
 
 
 @EVERY_CHOICE
@@ -181,7 +187,7 @@ def test_the_mean_over_layers_is_within_one_token_of_the_budget(
         assert abs(mean - budget) <= slack, budget
         assert all(stage.total >= 1 for stage in stages)
         assert [stage.layer for stage in stages] == sorted({stage.layer for stage in stages})
-        assert all(a.total > b.total for a, b in pairwise(stages))
+        assert all(a.total > b.total for a, b in pairwise(stages) if not b.blank)
         if budget == tokens:
             assert {(stage.keep, stage.merge) for stage in stages} == {(tokens, 0)}
 
@@ -245,7 +251,7 @@ def test_a_method_file_can_be_read_in_one_go(method):
 def test_the_list_is_in_the_order_of_the_page():
     assert [spec for spec, _, _ in methods.choices()] == [
         "random", "uniform", "pool", "clsattn", "fopru", "fopru:row", "divprune", "visionzip",
-        "fastv", "visiondrop",
+        "relevance", "fastv", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune", "corematching", "corematching:drop", "visiondrop",
     ]  # fmt: skip
     assert methods.resolve("fopru:row") == (fopru, {"strategy": "row"})
     assert methods.find("fastv") is fastv

@@ -10,12 +10,12 @@ import os
 from pathlib import Path
 
 import pytest
-from parity import llm, metrics, tower
+from parity import inside, learned, llm, metrics, tower
 from parity.reading import load
 
 FOLDER = Path(os.environ.get("GOLDENS") or Path(__file__).parent / "goldens")
 
-RUNNERS = {**tower.RUNNERS, **llm.RUNNERS, **metrics.RUNNERS}
+RUNNERS = {**tower.RUNNERS, **llm.RUNNERS, **inside.RUNNERS, **metrics.RUNNERS, **learned.RUNNERS}
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.npz")), ids=lambda path: path.name)

@@ -12,11 +12,16 @@ from types import ModuleType
 from explorer.errors import UnknownMethod
 from explorer.methods import (
     clsattn,
+    corematching,
     divprune,
     fastv,
     fopru,
     pool,
+    pyramiddrop,
     random,
+    relevance,
+    sparsevlm,
+    transprune,
     uniform,
     visiondrop,
     visionzip,
@@ -30,7 +35,12 @@ METHODS: tuple[ModuleType, ...] = (
     fopru,
     divprune,
     visionzip,
+    relevance,
     fastv,
+    pyramiddrop,
+    sparsevlm,
+    transprune,
+    corematching,
     visiondrop,
 )
 

@@ -1,0 +1,80 @@
+"""Relevance and CoreMatching: methods that look at gradients and at neurons."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from explorer.engine import Plan, Prompt, decode, prefill
+from explorer.families.parts import Decoder
+from explorer.methods import corematching, relevance
+from explorer.methods.elbow import elbow
+from explorer.signals import AnswerGradient, Kept, Signals, Stage, top
+from parity.reading import LOGITS, Golden, assert_close, assert_same_set, line, tiny_llama
+
+
+def run_relevance(golden: Golden) -> None:
+    pre, n, steps = (int(golden[name]) for name in ("pre", "n_visual", "n_steps"))
+    visual = torch.arange(pre, pre + n)
+
+    def explain(target: str):
+        assert target == golden["target"]
+        for step in range(steps):
+            attention = golden[f"attn_{step}"]
+            last = attention.shape[-1] - 1
+            yield AnswerGradient(attention, golden[f"grad_{step}"], last, visual)
+
+    options = {"target": golden["target"]}
+    signals = Signals(line(n), torch.zeros(n, 1), explain=explain)
+    for step, explained in enumerate(explain(golden["target"])):
+        row, official = relevance.row_of(explained), golden[f"row_{step}"]
+        # the official function hides the explained position's own column
+        assert_close(row[: explained.row], official[: explained.row])
+        assert_close(row[visual], golden["scores_per_step"][step])
+    assert_close(relevance.score(signals, **options), golden["scores"])
+    half = Stage(0, len(golden["keep_half"]))
+    assert_same_set(relevance.keep(signals, half, **options).index, golden["keep_half"])
+
+
+def run_corematching(golden: Golden) -> None:
+    """The code's own cut-off, at the elbow, in every layer of its window."""
+    model, embeds = tiny_llama(golden), golden["inputs_embeds"][None]
+    start, n, total = int(golden["n_sys"]), int(golden["n_visual"]), embeds.shape[1]
+    visual, text = torch.arange(start, start + n), torch.ones(total, dtype=torch.bool)
+    text[visual] = False
+    signals = Signals(line(n), embeds[0, visual], patches=torch.arange(n)[:, None])
+    header = -int(golden["query_row"])
+    prompt = Prompt(embeds, torch.arange(total)[None], visual, text, signals, header)
+    acts = range(int(golden["lo"]), int(golden["hi"]) - 1)
+    stages = [Stage(i + 1, len(golden[f"keep_layer{i}"]), blank=True) for i in acts]
+
+    def choose(inside: Signals, at: Stage) -> Kept:
+        layer, active = at.layer - 1, inside.neurons.values > 0
+        official = np.unpackbits(golden[f"act_positive_layer{layer}"].numpy(), axis=1)
+        assert np.array_equal(active.numpy(), official[:, : active.shape[1]].astype(bool))
+        scores = corematching.score(inside)
+        assert scores.tolist() == golden[f"scores_layer{layer}"].tolist()
+        kept = top(scores, elbow(scores))
+        assert_same_set(kept, golden[f"keep_layer{layer}"])
+        assert torch.equal(corematching.keep(inside, at).index, kept)
+        return Kept(kept)
+
+    run = prefill(
+        Decoder(model.get_decoder(), model.lm_head, frozenset()),
+        prompt,
+        Plan(tuple(stages), choose, corematching.NEEDS),
+    )
+    assert [run.cache.get_seq_length(i) for i in range(len(run.length))] == run.length
+    for stage in stages:
+        gone = torch.ones(n, dtype=torch.bool)
+        gone[golden[f"keep_layer{stage.layer - 1}"]] = False
+        wiped = (run.cache.layers[stage.layer - 1].values[0] == 0).all(-1).all(0).nonzero()[:, 0]
+        assert_same_set(wiped, visual[gone])
+    answer = list(decode(run, len(golden["logits_last"])))
+    logits = torch.stack([step.logits for step in answer])
+    assert (logits - golden["logits_last"]).abs().max() < LOGITS
+    tokens = [step.token for step in answer]
+    assert tokens[: len(golden["greedy_tokens"])] == golden["greedy_tokens"].tolist()
+
+
+RUNNERS = {"relevance": run_relevance, "corematching": run_corematching}

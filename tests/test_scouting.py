@@ -1,0 +1,63 @@
+"""A scout finds the same tokens as a run that answers, however often its trunk is used."""
+
+from __future__ import annotations
+
+import torch
+from conftest import random_prompt, taken_apart, tiny_llama
+
+from explorer.engine import Plan, prefill
+from explorer.inner import OF_LAST_LAYER, OF_MODULES, OF_NEXT_LAYER
+from explorer.scouting import Trunk, scout
+from explorer.signals import Kept, Signals, Stage, top
+
+NEEDS = OF_LAST_LAYER | OF_NEXT_LAYER | OF_MODULES
+
+
+def choose(signals: Signals, stage: Stage) -> Kept:
+    """A choice that depends on all that can be seen inside."""
+    if signals.last_attention is None:
+        return Kept(torch.arange(signals.count)[::2][: stage.keep])
+    last = signals.transitions[-1]
+    score = signals.last_attention.mean(0) + signals.visual_attention.mean(0)
+    score = (
+        score
+        + last.ratio.sum(0)[last.visual]
+        + signals.neurons.values[signals.neurons.visual].sum(1)
+    )
+    return Kept(top(score, stage.keep))
+
+
+PLANS = [
+    Plan((Stage(2, 9),), choose, NEEDS),
+    Plan((Stage(2, 9), Stage(4, 3)), choose, NEEDS, renumber=True),
+    Plan((Stage(1, 12), Stage(3, 2)), choose, NEEDS),
+    Plan((Stage(0, 6), Stage(3, 2)), choose, NEEDS),
+    Plan((Stage(2, 5),), choose, NEEDS),
+]
+
+
+def test_scouts_on_one_trunk_find_what_full_runs_find():
+    decoder, prompt = taken_apart(tiny_llama()), random_prompt()
+    trunk = Trunk(decoder, prompt, NEEDS)
+    for plan in [*PLANS, *PLANS]:
+        expected = prefill(decoder, prompt, plan).outcomes
+        found = scout(trunk, plan)
+        assert [o.stage for o in found] == list(plan.stages)
+        for ours, own in zip(found, expected, strict=True):
+            assert torch.equal(ours.slot, own.slot)
+            assert torch.equal(ours.itself, own.itself)
+            assert torch.equal(ours.before, own.before)
+
+
+def test_layers_are_walked_once_and_not_beyond_the_last_stage():
+    decoder, walked = taken_apart(tiny_llama()), []
+    for index, layer in enumerate(decoder.body.layers):
+        layer.register_forward_hook(lambda *_, index=index: walked.append(index))
+    trunk = Trunk(decoder, random_prompt(), frozenset())
+
+    def first(signals: Signals, stage: Stage) -> Kept:
+        return Kept(torch.arange(stage.keep))
+
+    for keep in (9, 5, 2):
+        scout(trunk, Plan((Stage(2, keep), Stage(3, 1)), first))
+    assert walked == [0, 1, 2, 2, 2]
