@@ -36,6 +36,9 @@ CHOICES_AND_OPTIONS = [
     ("fopru:logits", fopru, {"softmaxed": False}),
     ("random:3", methods.random, {"seed": 3}),
     ("relevance:logprob", methods.relevance, {"target": "logprob"}),
+    ("pyramiddrop:raw", methods.pyramiddrop, {"layer": "last", "similarity": "raw"}),
+    ("sparsevlm:sum", methods.sparsevlm, {"recycle": "sum"}),
+    ("transprune:abs", methods.transprune, {"direction": "abs", "alpha": 1.0}),
     ("corematching:core", methods.corematching, {"metric": "core_neurons", "beta": 0.4}),
 ]
 EVERY_OPTION = pytest.mark.parametrize(
@@ -251,7 +254,8 @@ def test_a_method_file_can_be_read_in_one_go(method):
 def test_the_list_is_in_the_order_of_the_page():
     assert [spec for spec, _, _ in methods.choices()] == [
         "random", "uniform", "pool", "clsattn", "fopru", "fopru:row", "divprune", "visionzip",
-        "relevance", "fastv", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune", "corematching", "corematching:drop", "visiondrop",
+        "relevance", "fastv", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune",
+        "corematching", "corematching:drop", "visiondrop",
     ]  # fmt: skip
     assert methods.resolve("fopru:row") == (fopru, {"strategy": "row"})
     assert methods.find("fastv") is fastv

@@ -44,10 +44,12 @@ SENTENCE = (
     "Lets decoding read only the patches that wake the same neurons as the word after the question."
 )
 EQUATION = "s_i = Σ_n [a_in > 0] [a_qn > 0], a the input of down_proj, q behind the question"
-HEADLINE = "TextVQA: full 57.8; at a retention of 0.8, 0.6, 0.4, 0.2: 56.3, 55.8, 53.2, 45.1 (second-hand)."
+HEADLINE = (
+    "TextVQA: full 57.8; with 80, 60, 40 and 20 % retained 56.3, 55.8, 53.2 and 45.1 (second-hand)."
+)
 TRAPS = (
-    "The code drops nothing: prefill, first word and memory stay as they are. It finds the question "
-    "and the picture by numbers that fit one template and one picture size."
+    "The code drops nothing: prefill, first word and memory stay as they are. It finds question "
+    "and picture by numbers that fit one template and one picture size."
 )
 SCORE_MEANS = "neurons that are active for the token and for the question"
 # neurons="core": decoding uses the core neurons alone; apart from the tokens, so that each is seen

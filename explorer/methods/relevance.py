@@ -53,8 +53,8 @@ HEADLINE = (
     "(second-hand: notes on the paper)."
 )
 TRAPS = (
-    "It explains the answer that was given, right or wrong; another answer gives another map. It is "
-    "never negative, so it cannot show patches that mislead."
+    "It explains the answer that was given, right or wrong; another answer gives another map. It "
+    "is never negative, so it cannot show patches that mislead."
 )
 SCORE_MEANS = "relevance for the full answer, by attention and its gradient"
 OPTIONS = {"target": ("logit", "logprob")}

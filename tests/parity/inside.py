@@ -1,0 +1,148 @@
+"""PyramidDrop, SparseVLM and TransPrune: several stages inside a whole tiny language model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from explorer.engine import Plan, Prompt, decode, prefill
+from explorer.families.parts import Decoder
+from explorer.methods import pyramiddrop, recycling, sparsevlm, transprune
+from explorer.runs import Run
+from explorer.signals import Kept, Signals, Stage, top
+from parity.reading import LOGITS, Golden, assert_close, assert_same_set, line, tiny_llama
+
+Look = Callable[[Signals, Stage, int], Kept]
+
+
+def alive(golden: Golden, stage: int, tokens: str = "score_tokens") -> Tensor:
+    """Which tokens of the picture are alive when a stage begins; -1 for merged ones."""
+    return golden[f"{tokens}_stage{stage}"]
+
+
+def stages_of(golden: Golden, layers: list[int]) -> list[Stage]:
+    return [Stage(layer, len(golden[f"keep_stage{s}"])) for s, layer in enumerate(layers)]
+
+
+def play(
+    golden: Golden, method: ModuleType, stages: list[Stage], look: Look, positions: str
+) -> tuple[Run, list[list[int]]]:
+    """Run the recorded model with a method that `look` follows stage by stage; compare the end.
+
+    Gives the run, and the positions that its layers saw, once for each change.
+    """
+    model = tiny_llama(golden)
+    embeds = golden["inputs_embeds"][None]
+    start, n, total = int(golden["n_sys"]), int(golden["n_visual"]), embeds.shape[1]
+    visual = torch.arange(start, start + n)
+    text = torch.ones(total, dtype=torch.bool)
+    text[visual] = False
+    signals = Signals(line(n), embeds[0, visual], patches=torch.arange(n)[:, None])
+    prompt = Prompt(embeds, torch.arange(total)[None], visual, text, signals)
+    seen: list[list[int]] = []
+    looked: list[Stage] = []
+
+    def choose(inside: Signals, stage: Stage) -> Kept:
+        looked.append(stage)
+        return look(inside, stage, len(looked) - 1)
+
+    plan = Plan(tuple(stages), choose, method.NEEDS, renumber=positions == "renumber")
+    decoder = Decoder(model.get_decoder(), model.lm_head, frozenset())
+    hook = decoder.body.rotary_emb.register_forward_pre_hook(
+        lambda _, arguments: seen.append(arguments[1][0].tolist())
+    )
+    run = prefill(decoder, prompt, plan)
+    hook.remove()
+    assert looked == stages
+    answer = list(decode(run, len(golden["logits_last"])))
+    logits = torch.stack([step.logits for step in answer])
+    assert (logits - golden["logits_last"]).abs().max() < LOGITS
+    tokens = [step.token for step in answer]
+    assert tokens[: len(golden["greedy_tokens"])] == golden["greedy_tokens"].tolist()
+    lengths = [run.cache.get_seq_length(i) for i in range(len(decoder.body.layers))]
+    assert lengths == golden["kv_len_after"].tolist()
+    assert run.outcomes[-1].itself.tolist()[: len(golden["keep"])] == golden["keep"].tolist()
+    return run, seen
+
+
+def run_pyramiddrop(golden: Golden) -> None:
+    def look(signals: Signals, stage: Stage, s: int) -> Kept:
+        scores = pyramiddrop.score(signals)
+        assert_close(scores, golden[f"score_stage{s}"])
+        kept = pyramiddrop.keep(signals, stage)
+        assert_same_set(alive(golden, s)[kept.index], golden[f"keep_stage{s}"])
+        return kept
+
+    stages = stages_of(golden, golden["layer_list"].tolist())
+    play(golden, pyramiddrop, stages, look, pyramiddrop.POSITIONS)
+
+
+def run_transprune(golden: Golden) -> None:
+    """The layers that count are the recording's: one of them begins before the first stage."""
+    counting = [layer - 1 for layer in golden["accumulate_layers_1based"].tolist()]
+
+    def look(signals: Signals, stage: Stage, s: int) -> Kept:
+        past = [layer for layer in counting if layer < stage.layer]
+        for layer in past:
+            changes = transprune.weights(signals.transitions[layer])
+            assert_close(changes, golden[f"ttv_layer{layer}"])
+        layers = [signals.transitions[layer] for layer in past]
+        scores = transprune.combine(signals, layers)
+        if stages[0].layer == counting[0] + 1:  # as the authors' lists are
+            assert torch.equal(scores, transprune.score(signals))
+        assert_close(scores, golden[f"score_stage{s}"])
+        index = top(scores, stage.keep)
+        assert_same_set(alive(golden, s)[index], golden[f"keep_stage{s}"])
+        return Kept(index)
+
+    stages = stages_of(golden, golden["prune_layers_1based"].tolist())
+    play(golden, transprune, stages, look, transprune.POSITIONS)
+
+
+def run_sparsevlm(golden: Golden) -> None:
+    """Both versions; the recording prunes the output of a layer, so before the one behind it."""
+    options = {"version": "1.5" if golden["version"] == "1_0" else "plus"}
+
+    def look(signals: Signals, stage: Stage, s: int) -> Kept:
+        chosen = sparsevlm.raters(signals).nonzero()[:, 0]
+        assert chosen.tolist() == golden["rater_text_idx"].tolist()
+        assert_close(sparsevlm.score(signals, **options), golden[f"score_stage{s}"])
+        kept = sparsevlm.keep(signals, stage, **options)
+        assert kept.index.tolist() == golden[f"keep_mask_stage{s}"].nonzero()[:, 0].tolist()
+        tokens = alive(golden, s, "tokens_in")[kept.index]
+        assert tokens.tolist() == golden[f"keep_stage{s}"].tolist()
+        if stage.merge:
+            again = signals.features[kept.group >= 0]
+            assert_same_rows(again, golden[f"recycle_in_stage{s}"])
+            assert_close(kept.merged, golden[f"recycle_out_stage{s}"])
+        return kept
+
+    stages = []
+    for s, layer in enumerate(golden["pruning_layers_0based"].tolist()):
+        merged = int(golden.get(f"n_clusters_stage{s}", 0))
+        keep = len(golden[f"keep_stage{s}"])
+        if merged:
+            assert merged == recycling.clusters(int(golden[f"n_visual_in_stage{s}"]) - keep)
+        stages.append(Stage(layer + 1, keep, merged))
+    _, seen = play(golden, sparsevlm, stages, look, sparsevlm.positions(**options))
+    for s, positions in enumerate(seen[1:]):
+        assert positions == golden[f"position_ids_after_stage{s}"].tolist()
+    assert len(seen) == len(stages) + 1
+
+
+def assert_same_rows(ours: Tensor, official: Tensor) -> None:
+    """The same vectors in any order."""
+    nearest = torch.cdist(ours, official).argmin(1)
+    assert sorted(nearest.tolist()) == list(range(len(official)))
+    assert_close(ours, official[nearest])
+
+
+RUNNERS = {
+    "pyramiddrop": run_pyramiddrop,
+    "sparsevlm": run_sparsevlm,
+    "sparsevlmplus": run_sparsevlm,
+    "transprune": run_transprune,
+}
