@@ -26,11 +26,12 @@ PromptFor = Callable[[frozenset[str]], Prompt]
 
 def plan_of(method: ModuleType, options: dict, size: Size, budget: int) -> Plan:
     """Turn a method and a mean budget into what the engine runs."""
+    positions = getattr(method, "positions", lambda **_: method.POSITIONS)(**options)
     return Plan(
         stages=tuple(method.schedule(size, budget, **options)),
         choose=lambda signals, stage: method.keep(signals, stage, **options),
         needs=method.NEEDS,
-        renumber=method.POSITIONS == "renumber",
+        renumber=positions == "renumber",
         core=getattr(method, "decoding_neurons", lambda **_: None)(**options),
     )
 

@@ -21,8 +21,10 @@ from explorer.errors import (
     UnknownModel,
     VisitorError,
 )
+from explorer.maps import plan_of
 from explorer.memory import Memory
 from explorer.pico import scenes
+from explorer.signals import Size
 
 QUESTION = "what is in the middle ?"
 
@@ -183,3 +185,9 @@ def test_every_visitor_error_is_one_sentence():
     with pytest.raises(VisitorError) as caught:
         jobs.analyse("nico", None, QUESTION)
     assert str(caught.value).endswith(".")
+
+
+def test_a_variant_may_treat_positions_in_its_own_way(analysis):
+    size = Size(196, 12, 14)
+    for spec, renumber in (("sparsevlm", True), ("sparsevlm:plus", False), ("fastv", False)):
+        assert plan_of(*methods.resolve(spec), size, 100).renumber is renumber
