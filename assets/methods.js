@@ -43,9 +43,9 @@
 
     const update = (state) => {
       const { method } = store;
-      if (offered !== state.case) {
+      if (offered !== state.case.methods) {
         offer(select, state.case.methods);
-        offered = state.case;
+        offered = state.case.methods;
       }
       if (select.value !== state.method) select.value = state.method;
       if (shown === method) return;

@@ -107,6 +107,14 @@
       this.asking.later();
     }
 
+    /** Take in one more map of the open case: a method with changed settings. */
+    addMethod(id, method) {
+      const { case: open } = this.state;
+      if (open?.id !== id || open.methods.some(({ key }) => key === method.key)) return;
+      open.methods = [...open.methods, method];
+      this.changed();
+    }
+
     chooseMethod(key) {
       const { state } = this;
       if (!state.case || key === state.method) return;

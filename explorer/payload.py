@@ -78,11 +78,12 @@ def case_payload(
 def method_payload(found: MethodMap) -> dict:
     """Describe one method: its card and all that it would keep."""
     method, _ = methods.resolve(found.spec)
-    variant = found.spec.partition(":")[2]
+    name, _, changes = found.spec.partition("?")
+    variant = name.partition(":")[2]
     nested = found.order is not None
     return {
         "key": found.spec,
-        "title": f"{method.TITLE} · {variant}" if variant else method.TITLE,
+        "title": " · ".join(filter(None, [method.TITLE, variant, changes.replace("&", ", ")])),
         "sentence": method.SENTENCE,
         "badges": badges(method),
         "score_means": method.SCORE_MEANS,

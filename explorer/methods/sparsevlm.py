@@ -35,15 +35,16 @@ UNCERTAIN = (
 )
 NEEDS = frozenset({"tail", "inputs", "tail_attention", "ones", "tail_ones"})
 READS_QUESTION = True
-NESTED = False
-MERGES = True
-TRAINED = False
+NESTED, MERGES, TRAINED = False, True, False
 POSITIONS = "renumber"
 WHERE = "inside the LLM"
 SENTENCE = (
     "Finds the words of the question that go with the picture, drops the patches that those words "
     "look at least, and folds the best of the dropped ones together."
 )
+EQUATION = "s_i = mean over raters t of A[t, i]; rater: mean_v softmax_t(H_v H_q) above its mean"
+HEADLINE = "LLaVA-1.5-7B keeps 99.1, 96.7 and 89.3 % at 192, 128 and 64. Paper, table 1."
+TRAPS = "Raters may be punctuation or words of the template."
 SCORE_MEANS = "attention from the question's visual words"
 # recycle: the code joins the nearest centre and takes the mean; the paper the cosine and the sum
 OPTIONS = {"version": ("1.5", "plus"), "recycle": ("mean", "sum")}

@@ -34,15 +34,16 @@ UNCERTAIN = (
 )
 NEEDS = frozenset({"transitions", "next_tail_attention"})
 READS_QUESTION = True
-NESTED = False
-MERGES = False
-TRAINED = False
+NESTED = MERGES = TRAINED = False
 POSITIONS = "renumber"
 WHERE = "inside the LLM"
 SENTENCE = (
     "Drops the patches that the language model's own layers change least and that the question "
     "looks at least, in three steps within its first half."
 )
+EQUATION = "s_i = Σ_l |y|/|x| softmax_i(1 − cos(x, y)), normed, + attention from the tail"
+HEADLINE = "LLaVA-1.5-7B keeps 100 % at 1.56 of 3.82 TFLOPs, 98.4 % at 1.19. Paper, table 1."
+TRAPS = "What a layer reads is normed, so its change is mainly the size of what it gives."
 SCORE_MEANS = "change by the layers, plus attention from the question"
 # direction: the code takes 1 - cos, the paper (Eq. 2) 1 - |cos|; alpha: the weight of the changes
 OPTIONS = {"direction": ("signed", "abs"), "alpha": (0.5, 0.0, 0.25, 0.75, 1.0)}

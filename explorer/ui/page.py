@@ -7,7 +7,7 @@ import gradio as gr
 from explorer import jobs, zoo
 from explorer.errors import VisitorError
 from explorer.payload import answer_payload, case_payload, stages_payload
-from explorer.ui import explore, parts
+from explorer.ui import cards, explore, parts
 from explorer.ui.desk import Desk
 
 TITLE = "Visual token explorer"
@@ -32,7 +32,9 @@ def build(desk: Desk | None = None, at_once: int = 1) -> gr.Blocks:
             )
         model_notes = parts.notes("vt-model-notes")
         with gr.Tab("Explore", elem_id="vt-tab-explore"):
-            explore.build(desk, model, model_notes, on_model)
+            tab = explore.build(desk, model, model_notes, on_model)
+        with gr.Tab("Methods", elem_id="vt-tab-methods"):
+            cards.build(desk, tab.visit, on_model)
         _endpoints(desk, on_model)
 
         def leave(request: gr.Request) -> None:

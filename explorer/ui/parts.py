@@ -30,7 +30,11 @@ SCRIPTS = (
     "dominance.js",
     "readout.js",
     "inputs.js",
+    "cards.js",
 )
+
+
+STYLES = ("explorer.css", "cards.css")
 
 
 def head() -> str:
@@ -41,7 +45,7 @@ def head() -> str:
 
 def styles() -> str:
     """Give the style sheet of the page."""
-    return (ASSETS / "explorer.css").read_text(encoding="utf-8")
+    return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
 
 
 def block(template: str, on_load: str, value: object = None, **kwargs) -> gr.HTML:
