@@ -34,3 +34,7 @@ class ModelUnavailable(VisitorError):
 
 class MethodUnavailable(VisitorError):
     """The method can't run on this model."""
+
+
+class BadCase(VisitorError):
+    """The file is no case that can be opened."""

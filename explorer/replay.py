@@ -1,0 +1,97 @@
+"""Recompute saved cases and tell what differs: `python -m explorer.replay case.json ...`
+
+Ends with 1 if an answer or a kept set changed, with 2 if a file is no case. Numbers may differ in
+the last digits from machine to machine; they are shown, and do not count as a change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from explorer import casefile, jobs
+from explorer.casefile import CaseFile, StoredRun
+from explorer.errors import BadCase, VisitorError
+from explorer.memory import Memory
+
+MEMORY_BYTES = 64_000_000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One stored run beside the same run of today. again: None where it can't be run here.
+
+    change: "", "answer", "tokens" (other patches were kept) or "not run".
+    """
+
+    stored: StoredRun
+    again: StoredRun | None
+    change: str
+    says: str = ""
+
+
+def replay(case: CaseFile) -> Iterator[Difference]:
+    """Recompute every run of a case; `VisitorError` if picture or model are not to be had."""
+    picture, memory = case.opened(), Memory(MEMORY_BYTES)
+    for run in [case.full, *case.runs]:
+        try:
+            answer = jobs.answer(
+                case.model.key, picture, case.question, run.method, run.budget, memory
+            )
+        except VisitorError as error:
+            if run is case.full:
+                raise
+            yield Difference(run, None, "not run", str(error))
+            continue
+        again = casefile.stored(answer)
+        yield Difference(run, again, _change(run, again))
+
+
+def _change(run: StoredRun, again: StoredRun) -> str:
+    if run.text != again.text:
+        return "answer"
+    return "tokens" if run.stages and run.stages != again.stages else ""
+
+
+def row(difference: Difference) -> str:
+    """Write one line of the table."""
+    run, again = difference.stored, difference.again
+    then, now = ("" if r is None or r.p_full is None else f"{r.p_full:.4f}" for r in (run, again))
+    text = run.text if again is None or again.text == run.text else f"{run.text} -> {again.text}"
+    what = difference.change or "same"
+    return f"  {what:9}{run.method:20.20}{run.budget:6} {then:>8} {now:>8}  {text:.80}"
+
+
+def files(paths: list[Path]) -> Iterator[Path]:
+    """List the cases that are named, or that are in the folders named."""
+    for path in paths:
+        yield from sorted(path.glob("*.json")) if path.is_dir() else [path]
+
+
+def main() -> int:
+    """Recompute the cases and print a table."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("cases", nargs="+", type=Path, help="case files, or folders of them")
+    changed = unreadable = count = 0
+    for file in files(parser.parse_args().cases):
+        print(file)
+        try:
+            if file.stat().st_size > casefile.MAX_BYTES:
+                raise BadCase("This file is too large for a case.")
+            found = list(replay(casefile.load(file.read_bytes())))
+        except (OSError, VisitorError) as error:
+            print(f"  {error}")
+            unreadable += 1
+            continue
+        count += 1
+        changed += sum(bool(difference.change) for difference in found)
+        print("\n".join(map(row, found)))
+    print(f"{count} cases, {changed} runs changed, {unreadable} files could not be replayed")
+    return 2 if unreadable else int(bool(changed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
