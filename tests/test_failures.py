@@ -1,0 +1,55 @@
+"""The failure finder: hits are what they claim to be, ranked, and the same every time."""
+
+from __future__ import annotations
+
+import pytest
+
+from explorer import failures, jobs
+from explorer.errors import BadBudget, UnknownMethod
+from explorer.fidelity import agrees
+from explorer.pico import scenes
+from explorer.pico.questions import truths
+
+SEEDS = range(40, 46)
+
+
+def hits(method: str, budget: int, against: str = jobs.FULL) -> list[failures.Failure]:
+    return [f for f in failures.find(method, budget, SEEDS, against) if f]
+
+
+def test_a_hit_is_wrong_at_the_budget_and_right_with_all_tokens():
+    found = hits("random", 2)
+    assert found, "two tokens in 196 can't be enough for every question"
+    for hit in found[:3]:
+        image = scenes.make(hit.seed).image
+        assert truths(scenes.make(hit.seed))[hit.question] == hit.truth
+        full = jobs.answer("pico", image, hit.question, "full", 196)
+        pruned = jobs.answer("pico", image, hit.question, "random", 2)
+        assert agrees(full.text, hit.truth)
+        assert pruned.text == hit.wrong and not agrees(hit.wrong, hit.truth)
+        assert 0 < hit.sure <= 1
+
+
+def test_every_scene_is_told_when_it_is_done():
+    assert sum(f is None for f in failures.find("random", 2, SEEDS)) == len(SEEDS)
+
+
+def test_the_surest_come_first_and_again_the_same():
+    found = failures.ranked(hits("random", 2))
+    assert [f.sure for f in found] == sorted((f.sure for f in found), reverse=True)
+    assert found == failures.ranked(hits("random", 2))
+
+
+def test_two_methods_are_compared_at_the_same_budget():
+    for hit in hits("random", 20, against="uniform"):
+        image = scenes.make(hit.seed).image
+        assert agrees(jobs.answer("pico", image, hit.question, "uniform", 20).text, hit.truth)
+
+
+def test_unknown_methods_and_budgets_out_of_reach_are_refused():
+    with pytest.raises(UnknownMethod):
+        hits("nonsense", 20)
+    with pytest.raises(UnknownMethod):
+        hits("random", 20, against="nonsense")
+    with pytest.raises(BadBudget):
+        hits("fastv", 2)
