@@ -10,12 +10,13 @@ import os
 from pathlib import Path
 
 import pytest
-from parity import inside, learned, llm, metrics, tower
+from parity import inside, learned, llm, metrics, oracles, tower
 from parity.reading import load
 
 FOLDER = Path(os.environ.get("GOLDENS") or Path(__file__).parent / "goldens")
 
-RUNNERS = {**tower.RUNNERS, **llm.RUNNERS, **inside.RUNNERS, **metrics.RUNNERS, **learned.RUNNERS}
+GROUPS = (tower, llm, inside, learned, metrics, oracles)
+RUNNERS = {prefix: run for group in GROUPS for prefix, run in group.RUNNERS.items()}
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.npz")), ids=lambda path: path.name)

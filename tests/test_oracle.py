@@ -1,0 +1,123 @@
+"""The oracle: absent tokens are dropped tokens, sums come out even, and pictures matter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from conftest import random_prompt, taken_apart, tiny_llama
+
+from explorer import curves, fidelity, jobs, oracle
+from explorer.cases import open_case
+from explorer.engine import Plan, forced, prefill
+from explorer.pico import scenes
+from explorer.probe import Probe
+from explorer.signals import Kept, Stage
+
+N, ANSWER = 16, [5, 9, 11]
+
+
+@pytest.fixture(params=[4, 2], ids=["heads", "grouped"])
+def probe(request) -> Probe:
+    return Probe(taken_apart(tiny_llama(request.param)), random_prompt(visual=N), ANSWER)
+
+
+def dropped(probe: Probe, kept: list[int]) -> float:
+    """The same log-probability from a run whose other tokens are really gone."""
+    stage = Stage(0, len(kept), optional=True)
+    plan = Plan((stage,), lambda *_: Kept(torch.tensor(kept, dtype=torch.long)))
+    run = prefill(probe.decoder, random_prompt(visual=N), plan)
+    logits = forced(run, ANSWER).log_softmax(-1)
+    return float(logits[torch.arange(len(ANSWER)), torch.tensor(ANSWER)].sum())
+
+
+def test_absent_is_the_same_as_dropped(probe):
+    sets = [list(range(N)), [0, 3, 8], [15], list(range(1, N)), list(range(N - 1)), []]
+    present = torch.zeros(len(sets), N)
+    for row, kept in enumerate(sets):
+        present[row, kept] = 1
+    together = probe.without(present)
+    for row, kept in enumerate(sets):
+        assert float(together[row]) == pytest.approx(dropped(probe, kept), abs=2e-5)
+        alone = probe.without(present[row : row + 1])
+        assert float(alone) == pytest.approx(float(together[row]), abs=2e-5)
+
+
+def test_the_untouched_tokens_give_the_full_answers_probability(probe):
+    with torch.no_grad():
+        assert float(probe.replaced(probe.tokens)) == pytest.approx(
+            float(probe.without(torch.ones(1, N))), abs=2e-5
+        )
+
+
+def test_leaving_one_out_is_what_it_says(probe):
+    found = oracle.removal(probe.without, N, per_call=5)
+    full = float(probe.without(torch.ones(1, N)))
+    for token in (0, 7, 15):
+        present = torch.ones(1, N)
+        present[0, token] = 0
+        assert float(found[token]) == pytest.approx(full - float(probe.without(present)), abs=5e-5)
+
+
+def test_shapley_values_add_up_to_what_the_picture_is_worth(probe):
+    groups = torch.arange(N) // 4
+    found = oracle.shapley(probe.without, torch.ones(1, N), 0, groups, samples=3)
+    assert found.shape == (4,)
+    worth = float(probe.without(torch.ones(1, N)) - probe.without(torch.zeros(1, N)))
+    assert float(found.sum()) == pytest.approx(worth, abs=1e-4)
+    again = oracle.shapley(probe.without, torch.ones(1, N), 0, groups, samples=3)
+    assert torch.equal(found, again), "seeded"
+
+
+def test_integrated_gradients_add_up_but_for_the_delta(probe):
+    with torch.no_grad():
+        base = probe.replaced(oracle.absent(probe.tokens, "mean"))
+        worth = float(probe.replaced(probe.tokens) - base)
+    deltas = []
+    for steps in (20, 400):
+        found, delta = oracle.integrated(probe.replaced, probe.tokens, "mean", steps)
+        assert float(found.sum()) - worth == pytest.approx(delta, abs=1e-4)
+        deltas.append(abs(delta))
+    assert deltas[1] < max(0.01 * abs(worth), 0.2 * deltas[0])
+
+
+def test_progress_is_told_and_may_stop_the_work(probe):
+    told = []
+    oracle.removal(probe.without, N, 4, lambda done, total: told.append((done, total)))
+    assert told[0] == (1, N + 1) and told[-1] == (N + 1, N + 1)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+    class Cancelled(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        if done > 5:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        oracle.removal(probe.without, N, 4, stop)
+
+
+def test_an_insertion_curve_ends_with_everything_and_begins_with_nothing(probe):
+    order = np.arange(N)[::-1]
+    inserted = curves.curve(probe.without, order, step=3)
+    deleted = curves.curve(probe.without, order, step=3, inserting=False)
+    assert len(inserted) == len(deleted) == 7
+    full, none = (float(probe.without(torch.full((1, N), x))) for x in (1.0, 0.0))
+    assert inserted[-1] == deleted[0] == pytest.approx(full, abs=2e-5)
+    assert inserted[0] == deleted[-1] == pytest.approx(none, abs=2e-5)
+
+
+def test_orders_break_ties_by_the_lowest_number():
+    assert curves.order_of(np.array([1.0, 3, 1, 3])).tolist() == [1, 3, 0, 2]
+
+
+def test_on_pico_the_oracle_explains_the_answer_that_was_given():
+    case = open_case("pico", scenes.make(3).image, "what is in the middle ?")
+    full = jobs.reference(case)
+    words = [token for token in full.tokens if token not in case.decoder.eos]
+    probe = Probe(case.decoder, case.prompt(), words)
+    n = case.size.tokens
+    logits = full.logits[: len(words)]
+    expected = np.log(fidelity.probability(logits, words))
+    assert float(probe.without(torch.ones(1, n))) == pytest.approx(expected, abs=1e-4)
