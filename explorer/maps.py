@@ -7,7 +7,7 @@ or pages.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 import numpy as np
@@ -36,7 +36,7 @@ def plan_of(method: ModuleType, options: dict, size: Size, budget: int) -> Plan:
     )
 
 
-def alive(stages: tuple[Stage, ...] | list[Stage], size: Size) -> np.ndarray:
+def alive(stages: Sequence[Stage], size: Size) -> np.ndarray:
     """Count the visual tokens that enter each layer, [L]; after a blank stage, those it leaves."""
     layers = np.full(size.layers, size.tokens, dtype=np.uint16)
     for stage in stages:
@@ -111,9 +111,11 @@ def _knot(method: ModuleType, options: dict, size: Size, budget: int, trunk: Tru
         return method.keep(signals, stage, **options)
 
     outcomes = scout(trunk, Plan(plan.stages, look, plan.needs, plan.renumber))
+    # an optional stage may have let everybody stay
+    happened = [o.stage for o in outcomes if not o.stage.optional or len(o.itself) == o.stage.total]
     return Knot(
         budget=budget,
-        layers=alive(plan.stages, size),
+        layers=alive(happened, size),
         stages=tuple(
             stage_map(outcome, score) for outcome, score in zip(outcomes, scores, strict=True)
         ),

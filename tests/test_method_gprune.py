@@ -1,0 +1,41 @@
+"""What G-Prune does: information flows to neighbours, and is shared by their number."""
+
+from __future__ import annotations
+
+import torch
+from made_signals import grid
+
+from explorer.methods import gprune
+from explorer.signals import Signals, Stage
+
+
+def test_what_flows_is_never_lost():
+    x = torch.randn(15, 4, generator=torch.Generator().manual_seed(1))
+    for steps in (1, 5):
+        score, degree = gprune.flow(x, steps=steps)
+        assert torch.allclose((score * degree).sum(), x.norm(dim=1).sum(), rtol=1e-5)
+
+
+def test_two_of_a_kind_share_what_one_alone_keeps():
+    score, degree = gprune.flow(torch.tensor([[2.0, 0], [2, 0], [0, 2]]))
+    assert degree.tolist() == [2, 2, 1]
+    assert torch.allclose(score, torch.tensor([1.0, 1, 2]))
+
+
+def test_one_step_by_hand():
+    """Two tokens at 45 degrees: each keeps exp(1/T) and hands on exp(cos/T), both shared out."""
+    x, t = torch.tensor([[1.0, 0], [3, 3]]), 0.5
+    own, other = torch.tensor([1 / t, 0.5**0.5 / t]).softmax(0)
+    a, b = x.norm(dim=1)
+    score, degree = gprune.flow(x, temperature=t, steps=1)
+    assert degree.tolist() == [2, 2]
+    assert torch.allclose(score, torch.stack([a * own + b * other, a * other + b * own]) / 2)
+
+
+def test_thumbnail_and_crops_keep_the_same_share_and_newlines_stay():
+    place = torch.cat([grid(2, 2), torch.tensor([[-1, -1, -1]]), grid(2, 4, 1)])
+    x = torch.randn(13, 5, generator=torch.Generator().manual_seed(4))
+    x[:4] *= 100  # the thumbnail's tokens are much longer, and still get only their share
+    kept = gprune.keep(Signals(place, x), Stage(0, 7)).index
+    views = place[kept, 0].tolist()
+    assert (views.count(-1), views.count(0), views.count(1)) == (1, 2, 4)

@@ -1,0 +1,49 @@
+"""What ZOO-Prune does: sensitivity of the projector, times difference from what is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from made_signals import tower_signals
+
+from explorer.methods import zooprune
+
+
+def test_a_linear_projector_is_as_sensitive_everywhere():
+    matrix = torch.randn(6, 9, generator=torch.Generator().manual_seed(0))
+    u = zooprune.directions(6, m=16)
+    found = zooprune.sensitivity(torch.randn(5, 6), lambda x: x @ matrix, u)
+    assert torch.allclose(found, (u @ matrix).norm(dim=1).mean().expand(5), rtol=1e-3)
+
+
+def test_the_estimate_is_the_length_of_the_derivative():
+    """M(x) = x squared, place by place: J u = 2 x u."""
+    x, u = torch.tensor([[1.0, 2], [3, 0]]), zooprune.directions(2, m=8)
+    expected = (2 * x[:, None] * u).norm(dim=-1).mean(1)
+    assert torch.allclose(zooprune.sensitivity(x, lambda v: v**2, u), expected, rtol=1e-3)
+
+
+def test_directions_are_unit_vectors_drawn_by_seed():
+    assert torch.allclose(zooprune.directions(7, m=5).norm(dim=1), torch.ones(5))
+    assert torch.equal(zooprune.directions(7, seed=2), zooprune.directions(7, seed=2))
+    assert not torch.equal(zooprune.directions(7, seed=2), zooprune.directions(7, seed=3))
+
+
+def test_the_heaviest_comes_first_then_weight_times_distance():
+    features = torch.tensor([[1.0, 0], [1, 0.01], [0, 1], [-1, 0]])
+    weight = torch.tensor([1.0, 0.9, 0.5, 0.1])
+    # after 0: its twin 1 is at distance 0, 2 counts 1 x 0.5, 3 counts 2 x 0.1
+    assert zooprune.order(weight, features).tolist() == [0, 2, 3, 1]
+
+
+def test_the_least_sensitive_token_is_taken_last():
+    plain = tower_signals("square")
+    signals = replace(plain, project=lambda x: plain.project(x**3))  # a linear one has no favourite
+    u = zooprune.directions(signals.hidden.shape[-1])
+    found = zooprune.sensitivity(signals.hidden[0], signals.project, u)
+    score = zooprune.score(signals)
+    assert int(score.argmax()) == int(found.argmax())
+    weight = zooprune.weights(found)
+    assert weight.min() == 0 and abs(float(weight.max()) - 1) < 1e-5
+    assert zooprune.weights(torch.ones(4)).tolist() == [1] * 4
