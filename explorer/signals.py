@@ -7,8 +7,8 @@ a view, H heads, D width of the language model, Dv width of the vision tower, d 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -137,6 +137,8 @@ class Signals:
       tail                 [T, D] input embeddings of all tokens after the visual ones.
       question_attention   [N] layer 0: attention of the tail to each visual token, mean over
                            heads and rows.
+      relevance_net        maps that [N] to shares of relevance [N]; None where nobody has trained
+                           this network for the model.
       explain              gives, for "logit" or "logprob", an `AnswerGradient` for every token of
                            the full answer without EOS.
 
@@ -182,6 +184,7 @@ class Signals:
     embed: Callable[[str], Tensor] | None = None
     tail: Tensor | None = None
     question_attention: Tensor | None = None
+    relevance_net: Callable[[Tensor], Tensor] | None = None
     explain: Callable[[str], Iterator[AnswerGradient]] | None = None
     last_attention: Tensor | None = None
     next_last_attention: Tensor | None = None
@@ -200,6 +203,14 @@ class Signals:
     inputs: Tensor | None = None
     transitions: tuple[Transition, ...] | None = None
     neurons: Neurons | None = None
+
+    _known: dict = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, name: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        """Compute something of these signals only once, however many budgets ask for it."""
+        if name not in self._known:
+            self._known[name] = make()
+        return self._known[name]
 
     @property
     def count(self) -> int:

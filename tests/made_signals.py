@@ -115,6 +115,7 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
         embed=embedder(WIDTH),
         tail=make(TAIL, WIDTH),
         question_attention=make(len(place), 1).squeeze(-1).softmax(-1) / 2,
+        relevance_net=lambda attention: (100 * attention).softmax(-1),
         explain=lambda target: gradients(content, len(place)),
     )
     if cls:

@@ -37,7 +37,7 @@ CHOICES_AND_OPTIONS = [
     ("random:3", methods.random, {"seed": 3}),
     ("lexrank:rerank", methods.lexrank, {"rerank": True, "threshold": "auto"}),
     ("lexrank:centred", methods.lexrank, {"centred": True, "source": "tower"}),
-    ("todre:early", methods.todre, {"late": False}),
+    ("todre:k-center", methods.todre, {"rule": "k-center", "late": False}),
     ("relevance:logprob", methods.relevance, {"target": "logprob"}),
     ("pyramiddrop:raw", methods.pyramiddrop, {"layer": "last", "similarity": "raw"}),
     ("sparsevlm:sum", methods.sparsevlm, {"recycle": "sum"}),
@@ -261,8 +261,8 @@ def test_a_method_file_can_be_read_in_one_go(method):
 def test_the_list_is_in_the_order_of_the_page():
     assert [spec for spec, _, _ in methods.choices()] == [
         "random", "uniform", "pool", "clsattn", "fopru", "fopru:row", "lexrank",
-        "lexrank:continuous", "lexrank:degree", "gprune", "divprune", "todre", "todre:k-center",
-        "zooprune", "visionzip",
+        "lexrank:continuous", "lexrank:degree", "gprune", "divprune", "todre", "zooprune",
+        "visionzip",
         "relevance", "fastv", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune",
         "corematching", "corematching:drop", "visiondrop",
     ]  # fmt: skip

@@ -47,7 +47,7 @@ OPTIONS = {
     "tau": (0.1, 0.03, 0.05, 0.15),
     "late": (True, False),
 }
-VARIANTS = {"k-center": {"rule": "k-center"}}
+VARIANTS: dict[str, dict] = {}
 
 
 def schedule(
@@ -103,7 +103,7 @@ def score(
     """Give the rank of choice turned around; at the late stage the text's attention; [N]."""
     if signals.tail_attention is not None:
         return signals.tail_attention.float().mean((0, 1))
-    chosen = order(signals.features, pivot(signals), rule)
+    chosen = signals.once(rule, lambda: order(signals.features, pivot(signals), rule))
     scores = torch.empty(signals.count, device=chosen.device)
     scores[chosen] = torch.linspace(1, 0, signals.count, device=chosen.device)
     return scores
