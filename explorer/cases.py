@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer import zoo
+from explorer import relevance_net, zoo
 from explorer.capture import Seen, causal_rows, queries_and_keys, see, tower_signals
 from explorer.engine import Prompt
 from explorer.explain import gradients
@@ -121,6 +121,10 @@ class Case:
             found["embed"] = self._embed
         if "tail" in needs:
             found["tail"] = prompt.embeds[0, after:].float()
+        if "relevance_net" in needs:
+            found["relevance_net"] = relevance_net.load(
+                relevance_net.file_of(self.vlm.key), self.vlm.device
+            )
         if "question_attention" in needs:
             tail = torch.arange(after, prompt.embeds.shape[1], device=prompt.embeds.device)
             cos_sin = body.rotary_emb(prompt.embeds, prompt.positions)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from explorer.cost import Shape
 from explorer.dominance import Dominance
 from explorer.grid import Grid
 from explorer.picture import Picture
@@ -111,7 +112,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Analysis:
-    """All that is known of a picture and a question before a budget is chosen."""
+    """All that is known of a picture and a question before a budget is chosen.
+
+    methods: without those that are too slow to run unasked. shape, text (tokens of the prompt that
+    are not visual) and bytes (of a number in the cache): what costs are counted from.
+    """
 
     id: str
     model: str
@@ -123,3 +128,70 @@ class Analysis:
     full: Answer
     notes: tuple[str, ...]
     seconds: dict[str, float]
+    shape: Shape
+    text: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One method in a comparison.
+
+    budget: the mean budget it ran at: the one asked for, or its floor where that is above it
+    (reached is then False). kept: patches that are alive as they were after its last stage; none
+    where all are merged. score [N] float32. known: remembered, not computed anew. likeness:
+    probability of the full answer, see `comparison.likeness`. worse: less likely than what random
+    gives on average, to two digits; None for random itself. error: why there is no answer.
+    """
+
+    method: str
+    budget: int
+    reached: bool
+    score: np.ndarray
+    kept: np.ndarray
+    known: bool = False
+    answer: Answer | None = None
+    likeness: float | None = None
+    worse: bool | None = None
+    error: str | None = None
+
+    @property
+    def select_seconds(self) -> float | None:
+        """What choosing the tokens took, signals included."""
+        return None if self.answer is None else self.answer.seconds["select"]
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What random patches do: mean and spread (standard deviation) over several draws.
+
+    same: share of the draws that give the full answer.
+    """
+
+    draws: tuple[Answer, ...]
+    likeness: float
+    spread: float
+    same: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Methods side by side on one case.
+
+    per_token: likeness is a mean per token of a long answer. jaccard, spearman [M, M] in the order
+    of `methods`: of kept patches and of scores, NaN where one of the two keeps none or scores all
+    alike. disputed [N]: how many methods keep each patch, baselines left out. notes: sentences, one
+    of them for each method that can't run on this model.
+    """
+
+    case: str
+    budget: int
+    tokens: int
+    full: Answer
+    per_token: bool
+    methods: tuple[Compared, ...]
+    random: Chance
+    jaccard: np.ndarray
+    spearman: np.ndarray
+    disputed: np.ndarray
+    notes: tuple[str, ...]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from explorer import cost, jobs, methods
 from explorer.cases import Case, Source, open_case
@@ -24,6 +24,7 @@ from explorer.results import Answer
 from explorer.runs import Run
 
 FIRST_GROUP = 6  # answers that are decoded at once: a few, so that something is told soon,
+FIRST_STEPS = 4  # tokens more than the full answer; who has not ended then starts anew with all
 GROUP = 32  # then many
 GROUP_BYTES = 1_000_000_000  # of the caches of a group
 ANSWER_BYTES = 20_000  # what a remembered answer weighs
@@ -82,27 +83,47 @@ def answers(
     for wish, answer in remembered.items():
         if answer is not None:
             yield Told(*wish, answer, known=True)
-    pending = [wish for wish, answer in remembered.items() if answer is None]
+    pending = sorted((wish for wish, answer in remembered.items() if answer is None), key=_slow)
     if not pending or stop():
         return
     compared = jobs.reference(case, memory)
-    yield from _computed(case, pending, compared, memory, stop)
+    for told in _computed(case, pending, compared, stop):
+        if memory is not None and told.answer is not None:
+            memory.put(("answer", case.id, told.method, told.budget), told.answer, ANSWER_BYTES)
+        yield told
+
+
+def remembered(
+    model: str | Vlm,
+    image: Source,
+    question: str,
+    wanted: Sequence[Wanted],
+    memory: Memory,
+) -> list[Told]:
+    """Give those of the wanted answers that nothing has to be computed for."""
+    case = open_case(model, image, question, memory)
+    found = [(wish, _known(case, wish, memory)) for wish in dict.fromkeys(wanted)]
+    return [Told(*wish, answer, known=True) for wish, answer in found if answer is not None]
 
 
 def _known(case: Case, wish: Wanted, memory: Memory | None) -> Answer | None:
     return None if memory is None else memory.get(("answer", case.id, *wish))
 
 
+def _slow(wish: Wanted) -> bool:
+    """Tell whether a method needs gradients, which take many times as long as all else."""
+    try:
+        return "explain" in methods.resolve(wish[0])[0].NEEDS
+    except VisitorError:
+        return False
+
+
 def _computed(
-    case: Case,
-    pending: list[Wanted],
-    compared: jobs.Reference,
-    memory: Memory | None,
-    stop: Callable[[], bool],
+    case: Case, pending: list[Wanted], compared: jobs.Reference, stop: Callable[[], bool]
 ) -> Iterator[Told]:
     prompts: dict[frozenset[str], tuple[Prompt, float]] = {}
     group: list[_Row] = []
-    most = FIRST_GROUP
+    most, steps = FIRST_GROUP, len(compared.tokens) + FIRST_STEPS
     for number, wish in enumerate(pending, 1):
         if stop():
             return
@@ -110,13 +131,11 @@ def _computed(
             group.append(_prefilled(case, wish, compared, prompts))
         except VisitorError as error:
             yield Told(*wish, None, str(error))
-        if group and (number == len(pending) or _full(case, group, most)):
-            for told in _spoken(case, group, compared, stop):
-                if memory is not None:
-                    key = ("answer", case.id, told.method, told.budget)
-                    memory.put(key, told.answer, ANSWER_BYTES)
-                yield told
-            group, most = [], GROUP
+        last = number == len(pending)
+        if group and (last or _full(case, group, most)):
+            limit = case.vlm.max_new_tokens if last else steps
+            group = yield from _spoken(case, group, compared, stop, limit)
+            most, steps = GROUP, case.vlm.max_new_tokens
 
 
 def _full(case: Case, group: list[_Row], most: int) -> bool:
@@ -141,9 +160,16 @@ def _prefilled(case: Case, wish: Wanted, compared: jobs.Reference, prompts: dict
 
 
 def _spoken(
-    case: Case, group: list[_Row], compared: jobs.Reference, stop: Callable[[], bool]
-) -> Iterator[Told]:
-    """Decode a group; every answer is told as soon as it has ended."""
+    case: Case,
+    group: list[_Row],
+    compared: jobs.Reference,
+    stop: Callable[[], bool],
+    limit: int,
+) -> Generator[Told, None, list[_Row]]:
+    """Decode a group; every answer is told as soon as it has ended.
+
+    Gives back the rows that have more to say than `limit` tokens, to start anew.
+    """
     runs = [row.run for row in group]
     met = forced_together(runs, compared.tokens)
 
@@ -154,14 +180,20 @@ def _spoken(
         return Told(row.method, row.budget, jobs.against(compared, answer, met[number]))
 
     going = set(range(len(group)))
-    for steps in decode_together(runs, case.vlm.max_new_tokens):
+    for steps in decode_together(runs, min(limit, case.vlm.max_new_tokens)):
         if stop():
-            return
+            return []
         now = {number for number, _ in steps}
         for number in sorted(going - now):
             yield ended(number)
         going = now
         for number, step in steps:
             group[number].speech.add(step)
+    left = []
     for number in sorted(going):
-        yield ended(number)
+        row = group[number]
+        if limit < case.vlm.max_new_tokens and row.speech.tokens[-1] not in case.decoder.eos:
+            left.append(replace(row, speech=jobs.Speech(case)))
+        else:
+            yield ended(number)
+    return left

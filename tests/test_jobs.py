@@ -39,6 +39,16 @@ def analysis(picture):
     return jobs.analyse("pico", picture, QUESTION)
 
 
+@pytest.fixture(scope="module")
+def maps(analysis, picture) -> dict:
+    """Every method's map, the slow ones drawn one by one."""
+    found = {found.spec: found for found in analysis.methods}
+    for spec, method, _ in methods.choices():
+        if methods.slow(method):
+            found[spec] = jobs.draw("pico", picture, QUESTION, spec)
+    return found
+
+
 @pytest.fixture
 def memory() -> Memory:
     return Memory(100_000_000)
@@ -68,9 +78,11 @@ def test_with_all_tokens_pico_gives_its_own_logits_and_its_own_answer(picture):
     assert tokens == own[0, inputs["input_ids"].shape[1] :].tolist()
 
 
-def test_analysis_has_a_map_of_every_method(analysis):
-    assert [found.spec for found in analysis.methods] == [spec for spec, *_ in methods.choices()]
-    for found in analysis.methods:
+def test_analysis_has_a_map_of_every_method_that_is_not_slow(analysis, maps):
+    quick = [spec for spec, method, _ in methods.choices() if not methods.slow(method)]
+    assert [found.spec for found in analysis.methods] == quick
+    assert len(quick) < len(maps) == len(methods.choices())
+    for found in maps.values():
         assert found.score.shape == (196,)
         assert np.isfinite(found.score).all()
         assert (found.order is None) != (found.knots is None)
@@ -78,8 +90,8 @@ def test_analysis_has_a_map_of_every_method(analysis):
 
 
 @pytest.mark.parametrize("spec", [spec for spec, *_ in methods.choices()])
-def test_an_answer_keeps_exactly_what_the_map_shows(analysis, picture, memory, spec):
-    found = next(found for found in analysis.methods if found.spec == spec)
+def test_an_answer_keeps_exactly_what_the_map_shows(maps, picture, memory, spec):
+    found = maps[spec]
     for budget in found.ladder[::4]:
         answer = jobs.answer("pico", picture, QUESTION, spec, budget, memory)
         if found.order is not None:
@@ -191,3 +203,15 @@ def test_a_variant_may_treat_positions_in_its_own_way(analysis):
     size = Size(196, 12, 14)
     for spec, renumber in (("sparsevlm", True), ("sparsevlm:plus", False), ("fastv", False)):
         assert plan_of(*methods.resolve(spec), size, 100).renumber is renumber
+
+
+def test_the_full_answer_comes_token_by_token_and_is_remembered(picture, analysis):
+    memory = Memory(64_000_000)
+    told = list(jobs.stream_full("pico", picture, "describe the picture .", memory))
+    *partial, whole = told
+    assert len(partial) > 2 and all(answer.partial for answer in partial)
+    assert all(a.text in b.text for a, b in pairwise(partial))
+    assert not whole.partial and whole.same and whole.method == "full"
+    again = list(jobs.stream_full("pico", picture, "describe the picture .", memory))
+    assert again == [whole], "from memory, at once"
+    assert jobs.answer("pico", picture, "describe the picture .", "full", 1, memory) is whole

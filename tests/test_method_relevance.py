@@ -7,8 +7,9 @@ import torch
 from made_signals import WIDTH, grid
 
 from explorer.errors import MethodUnavailable
+from explorer.maps import plan_of
 from explorer.methods import relevance
-from explorer.signals import AnswerGradient, Signals, Stage
+from explorer.signals import AnswerGradient, Signals, Size, Stage
 
 VISUAL = torch.tensor([0, 1])
 
@@ -78,6 +79,12 @@ def test_the_target_is_passed_on():
     relevance.score(kept)
     relevance.score(kept, target="logprob")
     assert asked == ["logit", "logprob"]
+
+
+def test_positions_may_be_kept():
+    size = Size(9, 4, 3)
+    assert plan_of(relevance, {}, size, 4).renumber
+    assert not plan_of(relevance, {"positions": "keep"}, size, 4).renumber
 
 
 def test_a_model_without_gradients_is_refused_in_words():

@@ -38,6 +38,11 @@ CHOICES_AND_OPTIONS = [
     ("lexrank:rerank", methods.lexrank, {"rerank": True, "threshold": "auto"}),
     ("lexrank:centred", methods.lexrank, {"centred": True, "source": "tower"}),
     ("todre:k-center", methods.todre, {"rule": "k-center", "late": False}),
+    ("hired:quarter", methods.hired, {"areas": "spatial", "alpha": 0.25}),
+    ("hired:three", methods.hired, {"budget_score": "sum", "alpha": 0.75}),
+    ("cdpruner:theta", methods.cdpruner, {"relevance": "llm-embed", "theta": 0.9}),
+    ("mmtok:question", methods.mmtok, {"alpha": 0.0, "tv_temp": 0.01}),
+    ("dart:norm", methods.dart, {"order": "norm"}),
     ("relevance:logprob", methods.relevance, {"target": "logprob"}),
     ("pyramiddrop:raw", methods.pyramiddrop, {"layer": "last", "similarity": "raw"}),
     ("sparsevlm:sum", methods.sparsevlm, {"recycle": "sum"}),
@@ -261,10 +266,10 @@ def test_a_method_file_can_be_read_in_one_go(method):
 def test_the_list_is_in_the_order_of_the_page():
     assert [spec for spec, _, _ in methods.choices()] == [
         "random", "uniform", "pool", "clsattn", "fopru", "fopru:row", "lexrank",
-        "lexrank:continuous", "lexrank:degree", "gprune", "divprune", "todre", "zooprune",
-        "visionzip",
-        "relevance", "fastv", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune",
-        "corematching", "corematching:drop", "visiondrop",
+        "lexrank:continuous", "lexrank:degree", "gprune", "divprune", "todre", "zooprune", "hired",
+        "hired:paper", "cdpruner", "mmtok", "visionzip", "relevance", "relevance_map", "fastv",
+        "dart", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune", "corematching",
+        "corematching:drop", "visiondrop",
     ]  # fmt: skip
     assert methods.resolve("fopru:row") == (fopru, {"strategy": "row"})
     assert methods.find("fastv") is fastv

@@ -11,17 +11,22 @@ from types import ModuleType
 
 from explorer.errors import UnknownMethod
 from explorer.methods import (
+    cdpruner,
     clsattn,
     corematching,
+    dart,
     divprune,
     fastv,
     fopru,
     gprune,
+    hired,
     lexrank,
+    mmtok,
     pool,
     pyramiddrop,
     random,
     relevance,
+    relevance_map,
     sparsevlm,
     todre,
     transprune,
@@ -42,9 +47,14 @@ METHODS: tuple[ModuleType, ...] = (
     divprune,
     todre,
     zooprune,
+    hired,
+    cdpruner,
+    mmtok,
     visionzip,
     relevance,
+    relevance_map,
     fastv,
+    dart,
     pyramiddrop,
     sparsevlm,
     transprune,
@@ -69,6 +79,11 @@ def choices() -> list[tuple[str, ModuleType, dict]]:
         for label, options in method.VARIANTS.items():
             listed.append((f"{method.KEY}:{label}", method, dict(options)))
     return listed
+
+
+def slow(method: ModuleType) -> bool:
+    """Tell whether a method takes so long that it runs only when it is asked for."""
+    return getattr(method, "SLOW", False)
 
 
 def resolve(spec: str) -> tuple[ModuleType, dict]:

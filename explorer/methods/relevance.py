@@ -57,16 +57,17 @@ TRAPS = (
     "is never negative, so it cannot show patches that mislead."
 )
 SCORE_MEANS = "relevance for the full answer, by attention and its gradient"
-OPTIONS = {"target": ("logit", "logprob")}
+OPTIONS = {"target": ("logit", "logprob"), "positions": ("renumber", "keep")}
 VARIANTS: dict[str, dict] = {}
+SLOW = True  # a pass backwards for every token of the answer
 
 
-def schedule(size: Size, budget: int, *, target: str = "logit") -> list[Stage]:
+def schedule(size: Size, budget: int, **_) -> list[Stage]:
     """Prune once, before the language model: every layer then sees `budget` tokens."""
     return [Stage(0, budget)]
 
 
-def floor(size: Size, *, target: str = "logit") -> int:
+def floor(size: Size, **_) -> int:
     """Any budget from one token on can be reached."""
     return 1
 
@@ -87,7 +88,12 @@ def row_of(explained: AnswerGradient) -> Tensor:
     return row
 
 
-def score(signals: Signals, *, target: str = "logit") -> Tensor:
+def positions(*, positions: str = "renumber", **_) -> str:
+    """Tell what becomes of positions: new ones, as when the kept tokens are joined, or the old."""
+    return positions
+
+
+def score(signals: Signals, *, target: str = "logit", **_) -> Tensor:
     """Give R_v = 1/T sum_t R_t[last row, visual columns], the mean over T answer tokens; [N].
 
     An answer without a token can't be traced to anything: every score is then 0.
@@ -102,6 +108,6 @@ def score(signals: Signals, *, target: str = "logit") -> Tensor:
     return total / max(count, 1)
 
 
-def keep(signals: Signals, stage: Stage, *, target: str = "logit") -> Kept:
+def keep(signals: Signals, stage: Stage, *, target: str = "logit", **_) -> Kept:
     """Keep the K most relevant tokens, in their order."""
     return Kept(top(score(signals, target=target), stage.keep))

@@ -1,0 +1,229 @@
+"""Answer a case from all visual tokens or from those that a method keeps, and compare the two.
+
+What is remembered goes into a `Memory` that the caller owns and may leave out. Knows models,
+methods and metrics; not maps, pages or ground truth.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from explorer import cost, dominance, fidelity, methods
+from explorer.cases import Case, Source, open_case
+from explorer.engine import EVERYTHING, Plan, Run, Step, decode, forced, prefill
+from explorer.errors import BadBudget
+from explorer.families import Vlm
+from explorer.maps import plan_of, stage_map
+from explorer.memory import Memory, recall
+from explorer.results import Answer, Token
+
+FULL = "full"
+ANSWER_BYTES = 20_000  # what a remembered answer weighs
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The full run of a case, to which pruned runs are compared. logits [G, V]."""
+
+    answer: Answer
+    tokens: tuple[int, ...]
+    logits: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held in memory, records rounded up."""
+        return self.logits.numel() * self.logits.element_size() + 20_000
+
+
+def answer(
+    model: str | Vlm,
+    image: Source,
+    question: str,
+    method: str,
+    budget: int,
+    memory: Memory | None = None,
+) -> Answer:
+    """Answer from the visual tokens that a method keeps at a mean budget; see `Answer`."""
+    *_, last = stream(model, image, question, method, budget, memory)
+    return last
+
+
+def stream(
+    model: str | Vlm,
+    image: Source,
+    question: str,
+    method: str,
+    budget: int,
+    memory: Memory | None = None,
+) -> Iterator[Answer]:
+    """Like `answer`, but gives partial answers while the tokens come; the last one is complete."""
+    if method == FULL:
+        case = open_case(model, image, question, memory)
+        check_budget(budget, case.size.tokens)
+        yield from _full(case, memory)
+        return
+    module, options = methods.resolve(method)
+    case = open_case(model, image, question, memory)
+    check_budget(budget, case.size.tokens)
+    key = ("answer", case.id, method, budget)
+    known = memory.get(key) if memory else None
+    if known is None:
+        plan = plan_of(module, options, case.size, budget)
+        compared = reference(case, memory)
+        for known in _pruned(case, method, budget, plan, compared):
+            yield known
+        if memory:
+            memory.put(key, known, ANSWER_BYTES)
+    else:
+        yield known
+
+
+def stream_full(
+    model: str | Vlm, image: Source, question: str, memory: Memory | None = None
+) -> Iterator[Answer]:
+    """Give the answer from all visual tokens while it comes; the last one is complete."""
+    yield from _full(open_case(model, image, question, memory), memory)
+
+
+def check_budget(budget: int, tokens: int) -> None:
+    """Raise `BadBudget` unless the budget is a whole number of tokens that there are."""
+    if isinstance(budget, bool) or not isinstance(budget, int) or not 1 <= budget <= tokens:
+        raise BadBudget(f"The budget must be a whole number from 1 to {tokens}, not {budget}.")
+
+
+def reference(case: Case, memory: Memory | None = None) -> Reference:
+    """Run the case with all visual tokens."""
+
+    def make() -> Reference:
+        *_, last = _reference(case)
+        return last
+
+    return recall(memory, ("full", case.id), make, lambda reference: reference.nbytes)
+
+
+def _full(case: Case, memory: Memory | None) -> Iterator[Answer]:
+    key = ("full", case.id)
+    found = memory.get(key) if memory else None
+    if found is None:
+        for found in _reference(case):
+            if isinstance(found, Answer):
+                yield found
+        if memory:
+            memory.put(key, found, found.nbytes)
+    yield found.answer
+
+
+@dataclass
+class Speech:
+    """The answer so far: its steps, and the words they make (EOS is not shown)."""
+
+    case: Case
+    steps: list[Step] = field(default_factory=list)
+    text: str = ""
+    pieces: list[Token] = field(default_factory=list)
+
+    def add(self, step: Step) -> None:
+        """Take in the next token."""
+        self.steps.append(step)
+        if step.token in self.case.decoder.eos:
+            return
+        tokenizer = self.case.vlm.processor.tokenizer
+        text = tokenizer.decode(self.tokens, skip_special_tokens=True)
+        self.pieces.append(Token(text[len(self.text) :], step.probability))
+        self.text = text
+
+    @property
+    def tokens(self) -> list[int]:
+        """What was said, as token ids, EOS included."""
+        return [step.token for step in self.steps]
+
+    @property
+    def logits(self) -> Tensor:
+        """Give [G, V], one row before each token."""
+        return torch.stack([step.logits for step in self.steps])
+
+    def told(self, run: Run, method: str, budget: int, partial: bool = False) -> Answer:
+        """Write down what was said so far."""
+        return Answer(
+            method=method,
+            budget=budget,
+            text=self.text.strip(),
+            tokens=tuple(self.pieces),
+            layers=tuple(run.readable),
+            partial=partial,
+        )
+
+
+def _reference(case: Case) -> Iterator[Answer | Reference]:
+    """Give partial answers, and at last the whole run."""
+    tokens = case.size.tokens
+    run = prefill(case.decoder, case.prompt(), EVERYTHING)
+    speech, spent = Speech(case), 0.0
+    began = time.perf_counter()
+    for step in decode(run, case.vlm.max_new_tokens):
+        spent += time.perf_counter() - began  # not the reader's time between two tokens
+        speech.add(step)
+        yield speech.told(run, FULL, tokens, partial=True)
+        began = time.perf_counter()
+    answer = measured(case, run, speech.told(run, FULL, tokens), 0.0, spent)
+    probability = fidelity.probability(speech.logits, speech.tokens)
+    answer = replace(answer, same=True, p_full=probability, kl=0.0, drop=0.0)
+    yield Reference(answer, tuple(speech.tokens), speech.logits)
+
+
+def _pruned(
+    case: Case, method: str, budget: int, plan: Plan, compared: Reference
+) -> Iterator[Answer]:
+    began = time.perf_counter()
+    prompt = case.prompt(plan.needs, lambda: compared.tokens)
+    prepared = time.perf_counter() - began
+    run = prefill(case.decoder, prompt, plan)
+    speech, spent = Speech(case), 0.0
+    began = time.perf_counter()
+    for step in decode(run, case.vlm.max_new_tokens):
+        spent += time.perf_counter() - began  # not the reader's time between two tokens
+        speech.add(step)
+        yield speech.told(run, method, budget, partial=True)
+        began = time.perf_counter()
+    answer = measured(case, run, speech.told(run, method, budget), prepared, spent)
+    tokens = list(compared.tokens)
+    logits = speech.logits if speech.tokens == tokens else forced(run, tokens)
+    yield against(compared, answer, logits)
+
+
+def against(compared: Reference, answer: Answer, logits: Tensor) -> Answer:
+    """Add how far a pruned run is from the full one; logits [G, V]: how it met the full answer."""
+    tokens = list(compared.tokens)
+    return replace(
+        answer,
+        same=fidelity.agrees(answer.text, compared.answer.text),
+        p_full=fidelity.probability(logits, tokens),
+        kl=float(fidelity.kl(compared.logits[:1], logits[:1])[0]),
+        drop=fidelity.log_probability_loss(compared.logits, logits, tokens),
+    )
+
+
+def measured(case: Case, run: Run, answer: Answer, prepared: float, decoded: float) -> Answer:
+    """Add who stayed, what the run cost, and how much it listened to text."""
+    shape = cost.shape_of(case.decoder.body.config)
+    mass = run.mass.cpu().numpy()
+    return replace(
+        answer,
+        flops=cost.prefill_flops(shape, run.length),
+        kv_bytes=cost.kv_bytes(shape, run.length, case.vlm.model.dtype.itemsize),
+        stages=tuple(stage_map(outcome) for outcome in run.outcomes),
+        seconds={
+            "vision": case.look.seconds,
+            "select": run.select_seconds + prepared,
+            "prefill": run.prefill_seconds,
+            "decode": decoded,
+        },
+        dominance=dominance.measure(
+            mass[:, 0], mass[:, 1], int(run.counted[0][0].sum()), run.visual, run.answered
+        ),
+    )

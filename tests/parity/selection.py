@@ -1,0 +1,226 @@
+"""HiRED, MMTok, CDPruner and DART: what they keep, crop by crop or inside the language model."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from explorer.grid import padded_square
+from explorer.methods import cdpruner, dart, hired, mmtok
+from explorer.methods.crops import falling
+from explorer.methods.keywords import keywords
+from explorer.methods.volume import widest
+from explorer.signals import Signals, Size, Stage
+from parity.reading import Golden, assert_close, assert_same_set, line
+
+LATE, FIRST = "bottom_layer_attn", "top_layer_attn"  # the official names of layers 22 and 0
+
+
+def cls_rows(golden: Golden, name: str) -> Tensor:
+    """Attention of [CLS] to the patches, [crops, H, n]; its own column is cut off."""
+    return golden[name][:, :, 0, 1:]
+
+
+def by_crop(crops: int, n: int) -> dict[str, Tensor]:
+    """Places and patches of crops that stand one behind the other, each a view of its own."""
+    side = round(n**0.5)
+    view = torch.arange(crops).repeat_interleave(n)[:, None]
+    cells = torch.cartesian_prod(torch.arange(side), torch.arange(side)).repeat(crops, 1)
+    if len(cells) != crops * n:  # the recording is no square: only the numbers matter
+        cells = torch.stack([torch.zeros(n).long(), torch.arange(n)], 1).repeat(crops, 1)
+    return {"place": torch.cat([view, cells], 1), "patches": torch.arange(crops * n)[:, None]}
+
+
+# ---- HiRED ------------------------------------------------------------------------------------
+
+
+def run_hired(golden: Golden) -> None:
+    late = cls_rows(golden, LATE)
+    crops, _, n = late.shape
+    where = by_crop(crops, n)
+    mask, features = golden["mask"].reshape(-1), torch.zeros(crops * n, 1)
+    if FIRST not in golden:
+        signals = Signals(**where, features=features, cls_attention=late)
+        [stage] = hired.schedule(Size(n, 32, n), int(golden["budget"]))
+        kept = hired.keep(signals, stage).index
+        assert kept.tolist() == mask.nonzero()[:, 0].tolist() == golden["keep"].tolist()
+        return
+    first, alpha = cls_rows(golden, FIRST), float(golden["alpha"])
+    signals = Signals(**where, features=features, cls_attention=late, first_cls_attention=first)
+    budget = int(golden["budget"])
+    assert budget == int(crops * n * float(golden["token_budget_rate"]))
+    distribution = golden["spatial_distribution"]
+    assert int(distribution.sum()) == int(n * (1 - alpha))
+    crop = where["place"][:, 0]
+    share = hired.shares(signals, crop, crops - 1, alpha=alpha)
+    strips = distribution.reshape(crops - 1, -1).sum(1)
+    assert_close(share, strips / strips.sum())
+    sizes, total = crop.bincount(), torch.tensor([budget])
+    whole, *others = hired.budgets(share, sizes, total, alpha)[:, 0].tolist()
+    assert whole == int(golden["full_budget"])
+    assert others == golden["sub_budgets"].tolist()
+    # what the official code keeps comes first; the tokens that its shares leave over come next
+    official = whole + sum(others)
+    assert budget - crops < official <= budget
+    scores = hired.score(signals, alpha=alpha)
+    first_ones = scores.argsort(descending=True)[:official]
+    assert_same_set(first_ones.sort().values, mask.nonzero()[:, 0])
+    kept = hired.keep(signals, Stage(0, budget), alpha=alpha).index
+    assert len(kept) == budget
+    assert set(first_ones.tolist()) <= set(kept.tolist())
+    if crops == 5:
+        assert in_final_order(golden, mask, n) == golden["packed_index"].tolist()
+
+
+def in_final_order(golden: Golden, mask: Tensor, n: int) -> list[int]:
+    """Kept tokens in the order of the model's input: 2 x 2 crops are put together, padding cut off.
+
+    Pictures that are wider than the crops put together have their padding above and below.
+    """
+    side = round(n**0.5)
+    crops = torch.arange(4).reshape(2, 2).repeat_interleave(side, 0).repeat_interleave(side, 1)
+    cell = torch.arange(n).reshape(side, side).repeat(2, 2)
+    canvas = (crops + 1) * n + cell
+    height, width = golden["image_size"].tolist()
+    if width > height:
+        cut = (2 * side - int(height * 2 * side / width)) // 2
+        canvas = canvas[cut : 2 * side - cut]
+    else:
+        cut = (2 * side - int(width * 2 * side / height)) // 2
+        canvas = canvas[:, cut : 2 * side - cut]
+    tokens = torch.cat([torch.arange(n), canvas.reshape(-1)])
+    return tokens[mask[tokens]].tolist()
+
+
+# ---- MMTok ------------------------------------------------------------------------------------
+
+
+def run_mmtok(golden: Golden) -> None:
+    if "questions" in golden:
+        run_mmtok_words_and_padding(golden)
+        return
+    text, projected = golden["text_tokens"], golden["vision_proj"]
+    n, budget = len(projected), int(golden["budget"])
+    options = {name: float(golden[name]) for name in ("alpha", "tv_temp", "vv_temp")}
+    padding = torch.zeros(n, dtype=torch.bool).index_fill_(0, golden["exclude"], True)
+    signals = Signals(
+        line(n),
+        projected,
+        patches=torch.arange(n)[:, None],
+        question="recorded words",
+        embed=lambda _: text,
+        hidden=golden["vision_feat"][None],
+        padding=padding,
+    )
+    matrix = mmtok.cover(text, projected, golden["vision_feat"], **options)
+    if "combined" in golden:
+        assert_close(matrix, golden["combined"])
+    assert_close(matrix.sum(0), golden["gain0"])
+    chosen = mmtok.order(signals, budget, **options)
+    assert chosen[:budget].tolist() == golden["keep_order"].tolist()
+    [stage] = mmtok.schedule(Size(n, 32, n), budget)
+    assert mmtok.keep(signals, stage, **options).index.tolist() == golden["keep"].tolist()
+    scores = mmtok.score(signals, **options)
+    assert scores.argsort(descending=True)[:budget].tolist() == golden["keep_order"].tolist()
+
+
+def run_mmtok_words_and_padding(golden: Golden) -> None:
+    """Padding is that of LLaVA-1.5: a square of 336 pixels, in patches of 14.
+
+    The code rounds the picture to whole pixels of the 336 first, and so calls some patches padding
+    that show a sliver of it. There we differ, and nowhere else.
+    """
+    for question, official in zip(
+        *map(texts, (golden["questions"], golden["keywords"])), strict=True
+    ):
+        assert keywords(question) == official, question
+    ends = golden["pad_off"].tolist()
+    for (width, height), start, end in zip(golden["sizes"].tolist(), ends, ends[1:], strict=False):
+        grid = padded_square(width, height, 24)
+        official = np.zeros(grid.count, dtype=bool)
+        official[golden["pad_flat"][start:end]] = True
+        x0, y0, x1, y1 = grid.boxes[grid.padding != official].T
+        pixel = max(width, height) / 336
+        shown = np.minimum(
+            np.minimum(x1, width) - np.maximum(x0, 0), np.minimum(y1, height) - np.maximum(y0, 0)
+        )
+        assert (shown < pixel).all(), (width, height)
+
+
+def texts(shown: str) -> list[str]:
+    """Take apart an array of texts, of which `load` gives what numpy prints."""
+    quoted = re.findall(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", shown)
+    return [ast.literal_eval(text) for text in quoted]
+
+
+# ---- CDPruner ---------------------------------------------------------------------------------
+
+
+def run_cdpruner(golden: Golden) -> None:
+    features, budget = golden["proj"], int(golden["budget"])
+    crops, n = features.shape[:2]
+    signals = Signals(
+        **by_crop(crops, n),
+        features=features.flatten(0, 1),
+        hidden=features,
+        patch_embeds=golden["patch_embeds"],
+        text_embeds=golden["text_embeds"],
+    )
+    r = cdpruner.relevances(signals, relevance="clip")
+    assert_close(r.reshape(crops, n), golden["relevance"])
+    matrix = cdpruner.kernel(features[0], r[:n], mix=False)
+    assert_close(matrix[0], golden["kernel00"])
+    # a recording may go on where the kernel's rank is used up: until there, in this order
+    turns = cdpruner.order(signals).reshape(n, crops).T - n * torch.arange(crops)[:, None]
+    official = golden["keep_order"]
+    for number in range(crops):
+        own = widest(cdpruner.kernel(features[number], r.reshape(crops, n)[number], mix=False))
+        known = min(len(own), official.shape[1])
+        assert turns[number, :known].tolist() == official[number, :known].tolist()
+        if known == budget:
+            kept = cdpruner.keep(signals, Stage(0, crops * budget)).index
+            kept = kept[kept // n == number] - number * n
+            assert kept.tolist() == golden["keep"][number].tolist()
+    assert torch.equal(cdpruner.score(signals), falling(cdpruner.order(signals)))
+
+
+# ---- DART -------------------------------------------------------------------------------------
+
+
+def run_dart(golden: Golden) -> None:
+    start, n = int(golden["image_start"]), int(golden["n_img"])
+    asked = int(golden["max_num_trunction"])
+    asked = n * (1 - float(golden["reduction_ratio"])) if asked < 0 else asked
+    hidden, keys = golden["hidden_norm"][0], golden["keys"][0]
+    norms = keys.abs().sum((0, 2))
+    signals = Signals(
+        line(n),
+        torch.zeros(n, 1),
+        normed=hidden[start : start + n],
+        tail_normed=hidden[start + n :],
+        key_norms=norms[start : start + n],
+        tail_key_norms=norms[start + n :],
+        start=start,
+    )
+    images, texts = int(golden["pivot_image"]), int(golden["pivot_text"])
+    visual, everyone = dart.pivots(signals, images, texts)
+    kept = dart.retain(signals, visual, everyone, int(asked // (images + texts)), 0)
+    assert kept.tolist() == golden["keep_sorted"].tolist()
+    assert len(kept) == int(golden["n_kept"]) == images + (images + texts) * int(asked // 8) or (
+        images + texts != 8
+    )
+    assert (kept + start).tolist() == sorted(golden["keep_abs"].tolist())
+    if (images, texts) == (dart.IMAGE_PIVOTS, dart.TEXT_PIVOTS):
+        assert dart.keep(signals, Stage(dart.LAYER, len(kept))).index.tolist() == kept.tolist()
+
+
+RUNNERS = {
+    "hired": run_hired,
+    "mmtok": run_mmtok,
+    "cdpruner": run_cdpruner,
+    "dart": run_dart,
+}
