@@ -158,6 +158,17 @@
     };
   }
 
+  /** The two cards while a case is being opened: the full answer as it comes, then the methods. */
+  function opening(store, { id }) {
+    const answer = store.asking.opening(id);
+    const blank = { answer: null, full: null, chance: "", loss: "", ...judge(null, null) };
+    const busy = { state: "computing", is: NAMES.computing };
+    return {
+      full: { ...blank, answer, count: "all tokens", ...busy },
+      pruned: { ...blank, count: "kept tokens", state: "unasked", is: "follows" },
+    };
+  }
+
   function prunedCard(store) {
     const { answer, is } = store.asking.pruned;
     const done = answer && !answer.partial && !answer.error;
@@ -189,6 +200,12 @@
       pruned.node,
     );
     const update = (state) => {
+      if (state.pending) {
+        const shown = opening(store, state.pending);
+        full.update(shown.full);
+        pruned.update(shown.pruned);
+        return;
+      }
       full.update(fullCard(store.full, state.case.grid.n));
       pruned.update(prunedCard(store));
     };

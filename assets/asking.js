@@ -21,6 +21,7 @@
     #partial = null; // what has arrived of that answer
     #filling = null; // {id, method, budgets, at}: the handful that is being worked out
     #fresh = false; // the answer on the page was computed for this very question
+    #opening = null; // {id, answer}: what has arrived of a full answer
     #wanted = null; // {id, method}: whose ladder the visitor asked for
 
     constructor(store) {
@@ -117,7 +118,16 @@
       return this.#isHere(this.#filling);
     }
 
+    /** The full answer of a case that is being opened, as far as it has arrived. */
+    opening(id) {
+      return this.#opening?.id === id ? this.#opening.answer : null;
+    }
+
     #take(id, answer, ticket) {
+      if (answer.method === "full") {
+        this.#opening = { id, answer };
+        return;
+      }
       const asked = this.#asked;
       const awaited =
         asked?.id === id && asked.method === answer.method && asked.budget === answer.budget;
@@ -135,6 +145,7 @@
     receive(value) {
       if (!value) return;
       const { memory } = this.#store;
+      if (value.failed) this.#store.giveUp(value.case);
       for (const answer of value.answers ?? []) {
         this.#take(value.case ?? answer.case, answer, value.ticket);
       }

@@ -189,22 +189,25 @@
     tabs.find((tab) => tab.textContent.trim() === name)?.click();
   };
 
-  /** The tab. value: {cards, asked: {case, spec}}. */
-  app.mountCards = (element, props, watch, trigger) => {
-    const store = app.store;
-    const failures = new Map();
-    const root = app.root(element, "vt-cards");
-    const { cards: described } = props.value;
-    const ask = (spec) => {
-      const { case: open } = store.state;
+  const failures = new Map(); // why a map could not be drawn, by spec
+
+  /** The hidden component that asks for one more map: {case, spec}. */
+  app.mountTune = (element, props, trigger) => {
+    app.askMap = (spec) => {
+      const { case: open } = app.store.state;
       if (!open || open.methods.some(({ key }) => key === spec)) return;
       failures.delete(spec);
-      props.value = { ...props.value, asked: { case: open.id, spec } };
+      props.value = { case: open.id, spec };
       trigger("tune");
     };
-    const cards = described.map((card) => cardOf(card, ask));
+  };
+
+  /** The tab. value: {cards}. */
+  app.mountCards = (element, props) => {
+    const store = app.store;
+    const root = app.root(element, "vt-cards");
+    const cards = props.value.cards.map((card) => cardOf(card, app.askMap));
     root.append(...cards.map((card) => card.element));
-    app.cardFailures = failures;
     store.subscribe((state) => {
       if (root.offsetParent === null) return; // another tab is open
       for (const card of cards) card.update(state, failures);
@@ -217,7 +220,7 @@
     watch("value", () => {
       const reply = props.value;
       if (!reply) return;
-      if (reply.error) app.cardFailures?.set(reply.spec, reply.error);
+      if (reply.error) failures.set(reply.spec, reply.error);
       if (reply.method) app.store.addMethod(reply.case, reply.method);
       app.store.changed();
     });

@@ -79,7 +79,8 @@
       const { final, mean } = store.choice;
       const full = { ...store.full, final: n, mean: n };
       const done = answer && !answer.partial && !answer.error ? answer : null;
-      const kept = { ...done, final: done?.final ?? final, mean: done?.mean ?? mean };
+      const counted = { ...app.costOf(state.case, store.choice), final, mean };
+      const kept = { ...counted, ...done };
       show(lines[LAST].whole, Math.abs(kept.final - kept.mean) >= 0.5);
       ROWS.forEach((row, i) => {
         const [a, b] = [row.of(full), row.of(kept)];

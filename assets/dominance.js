@@ -56,10 +56,12 @@
       node("tbody", {}, ...rows.map(({ whole }) => whole)),
     );
     const sizes = node("p", { class: "vt-note" });
+    const larger = node("button", { type: "button", class: "vt-larger" }, "Larger");
+    larger.addEventListener("click", () => app.enlarge?.());
     const panel = node(
       "section",
       { class: "vt-panel", id: "vt-dominance" },
-      node("h2", {}, "Does it listen to text or to the picture?"),
+      node("h2", {}, "Does it listen to text or to the picture?", larger),
       curves.node,
       table,
       sizes,

@@ -13,7 +13,9 @@
     return where === "both" ? GROUPS[3] : where;
   }
 
-  function offer(select, methods) {
+  function offer(select, { methods, later = [] }) {
+    const missing = later.filter(({ key }) => !methods.some((method) => method.key === key));
+    methods = [...methods, ...missing.map((m) => ({ ...m, title: `${m.title} · on demand` }))];
     const groups = GROUPS.map((label) => {
       const mine = methods.filter((method) => groupOf(method) === label);
       return node(
@@ -39,20 +41,22 @@
     );
     let offered = null;
     let shown = null;
+    let said = null;
     select.addEventListener("change", () => store.chooseMethod(select.value));
 
     const update = (state) => {
       const { method } = store;
       if (offered !== state.case.methods) {
-        offer(select, state.case.methods);
+        offer(select, state.case);
         offered = state.case.methods;
       }
-      if (select.value !== state.method) select.value = state.method;
-      if (shown === method) return;
-      shown = method;
+      if (!store.coming && select.value !== state.method) select.value = state.method;
+      if (shown === method && said === store.coming) return;
+      [shown, said] = [method, store.coming];
       const labels = (method.badges ?? []).slice(0, BADGES);
       badges.replaceChildren(...labels.map((label) => node("span", { class: "vt-badge" }, label)));
-      write(sentence, method.sentence ?? "");
+      const working = `${said} is being worked out for this picture …`;
+      write(sentence, said ? working : (method.sentence ?? ""));
       write(doubt, method.uncertain ?? "");
       show(doubts, Boolean(method.uncertain));
     };

@@ -235,6 +235,9 @@
     drawCursor(pen, scene, grid, scale);
   };
 
+  /** What other drawings over patches are made with. */
+  app.brush = { colours: COLOURS, dark: DARK, keptLine: KEPT_LINE, tile, fillCells, borders, stroke };
+
   /** The colour map as a CSS gradient, low to high. */
   app.colourBar = `linear-gradient(90deg, ${STOPS.map((rgb) => `rgb(${rgb})`).join(", ")})`;
 })();

@@ -128,6 +128,9 @@
     return opened;
   }
 
+  /** A method's score of every visual token, none of them gone yet. */
+  app.scoreOf = (method) => numbers(method.score, Float32Array);
+
   /** Budgets at which the kept set is known, or null when every budget is. */
   app.knotsOf = (kase, method) =>
     method.knots ? open(kase, method).knots.map((knot) => knot.budget) : null;
@@ -161,19 +164,55 @@
     return { final: kept, layers, stages: [stage] };
   }
 
+  /** Fates take one byte each where that is enough. */
+  function fatesOf(value, n) {
+    const bytes = numbers(value, Int8Array);
+    return bytes.length === n ? bytes : new Int16Array(bytes.buffer);
+  }
+
+  /** Scores of those that were still there, put back to their places; the others get NaN. */
+  function spread(known, before, n) {
+    if (known.length === n) return known;
+    const all = new Float32Array(n).fill(NaN);
+    let next = 0;
+    for (let t = 0; t < n; t++) if (!before || before[t] >= 0) all[t] = known[next++];
+    return all;
+  }
+
   function knotted(kase, method, budget) {
     const { knots, read } = open(kase, method);
     if (read.has(budget)) return read.get(budget);
     const knot = knots.find((candidate) => candidate.budget === budget);
+    const { n } = kase.grid;
+    let before = null; // fates at the stage before: who is gone there has no score here
     const stages = knot.stages.map(({ layer, extra, fate, score }) => {
-      const fates = numbers(fate, Int16Array);
-      const scores = scored(numbers(score, Float32Array), null);
+      const fates = fatesOf(fate, n);
+      const known = score === null ? app.scoreOf(method) : numbers(score, Float32Array);
+      const scores = scored(spread(known, before, n), null);
+      before = fates;
       return { layer, extra, fate: fates, scores, tally: count(fates) };
     });
     const result = { final: knot.final, layers: [...numbers(knot.layers, Uint16Array)], stages };
     read.set(budget, result);
     return result;
   }
+
+  /**
+   * Exact cost of a prefill in which `layers` visual tokens enter each layer: explorer/cost.py's
+   * layer_flops, prefill_flops and kv_bytes. A method that only wipes the cache saves nothing.
+   */
+  app.costOf = (kase, { method, layers }) => {
+    const { width, ffn, heads, kv_heads, head_width, vocabulary, text, bytes } = kase.cost;
+    let flops = 2 * width * vocabulary;
+    let held = 0;
+    for (const alive of layers) {
+      const n = text + (method.wipes ? kase.grid.n : alive);
+      flops += 4 * n * width * head_width * (heads + kv_heads);
+      flops += 4 * n * n * heads * head_width + 6 * n * width * ffn;
+      held += n;
+    }
+    return { flops, kv_bytes: 2 * kv_heads * head_width * bytes * held };
+  };
 
   /**
    * What a method keeps at a budget it can show.

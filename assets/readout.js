@@ -19,7 +19,8 @@
     store.subscribe((state) => {
       app.show(root, Boolean(state.case));
       if (!state.case) return;
-      for (const panel of panels) panel.update(state);
+      app.mark(root, "data-pending", state.pending ? "" : null);
+      for (const panel of state.pending ? panels.slice(0, 1) : panels) panel.update(state);
     });
     store.asking.receive(props.value);
     watch("value", () => store.asking.receive(props.value));

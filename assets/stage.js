@@ -128,6 +128,13 @@
     const chosen = choosers(store);
     const budget = app.budgetPanel(store);
     const empty = node("p", { class: "vt-empty" }, "Choose a picture and ask a question.");
+    const coming = node("img", { alt: "The picture that is being looked at" });
+    const waiting = node(
+      "div",
+      { class: "vt-waiting", hidden: true },
+      coming,
+      node("p", {}, "Every method scores this picture now …"),
+    );
     const under = node(
       "div",
       { class: "vt-narrow" },
@@ -147,11 +154,15 @@
       head.doubts,
     );
     root.classList.add("vt-panel");
-    root.replaceChildren(empty, body);
+    root.replaceChildren(empty, waiting, body);
     store.subscribe((state) => {
-      show(empty, !state.case);
-      show(body, Boolean(state.case));
-      if (!state.case) return;
+      const { pending } = state;
+      show(empty, !state.case && !pending);
+      show(waiting, Boolean(pending));
+      show(body, Boolean(state.case) && !pending);
+      mark(root, "data-pending", pending?.id);
+      if (pending) mark(coming, "src", pending.picture.src);
+      if (pending || !state.case) return;
       for (const part of [head, picture, bar, shown, ...chosen, budget]) part.update(state);
       label(root, store);
     });

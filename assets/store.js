@@ -4,6 +4,7 @@
  *
  * @typedef {Object} State
  * @property {?Object} case the unpacked analysis
+ * @property {?Object} pending a case that is being opened: its picture, while methods are at work
  * @property {string} method
  * @property {number} budget
  * @property {?number} stage which stage is drawn; null = the last one
@@ -21,6 +22,7 @@
     /** @type {State} */
     state = {
       case: null,
+      pending: null,
       method: FIRST_METHOD,
       budget: 0,
       stage: null,
@@ -90,6 +92,8 @@
     openCase(raw) {
       if (!raw) return;
       const { state } = this;
+      state.pending = raw.pending ? raw : null;
+      if (raw.pending) return this.changed();
       const other = raw.id !== state.case?.id;
       state.case = app.readCase(raw);
       for (const answer of raw.answers ?? []) this.memory.keep(raw.id, answer);
@@ -97,6 +101,7 @@
       if (!keys.includes(state.method)) {
         state.method = keys.includes(FIRST_METHOD) ? FIRST_METHOD : keys[0];
       }
+      this.#wanted = null;
       if (other) {
         Object.assign(state, { stage: null, view: 0, cursor: -1 });
         this.asking.forget();
@@ -112,12 +117,32 @@
       const { case: open } = this.state;
       if (open?.id !== id || open.methods.some(({ key }) => key === method.key)) return;
       open.methods = [...open.methods, method];
+      if (this.#wanted === method.key) this.chooseMethod(method.key);
       this.changed();
+    }
+
+    /** A case could not be opened after all: the one before it is still there. */
+    giveUp(id) {
+      if (this.state.pending?.id === id) this.state.pending = null;
+      this.changed();
+    }
+
+    #wanted = null; // a method whose map is being worked out because it was chosen
+
+    /** The title of a method that was chosen and is being worked out, or null. */
+    get coming() {
+      return this.state.case?.later?.find(({ key }) => key === this.#wanted)?.title ?? null;
     }
 
     chooseMethod(key) {
       const { state } = this;
       if (!state.case || key === state.method) return;
+      const known = state.case.methods.some((method) => method.key === key);
+      this.#wanted = known ? null : key;
+      if (!known) {
+        app.askMap?.(key);
+        return this.changed();
+      }
       Object.assign(state, { method: key, stage: null });
       this.#moveTo(app.snap(state.case, this.method, state.budget));
       this.asking.later();

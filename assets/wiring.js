@@ -19,6 +19,15 @@
     });
   };
 
+  /** The hidden component of the wish for larger curves: {case, method, budget}. */
+  app.mountEnlarge = (element, props, trigger) => {
+    app.enlarge = () => {
+      const { case: open, method, budget } = app.store.state;
+      props.value = { case: open.id, method, budget };
+      trigger("enlarge");
+    };
+  };
+
   /** The hidden component of a few questions: {case, method, budgets, ticket}. */
   app.mountFill = (element, props, trigger) => {
     app.store.asking.connect("fill", (value) => {

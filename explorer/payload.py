@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+from dataclasses import asdict
 
 import numpy as np
 from PIL import Image
@@ -15,8 +16,11 @@ from PIL import Image
 from explorer import methods, zoo
 from explorer.dominance import Dominance
 from explorer.fidelity import agrees
+from explorer.picture import Picture
 from explorer.results import Analysis, Answer, Knot, MethodMap
+from explorer.signals import Size
 
+LLAVA = Size(tokens=576, layers=32, columns=24)  # to ask a method what kind of stages it has
 SHOWN_SIDE = 896  # pixels of the longer side that the browser gets
 
 
@@ -53,6 +57,7 @@ def case_payload(
         "suggestions": suggestions or [],
         "notes": list(analysis.notes),
         "layers": analysis.layers,
+        "cost": {**asdict(analysis.shape), "text": analysis.text, "bytes": analysis.bytes},
         "picture": {
             "src": picture_url(analysis.picture.image),
             "width": width,
@@ -70,17 +75,34 @@ def case_payload(
             "padding": np.flatnonzero(grid.padding).tolist(),
         },
         "methods": [method_payload(found) for found in analysis.methods],
+        "later": [
+            {"key": method.KEY, "title": method.TITLE, "where": method.WHERE, "baseline": False}
+            for method in methods.METHODS
+            if methods.slow(method)
+        ],
         "full": answer_payload(analysis.full, truth),
         "answers": [answer_payload(answer, truth) for answer in answers or []],
     }
 
 
+def pending_payload(case: str, picture: Picture, question: str) -> dict:
+    """Describe a case whose methods are still at work: the picture, to be looked at meanwhile."""
+    width, height = picture.image.size
+    return {
+        "id": case,
+        "pending": True,
+        "question": question,
+        "picture": {"src": picture_url(picture.image), "width": width, "height": height},
+    }
+
+
 def method_payload(found: MethodMap) -> dict:
     """Describe one method: its card and all that it would keep."""
-    method, _ = methods.resolve(found.spec)
+    method, options = methods.resolve(found.spec)
     name, _, changes = found.spec.partition("?")
     variant = name.partition(":")[2]
     nested = found.order is not None
+    smallest = method.schedule(LLAVA, method.floor(LLAVA, **options), **options)
     return {
         "key": found.spec,
         "title": " · ".join(filter(None, [method.TITLE, variant, changes.replace("&", ", ")])),
@@ -97,8 +119,9 @@ def method_payload(found: MethodMap) -> dict:
         "score": packed(found.score, "f4"),
         "order": packed(found.order, "u2") if nested else None,
         "layer": found.layer,
+        "wipes": any(stage.blank for stage in smallest),
         "keeps": packed(found.keeps, "u2") if nested else None,
-        "knots": None if nested else [_knot(knot) for knot in found.knots],
+        "knots": None if nested else [_knot(knot, found.score) for knot in found.knots],
         "ladder": list(found.ladder),
     }
 
@@ -114,7 +137,8 @@ def badges(method) -> list[str]:
     ]
 
 
-def _knot(knot: Knot) -> dict:
+def _knot(knot: Knot, first: np.ndarray) -> dict:
+    """Describe a choice; scores that equal the method's own are left out, and so are gaps."""
     return {
         "budget": knot.budget,
         "final": int(knot.layers[-1]),
@@ -123,8 +147,10 @@ def _knot(knot: Knot) -> dict:
             {
                 "layer": stage.layer,
                 "extra": stage.extra,
-                "fate": packed(stage.fate, "i2"),
-                "score": packed(stage.score, "f4"),
+                "fate": packed(stage.fate, "i1" if stage.fate.max() < 128 else "i2"),
+                "score": None
+                if np.array_equal(stage.score, first)
+                else packed(stage.score[~np.isnan(stage.score)], "f4"),
             }
             for stage in knot.stages
         ],

@@ -25,23 +25,26 @@ HANDFUL = 4  # budgets that one event may answer, so that other visitors get the
 def wire(tab: Explore, desk: Desk, on_model: dict) -> None:
     """Connect the two senders in the browser with the readout."""
 
-    def told(visit: Visit, asked: dict, budget: int, stop: Callable[[], bool]) -> Iterator[dict]:
+    def wanted(visit: Visit, asked: dict, budget: int) -> tuple:
         method = str(asked.get("method"))
+        return visit.model, visit.picture, visit.question, method, budget, desk.memory
+
+    def streamed(visit: Visit, asked: dict, stop: Callable[[], bool]) -> Iterator[dict]:
+        budget = asked.get("budget")
         try:
-            stream = jobs.stream(
-                visit.model, visit.picture, visit.question, method, budget, desk.memory
-            )
-            for answer in stream:
+            for answer in jobs.stream(*wanted(visit, asked, budget)):
                 if stop():
                     return
                 yield answer_payload(answer, visit.truth, visit.id)
         except VisitorError as error:
-            yield {
-                "case": visit.id,
-                "method": method,
-                "budget": budget,
-                "error": str(error),
-            }
+            yield _failure(visit, asked, budget, error)
+
+    def answered(visit: Visit, asked: dict, budget: int) -> dict:
+        try:
+            answer = jobs.answer(*wanted(visit, asked, budget))
+        except VisitorError as error:
+            return _failure(visit, asked, budget, error)
+        return answer_payload(answer, visit.truth, visit.id)
 
     def announce(asked: dict, request: gr.Request) -> None:
         if isinstance(asked, dict) and isinstance(asked.get("ticket"), int):
@@ -53,11 +56,8 @@ def wire(tab: Explore, desk: Desk, on_model: dict) -> None:
         ticket = asked.get("ticket") if isinstance(asked.get("ticket"), int) else 0
         if desk.tickets.stale(request.session_hash, ticket):
             return
-        for answer in told(
-            visit,
-            asked,
-            asked.get("budget"),
-            lambda: desk.tickets.stale(request.session_hash, ticket),
+        for answer in streamed(
+            visit, asked, lambda: desk.tickets.stale(request.session_hash, ticket)
         ):
             yield {tab.readout: {"ticket": ticket, "case": visit.id, "answers": [answer]}}
 
@@ -65,7 +65,7 @@ def wire(tab: Explore, desk: Desk, on_model: dict) -> None:
         if not _meant_for(asked, visit) or not isinstance(asked.get("budgets"), list):
             return {}
         budgets = asked["budgets"][:HANDFUL]
-        last = [list(told(visit, asked, budget, lambda: False))[-1] for budget in budgets]
+        last = [answered(visit, asked, budget) for budget in budgets]
         return {tab.readout: {"ticket": asked.get("ticket"), "case": visit.id, "answers": last}}
 
     quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
@@ -78,3 +78,12 @@ def wire(tab: Explore, desk: Desk, on_model: dict) -> None:
 def _meant_for(asked: object, visit: Visit) -> bool:
     """Tell whether the browser asks about the case that is open, and not an earlier one."""
     return isinstance(asked, dict) and asked.get("case") == visit.id
+
+
+def _failure(visit: Visit, asked: dict, budget: object, error: VisitorError) -> dict:
+    return {
+        "case": visit.id,
+        "method": str(asked.get("method")),
+        "budget": budget,
+        "error": str(error),
+    }

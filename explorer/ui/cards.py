@@ -36,20 +36,28 @@ PLACES = {
 DRAWN = Size(tokens=576, layers=32, columns=24)  # LLaVA-1.5, on which the papers report
 
 
-def build(desk: Desk, visit: gr.State, on_model: dict) -> None:
-    """Lay out the tab. visit: what the visitor looks at in the tab "Explore"."""
-    cards = parts.block(
+def build() -> gr.HTML:
+    """Lay out the tab."""
+    return parts.block(
         '<div class="vt-cards"></div>',
-        "explorer.mountCards(element, props, watch, trigger) /* 'tune' */",
-        {"cards": [card(method) for method in methods.METHODS], "asked": None},
+        "explorer.mountCards(element, props)",
+        {"cards": [card(method) for method in methods.METHODS]},
         elem_id="vt-cards",
+    )
+
+
+def wire(desk: Desk, visit: gr.State, on_model: dict) -> None:
+    """Make the way in which one more map is asked for; outside the tab, which may be unopened."""
+    sender = parts.block(
+        "<i hidden></i>",
+        "explorer.mountTune(element, props, trigger) /* 'tune' */",
+        elem_classes="vt-sender",
     )
     tuned = parts.block(
         "<i hidden></i>", "explorer.mountTuned(element, props, watch)", elem_classes="vt-sender"
     )
 
-    def tune(value: dict, visit: Visit) -> dict | None:
-        asked = value.get("asked") if isinstance(value, dict) else None
+    def tune(asked: dict, visit: Visit) -> dict | None:
         if not isinstance(asked, dict) or asked.get("case") != visit.id:
             return None
         spec = str(asked.get("spec"))
@@ -60,9 +68,9 @@ def build(desk: Desk, visit: gr.State, on_model: dict) -> None:
             return reply | {"error": str(error)}
         return reply | {"method": method_payload(found)}
 
-    cards.tune(
+    sender.tune(
         tune,
-        [cards, visit],
+        [sender, visit],
         [tuned],
         show_progress="hidden",
         api_visibility="private",

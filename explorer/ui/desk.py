@@ -47,10 +47,14 @@ class Tickets:
 
 @dataclass
 class Desk:
-    """What the visitors of one running page share."""
+    """What the visitors of one running page share.
+
+    tickets of the tab "Explore", comparing: those of the tab "Compare".
+    """
 
     memory: Memory = field(default_factory=lambda: Memory(MEMORY_BYTES))
     tickets: Tickets = field(default_factory=Tickets)
+    comparing: Tickets = field(default_factory=Tickets)
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,15 @@ one payload per case and then answers single questions of the form (method, budg
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import gradio as gr
 
-from explorer import examples, jobs
-from explorer.errors import BadPicture, BadQuestion, VisitorError
-from explorer.payload import case_payload
-from explorer.pico import questions, scenes
-from explorer.picture import open_picture
-from explorer.ui import answering, parts
-from explorer.ui.desk import Desk, Visit
+from explorer import examples
+from explorer.ui import answering, curves_plot, parts
+from explorer.ui.desk import Desk
+from explorer.ui.opening import Opening, example_visit
 
-SEEDS = 1_000_000  # new scenes are numbered below this
 PRIVACY = "Pictures are not stored: they are forgotten when you leave or upload another one."
 
 
@@ -42,6 +36,7 @@ class Explore:
     readout: gr.HTML
     ask: gr.HTML
     fill: gr.HTML
+    enlarge: gr.HTML
 
 
 def build(desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict) -> Explore:
@@ -55,16 +50,19 @@ def build(desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict) 
             stage = parts.stage(shown["case"])
         with gr.Column(elem_id="vt-right"):
             readout = parts.readout()
+    box, plot = curves_plot.build()
     tab = Explore(
-        visit=gr.State(_example_visit(first, shown)),
+        visit=gr.State(example_visit(shown)),
         stage=stage,
         readout=readout,
         ask=parts.ask(),
         fill=parts.fill(),
+        enlarge=parts.enlarge(),
         **blocks,
     )
-    _wire_cases(tab, desk, model, model_notes, on_model)
+    _wire(tab, desk, model, model_notes, on_model)
     answering.wire(tab, desk, on_model)
+    curves_plot.wire(tab, box, plot, desk, on_model)
     return tab
 
 
@@ -113,137 +111,26 @@ def _inputs(first: str, shown: dict) -> dict[str, object]:
     }
 
 
-def _example_visit(name: str, shown: dict) -> Visit:
-    scene = scenes.make(shown["seed"])
-    return Visit(
-        model=shown["case"]["model"],
-        picture=open_picture(scene.image),
-        question=shown["case"]["question"],
-        truths=questions.truths(scene),
-        suggestions=tuple(shown["case"]["suggestions"]),
-        seed=scene.seed,
-    )
-
-
-def _wire_cases(
+def _wire(
     tab: Explore, desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict
 ) -> None:
-    """Everything that opens another case: picture, example, scene, question, model."""
-    outputs = [
-        tab.visit,
-        tab.stage,
-        tab.picture,
-        tab.thumbs,
-        tab.seed,
-        tab.chips,
-        tab.question,
-        tab.picture_notes,
-        tab.question_notes,
-        model_notes,
-    ]
-
-    def opened(visit: Visit, error_place: gr.HTML) -> Iterator[dict]:
-        yield {tab.question_notes: parts.lines("busy", "Scoring every patch by every method …")}
-        try:
-            analysis = jobs.analyse(visit.model, visit.picture, visit.question, desk.memory)
-        except VisitorError as error:
-            place = {BadPicture: tab.picture_notes, BadQuestion: tab.question_notes}
-            yield {
-                tab.question_notes: None,
-                place.get(type(error), error_place): parts.lines("error", str(error)),
-            }
-            return
-        picture_lines, word_lines = list(visit.picture.notes), list(analysis.notes)
-        word_lines = [line for line in word_lines if line not in picture_lines]
-        visit = replace(visit, question=analysis.question)
-        yield {
-            tab.visit: visit,
-            tab.stage: case_payload(analysis, visit.truth, list(visit.suggestions)),
-            tab.chips: parts.chips_value(list(visit.suggestions)),
-            tab.question: visit.question,
-            tab.seed: visit.seed,
-            tab.picture_notes: parts.lines("note", *picture_lines),
-            tab.question_notes: parts.lines("note", *word_lines),
-            model_notes: None,
-        }
-
-    def upload(path: str | None, question: str, model_key: str, visit: Visit) -> Iterator[dict]:
-        if path is None:
-            return
-        try:
-            picture = open_picture(path)
-        except BadPicture as error:
-            yield {tab.picture: None, tab.picture_notes: parts.lines("error", str(error))}
-            return
-        yield {tab.picture: None, tab.picture_notes: None, tab.thumbs: _unchosen()}
-        general = tuple(questions.GENERAL_QUESTIONS)
-        words = question if question.strip() else general[0]
-        yield from opened(Visit(model_key, picture, words, None, general), tab.picture_notes)
-
-    def new_scene(seed: int | None, model_key: str) -> Iterator[dict]:
-        if not isinstance(seed, int) or seed < 0:
-            line = "The seed of a scene is a whole number from 0 on."
-            yield {tab.picture_notes: parts.lines("error", line)}
-            return
-        scene = scenes.make(seed)
-        suggested = tuple(questions.suggest(scene))
-        yield {tab.seed: seed, tab.thumbs: _unchosen()}
-        visit = Visit(
-            model_key,
-            open_picture(scene.image),
-            suggested[0],
-            questions.truths(scene),
-            suggested,
-            seed,
-        )
-        yield from opened(visit, tab.picture_notes)
-
-    def some_scene(model_key: str) -> Iterator[dict]:
-        yield from new_scene(random.randrange(SEEDS), model_key)
-
-    def ask_again(question: str, model_key: str, visit: Visit) -> Iterator[dict]:
-        yield from opened(replace(visit, question=question, model=model_key), tab.question_notes)
-
-    def suggested(chips: dict, model_key: str, visit: Visit) -> Iterator[dict]:
-        question = chips.get("chosen") if isinstance(chips, dict) else None
-        if question in visit.suggestions:
-            yield from ask_again(question, model_key, visit)
-
-    def other_model(model_key: str, visit: Visit) -> Iterator[dict]:
-        yield {model_notes: parts.lines("busy", "Loading the model …")}
-        yield from opened(replace(visit, model=model_key), model_notes)
-
-    def example(thumbs: dict) -> dict:
-        name = thumbs.get("chosen") if isinstance(thumbs, dict) else None
-        if name not in examples.names():
-            return {tab.picture_notes: parts.lines("error", "There is no such example.")}
-        shown = examples.load(name)
-        visit = _example_visit(name, shown)
-        return {
-            tab.visit: visit,
-            tab.stage: shown["case"],
-            tab.chips: parts.chips_value(list(visit.suggestions)),
-            tab.question: visit.question,
-            tab.seed: visit.seed,
-            tab.picture_notes: None,
-            tab.question_notes: None,
-        }
-
-    quiet = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
+    """Connect everything that opens another case: picture, example, scene, question, model."""
+    opening = Opening(tab, desk, model_notes)
+    quiet = {
+        "outputs": opening.outputs(),
+        "show_progress": "hidden",
+        "api_visibility": "private",
+    }
     runs = quiet | on_model | {"trigger_mode": "always_last"}
-    tab.picture.input(upload, [tab.picture, tab.question, model, tab.visit], **runs)
-    tab.scene.click(some_scene, [model], **runs)
-    tab.seed.submit(new_scene, [tab.seed, model], **runs)
+    tab.picture.input(opening.upload, [tab.picture, tab.question, model, tab.visit], **runs)
+    tab.scene.click(opening.some_scene, [model], **runs)
+    tab.seed.submit(opening.new_scene, [tab.seed, model], **runs)
     gr.on(
         [tab.question.submit, tab.asking.click],
-        ask_again,
+        opening.ask_again,
         [tab.question, model, tab.visit],
         **runs,
     )
-    tab.chips.pick(suggested, [tab.chips, model, tab.visit], **runs)
-    model.input(other_model, [model, tab.visit], **runs)
-    tab.thumbs.pick(example, [tab.thumbs], queue=False, **quiet)
-
-
-def _unchosen() -> dict:
-    return {"items": examples.thumbs(), "chosen": None, "asked": 0}
+    tab.chips.pick(opening.suggested, [tab.chips, model, tab.visit], **runs)
+    model.input(opening.other_model, [model, tab.visit], **runs)
+    tab.thumbs.pick(opening.example, [tab.thumbs], queue=False, **quiet)

@@ -7,7 +7,7 @@ import gradio as gr
 from explorer import jobs, zoo
 from explorer.errors import VisitorError
 from explorer.payload import answer_payload, case_payload, stages_payload
-from explorer.ui import cards, explore, parts
+from explorer.ui import cards, compare, explore, parts
 from explorer.ui.desk import Desk
 
 TITLE = "Visual token explorer"
@@ -33,12 +33,17 @@ def build(desk: Desk | None = None, at_once: int = 1) -> gr.Blocks:
         model_notes = parts.notes("vt-model-notes")
         with gr.Tab("Explore", elem_id="vt-tab-explore"):
             tab = explore.build(desk, model, model_notes, on_model)
+            cards.wire(desk, tab.visit, on_model)
+        with gr.Tab("Compare", elem_id="vt-tab-compare"):
+            compare.build(desk, tab.visit, on_model)
         with gr.Tab("Methods", elem_id="vt-tab-methods"):
-            cards.build(desk, tab.visit, on_model)
+            cards.build()
         _endpoints(desk, on_model)
+        compare.endpoint(desk, on_model)
 
         def leave(request: gr.Request) -> None:
             desk.tickets.forget(request.session_hash)
+            desk.comparing.forget(request.session_hash)
 
         page.unload(leave)
     page.queue(max_size=QUEUE, default_concurrency_limit=at_once)
@@ -46,7 +51,7 @@ def build(desk: Desk | None = None, at_once: int = 1) -> gr.Blocks:
 
 
 def _endpoints(desk: Desk, on_model: dict) -> None:
-    """Offer the use cases to scripts: /analyse and /answer, and nothing else."""
+    """Offer the use cases to scripts: /analyse and /answer (and /compare, from its own tab)."""
 
     def analyse(image: str, question: str, model: str = zoo.DEFAULT) -> dict:
         """Score every patch of a picture by every pruning method, and answer a question about it.

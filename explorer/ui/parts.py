@@ -31,10 +31,17 @@ SCRIPTS = (
     "readout.js",
     "inputs.js",
     "cards.js",
+    "compare-measures.js",
+    "compare-asking.js",
+    "compare-pictures.js",
+    "compare-cards.js",
+    "compare-pair.js",
+    "compare-matrix.js",
+    "compare.js",
 )
 
 
-STYLES = ("explorer.css", "cards.css")
+STYLES = ("explorer.css", "cards.css", "compare.css")
 
 
 def head() -> str:
@@ -92,6 +99,15 @@ def fill() -> gr.HTML:
     return block(
         "<i hidden></i>",
         "explorer.mountFill(element, props, trigger) /* 'fill' */",
+        elem_classes="vt-sender",
+    )
+
+
+def enlarge() -> gr.HTML:
+    """Make the sender of the wish for large curves: {case, method, budget}, event enlarge."""
+    return block(
+        "<i hidden></i>",
+        "explorer.mountEnlarge(element, props, trigger) /* 'enlarge' */",
         elem_classes="vt-sender",
     )
 

@@ -1,0 +1,195 @@
+"""Opening another case: by an upload, an example, a scene, a question or another model.
+
+Every way ends in `case`: the picture is shown at once, then the full answer word by word, then the
+maps of all methods. What goes wrong is said where it arises, and leaves everything else as it was.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from explorer import examples, jobs
+from explorer.errors import BadPicture, BadQuestion, VisitorError
+from explorer.payload import answer_payload, case_payload, pending_payload
+from explorer.pico import questions, scenes
+from explorer.picture import open_picture
+from explorer.ui import parts
+from explorer.ui.desk import Desk, Visit
+
+if TYPE_CHECKING:
+    from explorer.ui.explore import Explore
+
+SEEDS = 1_000_000  # new scenes are numbered below this
+PARTIAL_SECONDS = 0.08  # the full answer is shown at most so often while it comes
+SCORING = "Scoring every patch by every method …"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The handlers of all events that open a case; they give updates for the blocks of the tab."""
+
+    tab: Explore
+    desk: Desk
+    model_notes: gr.HTML
+
+    def outputs(self) -> list:
+        """List every block that a handler may change."""
+        tab = self.tab
+        return [
+            tab.visit,
+            tab.stage,
+            tab.readout,
+            tab.picture,
+            tab.thumbs,
+            tab.seed,
+            tab.chips,
+            tab.question,
+            tab.picture_notes,
+            tab.question_notes,
+            self.model_notes,
+        ]
+
+    def case(self, visit: Visit, error_place: gr.HTML) -> Iterator[dict]:
+        """Open the case of a visit; error_place: where to say what no other place is meant for."""
+        tab = self.tab
+        visit = replace(visit, question=" ".join(visit.question.split()))
+        yield {tab.question_notes: parts.lines("busy", SCORING)}
+        try:
+            yield from self._full_answer(visit)
+            analysis = jobs.analyse(visit.model, visit.picture, visit.question, self.desk.memory)
+        except VisitorError as error:
+            place = {BadPicture: tab.picture_notes, BadQuestion: tab.question_notes}
+            yield {
+                tab.question_notes: None,
+                tab.readout: {"ticket": 0, "case": visit.id, "answers": [], "failed": True},
+                place.get(type(error), error_place): parts.lines("error", str(error)),
+            }
+            return
+        except (
+            Exception
+        ):  # a mistake of ours: the page goes back to where it was, and we hear of it
+            yield {tab.readout: {"ticket": 0, "case": visit.id, "answers": [], "failed": True}}
+            raise
+        word_lines = [line for line in analysis.notes if line not in visit.picture.notes]
+        visit = replace(visit, question=analysis.question)
+        yield {
+            tab.visit: visit,
+            tab.stage: case_payload(analysis, visit.truth, list(visit.suggestions)),
+            tab.chips: parts.chips_value(list(visit.suggestions)),
+            tab.question: visit.question,
+            tab.seed: visit.seed,
+            tab.picture_notes: parts.lines("note", *visit.picture.notes),
+            tab.question_notes: parts.lines("note", *word_lines),
+            self.model_notes: None,
+        }
+
+    def _full_answer(self, visit: Visit) -> Iterator[dict]:
+        """Show the picture as soon as it is known to be good, and the full answer as it comes."""
+        tab, shown, id_ = self.tab, 0.0, visit.id
+        stream = jobs.stream_full(visit.model, visit.picture, visit.question, self.desk.memory)
+        for number, answer in enumerate(stream):
+            if number == 0:
+                yield {tab.stage: pending_payload(id_, visit.picture, visit.question)}
+            if answer.partial and time.perf_counter() - shown < PARTIAL_SECONDS:
+                continue
+            shown = time.perf_counter()
+            told = answer_payload(answer, visit.truth, id_)
+            yield {tab.readout: {"ticket": 0, "case": id_, "answers": [told]}}
+
+    def upload(
+        self, path: str | None, question: str, model_key: str, visit: Visit
+    ) -> Iterator[dict]:
+        """Open an uploaded, pasted or photographed picture with the present question."""
+        tab = self.tab
+        if path is None:
+            return
+        try:
+            picture = open_picture(path)
+        except BadPicture as error:
+            yield {tab.picture: None, tab.picture_notes: parts.lines("error", str(error))}
+            return
+        yield {tab.picture: None, tab.picture_notes: None, tab.thumbs: unchosen()}
+        general = tuple(questions.GENERAL_QUESTIONS)
+        words = question if question.strip() else general[0]
+        yield from self.case(Visit(model_key, picture, words, None, general), tab.picture_notes)
+
+    def new_scene(self, seed: int | None, model_key: str) -> Iterator[dict]:
+        """Open the scene of a seed with the first question that fits it."""
+        tab = self.tab
+        if not isinstance(seed, int) or seed < 0:
+            line = "The seed of a scene is a whole number from 0 on."
+            yield {tab.picture_notes: parts.lines("error", line)}
+            return
+        scene = scenes.make(seed)
+        suggested = tuple(questions.suggest(scene))
+        yield {tab.seed: seed, tab.thumbs: unchosen()}
+        visit = Visit(
+            model_key,
+            open_picture(scene.image),
+            suggested[0],
+            questions.truths(scene),
+            suggested,
+            seed,
+        )
+        yield from self.case(visit, tab.picture_notes)
+
+    def some_scene(self, model_key: str) -> Iterator[dict]:
+        """Open a scene drawn at random; its seed is shown, so that it can be had again."""
+        yield from self.new_scene(random.randrange(SEEDS), model_key)
+
+    def ask_again(self, question: str, model_key: str, visit: Visit) -> Iterator[dict]:
+        """Ask something else about the same picture."""
+        visit = replace(visit, question=question, model=model_key)
+        yield from self.case(visit, self.tab.question_notes)
+
+    def suggested(self, chips: dict, model_key: str, visit: Visit) -> Iterator[dict]:
+        """Ask a suggested question."""
+        question = chips.get("chosen") if isinstance(chips, dict) else None
+        if question in visit.suggestions:
+            yield from self.ask_again(question, model_key, visit)
+
+    def other_model(self, model_key: str, visit: Visit) -> Iterator[dict]:
+        """Ask another model the same."""
+        yield {self.model_notes: parts.lines("busy", "Loading the model …")}
+        yield from self.case(replace(visit, model=model_key), self.model_notes)
+
+    def example(self, thumbs: dict) -> dict:
+        """Open a finished example; no model runs."""
+        tab, name = self.tab, thumbs.get("chosen") if isinstance(thumbs, dict) else None
+        if name not in examples.names():
+            return {tab.picture_notes: parts.lines("error", "There is no such example.")}
+        shown = examples.load(name)
+        visit = example_visit(shown)
+        return {
+            tab.visit: visit,
+            tab.stage: shown["case"],
+            tab.chips: parts.chips_value(list(visit.suggestions)),
+            tab.question: visit.question,
+            tab.seed: visit.seed,
+            tab.picture_notes: None,
+            tab.question_notes: None,
+        }
+
+
+def example_visit(shown: dict) -> Visit:
+    """Make the visit of a finished example."""
+    scene = scenes.make(shown["seed"])
+    return Visit(
+        model=shown["case"]["model"],
+        picture=open_picture(scene.image),
+        question=shown["case"]["question"],
+        truths=questions.truths(scene),
+        suggestions=tuple(shown["case"]["suggestions"]),
+        seed=scene.seed,
+    )
+
+
+def unchosen() -> dict:
+    """Give the value of the examples when none of them is open."""
+    return {"items": examples.thumbs(), "chosen": None, "asked": 0}
