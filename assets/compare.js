@@ -178,7 +178,9 @@
   function inWords(comparing, entries) {
     const { chance } = comparing;
     const judged = entries.filter(({ method, answer }) => answer && !method.baseline);
-    if (!judged.length) return "";
+    const left = comparing.missing.length;
+    const rest = comparing.cancelled && left ? `Stopped: ${left} answers are missing.` : "";
+    if (!judged.length) return rest;
     const same = judged.filter(({ answer }) => answer.same).length;
     const many = judged.length === 1 ? "1 method gives" : `${judged.length} methods give`;
     const parts = [`${same} of ${many} the full answer`];
@@ -189,9 +191,7 @@
     }
     const high = entries.filter(({ reached }) => !reached).length;
     if (high) parts.push(`${high} ${high === 1 ? "is" : "are"} shown at the floor`);
-    const left = comparing.missing.length;
-    const rest = comparing.cancelled && left ? ` Stopped: ${left} answers are missing.` : "";
-    return `${parts.join("; ")}.${rest}`;
+    return `${parts.join("; ")}. ${rest}`.trim();
   }
 
   /** Everything on the page as rows for a spreadsheet. */

@@ -6,8 +6,9 @@ methods and metrics; not maps, pages or ground truth.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -24,6 +25,7 @@ from explorer.results import Answer, Token
 
 FULL = "full"
 ANSWER_BYTES = 20_000  # what a remembered answer weighs
+INCOMPLETE = "\ufffd"  # what tokenizers write for the first bytes of a letter
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def answer(
     memory: Memory | None = None,
 ) -> Answer:
     """Answer from the visual tokens that a method keeps at a mean budget; see `Answer`."""
-    *_, last = stream(model, image, question, method, budget, memory)
+    *_, last = stream(model, image, question, method, budget, memory, every=math.inf)
     return last
 
 
@@ -60,12 +62,16 @@ def stream(
     method: str,
     budget: int,
     memory: Memory | None = None,
+    every: float = 0.0,
 ) -> Iterator[Answer]:
-    """Like `answer`, but gives partial answers while the tokens come; the last one is complete."""
+    """Like `answer`, but gives partial answers while the tokens come; the last one is complete.
+
+    every: seconds that pass at least from one partial answer to the next.
+    """
     if method == FULL:
         case = open_case(model, image, question, memory)
         check_budget(budget, case.size.tokens)
-        yield from _full(case, memory)
+        yield from _full(case, memory, every)
         return
     module, options = methods.resolve(method)
     case = open_case(model, image, question, memory)
@@ -75,7 +81,7 @@ def stream(
     if known is None:
         plan = plan_of(module, options, case.size, budget)
         compared = reference(case, memory)
-        for known in _pruned(case, method, budget, plan, compared):
+        for known in _pruned(case, method, budget, plan, compared, every):
             yield known
         if memory:
             memory.put(key, known, ANSWER_BYTES)
@@ -84,10 +90,14 @@ def stream(
 
 
 def stream_full(
-    model: str | Vlm, image: Source, question: str, memory: Memory | None = None
+    model: str | Vlm,
+    image: Source,
+    question: str,
+    memory: Memory | None = None,
+    every: float = 0.0,
 ) -> Iterator[Answer]:
     """Give the answer from all visual tokens while it comes; the last one is complete."""
-    yield from _full(open_case(model, image, question, memory), memory)
+    yield from _full(open_case(model, image, question, memory), memory, every)
 
 
 def check_budget(budget: int, tokens: int) -> None:
@@ -106,11 +116,11 @@ def reference(case: Case, memory: Memory | None = None) -> Reference:
     return recall(memory, ("full", case.id), make, lambda reference: reference.nbytes)
 
 
-def _full(case: Case, memory: Memory | None) -> Iterator[Answer]:
+def _full(case: Case, memory: Memory | None, every: float) -> Iterator[Answer]:
     key = ("full", case.id)
     found = memory.get(key) if memory else None
     if found is None:
-        for found in _reference(case):
+        for found in _reference(case, every):
             if isinstance(found, Answer):
                 yield found
         if memory:
@@ -120,27 +130,35 @@ def _full(case: Case, memory: Memory | None) -> Iterator[Answer]:
 
 @dataclass
 class Speech:
-    """The answer so far: its steps, and the words they make (EOS is not shown)."""
+    """The answer so far: its steps, its tokens (EOS included) and the words they make."""
 
     case: Case
     steps: list[Step] = field(default_factory=list)
-    text: str = ""
+    tokens: list[int] = field(default_factory=list)
     pieces: list[Token] = field(default_factory=list)
+    text: str = ""
+    read: tuple[int, int] = (0, 0)  # tokens from the first number on give context for the new ones,
+    # which begin at the second: a token by itself would lose the blank before it
 
     def add(self, step: Step) -> None:
         """Take in the next token."""
         self.steps.append(step)
-        if step.token in self.case.decoder.eos:
-            return
-        tokenizer = self.case.vlm.processor.tokenizer
-        text = tokenizer.decode(self.tokens, skip_special_tokens=True)
-        self.pieces.append(Token(text[len(self.text) :], step.probability))
-        self.text = text
+        self.tokens.append(step.token)
+        if step.token not in self.case.decoder.eos:
+            piece = self._words()
+            self.pieces.append(Token(piece, step.probability))
+            self.text += piece
 
-    @property
-    def tokens(self) -> list[int]:
-        """What was said, as token ids, EOS included."""
-        return [step.token for step in self.steps]
+    def _words(self) -> str:
+        """Read the words that the new tokens add; none while a letter is still incomplete."""
+        decode = self.case.vlm.processor.tokenizer.decode
+        before, new = self.read
+        known = decode(self.tokens[before:new], skip_special_tokens=True)
+        now = decode(self.tokens[before:], skip_special_tokens=True)
+        if now.endswith(INCOMPLETE):
+            return ""
+        self.read = new, len(self.tokens)
+        return now[len(known) :]
 
     @property
     def logits(self) -> Tensor:
@@ -159,17 +177,28 @@ class Speech:
         )
 
 
-def _reference(case: Case) -> Iterator[Answer | Reference]:
+def _spoken(
+    case: Case, run: Run, method: str, budget: int, every: float
+) -> Generator[Answer, None, tuple[Speech, float]]:
+    """Decode a prefilled run and tell of it now and then; gives back all, and its seconds."""
+    speech, spent, told = Speech(case), 0.0, -math.inf
+    began = time.perf_counter()
+    for step in decode(run, case.vlm.max_new_tokens):
+        now = time.perf_counter()
+        spent += now - began  # not the reader's time between two tokens
+        speech.add(step)
+        if now - told >= every:
+            told = now
+            yield speech.told(run, method, budget, partial=True)
+        began = time.perf_counter()
+    return speech, spent
+
+
+def _reference(case: Case, every: float = math.inf) -> Iterator[Answer | Reference]:
     """Give partial answers, and at last the whole run."""
     tokens = case.size.tokens
     run = prefill(case.decoder, case.prompt(), EVERYTHING)
-    speech, spent = Speech(case), 0.0
-    began = time.perf_counter()
-    for step in decode(run, case.vlm.max_new_tokens):
-        spent += time.perf_counter() - began  # not the reader's time between two tokens
-        speech.add(step)
-        yield speech.told(run, FULL, tokens, partial=True)
-        began = time.perf_counter()
+    speech, spent = yield from _spoken(case, run, FULL, tokens, every)
     answer = measured(case, run, speech.told(run, FULL, tokens), 0.0, spent)
     probability = fidelity.probability(speech.logits, speech.tokens)
     answer = replace(answer, same=True, p_full=probability, kl=0.0, drop=0.0)
@@ -177,19 +206,13 @@ def _reference(case: Case) -> Iterator[Answer | Reference]:
 
 
 def _pruned(
-    case: Case, method: str, budget: int, plan: Plan, compared: Reference
+    case: Case, method: str, budget: int, plan: Plan, compared: Reference, every: float
 ) -> Iterator[Answer]:
     began = time.perf_counter()
     prompt = case.prompt(plan.needs, lambda: compared.tokens)
     prepared = time.perf_counter() - began
     run = prefill(case.decoder, prompt, plan)
-    speech, spent = Speech(case), 0.0
-    began = time.perf_counter()
-    for step in decode(run, case.vlm.max_new_tokens):
-        spent += time.perf_counter() - began  # not the reader's time between two tokens
-        speech.add(step)
-        yield speech.told(run, method, budget, partial=True)
-        began = time.perf_counter()
+    speech, spent = yield from _spoken(case, run, method, budget, every)
     answer = measured(case, run, speech.told(run, method, budget), prepared, spent)
     tokens = list(compared.tokens)
     logits = speech.logits if speech.tokens == tokens else forced(run, tokens)

@@ -15,10 +15,9 @@ import numpy as np
 from explorer import jobs, together
 from explorer import methods as known_methods
 from explorer.cases import Source
-from explorer.errors import UnknownMethod
 from explorer.families import Vlm
 from explorer.memory import Memory
-from explorer.results import Answer, Chance, Compared, Comparison, MethodMap
+from explorer.results import Analysis, Answer, Chance, Compared, Comparison, MethodMap
 
 BASELINES = ("random", "uniform", "pool")
 DRAWS = tuple(
@@ -39,16 +38,17 @@ def compare(
 ) -> Comparison:
     """Let methods answer at one mean budget and measure how far they agree.
 
-    methods: specs such as "fastv" or "fopru:row"; None for all. `random`, `uniform` and `pool` are
-    always among them. A method whose floor is above the budget runs at its floor, and is marked.
-    Raises `VisitorError` with one clear sentence.
+    methods: specs such as "fastv", "fopru:row" or "hired?alpha=0.25"; None for all but the slow
+    ones. `random`, `uniform` and `pool` are always among them. A method whose floor is above the
+    budget runs at its floor, and is marked. Raises `VisitorError` with one clear sentence.
     """
     memory = Memory(MEMORY_BYTES) if memory is None else memory
-    specs = _chosen(methods)
+    for spec in methods or ():
+        known_methods.resolve(spec)
     analysis = jobs.analyse(model, image, question, memory)
     n = analysis.grid.count
     jobs.check_budget(budget, n)
-    maps = [found for spec in specs for found in analysis.methods if found.spec == spec]
+    maps = _maps((model, image, question), analysis, methods, memory)
     wanted = [(found.spec, max(budget, found.floor)) for found in maps]
     wanted += [(draw, budget) for draw in DRAWS]
     told = {
@@ -75,14 +75,18 @@ def compare(
     )
 
 
-def _chosen(methods: Sequence[str] | None) -> list[str]:
-    """List specs in the order of the page; `UnknownMethod` names what there is."""
-    offered = [spec for spec, _, _ in known_methods.choices()]
-    for spec in methods or ():
-        if spec not in offered:
-            known_methods.resolve(spec)  # says what is wrong, unless the spec has options
-            raise UnknownMethod(f"A comparison takes methods without options, not {spec!r}.")
-    return [s for s in offered if methods is None or s in BASELINES or s in methods]
+def _maps(
+    case: tuple[str | Vlm, Source, str],
+    analysis: Analysis,
+    methods: Sequence[str] | None,
+    memory: Memory,
+) -> list[MethodMap]:
+    """Collect the maps of the chosen methods, baselines first; what is not there yet is drawn."""
+    ready = {found.spec: found for found in analysis.methods}
+    if methods is None:
+        return list(ready.values())
+    specs = dict.fromkeys([*BASELINES, *methods])
+    return [ready[s] if s in ready else jobs.draw(*case, s, memory) for s in specs]
 
 
 def _compared(

@@ -65,12 +65,6 @@ class Grid:
         beside = (x1 <= _SLIVER) | (x0 >= self.width - _SLIVER)
         return beside | (y1 <= _SLIVER) | (y0 >= self.height - _SLIVER)
 
-    def token_at(self, x: float, y: float, view: int = 0) -> int | None:
-        """Find the token of a view under a point of the picture; of several, the first."""
-        x0, y0, x1, y1 = self.boxes.T
-        under = (x0 <= x) & (x < x1) & (y0 <= y) & (y < y1) & (self.place[:, 0] == view)
-        return int(under.argmax()) if under.any() else None
-
 
 def padded_square(width: int, height: int, side: int, seen: float = 1.0) -> Grid:
     """Lay side x side tokens over the picture, padded to a square as picture.pad_to_square does.

@@ -111,9 +111,9 @@ def _known(case: Case, wish: Wanted, memory: Memory | None) -> Answer | None:
 
 
 def _slow(wish: Wanted) -> bool:
-    """Tell whether a method needs gradients, which take many times as long as all else."""
+    """Tell whether a method takes as long as many others together: it comes last."""
     try:
-        return "explain" in methods.resolve(wish[0])[0].NEEDS
+        return methods.slow(methods.resolve(wish[0])[0])
     except VisitorError:
         return False
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from explorer import jobs, methods, zoo
 from explorer.cases import open_case
-from explorer.engine import decode, prefill
+from explorer.engine import Step, decode, prefill
 from explorer.errors import (
     BadBudget,
     BadPicture,
@@ -135,6 +138,36 @@ def test_a_stream_grows_and_ends_complete(picture, memory):
     assert [part.partial for part in parts] == [True] * (len(parts) - 1) + [False]
     assert "".join(token.text for token in parts[-1].tokens).strip() == texts[-1]
     assert all(0 <= token.probability <= 1 for token in parts[-1].tokens)
+
+
+def test_a_reader_in_no_hurry_gets_few_partial_answers(picture):
+    told = list(jobs.stream("pico", picture, "describe the picture .", "uniform", 48, every=60))
+    assert [answer.partial for answer in told] == [True, False]
+    assert len(told[0].tokens) == 1 and told[1].text.startswith(told[0].text)
+
+
+def test_words_of_a_stream_are_those_of_the_whole_answer():
+    """A tokenizer of bytes: a letter may take several tokens, blanks stand before words."""
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytewise(), eos_token="</s>")
+    text = "Ein Käse für 3 € 🧀 , bitte ."
+    tokens = [*tokenizer.encode(text), tokenizer.eos_token_id]
+    vlm = SimpleNamespace(processor=SimpleNamespace(tokenizer=tokenizer))
+    eos = SimpleNamespace(eos={tokenizer.eos_token_id})
+    speech, grown = jobs.Speech(SimpleNamespace(vlm=vlm, decoder=eos)), []
+    for token in tokens:
+        speech.add(Step(token, 0.5, None))
+        grown.append(speech.text)
+    assert grown[-1] == text == "".join(piece.text for piece in speech.pieces)
+    assert all(text.startswith(part) for part in grown), "never half a letter"
+    assert speech.tokens == tokens and len(speech.pieces) == len(tokens) - 1
+
+
+def bytewise() -> Tokenizer:
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    made = Tokenizer(models.BPE({letter: i for i, letter in enumerate([*letters, "</s>"])}, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    return made
 
 
 def test_a_picture_keeps_its_shape_and_padding_counts_as_tokens():

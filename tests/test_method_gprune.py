@@ -39,3 +39,28 @@ def test_thumbnail_and_crops_keep_the_same_share_and_newlines_stay():
     kept = gprune.keep(Signals(place, x), Stage(0, 7)).index
     views = place[kept, 0].tolist()
     assert (views.count(-1), views.count(0), views.count(1)) == (1, 2, 4)
+
+
+def test_newlines_rank_above_all_and_stay_on_the_colour_scale():
+    place = torch.cat([grid(2, 2), torch.tensor([[-1, -1, -1]])])
+    for x in (torch.randn(5, 3, generator=torch.Generator().manual_seed(4)), torch.zeros(5, 3)):
+        score = gprune.score(Signals(place, x))
+        assert score[4] > score[:4].max()
+        assert score[4] < 1.1 * score[:4].max() + 0.1
+        assert gprune.keep(Signals(place, x), Stage(0, 1)).index.tolist() == [4]
+
+
+def test_steps_are_powers_of_the_matrix_spelled_out_with_loops():
+    x, t = torch.randn(7, 3, generator=torch.Generator().manual_seed(8)).double(), 0.2
+    unit = x / x.norm(dim=1, keepdim=True)
+    a = torch.zeros(7, 7).double()
+    for i in range(7):
+        near = [j for j in range(7) if unit[i] @ unit[j] >= 0.3 or i == j]
+        total = sum((unit[i] @ unit[k] / t).exp() for k in near)
+        for j in near:
+            a[i, j] = (unit[i] @ unit[j] / t).exp() / total
+    neighbours = (a > 0).sum(1)
+    expected = x.norm(dim=1) @ torch.linalg.matrix_power(a, 3) / neighbours
+    score, degree = gprune.flow(x, similarity=0.3, temperature=t, steps=3)
+    assert degree.tolist() == neighbours.tolist()
+    assert torch.allclose(score.double(), expected, rtol=1e-5)

@@ -50,3 +50,33 @@ def test_copies_win_unless_they_have_to_wait():
     assert lexrank.keep(signals, Stage(0, 3), kind="degree").index.tolist() == [0, 1, 2]
     reranked = lexrank.keep(signals, Stage(0, 3), kind="degree", rerank=True)
     assert reranked.index.tolist() == [0, 3, 5]
+
+
+def test_auto_links_a_fifth_of_the_pairs():
+    x = torch.randn(40, 8, generator=torch.Generator().manual_seed(3))
+    degree = lexrank.centrality(cosine(x), "degree", "auto")
+    assert int((degree - 1).sum()) == 2 * round(0.2 * 40 * 39 / 2)
+    assert lexrank.centrality(cosine(x[:1]), "degree", "auto").tolist() == [1]
+
+
+def test_rerank_spelled_out_with_loops():
+    x = torch.randn(24, 4, generator=torch.Generator().manual_seed(6))
+    signals, graph = Signals(grid(4, 6), x), cosine(x)
+    ranking = torch.argsort(lexrank.score(signals), descending=True, stable=True).tolist()
+    for budget in (1, 3, 6, 15, 24):
+        kept: list[int] = []
+        for token in ranking:
+            if all(graph[token, other] <= lexrank.ALIKE for other in kept):
+                kept.append(token)
+        kept += [token for token in ranking if token not in kept]
+        found = lexrank.keep(signals, Stage(0, budget), rerank=True).index
+        assert found.tolist() == sorted(kept[:budget])
+
+
+def test_centring_removes_what_all_patches_have_in_common():
+    x = STAR + 50  # every cosine is now nearly 1
+    signals = Signals(grid(1, 5), x)
+    assert lexrank.score(signals, kind="degree").tolist() == [5] * 5
+    around = cosine(STAR - STAR.mean(0))
+    expected = lexrank.centrality(around, "degree", 0.5).tolist()
+    assert lexrank.score(signals, kind="degree", centred=True).tolist() == expected

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from conftest import random_prompt, taken_apart, tiny_llama
 from made_signals import grid, inner_signals, tower_signals
 
+from explorer.engine import prefill
+from explorer.maps import plan_of
 from explorer.methods import todre
 from explorer.signals import Signals, Size, Stage
 
@@ -37,8 +40,10 @@ def test_the_pivot_is_what_cls_looks_at_in_the_last_layer():
 
 
 def test_without_cls_the_pivot_is_the_token_nearest_to_the_mean():
-    signals = Signals(grid(1, 3), torch.tensor([[1.0, 0], [1, 1], [0, 1]]))
-    assert todre.pivot(signals) == 1
+    x = torch.tensor([[1.0, 0], [1, 1], [0, 1], [2, 2]])
+    assert todre.pivot(Signals(grid(1, 3), x[:3])) == 1
+    other = torch.tensor([[-1, -1, -1]])  # a newline is no pivot, wherever it stands
+    assert todre.pivot(Signals(torch.cat([other, grid(1, 3)]), x[[1, 0, 3, 2]])) == 2
 
 
 def test_stage_two_stands_at_seven_eighths():
@@ -61,3 +66,35 @@ def test_all_leave_when_neither_side_looks_at_the_other(to_picture, to_text, lef
     )
     assert todre.migration(signals) == pytest.approx((to_picture, to_text))
     assert len(todre.keep(signals, Stage(10, 0, optional=True)).index) == left
+
+
+def test_equation_eight_spelled_out_with_loops():
+    """Heads H, two tokens before the picture, five of it and three after it; nobody is masked."""
+    system, picture, text = range(2), range(2, 7), range(7, 10)
+    attention = torch.randn(4, 10, 10, generator=torch.Generator().manual_seed(9)).softmax(-1)
+    mean = attention.double().mean(0)
+
+    def share(queries: range, keys: range) -> float:
+        everything = (*system, *picture, *text)
+        paid = sum(float(mean[i, j]) for i in queries for j in keys)
+        return paid / sum(float(mean[i, j]) for i in queries for j in everything)
+
+    signals = replace(
+        inner_signals(grid(1, 5), "random", 10),
+        tail_attention=attention[:, 7:, 2:7],
+        visual_to_tail=attention[:, 2:7, 7:].sum(-1).mean(0),
+    )
+    expected = (share(text, picture), share(picture, text))
+    assert todre.migration(signals) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("tau", "late"), [(2.0, 0), (0.0, 6)])
+def test_all_leave_a_real_model_behind_its_fifth_layer_or_nobody_does(tau, late):
+    """Six layers: the test stands before layer index 5, which is the last."""
+    prompt, decoder = random_prompt(5, 16, 7), taken_apart(tiny_llama())
+    plan = plan_of(todre, {"tau": tau}, Size(16, 6, 4), 6)
+    run = prefill(decoder, prompt, plan)
+    assert run.visual == [6] * 5 + [late]
+    assert [run.cache.get_seq_length(layer) for layer in range(6)] == [18] * 5 + [12 + late]
+    alone = prefill(decoder, prompt, plan_of(todre, {"late": False}, Size(16, 6, 4), 6))
+    assert torch.equal(run.logits, alone.logits) == (late == 6)

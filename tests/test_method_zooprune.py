@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from made_signals import tower_signals
+from made_signals import grid, tower_signals
 
 from explorer.methods import zooprune
+from explorer.signals import Signals, Stage
 
 
 def test_a_linear_projector_is_as_sensitive_everywhere():
@@ -47,3 +48,31 @@ def test_the_least_sensitive_token_is_taken_last():
     weight = zooprune.weights(found)
     assert weight.min() == 0 and abs(float(weight.max()) - 1) < 1e-5
     assert zooprune.weights(torch.ones(4)).tolist() == [1] * 4
+
+
+def test_every_direction_counts_once_however_many_go_at_a_time():
+    x, u = (
+        torch.randn(4, 5, generator=torch.Generator().manual_seed(1)),
+        zooprune.directions(5, m=19),
+    )
+    one_by_one = [zooprune.sensitivity(x, torch.sin, direction[None]) for direction in u]
+    expected = torch.stack(one_by_one).mean(0)
+    assert torch.allclose(zooprune.sensitivity(x, torch.sin, u), expected, rtol=1e-5)
+
+
+def test_crops_choose_by_themselves_and_newlines_stay():
+    """Two crops of 6 patches and a newline; the second is ten times as sensitive."""
+    generator = torch.Generator().manual_seed(3)
+    hidden = torch.rand(2, 6, 5, generator=generator)
+    hidden[1] *= 10  # where M(x) is x squared
+    place = torch.cat([grid(2, 3), grid(2, 3, 1), torch.tensor([[-1, -1, -1]])])
+    patches = torch.arange(13)[:, None]
+    patches[12] = -1
+    features = torch.randn(13, 5, generator=generator)
+    signals = Signals(place, features, patches=patches, hidden=hidden, project=lambda x: x**2)
+    kept = zooprune.keep(signals, Stage(0, 7)).index.tolist()
+    assert kept[-1] == 12
+    for view, tokens in ((0, range(6)), (1, range(6, 12))):
+        found = zooprune.sensitivity(hidden[view], signals.project, zooprune.directions(5))
+        chosen = zooprune.order(zooprune.weights(found), features[list(tokens)])[:3] + tokens[0]
+        assert [token for token in kept if token in tokens] == sorted(chosen.tolist())

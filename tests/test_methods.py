@@ -90,7 +90,7 @@ def test_every_stage_keeps_and_merges_what_it_was_told_to(method, options, layou
             check(signals, stage, kept)
 
 
-@pytest.mark.parametrize("method", [visionzip, visiondrop], ids=lambda m: m.KEY)
+@pytest.mark.parametrize("method", [visionzip, visiondrop, methods.todre], ids=lambda m: m.KEY)
 @EVERY_LAYOUT
 @EVERY_CONTENT
 def test_towers_without_cls_are_served_too(method, layout, content):

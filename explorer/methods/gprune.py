@@ -25,7 +25,7 @@ VERIFIED = "Scores, degrees and kept sets equal those of the official code on 3 
 UNCERTAIN = (
     "The formula is the code's; of the paper only the abstract was read. As in the code, thumbnail "
     "and crops have a graph each, and the same share of either is kept; with a single view there "
-    "is one graph, where the code fails."
+    "is one graph, where the code fails. Newline tokens stay, and here count in the budget."
 )
 NEEDS: frozenset[str] = frozenset()
 READS_QUESTION = False
@@ -70,7 +70,9 @@ def flow(
     near = cosine >= similarity
     weights = (cosine / temperature).masked_fill(~near, float("-inf")).softmax(1)
     degree = near.sum(1)
-    sent = x.norm(dim=1) @ torch.linalg.matrix_power(weights, steps)
+    sent = x.norm(dim=1)
+    for _ in range(steps):  # |x| Aⁿ, one step at a time: no matrix is multiplied by a matrix
+        sent = sent @ weights
     return sent / degree, degree
 
 
@@ -89,7 +91,7 @@ def score(signals: Signals, **options) -> Tensor:
             rank = torch.argsort(torch.argsort(found, descending=True, stable=True))
             found = 1 - rank / len(rank)
         scores[part] = found.float()
-    scores[view < 0] = 2 * scores.max() + 1
+    scores[view < 0] = 1.01 * scores.max() + 1e-6  # above all, and still on the same colour scale
     return scores
 
 

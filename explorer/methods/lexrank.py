@@ -67,8 +67,9 @@ def centrality(cosine: Tensor, kind: str = "threshold", threshold: float | str =
     """Give the score of each node of a similarity graph [N, N]; self links stay in."""
     n = len(cosine)
     if threshold == "auto":
-        others = cosine[~torch.eye(n, dtype=torch.bool, device=cosine.device)]
-        threshold = float(others.quantile(0.8)) if n > 1 else 0.0
+        pairs = cosine[torch.ones_like(cosine, dtype=torch.bool).triu(1)]
+        rank = max(1, round(0.8 * len(pairs)))  # the 80th percentile; quantile() has a size limit
+        threshold = float(pairs.kthvalue(rank).values) if n > 1 else 0.0
     linked = (cosine > threshold).to(cosine.dtype)
     if kind == "degree":  # section 3.1
         return linked.sum(1)

@@ -82,8 +82,8 @@ def order(features: Tensor, pivot: int, rule: str = "max-sum") -> Tensor:
 
 def pivot(signals: Signals) -> int:
     """Give the token that [CLS] looks at most in the tower's last layer (Eq. 3), in view 0."""
-    thumbnail = signals.place[:, 0] <= 0
-    if signals.last_cls_attention is None:
+    thumbnail = signals.place[:, 0] == 0
+    if signals.last_cls_attention is None:  # differs: the appendix's "Center"
         unit = normalize(signals.features.float(), dim=1)
         attention = unit @ normalize(signals.features.float().mean(0), dim=0)
     else:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from explorer.methods.crops import crop_of, falling, in_turn
 from explorer.signals import Kept, Signals, Size, Stage, top
 
 KEY = "zooprune"
@@ -24,12 +25,13 @@ REPOSITORY = "AIM-SKKU/ZOO-Prune"
 COMMIT = "159f7f960780"
 VERIFIED = (
     "Sensitivities (to 2 in 1,000: finite differences) and the order of the kept tokens equal "
-    "those of the official code on 3 recorded runs."
+    "those of the official code on 3 recorded runs, all of them without crops."
 )
 UNCERTAIN = (
     "The paper was read in two summaries. The code draws its directions unseeded and in half "
-    "precision, where so small a nudge is lost; here they are seeded and in single precision. How "
-    "the code shares a budget between crops was not read: here all views are one set."
+    "precision, where so small a nudge is lost; here they are seeded and in single precision. The "
+    "code chooses crop by crop and keeps newline tokens; that every crop gets the same share, and "
+    "that newline tokens count in the budget, is ours. Its low-rank projector is left out."
 )
 NEEDS = frozenset({"hidden", "project"})
 READS_QUESTION = False
@@ -94,22 +96,23 @@ def order(weight: Tensor, features: Tensor) -> Tensor:
 
 
 def weights(sensitive: Tensor) -> Tensor:
-    """Stretch S to 0..1 over the picture; all equal gives 1 everywhere."""
-    low, high = sensitive.min(), sensitive.max()
-    if high == low:
-        return torch.ones_like(sensitive)
-    return (sensitive - low) / (high - low + 1e-8)
+    """Stretch S to 0..1 over a crop; all equal gives 1 everywhere."""
+    low, high = sensitive.aminmax()
+    return torch.ones_like(sensitive) if high == low else (sensitive - low) / (high - low + 1e-8)
 
 
 def score(signals: Signals, *, seed: int = 0, m: int = 64, h: float = 0.01) -> Tensor:
-    """Give the greedy rank turned around: 1 for the first token chosen, 0 for the last; [N]."""
-    hidden = signals.hidden.flatten(0, 1)
-    u = directions(hidden.shape[1], seed=seed, m=m)
-    sensitive = sensitivity(hidden, signals.project, u, h).view(signals.hidden.shape[:2])
-    chosen = order(weights(signals.per_token(sensitive)), signals.features)
-    scores = torch.empty(signals.count, device=chosen.device)
-    scores[chosen] = torch.linspace(1, 0, signals.count, device=chosen.device)
-    return scores
+    """Give the greedy rank turned around, 1 first and 0 last, crops taking turns; [N]."""
+    views, n, width = signals.hidden.shape
+    u = directions(width, seed=seed, m=m)
+    found = sensitivity(signals.hidden.flatten(0, 1), signals.project, u, h)
+    sensitive = signals.per_token(found.view(views, n))
+    crop, orders = crop_of(signals, n), []
+    for number in crop[crop >= 0].unique():  # select_tokens_sads_multi_frames
+        tokens = (crop == number).nonzero()[:, 0]
+        orders.append(tokens[order(weights(sensitive[tokens]), signals.features[tokens])])
+    newlines = int((crop < 0).sum())  # never pruned, so they move from the end to the front
+    return falling(in_turn(orders, signals.count).roll(newlines))
 
 
 def keep(signals: Signals, stage: Stage, **options) -> Kept:

@@ -13,6 +13,7 @@ import gradio as gr
 
 from explorer import jobs
 from explorer.errors import VisitorError
+from explorer.memory import Memory
 from explorer.payload import answer_payload
 from explorer.ui.desk import Desk, Visit
 
@@ -20,31 +21,11 @@ if TYPE_CHECKING:
     from explorer.ui.explore import Explore
 
 HANDFUL = 4  # budgets that one event may answer, so that other visitors get their turn
+PARTIAL_SECONDS = 0.05  # between two partial answers: more often than the eye can follow is waste
 
 
 def wire(tab: Explore, desk: Desk, on_model: dict) -> None:
     """Connect the two senders in the browser with the readout."""
-
-    def wanted(visit: Visit, asked: dict, budget: int) -> tuple:
-        method = str(asked.get("method"))
-        return visit.model, visit.picture, visit.question, method, budget, desk.memory
-
-    def streamed(visit: Visit, asked: dict, stop: Callable[[], bool]) -> Iterator[dict]:
-        budget = asked.get("budget")
-        try:
-            for answer in jobs.stream(*wanted(visit, asked, budget)):
-                if stop():
-                    return
-                yield answer_payload(answer, visit.truth, visit.id)
-        except VisitorError as error:
-            yield _failure(visit, asked, budget, error)
-
-    def answered(visit: Visit, asked: dict, budget: int) -> dict:
-        try:
-            answer = jobs.answer(*wanted(visit, asked, budget))
-        except VisitorError as error:
-            return _failure(visit, asked, budget, error)
-        return answer_payload(answer, visit.truth, visit.id)
 
     def announce(asked: dict, request: gr.Request) -> None:
         if isinstance(asked, dict) and isinstance(asked.get("ticket"), int):
@@ -54,19 +35,19 @@ def wire(tab: Explore, desk: Desk, on_model: dict) -> None:
         if not _meant_for(asked, visit):
             return
         ticket = asked.get("ticket") if isinstance(asked.get("ticket"), int) else 0
-        if desk.tickets.stale(request.session_hash, ticket):
-            return
-        for answer in streamed(
-            visit, asked, lambda: desk.tickets.stale(request.session_hash, ticket)
-        ):
+
+        def stale() -> bool:
+            return desk.tickets.stale(request.session_hash, ticket)
+
+        for answer in () if stale() else _streamed(visit, asked, desk.memory, stale):
             yield {tab.readout: {"ticket": ticket, "case": visit.id, "answers": [answer]}}
 
     def fill(asked: dict, visit: Visit) -> dict:
         if not _meant_for(asked, visit) or not isinstance(asked.get("budgets"), list):
             return {}
         budgets = asked["budgets"][:HANDFUL]
-        last = [answered(visit, asked, budget) for budget in budgets]
-        return {tab.readout: {"ticket": asked.get("ticket"), "case": visit.id, "answers": last}}
+        told = [_answered(visit, asked, budget, desk.memory) for budget in budgets]
+        return {tab.readout: {"ticket": asked.get("ticket"), "case": visit.id, "answers": told}}
 
     quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
     runs = quiet | on_model
@@ -78,6 +59,31 @@ def wire(tab: Explore, desk: Desk, on_model: dict) -> None:
 def _meant_for(asked: object, visit: Visit) -> bool:
     """Tell whether the browser asks about the case that is open, and not an earlier one."""
     return isinstance(asked, dict) and asked.get("case") == visit.id
+
+
+def _streamed(
+    visit: Visit, asked: dict, memory: Memory, stop: Callable[[], bool]
+) -> Iterator[dict]:
+    """Answer one question token by token, until the visitor asks something else."""
+    case, method = (visit.model, visit.picture, visit.question), str(asked.get("method"))
+    budget = asked.get("budget")
+    try:
+        for answer in jobs.stream(*case, method, budget, memory, every=PARTIAL_SECONDS):
+            if stop():
+                return
+            yield answer_payload(answer, visit.truth, visit.id)
+    except VisitorError as error:
+        yield _failure(visit, asked, budget, error)
+
+
+def _answered(visit: Visit, asked: dict, budget: object, memory: Memory) -> dict:
+    """Answer one question at once."""
+    case, method = (visit.model, visit.picture, visit.question), str(asked.get("method"))
+    try:
+        answer = jobs.answer(*case, method, budget, memory)
+    except VisitorError as error:
+        return _failure(visit, asked, budget, error)
+    return answer_payload(answer, visit.truth, visit.id)
 
 
 def _failure(visit: Visit, asked: dict, budget: object, error: VisitorError) -> dict:

@@ -40,7 +40,7 @@ def build(desk: Desk, visit: gr.State, on_model: dict) -> None:
     def announce(asked: dict, request: gr.Request) -> None:
         desk.comparing.announce(request.session_hash, _ticket(asked))
 
-    def compare(asked: dict, visit: Visit, request: gr.Request) -> Iterator[dict]:
+    def work_out(asked: dict, visit: Visit, request: gr.Request) -> Iterator[dict]:
         wishes, ticket = _wishes(asked), _ticket(asked)
 
         def stale() -> bool:
@@ -53,7 +53,7 @@ def build(desk: Desk, visit: gr.State, on_model: dict) -> None:
 
     quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
     asking.announce(announce, [asking], None, queue=False, **quiet)
-    asking.compare(compare, [asking, visit], [board], **quiet, **on_model)
+    asking.compare(work_out, [asking, visit], [board], **quiet, **on_model)
 
 
 def _ticket(asked: object) -> int:

@@ -7,7 +7,6 @@ maps of all methods. What goes wrong is said where it arises, and leaves everyth
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -20,13 +19,13 @@ from explorer.payload import answer_payload, case_payload, pending_payload
 from explorer.pico import questions, scenes
 from explorer.picture import open_picture
 from explorer.ui import parts
+from explorer.ui.answering import PARTIAL_SECONDS
 from explorer.ui.desk import Desk, Visit
 
 if TYPE_CHECKING:
     from explorer.ui.explore import Explore
 
 SEEDS = 1_000_000  # new scenes are numbered below this
-PARTIAL_SECONDS = 0.08  # the full answer is shown at most so often while it comes
 SCORING = "Scoring every patch by every method …"
 
 
@@ -71,9 +70,7 @@ class Opening:
                 place.get(type(error), error_place): parts.lines("error", str(error)),
             }
             return
-        except (
-            Exception
-        ):  # a mistake of ours: the page goes back to where it was, and we hear of it
+        except Exception:  # a mistake of ours: the page goes back to before, and we hear of it
             yield {tab.readout: {"ticket": 0, "case": visit.id, "answers": [], "failed": True}}
             raise
         word_lines = [line for line in analysis.notes if line not in visit.picture.notes]
@@ -91,14 +88,11 @@ class Opening:
 
     def _full_answer(self, visit: Visit) -> Iterator[dict]:
         """Show the picture as soon as it is known to be good, and the full answer as it comes."""
-        tab, shown, id_ = self.tab, 0.0, visit.id
-        stream = jobs.stream_full(visit.model, visit.picture, visit.question, self.desk.memory)
+        tab, id_, case = self.tab, visit.id, (visit.model, visit.picture, visit.question)
+        stream = jobs.stream_full(*case, self.desk.memory, every=PARTIAL_SECONDS)
         for number, answer in enumerate(stream):
             if number == 0:
                 yield {tab.stage: pending_payload(id_, visit.picture, visit.question)}
-            if answer.partial and time.perf_counter() - shown < PARTIAL_SECONDS:
-                continue
-            shown = time.perf_counter()
             told = answer_payload(answer, visit.truth, id_)
             yield {tab.readout: {"ticket": 0, "case": id_, "answers": [told]}}
 
