@@ -1,0 +1,58 @@
+"""The tab "Methods" and methods on demand, in a real Chromium."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from explorer import methods
+from explorer.browser import chromium, served
+
+pytestmark = pytest.mark.browser
+PATIENCE = 60_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def page():
+    with served() as (address, _), chromium() as browser:
+        opened = browser.new_page(viewport={"width": 1366, "height": 1080})
+        errors: list[str] = []
+        opened.on("pageerror", lambda error: errors.append(str(error)))
+        opened.goto(address)
+        opened.wait_for_selector(".vt-stage[data-kept]")
+        yield opened
+        assert errors == []
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def test_every_method_has_a_card_that_follows_the_open_picture(page):
+    open_tab(page, "Methods")
+    cards = page.locator(".vt-card-method")
+    expect(cards).to_have_count(len(methods.METHODS))
+    quick = [m.KEY for m in methods.METHODS if not methods.slow(m)]
+    for key in quick:
+        card = page.locator(f"[data-method='{key}']")
+        expect(card.locator("canvas")).to_be_visible()
+        expect(card.locator("[aria-live]")).to_contain_text("patches kept")
+        expect(card.locator(".vt-diagram title")).not_to_be_empty()
+
+
+def test_a_changed_setting_is_worked_out_and_can_be_shown(page):
+    open_tab(page, "Methods")
+    card = page.locator("[data-method='random']")
+    card.get_by_label("Random: seed").select_option("3")
+    expect(card).to_have_attribute("data-spec", "random?seed=3")
+    expect(card.locator("[aria-live]")).to_contain_text("patches kept", timeout=PATIENCE)
+    card.get_by_role("button", name="Show on the picture").click()
+    expect(page.locator(".vt-stage").first).to_have_attribute("data-method", "random?seed=3")
+
+
+def test_a_slow_method_is_worked_out_when_it_is_chosen(page):
+    open_tab(page, "Explore")
+    page.locator("#vt-method").select_option("relevance")
+    expect(page.locator(".vt-stage").first).to_have_attribute(
+        "data-method", "relevance", timeout=PATIENCE
+    )
