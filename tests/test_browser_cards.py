@@ -34,7 +34,7 @@ def test_every_method_has_a_card_that_follows_the_open_picture(page):
     expect(cards).to_have_count(len(methods.METHODS))
     quick = [m.KEY for m in methods.METHODS if not methods.slow(m)]
     for key in quick:
-        card = page.locator(f"[data-method='{key}']")
+        card = page.locator(f".vt-card-method[data-method='{key}']")
         expect(card.locator("canvas")).to_be_visible()
         expect(card.locator("[aria-live]")).to_contain_text("patches kept")
         expect(card.locator(".vt-diagram title")).not_to_be_empty()
@@ -42,7 +42,7 @@ def test_every_method_has_a_card_that_follows_the_open_picture(page):
 
 def test_a_changed_setting_is_worked_out_and_can_be_shown(page):
     open_tab(page, "Methods")
-    card = page.locator("[data-method='random']")
+    card = page.locator(".vt-card-method[data-method='random']")
     card.get_by_label("Random: seed").select_option("3")
     expect(card).to_have_attribute("data-spec", "random?seed=3")
     expect(card.locator("[aria-live]")).to_contain_text("patches kept", timeout=PATIENCE)
