@@ -129,7 +129,7 @@ def stage_map(outcome: Outcome, score: Tensor | None = None) -> StageMap:
     """
     slot, itself = outcome.slot, outcome.itself
     merged = (itself < 0).nonzero()[:, 0]
-    number = torch.zeros_like(itself)
+    number = itself.new_zeros(len(itself) + 1)  # one more, since nobody may be left
     holding = merged[torch.isin(merged, slot)]  # not [CLS], which stands for no patch
     number[holding] = torch.arange(1, len(holding) + 1, device=number.device)
     fate = torch.where(slot < 0, -1, number[slot.clamp(min=0)])
