@@ -7,6 +7,7 @@
   const app = (window.explorer ??= {});
   const { node, mark } = app;
   const SHARPEST = 2; // device pixels per CSS pixel that are worth drawing
+  const NEAR = "200px"; // so far from the screen a picture is drawn
   const SIDES = 6; // sizes that are kept
   const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
   const TINTS = { onlyA: "rgba(234, 88, 12, .62)", onlyB: "rgba(37, 99, 235, .62)" };
@@ -75,10 +76,10 @@
   /**
    * Two canvases, one over the other: the picture, drawn once, and what is drawn over it again and
    * again. Copying the picture in every frame would take most of the time, and so would asking how
-   * large each canvas is: an observer tells it.
-   * @param {function} resized called when the canvases have another size
+   * large each canvas is: an observer tells it. What is far from the screen is not drawn.
+   * @param {function} due called when there is a reason to draw: another size, or now in view
    */
-  app.pictureLayers = (resized) => {
+  app.pictureLayers = (due) => {
     const under = node("canvas", { "aria-hidden": "true" });
     const over = node("canvas", { "aria-hidden": "true" });
     let size = { width: 0, height: 0 };
@@ -87,13 +88,21 @@
     new ResizeObserver(([{ contentRect }]) => {
       const { width, height } = contentRect;
       size = { width: Math.round(width * scale()), height: Math.round(height * scale()) };
-      if (size.width && size.height) resized();
+      if (size.width && size.height) due();
     }).observe(over);
+    let near = false;
+    new IntersectionObserver(
+      (seen) => {
+        near = seen.at(-1).isIntersecting;
+        if (near) due();
+      },
+      { rootMargin: NEAR },
+    ).observe(over);
 
-    /** Make both ready for a view; false while there is nothing to draw on or no picture. */
+    /** Make both ready for a view; false while out of view, without a size or a picture. */
     const ready = (kase, view) => {
       const { width, height } = size;
-      if (!width || !height) return false;
+      if (!near || !width || !height) return false;
       const now = `${view} ${width} ${height}`;
       if (owner === kase && laid === now) return true;
       const picture = backdrop(kase, view, width, height);

@@ -70,7 +70,11 @@
     return places ? x.toFixed(places).replace(/\.?0+$/, "") : String(Math.round(x));
   }
 
-  const count = (n) => Math.round(n).toLocaleString("en");
+  /** "1,234"; small numbers take a shorter way, as dozens are written in every frame. */
+  const count = (n) => {
+    const whole = Math.round(n);
+    return Math.abs(whole) < 1000 ? String(whole) : whole.toLocaleString("en");
+  };
 
   /** How numbers are written; a figure that is not known is a dot. */
   app.say = {

@@ -3,7 +3,7 @@
  * Unpacks it and answers "what does this method keep at this budget?". Knows nothing of the page.
  * Letters: N visual tokens, L decoder layers.
  *
- * Arrays named f32, i16 or u16 arrive as base64 of little-endian numbers.
+ * Arrays named f32, i8, i16, u8 or u16 arrive as base64 of little-endian numbers.
  *
  * @typedef {Object} View one way the model looks at the picture: the whole, or a crop
  * @property {string} name
@@ -15,8 +15,13 @@
  * @property {number} budget mean over the layers
  * @property {number} final visual tokens at the last layer
  * @property {string} layers u16[L] visual tokens that enter each layer
- * @property {{layer: number, extra: number, fate: string, score: string}[]} stages
- *   fate i16[N]: -1 dropped, 0 kept, g >= 1 folded into merged token g; score f32[N], NaN = gone
+ * @property {{layer: number, extra: number, fate: string, score: ?(string|Steps)}[]} stages
+ *   fate i8[N] or i16[N]: -1 dropped, 0 kept, g >= 1 folded into merged token g; or a bit each,
+ *   lowest first: 1 kept, 0 dropped. score: of the tokens that were there when the stage began,
+ *   f32 or in steps; null = the method's own
+ *
+ * @typedef {{low: number, high: number, steps: string}} Steps
+ *   u16: 0 stands for low, 65535 for high
  *
  * @typedef {Object} Method
  * @property {string} key what the server is asked with, such as "fopru:row"
@@ -29,9 +34,10 @@
  * @property {number} floor smallest budget it can reach
  * @property {string} uncertain
  * @property {string} score f32[N]
- * @property {?string} order u16[N], nested methods: the first K are kept at K
+ * @property {?string} order u8[N] or u16[N], nested methods: the first K are kept at K
  * @property {?number} layer nested methods: the layer before which tokens leave
- * @property {?string} keeps u16[N], nested methods: kept after the stage at budget i + 1
+ * @property {?string} keeps u16[N], nested methods: kept after the stage at budget i + 1;
+ *   null = as many as the budget
  * @property {?Knot[]} knots methods that are not nested
  * @property {number[]} ladder budgets whose answers are worth knowing
  *
@@ -59,12 +65,33 @@
  */
 (() => {
   const app = (window.explorer ??= {});
+  const STEPS = 65_535;
 
   function numbers(value, Kind) {
     if (value === null || value === undefined) return null;
     if (typeof value !== "string") return Kind.from(value, (x) => x ?? NaN);
     const bytes = Uint8Array.from(atob(value), (letter) => letter.charCodeAt(0));
     return new Kind(bytes.buffer);
+  }
+
+  /** Whole numbers of n tokens, which take one byte each where that is enough, else two. */
+  function whole(value, n, Byte, Wide) {
+    const bytes = numbers(value, Byte);
+    return bytes.length === n ? bytes : new Wide(bytes.buffer);
+  }
+
+  /** Fates of n tokens: bits where some are kept and the others dropped, else whole numbers. */
+  function fatesOf(value, n) {
+    const bits = numbers(value, Uint8Array);
+    if (n <= 8 || bits.length !== Math.ceil(n / 8)) return whole(value, n, Int8Array, Int16Array);
+    return Int8Array.from({ length: n }, (_, t) => ((bits[t >> 3] >> (t & 7)) & 1) - 1);
+  }
+
+  /** Scores that came as f32, or in even steps between the lowest and the highest. */
+  function inSteps(value) {
+    if (typeof value === "string") return numbers(value, Float32Array);
+    const step = (value.high - value.low) / STEPS;
+    return Float32Array.from(numbers(value.steps, Uint16Array), (x) => value.low + step * x);
   }
 
   /** Scores with what the drawing needs: rank (0 = first kept), lowest, highest, how many. */
@@ -120,7 +147,10 @@
       opened = method.knots
         ? { knots: [...method.knots].sort((a, b) => a.budget - b.budget), read: new Map() }
         : {
-            scores: scored(numbers(method.score, Float32Array), numbers(method.order, Uint16Array)),
+            scores: scored(
+              numbers(method.score, Float32Array),
+              whole(method.order, kase.grid.n, Uint8Array, Uint16Array),
+            ),
           };
       opened.keeps = method.knots ? null : numbers(method.keeps, Uint16Array);
       kase.opened.set(method.key, opened);
@@ -164,12 +194,6 @@
     return { final: kept, layers, stages: [stage] };
   }
 
-  /** Fates take one byte each where that is enough. */
-  function fatesOf(value, n) {
-    const bytes = numbers(value, Int8Array);
-    return bytes.length === n ? bytes : new Int16Array(bytes.buffer);
-  }
-
   /** Scores of those that were still there, put back to their places; the others get NaN. */
   function spread(known, before, n) {
     if (known.length === n) return known;
@@ -187,7 +211,7 @@
     let before = null; // fates at the stage before: who is gone there has no score here
     const stages = knot.stages.map(({ layer, extra, fate, score }) => {
       const fates = fatesOf(fate, n);
-      const known = score === null ? app.scoreOf(method) : numbers(score, Float32Array);
+      const known = score === null ? app.scoreOf(method) : inSteps(score);
       const scores = scored(spread(known, before, n), null);
       before = fates;
       return { layer, extra, fate: fates, scores, tally: count(fates) };

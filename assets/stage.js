@@ -54,6 +54,22 @@
     return { node: node("div", { class: "vt-tools" }, mode.group, label, kind.group), update };
   }
 
+  /** The picture of a case that is being opened, where the overlay will be drawn. */
+  function waitingPicture(frame) {
+    const image = node("img", { alt: "The picture that is being looked at" });
+    const words = node("p", {}, "Every method scores this picture now …");
+    const whole = node("div", { class: "vt-waiting", hidden: true }, words, image);
+    const update = ({ pending }) => {
+      show(whole, Boolean(pending));
+      if (!pending) return;
+      const { src, width, height } = pending.picture;
+      mark(image, "src", src);
+      whole.style.setProperty("--vt-aspect", width / height);
+      whole.style.setProperty("--vt-top", `${frame.offsetTop}px`);
+    };
+    return { node: whole, update };
+  }
+
   const stageName = ({ layer }) => (layer === 0 ? "before the LLM" : `after layer ${layer}`);
 
   /** A row of buttons that appears only where there is something to choose. */
@@ -128,13 +144,7 @@
     const chosen = choosers(store);
     const budget = app.budgetPanel(store);
     const empty = node("p", { class: "vt-empty" }, "Choose a picture and ask a question.");
-    const coming = node("img", { alt: "The picture that is being looked at" });
-    const waiting = node(
-      "div",
-      { class: "vt-waiting", hidden: true },
-      coming,
-      node("p", {}, "Every method scores this picture now …"),
-    );
+    const waiting = waitingPicture(picture.node);
     const under = node(
       "div",
       { class: "vt-narrow" },
@@ -154,14 +164,13 @@
       head.doubts,
     );
     root.classList.add("vt-panel");
-    root.replaceChildren(empty, waiting, body);
+    root.replaceChildren(empty, waiting.node, body);
     store.subscribe((state) => {
       const { pending } = state;
       show(empty, !state.case && !pending);
-      show(waiting, Boolean(pending));
-      show(body, Boolean(state.case) && !pending);
+      show(body, Boolean(state.case));
       mark(root, "data-pending", pending?.id);
-      if (pending) mark(coming, "src", pending.picture.src);
+      waiting.update(state);
       if (pending || !state.case) return;
       for (const part of [head, picture, bar, shown, ...chosen, budget]) part.update(state);
       label(root, store);

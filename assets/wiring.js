@@ -4,6 +4,7 @@
  */
 (() => {
   const app = (window.explorer ??= {});
+  const NARROW = 760; // pixels; the style sheet's phone begins there
 
   app.store = new app.Store();
 
@@ -19,13 +20,21 @@
     });
   };
 
-  /** The hidden component of the wish for larger curves: {case, method, budget}. */
+  /** The hidden component of the wish for larger curves: {case, method, budget, narrow}. */
   app.mountEnlarge = (element, props, trigger) => {
     app.enlarge = () => {
       const { case: open, method, budget } = app.store.state;
-      props.value = { case: open.id, method, budget };
+      const narrow = window.innerWidth <= NARROW;
+      props.value = { case: open.id, method, budget, narrow };
       trigger("enlarge");
     };
+  };
+
+  /** Bring the larger curves into view: they stand below everything else. */
+  app.showLarger = (tries = 60) => {
+    const box = document.getElementById("vt-larger"); // Gradio takes some frames to put it there
+    if (box?.clientHeight) box.scrollIntoView({ block: "nearest" });
+    else if (tries) requestAnimationFrame(() => app.showLarger(tries - 1));
   };
 
   /** The hidden component of a few questions: {case, method, budgets, ticket}. */

@@ -32,7 +32,6 @@ EXAMPLES: tuple[tuple[str, int, str], ...] = (
     ("where", 33, "describe the picture ."),
 )
 LADDERED = ("random", "clsattn", "fastv")  # methods whose whole ladder is stored
-STRIDE = 4  # of the others every fourth budget, beside the one that is shown first
 THUMB_SIDE = 96
 
 
@@ -45,7 +44,12 @@ def names() -> tuple[str, ...]:
 @lru_cache(maxsize=len(EXAMPLES))
 def load(name: str) -> dict:
     """Read one example: {"seed": of its scene, "case": what the stage of the page shows}."""
-    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    from explorer.payload import method_words
+
+    shown = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    found = shown["case"]["methods"]
+    shown["case"]["methods"] = [method_words(method["key"]) | method for method in found]
+    return shown
 
 
 def thumbs() -> list[dict]:
@@ -57,10 +61,13 @@ def thumbs() -> list[dict]:
 
 
 def make(name: str, seed: int, question: str, model: str = "pico") -> dict:
-    """Compute one example completely: the case and all answers over all ladders."""
+    """Compute one example: the case with all maps and `stored_budgets` answers, as it is stored.
+
+    What a method says of itself is not stored; `load` adds it.
+    """
     from explorer import jobs
     from explorer.memory import Memory
-    from explorer.payload import case_payload, picture_url
+    from explorer.payload import case_payload, method_words, picture_url
 
     scene, memory = scenes.make(seed), Memory(64_000_000)
     truth = questions.truths(scene).get(questions.normalise(question))
@@ -71,19 +78,18 @@ def make(name: str, seed: int, question: str, model: str = "pico") -> dict:
         for budget in stored_budgets(found, analysis.grid.count)
     ]
     suggestions = [question, *(q for q in questions.suggest(scene) if q != question)]
-    return {
-        "seed": seed,
-        "thumb": picture_url(scene.image, THUMB_SIDE),
-        "case": case_payload(analysis, truth, suggestions, answers),
-    }
+    case = case_payload(analysis, truth, suggestions, answers, lean=True)
+    for method in case["methods"]:
+        for word in method_words(method["key"]).keys() - {"key"}:
+            del method[word]
+    return {"seed": seed, "thumb": picture_url(scene.image, THUMB_SIDE), "case": case}
 
 
 def stored_budgets(found: MethodMap, tokens: int) -> list[int]:
     """List the budgets whose answers an example holds; a live model fills in the others."""
     if found.spec in LADDERED:
         return list(found.ladder)
-    shown = min(found.ladder, key=lambda budget: abs(budget - tokens / 3))
-    return sorted({shown, *found.ladder[::STRIDE]})
+    return [min(found.ladder, key=lambda budget: abs(budget - tokens / 3))]  # shown at first
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ from explorer.results import Analysis, Answer, Knot, MethodMap
 from explorer.signals import Size
 
 LLAVA = Size(tokens=576, layers=32, columns=24)  # to ask a method what kind of stages it has
+BYTE = 256  # tokens whose numbers fit into a byte each
+STEPS = 65_535
 SHOWN_SIDE = 896  # pixels of the longer side that the browser gets
 
 
@@ -43,8 +45,9 @@ def case_payload(
     truth: str | None = None,
     suggestions: list[str] | None = None,
     answers: list[Answer] | None = None,
+    lean: bool = False,
 ) -> dict:
-    """Describe an analysed case for the stage of the page."""
+    """Describe an analysed case for the stage of the page. lean: see `method_payload`."""
     grid, entry = analysis.grid, zoo.entry(analysis.model)
     width, height = analysis.picture.image.size
     return {
@@ -74,7 +77,7 @@ def case_payload(
             "boxes": packed(grid.boxes, "f4"),
             "padding": np.flatnonzero(grid.padding).tolist(),
         },
-        "methods": [method_payload(found) for found in analysis.methods],
+        "methods": [method_payload(found, lean) for found in analysis.methods],
         "later": [
             {"key": method.KEY, "title": method.TITLE, "where": method.WHERE, "baseline": False}
             for method in methods.METHODS
@@ -96,16 +99,34 @@ def pending_payload(case: str, picture: Picture, question: str) -> dict:
     }
 
 
-def method_payload(found: MethodMap) -> dict:
-    """Describe one method: its card and all that it would keep."""
-    method, options = methods.resolve(found.spec)
-    name, _, changes = found.spec.partition("?")
-    variant = name.partition(":")[2]
-    nested = found.order is not None
+def method_payload(found: MethodMap, lean: bool = False) -> dict:
+    """Describe one method: its card and all that it would keep.
+
+    lean: for the page, which can do without numbers that follow from others, reads small numbers
+    from single bytes or bits, and shows scores of stages as colours.
+    """
+    nested, knots, keeps = found.order is not None, found.knots or (), found.keeps
+    if lean and nested and np.array_equal(keeps, np.arange(1, len(keeps) + 1)):
+        keeps = None
+    small = lean and len(found.score) <= BYTE
+    return method_words(found.spec) | {
+        "floor": found.floor,
+        "score": packed(found.score, "f4"),
+        "order": packed(found.order, "u1" if small else "u2") if nested else None,
+        "layer": found.layer,
+        "keeps": None if keeps is None else packed(keeps, "u2"),
+        "knots": None if nested else [_knot(knot, found.score, lean) for knot in knots],
+        "ladder": list(found.ladder),
+    }
+
+
+def method_words(spec: str) -> dict:
+    """Describe what is always so of a method, whatever it looks at."""
+    method, options = methods.resolve(spec)
     smallest = method.schedule(LLAVA, method.floor(LLAVA, **options), **options)
     return {
-        "key": found.spec,
-        "title": " · ".join(filter(None, [method.TITLE, variant, changes.replace("&", ", ")])),
+        "key": spec,
+        "title": title(spec),
         "sentence": method.SENTENCE,
         "badges": badges(method),
         "score_means": method.SCORE_MEANS,
@@ -115,15 +136,16 @@ def method_payload(found: MethodMap) -> dict:
         "where": method.WHERE,
         "baseline": not method.ARXIV,
         "uncertain": method.UNCERTAIN,
-        "floor": found.floor,
-        "score": packed(found.score, "f4"),
-        "order": packed(found.order, "u2") if nested else None,
-        "layer": found.layer,
         "wipes": any(stage.blank for stage in smallest),
-        "keeps": packed(found.keeps, "u2") if nested else None,
-        "knots": None if nested else [_knot(knot, found.score) for knot in found.knots],
-        "ladder": list(found.ladder),
     }
+
+
+def title(spec: str) -> str:
+    """Name a method with its variant and its changed settings: "FoPru · row"."""
+    method, _ = methods.resolve(spec)
+    name, _, changes = spec.partition("?")
+    variant = name.partition(":")[2]
+    return " · ".join(filter(None, [method.TITLE, variant, changes.replace("&", ", ")]))
 
 
 def badges(method) -> list[str]:
@@ -137,8 +159,20 @@ def badges(method) -> list[str]:
     ]
 
 
-def _knot(knot: Knot, first: np.ndarray) -> dict:
+def _knot(knot: Knot, first: np.ndarray, lean: bool) -> dict:
     """Describe a choice; scores that equal the method's own are left out, and so are gaps."""
+
+    def scores(found: np.ndarray) -> str | dict | None:
+        if np.array_equal(found, first):
+            return None
+        alive = found[~np.isnan(found)]
+        return in_steps(alive) if lean and len(alive) else packed(alive, "f4")
+
+    def fates(found: np.ndarray) -> str:
+        if lean and len(found) > 8 and found.max() < 1:  # nothing is merged: a bit each will do
+            return packed(np.packbits(found == 0, bitorder="little"), "u1")
+        return packed(found, "i1" if found.max() < 128 else "i2")
+
     return {
         "budget": knot.budget,
         "final": int(knot.layers[-1]),
@@ -147,14 +181,19 @@ def _knot(knot: Knot, first: np.ndarray) -> dict:
             {
                 "layer": stage.layer,
                 "extra": stage.extra,
-                "fate": packed(stage.fate, "i1" if stage.fate.max() < 128 else "i2"),
-                "score": None
-                if np.array_equal(stage.score, first)
-                else packed(stage.score[~np.isnan(stage.score)], "f4"),
+                "fate": fates(stage.fate),
+                "score": scores(stage.score),
             }
             for stage in knot.stages
         ],
     }
+
+
+def in_steps(values: np.ndarray) -> dict:
+    """Write numbers in 65,535 even steps between the lowest and the highest: half the bytes."""
+    low, high = float(values.min()), float(values.max())
+    steps = (values - low) * (STEPS / (high - low)) if high > low else np.zeros(len(values))
+    return {"low": low, "high": high, "steps": packed(np.rint(steps), "u2")}
 
 
 def answer_payload(answer: Answer, truth: str | None = None, case: str | None = None) -> dict:

@@ -82,9 +82,17 @@ def upload(page: Page, path: Path) -> None:
     page.locator("#vt-picture input[type=file]").set_input_files(path)
 
 
+def ask(page: Page, text: str) -> None:
+    question = page.locator("#vt-question textarea, #vt-question input").first
+    question.fill(text)
+    question.press("Enter")
+
+
 def another_case(page: Page, before: str) -> None:
     page.wait_for_function(
-        "before => document.querySelector('.vt-stage').dataset.case !== before", arg=before
+        "before => document.querySelector('.vt-stage').dataset.case !== before",
+        arg=before,
+        timeout=60_000,
     )
 
 
@@ -123,6 +131,103 @@ def test_the_slider_works_by_keyboard(page):
     page.keyboard.press("End")
     page.wait_for_function("document.querySelector('.vt-stage').dataset.budget === '196'")
     assert answered(page)["same"]
+
+
+# Writes down what the page shows, once for every change, as [pending case, case, full answer].
+WATCH = """() => {
+  window.seen = [];
+  const look = () => {
+    const { pending, case: open } = document.querySelector('.vt-stage').dataset;
+    const now = [pending ?? null, open, document.querySelector('#vt-full .vt-answer').textContent];
+    if (JSON.stringify(seen.at(-1)) !== JSON.stringify(now)) seen.push(now);
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def test_the_full_answer_grows_while_the_methods_are_at_work(page):
+    before = stage(page, "case")
+    page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine = 'yes'")
+    page.evaluate(WATCH)
+    ask(page, "describe the picture .")
+    another_case(page, before)
+    after = stage(page, "case")
+    page.wait_for_function("seen.at(-1)[0] === null && seen.at(-1)[1] !== seen[0][1]")
+    seen = page.evaluate("seen")
+    growing = [text for pending, _, text in seen if pending == after]
+    whole = page.evaluate("explorer.store.full.text")
+    assert len(growing) >= 3 and growing[-1] == whole
+    assert all(whole.startswith(text) for text in growing if text != "…")
+    assert [text for pending, case, text in seen if not pending and case == after] == [whole]
+    assert page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine") == "yes"
+
+
+def test_costs_follow_the_hand_and_are_those_that_the_server_counts(page):
+    page.wait_for_timeout(500)
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    drag(page, 0.83, 0.41, release=False)
+    budget = int(stage(page, "budget"))
+    assert page.evaluate("explorer.store.known(explorer.store.state.budget)") is None
+    cells = page.locator("#vt-costs tr").filter(has_text="FLOPs").locator("td").all_inner_texts()
+    page.mouse.up()
+    answer = answered(page)
+    assert sum("/queue/join" in request for request in requests) == 1
+    assert answer["budget"] == budget
+    assert cells[1] == f"{answer['flops'] / 1e9:.2f}" and float(cells[1]) < float(cells[0])
+
+
+def test_costs_counted_in_the_browser_equal_those_of_every_known_answer(page):
+    differing = page.evaluate(
+        """() => {
+          const { case: open } = explorer.store.state;
+          const count = (answer) => {
+            const method = open.methods.find(({ key }) => key === answer.method);
+            const choice = explorer.choice(open, method, answer.budget);
+            return { ...explorer.costOf(open, choice), layers: choice.layers };
+          };
+          return open.answers.filter((answer) => {
+            const { flops, kv_bytes, layers } = count(answer);
+            return flops !== answer.flops || kv_bytes !== answer.kv_bytes ||
+              layers.join() !== answer.layers.join();
+          }).map(({ method, budget }) => [method, budget]);
+        }"""
+    )
+    assert differing == []
+    answers = page.evaluate("explorer.store.state.case.answers.map(({ method }) => method)")
+    assert set(answers) == set(page.evaluate("explorer.store.state.case.methods.map((m) => m.key)"))
+
+
+@pytest.mark.parametrize("width", [1366, 390])
+def test_curves_are_enlarged_when_asked_for_and_go_with_their_case(browser, url, width):
+    page = visit(browser, url, viewport={"width": width, "height": 844})
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    assert page.locator("#vt-larger").count() == 0
+    page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine = 'yes'")
+    page.locator(".vt-larger").click()
+    plot = page.locator("#vt-larger .js-plotly-plot")
+    expect(plot.locator(".legend")).to_contain_text("[CLS] attention", timeout=30_000)
+    expect(plot).to_be_in_viewport()
+    axes = plot.evaluate("plot => [plot.layout.yaxis.type, plot.layout.yaxis2.type]")
+    lines = plot.evaluate("plot => plot.layout.shapes.map(({ y0, y1 }) => [y0, y1])")
+    curves = plot.evaluate("plot => plot.data.map(({ y }) => y.length)")
+    assert axes == ["log", "log"] and lines == [[1, 1], [1, 1]] and curves == [12] * 4
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.wait_for_timeout(500)
+    asked = len(requests)
+    plot.evaluate("plot => (plot.dataset.mine = 'yes')")
+    page.locator(SLIDER).scroll_into_view_if_needed()
+    drag(page, 0.9, 0.4, release=False)
+    assert len(requests) == asked, "dragging asks for no plot"
+    page.mouse.up()
+    assert plot.get_attribute("data-mine") == "yes"
+    assert page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine") == "yes"
+    page.locator("#vt-scene button").click()
+    expect(plot).to_have_count(0, timeout=30_000)
+    assert page.errors == []
+    page.context.close()
 
 
 def test_every_method_can_be_chosen_and_answers(page):

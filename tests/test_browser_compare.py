@@ -150,7 +150,7 @@ def test_every_method_has_a_card_with_a_picture_and_an_answer(page):
         assert card["text"] and card["label"]
         if card["method"] != "random":
             assert card["sign"] in "=≠" and card["ms"] > 0
-    drawn = pixels(page, ".vt-mini canvas:nth-child(2)")
+    drawn = pixels(page, ".vt-mini canvas:nth-child(2)")[:14]  # those in view
     assert len(set(drawn)) > len(drawn) / 2, "different methods keep different patches"
 
 
@@ -166,7 +166,7 @@ def test_dragging_moves_all_cards_without_a_single_request(page):
     moved = [new["kept"] != old["kept"] for new, old in zip(after, before, strict=True)]
     assert sum(moved) >= len(moved) - 2  # pooling keeps no patch as it was, at any budget
     now = pixels(page, ".vt-mini canvas:nth-child(2)")
-    assert all(a != b for a, b in zip(now, drawn, strict=True))
+    assert all(a != b for a, b in zip(now[:14], drawn[:14], strict=True)), "those in view"
     assert requests == []
     page.mouse.up()
 
@@ -304,10 +304,12 @@ def test_two_cards_are_laid_side_by_side(page):
     assert sum(counts) == 196
     budget = page.evaluate("explorer.comparing.state.budget")
     assert counts[0] + counts[1] == counts[0] + counts[2] == budget
+    panel.scroll_into_view_if_needed()
+    page.wait_for_timeout(200)
     before = pixels(page, ".vt-pair-middle canvas:nth-child(2)")
     panel.get_by_label("Method B").select_option("random")
     expect(panel).to_have_attribute("data-pair", "uniform random")
-    page.wait_for_timeout(100)
+    page.wait_for_timeout(200)
     assert pixels(page, ".vt-pair-middle canvas:nth-child(2)") != before
     panel.locator(".vt-large").nth(1).focus()
     page.keyboard.press("ArrowRight")
@@ -406,6 +408,8 @@ def test_text_of_visitors_never_runs(page):
 
 
 def test_cards_are_made_once_and_follow_another_case(page):
+    page.locator("#vt-compare-sort").select_option("listed")  # its card is in view then
+    page.wait_for_timeout(200)
     page.evaluate("document.querySelector('[data-method=clsattn] canvas').dataset.mine = 'yes'")
     before = pixels(page, ".vt-mini[data-method=clsattn] canvas:nth-child(1)")
     ask(page, 37)
@@ -425,10 +429,10 @@ def test_the_budget_comes_along_from_the_other_tab_and_back(page):
     assert all(entry["answer"]["same"] for entry in entries(page))
     move(page, 44)
     done(page, 44)
-    page.locator(".vt-mini[data-method=uniform]").click()
+    page.locator(".vt-mini[data-method=divprune]").click()
     page.locator("#vt-pair").get_by_role("button", name="Explore").nth(1).click()
     stage = page.locator(".vt-stage")
-    expect(stage).to_have_attribute("data-method", "uniform")
+    expect(stage).to_have_attribute("data-method", "divprune")
     expect(stage).to_have_attribute("data-budget", "44")
 
 
@@ -453,18 +457,23 @@ def test_dark_mode_is_dark(browser, url):
 
 
 def test_redrawing_all_cards_is_light(page):
-    times = page.evaluate(
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})  # other work doesn't count
+
+    def script() -> float:
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return next(each["value"] for each in metrics if each["name"] == "ScriptDuration")
+
+    before = script()
+    page.evaluate(
         """(async () => {
-          const times = [];
+          explorer.comparing.hold();
           for (let budget = 20; budget < 140; budget += 2) {
-            explorer.comparing.hold();
             explorer.comparing.move(budget);
             await new Promise(requestAnimationFrame);
             await new Promise((resolve) => setTimeout(resolve));
-            times.push(explorer.lastCompareMs);
           }
           explorer.comparing.release();
-          return times.sort((a, b) => a - b);
         })()"""
     )
-    assert times[len(times) // 2] < 30, "16 ms are wanted; other work may share this machine"
+    assert (script() - before) / 60 < 0.016, "seconds of script per frame"

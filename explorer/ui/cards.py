@@ -66,7 +66,7 @@ def wire(desk: Desk, visit: gr.State, on_model: dict) -> None:
             found = jobs.draw(visit.model, visit.picture, visit.question, spec, desk.memory)
         except VisitorError as error:
             return reply | {"error": str(error)}
-        return reply | {"method": method_payload(found)}
+        return reply | {"method": method_payload(found, lean=True)}
 
     sender.tune(
         tune,

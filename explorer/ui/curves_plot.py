@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 
 from explorer import jobs
 from explorer.errors import VisitorError
+from explorer.payload import title
 from explorer.results import Answer
 from explorer.ui import parts
 from explorer.ui.desk import Desk, Visit
@@ -20,8 +21,9 @@ from explorer.ui.desk import Desk, Visit
 if TYPE_CHECKING:
     from explorer.ui.explore import Explore
 
-COLOURS = {"full": "#71717a", "kept": "#4f46e5"}  # both are told apart on white and on black
-HEIGHT = 420
+COLOURS = {"full": "#8a8a93", "kept": "#6366f1"}  # both stand out on white and on black
+HEIGHT = 420  # pixels of a row of plots
+TITLES = ("MDI: text over picture, per token", "AEI of the text")
 
 
 def build() -> tuple[gr.Accordion, gr.Plot]:
@@ -31,7 +33,7 @@ def build() -> tuple[gr.Accordion, gr.Plot]:
     return box, plot
 
 
-def wire(tab: Explore, box: gr.Accordion, plot: gr.Plot, desk: Desk, on_model: dict) -> None:
+def wire(tab: Explore, plot: gr.Plot, desk: Desk, on_model: dict) -> None:
     """Draw the plot for the method and budget that the visitor looks at."""
 
     def enlarge(asked: dict, visit: Visit) -> dict:
@@ -44,52 +46,55 @@ def wire(tab: Explore, box: gr.Accordion, plot: gr.Plot, desk: Desk, on_model: d
             kept = jobs.answer(*case, method, budget, desk.memory)
         except VisitorError as error:
             return {tab.question_notes: parts.lines("error", str(error))}
-        drawn = figure(full, kept)
-        return {box: gr.Accordion(visible=True, open=True), plot: drawn}
+        drawn = figure(full, kept, narrow=asked.get("narrow") is True)
+        return {tab.larger: gr.Accordion(visible=True, open=True), plot: drawn}
 
-    tab.enlarge.enlarge(
+    drawn = tab.enlarge.enlarge(
         enlarge,
         [tab.enlarge, tab.visit],
-        [box, plot, tab.question_notes],
+        [tab.larger, plot, tab.question_notes],
         show_progress="hidden",
         api_visibility="private",
         trigger_mode="always_last",
         **on_model,
     )
+    drawn.success(None, js="() => explorer.showLarger()", api_visibility="private")
 
 
-def figure(full: Answer, kept: Answer) -> go.Figure:
-    """Draw MDI and AEI over the decoder layers on logarithmic axes, with the line at 1."""
-    drawn = make_subplots(
-        cols=2, subplot_titles=("MDI: text over picture, per token", "AEI of the text")
-    )
+def figure(full: Answer, kept: Answer, narrow: bool = False) -> go.Figure:
+    """Draw MDI and AEI over the decoder layers on logarithmic axes, with the line at 1.
+
+    narrow: one below the other, for a phone.
+    """
+    places = ((1, 1), (2, 1)) if narrow else ((1, 1), (1, 2))
+    rows, columns = places[-1]
+    drawn = make_subplots(rows, columns, subplot_titles=TITLES, vertical_spacing=0.18)
+    names = {"full": "all tokens", "kept": f"{title(kept.method)}, {kept.budget} tokens"}
     for run, answer in (("full", full), ("kept", kept)):
-        found = answer.dominance
-        name = "all tokens" if run == "full" else f"{kept.method}, {kept.budget} tokens"
-        for column, values in ((1, found.mdi), (2, found.aei)):
+        found, name = answer.dominance, names[run]
+        for (row, column), values in zip(places, (found.mdi, found.aei), strict=True):
             drawn.add_scatter(
-                x=list(range(len(values))),
+                x=list(range(1, len(values) + 1)),
                 # an axis of logarithms has no place for what is infinite or not defined
                 y=[float(v) if 0 < v < float("inf") else None for v in values],
                 name=name,
                 legendgroup=run,
-                showlegend=column == 1,
+                showlegend=values is found.mdi,
                 mode="lines+markers",
                 line={"color": COLOURS[run], "dash": "dot" if run == "full" else "solid"},
                 hovertemplate="layer %{x}: %{y:.3g}<extra>" + name + "</extra>",
-                row=1,
+                row=row,
                 col=column,
             )
-    for column in (1, 2):
-        drawn.add_hline(y=1, line_width=1, line_color="#a1a1aa", row=1, col=column)
+    drawn.add_hline(y=1, line_width=1, line_color="#a1a1aa", row="all", col="all")
     drawn.update_xaxes(title="decoder layer", gridcolor="rgba(128,128,128,.2)")
     drawn.update_yaxes(type="log", gridcolor="rgba(128,128,128,.2)")
     drawn.update_layout(
-        height=HEIGHT,
+        height=rows * HEIGHT,
         margin={"l": 45, "r": 10, "t": 45, "b": 40},
-        legend={"orientation": "h", "y": -0.18},
+        legend={"orientation": "h", "y": -0.18 / rows},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": "#71717a"},
+        font={"color": "#85858f"},
     )
     return drawn

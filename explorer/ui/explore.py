@@ -37,6 +37,7 @@ class Explore:
     ask: gr.HTML
     fill: gr.HTML
     enlarge: gr.HTML
+    larger: gr.Accordion
 
 
 def build(desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict) -> Explore:
@@ -50,7 +51,7 @@ def build(desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict) 
             stage = parts.stage(shown["case"])
         with gr.Column(elem_id="vt-right"):
             readout = parts.readout()
-    box, plot = curves_plot.build()
+    larger, plot = curves_plot.build()
     tab = Explore(
         visit=gr.State(example_visit(shown)),
         stage=stage,
@@ -58,11 +59,12 @@ def build(desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict) 
         ask=parts.ask(),
         fill=parts.fill(),
         enlarge=parts.enlarge(),
+        larger=larger,
         **blocks,
     )
     _wire(tab, desk, model, model_notes, on_model)
     answering.wire(tab, desk, on_model)
-    curves_plot.wire(tab, box, plot, desk, on_model)
+    curves_plot.wire(tab, plot, desk, on_model)
     return tab
 
 

@@ -51,6 +51,7 @@ class Opening:
             tab.question,
             tab.picture_notes,
             tab.question_notes,
+            tab.larger,
             self.model_notes,
         ]
 
@@ -77,12 +78,13 @@ class Opening:
         visit = replace(visit, question=analysis.question)
         yield {
             tab.visit: visit,
-            tab.stage: case_payload(analysis, visit.truth, list(visit.suggestions)),
+            tab.stage: case_payload(analysis, visit.truth, list(visit.suggestions), lean=True),
             tab.chips: parts.chips_value(list(visit.suggestions)),
             tab.question: visit.question,
             tab.seed: visit.seed,
             tab.picture_notes: parts.lines("note", *visit.picture.notes),
             tab.question_notes: parts.lines("note", *word_lines),
+            tab.larger: gr.Accordion(visible=False),  # its curves are those of the case before
             self.model_notes: None,
         }
 
@@ -168,6 +170,7 @@ class Opening:
             tab.seed: visit.seed,
             tab.picture_notes: None,
             tab.question_notes: None,
+            tab.larger: gr.Accordion(visible=False),
         }
 
 

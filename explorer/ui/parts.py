@@ -104,7 +104,7 @@ def fill() -> gr.HTML:
 
 
 def enlarge() -> gr.HTML:
-    """Make the sender of the wish for large curves: {case, method, budget}, event enlarge."""
+    """Make the sender of the wish for large curves: {case, method, budget, narrow}."""
     return block(
         "<i hidden></i>",
         "explorer.mountEnlarge(element, props, trigger) /* 'enlarge' */",
