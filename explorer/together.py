@@ -24,7 +24,7 @@ from explorer.results import Answer
 from explorer.runs import Run
 
 FIRST_GROUP = 6  # answers that are decoded at once: a few, so that something is told soon,
-FIRST_STEPS = 4  # tokens more than the full answer; who has not ended then starts anew with all
+PHRASE = 10  # tokens; where answers are short, who says more starts anew with the others
 GROUP = 32  # then many
 GROUP_BYTES = 1_000_000_000  # of the caches of a group
 ANSWER_BYTES = 20_000  # what a remembered answer weighs
@@ -123,7 +123,8 @@ def _computed(
 ) -> Iterator[Told]:
     prompts: dict[frozenset[str], tuple[Prompt, float]] = {}
     group: list[_Row] = []
-    most, steps = FIRST_GROUP, len(compared.tokens) + FIRST_STEPS
+    limit = case.vlm.max_new_tokens
+    most, steps = FIRST_GROUP, PHRASE if len(compared.tokens) <= PHRASE else limit
     for number, wish in enumerate(pending, 1):
         if stop():
             return
@@ -133,9 +134,8 @@ def _computed(
             yield Told(*wish, None, str(error))
         last = number == len(pending)
         if group and (last or _full(case, group, most)):
-            limit = case.vlm.max_new_tokens if last else steps
-            group = yield from _spoken(case, group, compared, stop, limit)
-            most, steps = GROUP, case.vlm.max_new_tokens
+            group = yield from _spoken(case, group, compared, stop, limit if last else steps)
+            most, steps = GROUP, limit
 
 
 def _full(case: Case, group: list[_Row], most: int) -> bool:

@@ -61,6 +61,21 @@ def test_answer_is_what_the_function_gives(client, picture):
     assert told["flops"] == own.flops
 
 
+def test_compare_is_what_the_function_gives(client, picture):
+    question = "what is in the middle ?"
+    told = client.predict(
+        handle_file(picture), question, 40, "fastv, divprune", "pico", api_name="/compare"
+    )
+    own = jobs.compare("pico", picture, question, 40, ["fastv", "divprune"])
+    assert [each["method"] for each in told["methods"]] == [each.method for each in own.methods]
+    assert [each["kept"] for each in told["methods"]] == [e.kept.tolist() for e in own.methods]
+    assert told["disputed"] == own.disputed.tolist()
+    assert len(told["random"]["draws"]) == len(own.random.draws)
+    assert told["jaccard"][0][2] is None, "pooling keeps no patch as it was"
+    with pytest.raises(AppError, match="nomethod"):
+        client.predict(handle_file(picture), question, 40, "nomethod", "pico", api_name="/compare")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -7,6 +7,7 @@ the answers that it doesn't know, and the reply grows while they are worked out.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 
 import gradio as gr
@@ -21,6 +22,7 @@ from explorer.ui.desk import Desk, Visit
 
 AT_ONCE = {True: 64, False: 8}  # answers of one event; few where a model takes its time
 MOST = 200  # wishes that are looked at
+PAUSE, HANDFUL = 0.3, 5  # seconds between two replies, or so many answers
 
 
 def build(desk: Desk, visit: gr.State, on_model: dict) -> None:
@@ -94,9 +96,13 @@ def _replies(
         done = {(each.method, each.budget) for each in known}
         left = [wish for wish in wishes if wish not in done]
         left = left[: AT_ONCE[zoo.entry(visit.model).live]]
+        sent, last = len(told), 0.0
         for each in together.answers(*case, left, desk.memory, stop):
             told.append(_told(each, visit))
-            yield reply()
+            # Every reply costs some 60 ms on its way, more than most answers do.
+            if time.monotonic() - last > PAUSE or len(told) - sent >= HANDFUL:
+                yield reply()
+                sent, last = len(told), time.monotonic()
     except VisitorError as failure:
         error = str(failure)
     if not stop():
