@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from explorer.errors import MethodUnavailable
-from explorer.methods.crops import crop_of, falling, in_turn
+from explorer.methods.crops import crop_of, in_turn
 from explorer.methods.merging import rest
 from explorer.methods.volume import widest
-from explorer.signals import Kept, Signals, Size, Stage, top
+from explorer.signals import Kept, Signals, Size, Stage, falling, top
 
 KEY = "cdpruner"
 TITLE = "CDPruner"

@@ -29,14 +29,6 @@ def in_turn(orders: list[Tensor], count: int) -> Tensor:
     return torch.cat([chosen, rest(chosen, count)])
 
 
-def falling(order: Tensor) -> Tensor:
-    """Turn an order of all tokens into scores: 1 for the first token, 0 for the last; [N]."""
-    scores = torch.empty(len(order), device=order.device)
-    ranks = torch.arange(len(order), dtype=torch.float32, device=order.device)
-    scores[order] = 1 - ranks / max(len(order) - 1, 1)
-    return scores
-
-
 def as_shares_grow(seen: Tensor, crop: Tensor, table: Tensor) -> Tensor:
     """Order all tokens by the smallest total that takes them in, [N].
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from explorer.signals import Kept, Signals, Size, Stage, top
+from explorer.signals import Kept, Signals, Size, Stage, falling, top
 
 KEY = "divprune"
 TITLE = "DivPrune"
@@ -80,12 +80,7 @@ def order(features: Tensor) -> Tensor:
 
 def score(signals: Signals) -> Tensor:
     """Give the greedy rank turned around: 1 for the first token chosen, 0 for the last; [N]."""
-    chosen = order(signals.features)
-    n = len(chosen)
-    scores = torch.empty(n, device=chosen.device)
-    ranks = torch.arange(n, dtype=torch.float32, device=chosen.device)
-    scores[chosen] = 1 - ranks / max(n - 1, 1)
-    return scores
+    return falling(order(signals.features))
 
 
 def keep(signals: Signals, stage: Stage) -> Kept:

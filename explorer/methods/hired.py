@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from explorer.methods.crops import as_shares_grow, crop_of, falling, inside
-from explorer.signals import Kept, Signals, Size, Stage, top
+from explorer.methods.crops import as_shares_grow, crop_of, inside
+from explorer.signals import Kept, Signals, Size, Stage, falling, top
 
 KEY = "hired"
 TITLE = "HiRED"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from explorer.signals import Kept, Signals, Size, Stage, top
+from explorer.signals import Kept, Signals, Size, Stage, falling, top
 
 KEY = "lexrank"
 TITLE = "LexRank"
@@ -107,9 +107,7 @@ def _reranked(found: Tensor, cosine: Tensor) -> Tensor:
     for token in torch.argsort(found, descending=True, stable=True).tolist():
         alike = bool(first) and bool((cosine[token, first] > ALIKE).any())
         (waiting if alike else first).append(token)
-    scores = torch.empty_like(found)
-    scores[first + waiting] = torch.linspace(1, 0, len(found), device=found.device)
-    return scores
+    return falling(torch.tensor(first + waiting, device=found.device))
 
 
 def keep(signals: Signals, stage: Stage, **options) -> Kept:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from explorer.methods.crops import crop_of, falling, in_turn
+from explorer.methods.crops import crop_of, in_turn
 from explorer.methods.keywords import NOTHING_ASKED, keywords
 from explorer.methods.merging import rest
-from explorer.signals import Kept, Signals, Size, Stage
+from explorer.signals import Kept, Signals, Size, Stage, falling
 
 KEY = "mmtok"
 TITLE = "MMTok"

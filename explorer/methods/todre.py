@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from explorer.signals import Kept, Signals, Size, Stage, top
+from explorer.signals import Kept, Signals, Size, Stage, falling, top
 
 KEY = "todre"
 TITLE = "ToDRE"
@@ -103,10 +103,7 @@ def score(
     """Give the rank of choice turned around; at the late stage the text's attention; [N]."""
     if signals.tail_attention is not None:
         return signals.tail_attention.float().mean((0, 1))
-    chosen = signals.once(rule, lambda: order(signals.features, pivot(signals), rule))
-    scores = torch.empty(signals.count, device=chosen.device)
-    scores[chosen] = torch.linspace(1, 0, signals.count, device=chosen.device)
-    return scores
+    return falling(signals.once(rule, lambda: order(signals.features, pivot(signals), rule)))
 
 
 def keep(

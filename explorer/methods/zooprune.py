@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from explorer.methods.crops import crop_of, falling, in_turn
-from explorer.signals import Kept, Signals, Size, Stage, top
+from explorer.methods.crops import crop_of, in_turn
+from explorer.signals import Kept, Signals, Size, Stage, falling, top
 
 KEY = "zooprune"
 TITLE = "ZOO-Prune"

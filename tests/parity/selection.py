@@ -11,10 +11,9 @@ from torch import Tensor
 
 from explorer.grid import padded_square
 from explorer.methods import cdpruner, dart, hired, mmtok
-from explorer.methods.crops import falling
 from explorer.methods.keywords import keywords
 from explorer.methods.volume import widest
-from explorer.signals import Signals, Size, Stage
+from explorer.signals import Signals, Size, Stage, falling
 from parity.reading import Golden, assert_close, assert_same_set, line
 
 LATE, FIRST = "bottom_layer_attn", "top_layer_attn"  # the official names of layers 22 and 0
