@@ -8,12 +8,19 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from explorer.engine import Plan, Prompt, decode, prefill
+from explorer.engine import Plan, prefill
 from explorer.families.parts import Decoder
 from explorer.methods import pyramiddrop, recycling, sparsevlm, transprune
 from explorer.runs import Run
 from explorer.signals import Kept, Signals, Stage, top
-from parity.reading import LOGITS, Golden, assert_close, assert_same_set, line, tiny_llama
+from parity.reading import (
+    Golden,
+    assert_close,
+    assert_same_end,
+    assert_same_set,
+    recorded_prompt,
+    tiny_llama,
+)
 
 Look = Callable[[Signals, Stage, int], Kept]
 
@@ -34,14 +41,7 @@ def play(
 
     Gives the run, and the positions that its layers saw, once for each change.
     """
-    model = tiny_llama(golden)
-    embeds = golden["inputs_embeds"][None]
-    start, n, total = int(golden["n_sys"]), int(golden["n_visual"]), embeds.shape[1]
-    visual = torch.arange(start, start + n)
-    text = torch.ones(total, dtype=torch.bool)
-    text[visual] = False
-    signals = Signals(line(n), embeds[0, visual], patches=torch.arange(n)[:, None])
-    prompt = Prompt(embeds, torch.arange(total)[None], visual, text, signals)
+    model, prompt = tiny_llama(golden), recorded_prompt(golden)
     seen: list[list[int]] = []
     looked: list[Stage] = []
 
@@ -57,13 +57,7 @@ def play(
     run = prefill(decoder, prompt, plan)
     hook.remove()
     assert looked == stages
-    answer = list(decode(run, len(golden["logits_last"])))
-    logits = torch.stack([step.logits for step in answer])
-    assert (logits - golden["logits_last"]).abs().max() < LOGITS
-    tokens = [step.token for step in answer]
-    assert tokens[: len(golden["greedy_tokens"])] == golden["greedy_tokens"].tolist()
-    lengths = [run.cache.get_seq_length(i) for i in range(len(decoder.body.layers))]
-    assert lengths == golden["kv_len_after"].tolist()
+    assert_same_end(run, golden)
     assert run.outcomes[-1].itself.tolist()[: len(golden["keep"])] == golden["keep"].tolist()
     return run, seen
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from explorer.engine import Plan, Prompt, decode, prefill
+from explorer.engine import Plan, prefill
 from explorer.families.parts import Decoder
 from explorer.methods import corematching, relevance
 from explorer.methods.elbow import elbow
 from explorer.signals import AnswerGradient, Kept, Signals, Stage, top
-from parity.reading import LOGITS, Golden, assert_close, assert_same_set, line, tiny_llama
+from parity.reading import (
+    Golden,
+    assert_close,
+    assert_same_answer,
+    assert_same_set,
+    line,
+    recorded_prompt,
+    tiny_llama,
+)
 
 
 def run_relevance(golden: Golden) -> None:
@@ -38,13 +46,8 @@ def run_relevance(golden: Golden) -> None:
 
 def run_corematching(golden: Golden) -> None:
     """The code's own cut-off, at the elbow, in every layer of its window."""
-    model, embeds = tiny_llama(golden), golden["inputs_embeds"][None]
-    start, n, total = int(golden["n_sys"]), int(golden["n_visual"]), embeds.shape[1]
-    visual, text = torch.arange(start, start + n), torch.ones(total, dtype=torch.bool)
-    text[visual] = False
-    signals = Signals(line(n), embeds[0, visual], patches=torch.arange(n)[:, None])
-    header = -int(golden["query_row"])
-    prompt = Prompt(embeds, torch.arange(total)[None], visual, text, signals, header)
+    model = tiny_llama(golden)
+    prompt = recorded_prompt(golden, header=-int(golden["query_row"]))
     acts = range(int(golden["lo"]), int(golden["hi"]) - 1)
     stages = [Stage(i + 1, len(golden[f"keep_layer{i}"]), blank=True) for i in acts]
 
@@ -66,15 +69,11 @@ def run_corematching(golden: Golden) -> None:
     )
     assert [run.cache.get_seq_length(i) for i in range(len(run.length))] == run.length
     for stage in stages:
-        gone = torch.ones(n, dtype=torch.bool)
+        gone = torch.ones(len(prompt.visual), dtype=torch.bool)
         gone[golden[f"keep_layer{stage.layer - 1}"]] = False
         wiped = (run.cache.layers[stage.layer - 1].values[0] == 0).all(-1).all(0).nonzero()[:, 0]
-        assert_same_set(wiped, visual[gone])
-    answer = list(decode(run, len(golden["logits_last"])))
-    logits = torch.stack([step.logits for step in answer])
-    assert (logits - golden["logits_last"]).abs().max() < LOGITS
-    tokens = [step.token for step in answer]
-    assert tokens[: len(golden["greedy_tokens"])] == golden["greedy_tokens"].tolist()
+        assert_same_set(wiped, prompt.visual[gone])
+    assert_same_answer(run, golden)
 
 
 RUNNERS = {"relevance": run_relevance, "corematching": run_corematching}

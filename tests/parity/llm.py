@@ -5,18 +5,19 @@ from __future__ import annotations
 import torch
 
 from explorer.capture import causal_rows
-from explorer.engine import Plan, Prompt, decode, prefill
+from explorer.engine import Plan, prefill
 from explorer.families.parts import Decoder
 from explorer.methods import fastv, visiondrop
 from explorer.signals import Kept, Signals, Stage
 from parity.reading import (
-    LOGITS,
     Golden,
     assert_close,
+    assert_same_end,
     assert_same_groups,
     assert_same_set,
     block,
     line,
+    recorded_prompt,
     tiny_llama,
 )
 from parity.tower import run_tower_merging
@@ -48,14 +49,7 @@ def run_visiondrop(golden: Golden) -> None:
 
 def run_fastv(golden: Golden) -> None:
     """The variant that prunes once and has a cache (`nocache_*` ranks again at every token)."""
-    model = tiny_llama(golden)
-    embeds = golden["inputs_embeds"][None]
-    start, n, total = int(golden["n_sys"]), int(golden["n_visual"]), embeds.shape[1]
-    visual = torch.arange(start, start + n)
-    text = torch.ones(total, dtype=torch.bool)
-    text[visual] = False
-    signals = Signals(line(n), embeds[0, visual], patches=torch.arange(n)[:, None])
-    prompt = Prompt(embeds, torch.arange(total)[None], visual, text, signals)
+    model, prompt = tiny_llama(golden), recorded_prompt(golden)
     stage = Stage(int(golden["fastv_k"]), int(golden["budget"]))
     seen, positions = [], []
 
@@ -74,13 +68,7 @@ def run_fastv(golden: Golden) -> None:
     assert_close(scores, golden["scores"])
     assert run.outcomes[0].itself.tolist() == golden["keep"].tolist()
     assert positions[-1].tolist() == golden["position_ids_after"].tolist()
-    answer = list(decode(run, len(golden["logits_last"])))
-    logits = torch.stack([step.logits for step in answer])
-    assert (logits - golden["logits_last"]).abs().max() < LOGITS
-    tokens = [step.token for step in answer]
-    assert tokens[: len(golden["greedy_tokens"])] == golden["greedy_tokens"].tolist()
-    lengths = [run.cache.get_seq_length(i) for i in range(len(decoder.body.layers))]
-    assert lengths == golden["kv_len_after"].tolist()
+    assert_same_end(run, golden)
 
 
 RUNNERS = {"fastv": run_fastv, "visiondrop": run_visiondrop}

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from explorer.capture import ATTENTION
+from explorer.engine import Prompt, Run, decode
 from explorer.signals import Kept, Signals
 
 LOGITS = 1e-4  # largest difference of a logit, as absolute number
@@ -95,3 +96,30 @@ def tiny_llama(golden: Golden) -> LlamaForCausalLM:
     assert not left_out.unexpected_keys
     assert not [name for name in left_out.missing_keys if "inv_freq" not in name]
     return model
+
+
+def recorded_prompt(golden: Golden, header: int = 1) -> Prompt:
+    """The prompt that a recording of a method inside the LLM carries."""
+    embeds = golden["inputs_embeds"][None]
+    start, n, total = int(golden["n_sys"]), int(golden["n_visual"]), embeds.shape[1]
+    visual = torch.arange(start, start + n)
+    text = torch.ones(total, dtype=torch.bool)
+    text[visual] = False
+    signals = Signals(line(n), embeds[0, visual], patches=torch.arange(n)[:, None])
+    return Prompt(embeds, torch.arange(total)[None], visual, text, signals, header)
+
+
+def assert_same_answer(run: Run, golden: Golden) -> None:
+    """The same logits and tokens, of the prefill and of every step after it."""
+    answer = list(decode(run, len(golden["logits_last"])))
+    logits = torch.stack([step.logits for step in answer])
+    assert (logits - golden["logits_last"]).abs().max() < LOGITS
+    tokens = [step.token for step in answer]
+    assert tokens[: len(golden["greedy_tokens"])] == golden["greedy_tokens"].tolist()
+
+
+def assert_same_end(run: Run, golden: Golden) -> None:
+    """The same answer, and caches of the same lengths."""
+    assert_same_answer(run, golden)
+    lengths = [run.cache.get_seq_length(i) for i in range(len(run.length))]
+    assert lengths == golden["kv_len_after"].tolist()
