@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.browser import NAMES
+
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = (3, 11)
 ROOM = 1.3  # a running model needs this much more than its weights
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def models(free: float, half: bool) -> Iterator[Finding]:
 
 def browser() -> Finding:
     """Look for a browser; only tests and measurements need one."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    found = next(filter(None, map(shutil.which, NAMES)), None)
     if found:
         return Finding("browser", True, found)
     return Finding("browser", None, "none", "only the tests need one: python3 tests/run.py gets it")
