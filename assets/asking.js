@@ -6,17 +6,14 @@
  */
 (() => {
   const app = (window.explorer ??= {});
-  const REST_MS = 120;
   const QUIET_MS = 1000; // nothing heard for so long: the question stands in a queue
   const LOST_MS = 30_000; // nothing heard for so long: asking again is allowed
   const HANDFUL = 3;
 
-  app.Asking = class {
+  app.Asking = class extends app.Resting {
     #store;
     #send = { ask: null, fill: null };
     #ticket = 0;
-    #held = false;
-    #timer = 0;
     #asked = null; // {id, method, budget, ticket, at}: the question that waits for its answer
     #partial = null; // what has arrived of that answer
     #filling = null; // {id, method, budgets, at}: the handful that is being worked out
@@ -25,6 +22,7 @@
     #wanted = null; // {id, method}: whose ladder the visitor asked for
 
     constructor(store) {
+      super();
       this.#store = store;
     }
 
@@ -41,7 +39,7 @@
     /** Give the way to send a question ("ask") or a handful of them ("fill"). */
     connect(kind, sender) {
       this.#send[kind] = sender;
-      this.#settle();
+      this.settle();
     }
 
     /** Another case is open. */
@@ -55,22 +53,7 @@
       this.#fresh = false;
     }
 
-    /** The hand is on the slider: nothing is asked until it lets go. */
-    hold() {
-      this.#held = true;
-      clearTimeout(this.#timer);
-    }
-
-    release() {
-      if (!this.#held) return;
-      this.#held = false;
-      this.#settle();
-    }
-
-    /** Something moved: ask when nothing has moved for a moment. */
-    later() {
-      clearTimeout(this.#timer);
-      if (!this.#held) this.#timer = setTimeout(() => this.#settle(), REST_MS);
+    changed() {
       this.#store.changed();
     }
 
@@ -79,12 +62,12 @@
       const { id, method } = this.#here;
       this.#wanted = { id, method };
       this.#store.memory.forgive();
-      this.#settle();
+      this.settle();
     }
 
-    #settle() {
-      clearTimeout(this.#timer);
-      if (this.#held || !this.#store.method) return;
+    settle() {
+      this.rested();
+      if (this.held || !this.#store.method) return;
       const { id, method, budget } = this.#here;
       const waiting = this.#isHere(this.#asked) && performance.now() - this.#asked.at < LOST_MS;
       if (this.#store.known(budget)) {
@@ -102,7 +85,7 @@
     #fillNext() {
       const { state, memory, ladder } = this.#store;
       const { id, method, budget } = this.#here;
-      if (!this.#send.fill || this.#held || this.#asked || !memory.answer(id, method, budget))
+      if (!this.#send.fill || this.held || this.#asked || !memory.answer(id, method, budget))
         return;
       if (!state.case.live && !this.#isHere(this.#wanted)) return;
       const working = this.#isHere(this.#filling) && performance.now() - this.#filling.at < LOST_MS;

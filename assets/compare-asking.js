@@ -5,7 +5,6 @@
  */
 (() => {
   const app = (window.explorer ??= {});
-  const REST_MS = 120;
   const LOST_MS = 60_000; // nothing heard for so long: asking again is allowed
   const CALM_MS = 80; // what is slow to draw is drawn when nothing has moved for so long
 
@@ -31,7 +30,7 @@
     ["listed", "as listed", (entry) => entry.place],
   ];
 
-  app.Comparing = class {
+  app.Comparing = class extends app.Resting {
     state = { budget: 0, sort: "p", family: "all", pair: [], cursor: -1 };
     draws = [];
     error = "";
@@ -41,8 +40,6 @@
     #listeners = [];
     #queued = false;
     #calm = 0;
-    #held = false;
-    #timer = 0;
     #ticket = 0;
     #asked = null; // {id, budget, wanted, ticket, at}: the run that is under way
     #stopped = null; // {id, budget}: where the visitor pressed Cancel
@@ -54,6 +51,7 @@
     #choices = new Map();
 
     constructor(store) {
+      super();
       this.#store = store;
       store.subscribe(() => this.#follow());
     }
@@ -67,7 +65,7 @@
 
     connect(sender) {
       this.#send = sender;
-      this.#settle();
+      this.settle();
     }
 
     get case() {
@@ -189,7 +187,7 @@
     #sort(all) {
       const { sort } = this.state;
       const here = JSON.stringify([this.case.id, sort, [...all.keys()]]);
-      const settled = !this.#held && !this.busy && !this.missing.length;
+      const settled = !this.held && !this.busy && !this.missing.length;
       if (here === this.#sorted && !settled) return;
       const [, , value] = app.SORTS.find(([name]) => name === sort);
       const rank = (entry) => (entry.likely === null && sort !== "listed" ? Infinity : value(entry));
@@ -243,23 +241,6 @@
       return !busy && this.missing.length > 0 && (cancelled || !asks);
     }
 
-    hold() {
-      this.#held = true;
-      clearTimeout(this.#timer);
-    }
-
-    release() {
-      if (!this.#held) return;
-      this.#held = false;
-      this.#settle();
-    }
-
-    later() {
-      clearTimeout(this.#timer);
-      if (!this.#held) this.#timer = setTimeout(() => this.#settle(), REST_MS);
-      this.changed();
-    }
-
     move(budget) {
       const { n } = this.case.grid;
       const next = Math.min(n, Math.max(1, Math.round(budget)));
@@ -288,7 +269,7 @@
       this.#stopped = null;
       this.error = "";
       this.#store.memory.forgive();
-      this.#settle();
+      this.settle();
     }
 
     cancel() {
@@ -299,9 +280,9 @@
       this.changed();
     }
 
-    #settle() {
-      clearTimeout(this.#timer);
-      if (this.#held || !this.case || this.#store.state.pending) return;
+    settle() {
+      this.rested();
+      if (this.held || !this.case || this.#store.state.pending) return;
       if (!this.#send || !this.#visible()) return;
       const working = this.busy && performance.now() - this.#asked.at < LOST_MS;
       if (!working) {
@@ -329,7 +310,7 @@
         if (value.error) this.error = value.error;
       }
       if (value.done) {
-        this.#settle();
+        this.settle();
         this.#store.changed(); // the other tab shows these answers, too
       }
       this.changed();

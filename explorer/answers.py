@@ -39,7 +39,7 @@ class Reference:
     @property
     def nbytes(self) -> int:
         """Bytes held in memory, records rounded up."""
-        return self.logits.numel() * self.logits.element_size() + 20_000
+        return self.logits.numel() * self.logits.element_size() + ANSWER_BYTES
 
 
 def answer(
@@ -76,17 +76,26 @@ def stream(
     module, options = methods.resolve(method)
     case = open_case(model, image, question, memory)
     check_budget(budget, case.size.tokens)
-    key = ("answer", case.id, method, budget)
-    known = memory.get(key) if memory else None
+    known = remembered(case, method, budget, memory)
     if known is None:
         plan = plan_of(module, options, case.size, budget)
         compared = reference(case, memory)
         for known in _pruned(case, method, budget, plan, compared, every):
             yield known
-        if memory:
-            memory.put(key, known, ANSWER_BYTES)
+        remember(case, known, memory)
     else:
         yield known
+
+
+def remembered(case: Case, method: str, budget: int, memory: Memory | None) -> Answer | None:
+    """Give the complete answer that was worked out before, if it is still in memory."""
+    return None if memory is None else memory.get(("answer", case.id, method, budget))
+
+
+def remember(case: Case, answer: Answer, memory: Memory | None) -> None:
+    """Keep a complete answer for the next who asks for it."""
+    if memory is not None:
+        memory.put(("answer", case.id, answer.method, answer.budget), answer, ANSWER_BYTES)
 
 
 def stream_full(

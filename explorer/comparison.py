@@ -12,8 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from explorer import jobs, together
 from explorer import methods as known_methods
+from explorer import together
+from explorer.analysis import analyse, draw
+from explorer.answers import check_budget
 from explorer.cases import Source
 from explorer.families import Vlm
 from explorer.memory import Memory
@@ -45,17 +47,17 @@ def compare(
     memory = Memory(MEMORY_BYTES) if memory is None else memory
     for spec in methods or ():
         known_methods.resolve(spec)
-    analysis = jobs.analyse(model, image, question, memory)
+    analysis = analyse(model, image, question, memory)
     n = analysis.grid.count
-    jobs.check_budget(budget, n)
+    check_budget(budget, n)
     maps = _maps((model, image, question), analysis, methods, memory)
     wanted = [(found.spec, max(budget, found.floor)) for found in maps]
-    wanted += [(draw, budget) for draw in DRAWS]
+    wanted += [(spec, budget) for spec in DRAWS]
     told = {
         (each.method, each.budget): each
         for each in together.answers(model, image, question, wanted, memory)
     }
-    random = chance([told[draw, budget].answer for draw in DRAWS], analysis.full)
+    random = chance([told[spec, budget].answer for spec in DRAWS], analysis.full)
     compared = tuple(
         _compared(found, budget, told[found.spec, max(budget, found.floor)], analysis.full, random)
         for found in maps
@@ -86,7 +88,7 @@ def _maps(
     if methods is None:
         return list(ready.values())
     specs = dict.fromkeys([*BASELINES, *methods])
-    return [ready[s] if s in ready else jobs.draw(*case, s, memory) for s in specs]
+    return [ready[s] if s in ready else draw(*case, s, memory) for s in specs]
 
 
 def _compared(

@@ -7,146 +7,17 @@ they do not know pages, sessions or ground truth.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-
-from explorer import cost, methods
-from explorer.answers import (
-    FULL,
-    Reference,
-    Speech,
-    against,
-    answer,
-    check_budget,
-    measured,
-    reference,
-    stream,
-    stream_full,
-)
-from explorer.cases import Case, Source, open_case
-from explorer.engine import Prompt
-from explorer.errors import MethodUnavailable
-from explorer.families import Vlm
-from explorer.maps import map_of
-from explorer.memory import Memory, recall
-from explorer.results import Analysis, Comparison, MethodMap
-from explorer.words import unknown_words
-
-
-def analyse(
-    model: str | Vlm, image: Source, question: str, memory: Memory | None = None
-) -> Analysis:
-    """Score a picture by every method and answer the question from all visual tokens.
-
-    Methods that are slow (relevance runs backwards for every word) are left out; see `draw`.
-
-    image: a file, its bytes, or a PIL image. Raises `VisitorError` with one clear sentence.
-    """
-    case = open_case(model, image, question, memory)
-    return recall(memory, ("analysis", case.id), lambda: _analyse(case, memory), _weigh)
-
-
-def _weigh(analysis: Analysis) -> int:
-    width, height = analysis.picture.image.size
-    return sum(map(weigh, analysis.methods)) + 3 * width * height + 20_000
-
-
-def weigh(found: MethodMap) -> int:
-    """Count the bytes of a map, records rounded up."""
-    stages = [stage for knot in found.knots or () for stage in knot.stages]
-    return 4 * found.score.nbytes + sum(s.fate.nbytes + s.score.nbytes for s in stages) + 500
-
-
-def _analyse(case: Case, memory: Memory | None) -> Analysis:
-    began = time.perf_counter()
-    compared = reference(case, memory)
-    answered = time.perf_counter()
-    prompts: dict[frozenset[str], Prompt] = {}
-
-    def prompt(needs: frozenset[str]) -> Prompt:
-        if needs not in prompts:
-            prompts[needs] = case.prompt(needs, lambda: compared.tokens)
-        return prompts[needs]
-
-    maps, notes = [], list(case.picture.notes) + _word_notes(case)
-    for spec, method, options in methods.choices():
-        if methods.slow(method):
-            continue
-        try:
-            maps.append(map_of(spec, method, options, case.size, case.decoder, prompt))
-        except MethodUnavailable as error:
-            notes.append(str(error))
-    return Analysis(
-        id=case.id,
-        model=case.vlm.key,
-        question=case.question,
-        picture=case.picture,
-        grid=case.look.grid,
-        layers=case.size.layers,
-        methods=tuple(maps),
-        full=compared.answer,
-        notes=tuple(notes),
-        seconds={
-            "vision": case.look.seconds,
-            "full": answered - began,
-            "maps": time.perf_counter() - answered,
-        },
-        shape=cost.shape_of(case.decoder.body.config),
-        text=prompt(frozenset()).embeds.shape[1] - case.size.tokens,
-        bytes=case.vlm.model.dtype.itemsize,
-    )
-
-
-def draw(
-    model: str | Vlm, image: Source, question: str, method: str, memory: Memory | None = None
-) -> MethodMap:
-    """Draw up the map of one method: a slow one, or one with options such as "random?seed=3"."""
-    case = open_case(model, image, question, memory)
-    module, options = methods.resolve(method)
-
-    def make() -> MethodMap:
-        def prompt(needs: frozenset[str]) -> Prompt:
-            return case.prompt(needs, lambda: reference(case, memory).tokens)
-
-        return map_of(method, module, options, case.size, case.decoder, prompt)
-
-    return recall(memory, ("map", case.id, method), make, weigh)
-
-
-def _word_notes(case: Case) -> list[str]:
-    unknown = unknown_words(case.question, case.vlm.processor.tokenizer)
-    if not unknown:
-        return []
-    listed = ", ".join(f"“{word}”" for word in unknown)
-    return [f"{case.vlm.title} does not know {listed}: it read a blank there."]
-
-
-def compare(
-    model: str | Vlm,
-    image: Source,
-    question: str,
-    budget: int,
-    methods: Sequence[str] | None = None,
-    memory: Memory | None = None,
-) -> Comparison:
-    """Let methods answer at one mean budget, and measure how far they agree; see `comparison`."""
-    from explorer import comparison  # which builds on this module
-
-    return comparison.compare(model, image, question, budget, methods, memory)
-
+from explorer.analysis import analyse, draw
+from explorer.answers import FULL, answer, check_budget, stream, stream_full
+from explorer.comparison import compare
 
 __all__ = [
     "FULL",
-    "Reference",
-    "Speech",
-    "against",
     "analyse",
     "answer",
     "check_budget",
     "compare",
     "draw",
-    "measured",
-    "reference",
     "stream",
     "stream_full",
 ]

@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from explorer import jobs, methods, together
+from explorer.answers import reference
 from explorer.cases import open_case
 from explorer.errors import BadBudget, MethodUnavailable
 from explorer.memory import Memory
@@ -46,7 +47,7 @@ def trials(seed: int, specs: Sequence[str], budgets: Sequence[int], questions: i
             if name in specs and drawn != "random"
         ]
         answered = _timed if seed % ALONE == 0 else _together
-        full = jobs.reference(open_case("pico", picture, asked.text, memory), memory).answer
+        full = reference(open_case("pico", picture, asked.text, memory), memory).answer
         given = [(full, float("nan")), *answered(picture, asked.text, wanted, memory)]
         found += [_trial(seed, asked, names, answer, total) for answer, total in given]
     return found

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from explorer import cost, jobs, methods
+from explorer import answers as single
+from explorer import cost, methods
 from explorer.cases import Case, Source, open_case
 from explorer.decoding import decode_together, forced_together
 from explorer.engine import Prompt, prefill
@@ -27,7 +28,6 @@ FIRST_GROUP = 6  # answers that are decoded at once: a few, so that something is
 PHRASE = 10  # tokens; where answers are short, who says more starts anew with the others
 GROUP = 32  # then many
 GROUP_BYTES = 1_000_000_000  # of the caches of a group
-ANSWER_BYTES = 20_000  # what a remembered answer weighs
 
 Wanted = tuple[str, int]
 """A method's spec and a mean budget."""
@@ -55,7 +55,7 @@ class _Row:
     budget: int
     run: Run
     prepared: float
-    speech: jobs.Speech
+    speech: single.Speech
 
 
 def never() -> bool:
@@ -79,17 +79,17 @@ def answers(
     picture, question or model that is no good.
     """
     case = open_case(model, image, question, memory)
-    remembered = {wish: _known(case, wish, memory) for wish in dict.fromkeys(wanted)}
+    remembered = {wish: single.remembered(case, *wish, memory) for wish in dict.fromkeys(wanted)}
     for wish, answer in remembered.items():
         if answer is not None:
             yield Told(*wish, answer, known=True)
     pending = sorted((wish for wish, answer in remembered.items() if answer is None), key=_slow)
     if not pending or stop():
         return
-    compared = jobs.reference(case, memory)
+    compared = single.reference(case, memory)
     for told in _computed(case, pending, compared, stop):
-        if memory is not None and told.answer is not None:
-            memory.put(("answer", case.id, told.method, told.budget), told.answer, ANSWER_BYTES)
+        if told.answer is not None:
+            single.remember(case, told.answer, memory)
         yield told
 
 
@@ -102,12 +102,8 @@ def remembered(
 ) -> list[Told]:
     """Give those of the wanted answers that nothing has to be computed for."""
     case = open_case(model, image, question, memory)
-    found = [(wish, _known(case, wish, memory)) for wish in dict.fromkeys(wanted)]
+    found = [(wish, single.remembered(case, *wish, memory)) for wish in dict.fromkeys(wanted)]
     return [Told(*wish, answer, known=True) for wish, answer in found if answer is not None]
-
-
-def _known(case: Case, wish: Wanted, memory: Memory | None) -> Answer | None:
-    return None if memory is None else memory.get(("answer", case.id, *wish))
 
 
 def _slow(wish: Wanted) -> bool:
@@ -119,7 +115,7 @@ def _slow(wish: Wanted) -> bool:
 
 
 def _computed(
-    case: Case, pending: list[Wanted], compared: jobs.Reference, stop: Callable[[], bool]
+    case: Case, pending: list[Wanted], compared: single.Reference, stop: Callable[[], bool]
 ) -> Iterator[Told]:
     prompts: dict[frozenset[str], tuple[Prompt, float]] = {}
     group: list[_Row] = []
@@ -144,11 +140,11 @@ def _full(case: Case, group: list[_Row], most: int) -> bool:
     return len(group) == most or held > GROUP_BYTES
 
 
-def _prefilled(case: Case, wish: Wanted, compared: jobs.Reference, prompts: dict) -> _Row:
+def _prefilled(case: Case, wish: Wanted, compared: single.Reference, prompts: dict) -> _Row:
     """Let one method prune; its signals are shared with those that look at the same."""
     method, budget = wish
     module, options = methods.resolve(method)
-    jobs.check_budget(budget, case.size.tokens)
+    single.check_budget(budget, case.size.tokens)
     plan = plan_of(module, options, case.size, budget)
     if plan.needs not in prompts:
         began = time.perf_counter()
@@ -156,13 +152,13 @@ def _prefilled(case: Case, wish: Wanted, compared: jobs.Reference, prompts: dict
         prompts[plan.needs] = prompt, time.perf_counter() - began
     prompt, prepared = prompts[plan.needs]
     run = prefill(case.decoder, prompt, plan)
-    return _Row(method, budget, run, prepared, jobs.Speech(case))
+    return _Row(method, budget, run, prepared, single.Speech(case))
 
 
 def _spoken(
     case: Case,
     group: list[_Row],
-    compared: jobs.Reference,
+    compared: single.Reference,
     stop: Callable[[], bool],
     limit: int,
 ) -> Generator[Told, None, list[_Row]]:
@@ -176,8 +172,8 @@ def _spoken(
     def ended(number: int) -> Told:
         row = group[number]
         said = row.speech.told(row.run, row.method, row.budget)
-        answer = jobs.measured(case, row.run, said, row.prepared, math.nan)
-        return Told(row.method, row.budget, jobs.against(compared, answer, met[number]))
+        answer = single.measured(case, row.run, said, row.prepared, math.nan)
+        return Told(row.method, row.budget, single.against(compared, answer, met[number]))
 
     going = set(range(len(group)))
     for steps in decode_together(runs, min(limit, case.vlm.max_new_tokens)):
@@ -193,7 +189,7 @@ def _spoken(
     for number in sorted(going):
         row = group[number]
         if limit < case.vlm.max_new_tokens and row.speech.tokens[-1] not in case.decoder.eos:
-            left.append(replace(row, speech=jobs.Speech(case)))
+            left.append(replace(row, speech=single.Speech(case)))
         else:
             yield ended(number)
     return left

@@ -9,12 +9,14 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch; see explorer/__init__.py
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from explorer.browser import chromium, served
 from explorer.capture import ATTENTION
 from explorer.engine import Prompt
 from explorer.families import Decoder
@@ -30,6 +32,30 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first, the browser last."""
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The address of an app of its own for every file of tests."""
+    with served() as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as running:
+        yield running
+
+
+def visit(browser, url: str, **context):
+    """Open the page in a fresh session; `page.errors` collects what scripts did wrong."""
+    viewport = context.pop("viewport", {"width": 1366, "height": 1080})
+    page = browser.new_context(viewport=viewport, **context).new_page()
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.goto(url)
+    page.wait_for_selector(".vt-stage[data-kept]")
+    return page
 
 
 @torch.no_grad()

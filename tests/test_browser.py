@@ -6,38 +6,16 @@ import re
 from pathlib import Path
 
 import pytest
+from conftest import visit
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from explorer import methods
-from explorer.browser import chromium, served
 from explorer.pico import scenes
 
 pytestmark = pytest.mark.browser
 SIZE = {"width": 1366, "height": 1080}
 SLIDER = ".vt-stage input[type=range][aria-valuetext]"
-
-
-@pytest.fixture(scope="module")
-def url():
-    with served() as (address, _):
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
-
-
-def visit(browser: Browser, url: str, **context) -> Page:
-    """Open the page in a fresh session; any script error fails the test at its end."""
-    page = browser.new_context(viewport=context.pop("viewport", SIZE), **context).new_page()
-    page.errors = []
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    page.goto(url)
-    page.wait_for_selector(".vt-stage[data-kept]")
-    return page
 
 
 @pytest.fixture

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from conftest import visit
 from playwright.sync_api import Page, expect
 
 from explorer import methods
-from explorer.browser import chromium, served
 
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # milliseconds
 
 
 @pytest.fixture(scope="module")
-def page():
-    with served() as (address, _), chromium() as browser:
-        opened = browser.new_page(viewport={"width": 1366, "height": 1080})
-        errors: list[str] = []
-        opened.on("pageerror", lambda error: errors.append(str(error)))
-        opened.goto(address)
-        opened.wait_for_selector(".vt-stage[data-kept]")
-        yield opened
-        assert errors == []
+def page(browser, url):
+    opened = visit(browser, url)
+    yield opened
+    assert opened.errors == []
 
 
 def open_tab(page: Page, name: str) -> None:

@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 
 import pytest
+from conftest import visit
 from playwright.sync_api import Browser, Page, expect
 
 from explorer import comparison, jobs
-from explorer.browser import chromium, served
 from explorer.memory import Memory
 from explorer.pico import scenes
 
@@ -21,25 +21,9 @@ SLIDER = "#vt-compare-budget"
 PATIENCE = 60_000  # milliseconds
 
 
-@pytest.fixture(scope="module")
-def url():
-    with served() as (address, _):
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
-
-
-def visit(browser: Browser, url: str, **context) -> Page:
+def visit_tab(browser: Browser, url: str, **context) -> Page:
     """Open the tab in a fresh session; any script error fails the test at its end."""
-    page = browser.new_context(viewport=context.pop("viewport", SIZE), **context).new_page()
-    page.errors = []
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    page.goto(url)
-    page.wait_for_selector(".vt-stage[data-kept]")
+    page = visit(browser, url, **context)
     compare(page)
     return page
 
@@ -51,7 +35,7 @@ def compare(page: Page) -> None:
 
 @pytest.fixture
 def page(browser, url):
-    opened = visit(browser, url)
+    opened = visit_tab(browser, url)
     done(opened)
     yield opened
     assert opened.errors == []
@@ -437,7 +421,7 @@ def test_the_budget_comes_along_from_the_other_tab_and_back(page):
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(browser, url):
-    page = visit(browser, url, viewport={"width": 390, "height": 844})
+    page = visit_tab(browser, url, viewport={"width": 390, "height": 844})
     done(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     for place in (".vt-mini", "#vt-pair", "#vt-agreement", "#vt-disputed"):
@@ -449,7 +433,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser, url):
 
 
 def test_dark_mode_is_dark(browser, url):
-    page = visit(browser, url + "/?__theme=dark")
+    page = visit_tab(browser, url + "/?__theme=dark")
     for place in (".vt-compare", ".vt-mini", "#vt-compare-sort"):
         colour = page.evaluate(f"getComputedStyle(document.querySelector('{place}')).color")
         assert min(int(number) for number in re.findall(r"\d+", colour)[:3]) > 150, place

@@ -12,7 +12,7 @@ from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from explorer import jobs, methods, zoo
+from explorer import answers, jobs, methods, zoo
 from explorer.cases import open_case
 from explorer.engine import Step, decode, prefill
 from explorer.errors import (
@@ -153,7 +153,7 @@ def test_words_of_a_stream_are_those_of_the_whole_answer():
     tokens = [*tokenizer.encode(text), tokenizer.eos_token_id]
     vlm = SimpleNamespace(processor=SimpleNamespace(tokenizer=tokenizer))
     eos = SimpleNamespace(eos={tokenizer.eos_token_id})
-    speech, grown = jobs.Speech(SimpleNamespace(vlm=vlm, decoder=eos)), []
+    speech, grown = answers.Speech(SimpleNamespace(vlm=vlm, decoder=eos)), []
     for token in tokens:
         speech.add(Step(token, 0.5, None))
         grown.append(speech.text)

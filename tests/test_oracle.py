@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import random_prompt, taken_apart, tiny_llama
 
-from explorer import curves, fidelity, jobs, oracle
+from explorer import answers, curves, fidelity, oracle
 from explorer.cases import open_case
 from explorer.engine import Plan, forced, prefill
 from explorer.pico import scenes
@@ -114,7 +114,7 @@ def test_orders_break_ties_by_the_lowest_number():
 
 def test_on_pico_the_oracle_explains_the_answer_that_was_given():
     case = open_case("pico", scenes.make(3).image, "what is in the middle ?")
-    full = jobs.reference(case)
+    full = answers.reference(case)
     words = [token for token in full.tokens if token not in case.decoder.eos]
     probe = Probe(case.decoder, case.prompt(), words)
     n = case.size.tokens

@@ -16,6 +16,7 @@ SCRIPTS = (
     "nodes.js",
     "payload.js",
     "memory.js",
+    "resting.js",
     "asking.js",
     "store.js",
     "wiring.js",
