@@ -31,7 +31,7 @@ EXAMPLES: tuple[tuple[str, int, str], ...] = (
     ("count", 21, "how many things are there ?"),
     ("where", 33, "describe the picture ."),
 )
-LADDERED = ("random", "clsattn", "fastv")  # methods whose whole ladder is stored
+LADDERED = ("clsattn", "fastv")  # methods whose whole ladder is stored
 THUMB_SIDE = 96
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import visit
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from explorer import methods
+from explorer import jobs, methods
 from explorer.pico import scenes
 
 pytestmark = pytest.mark.browser
@@ -175,6 +176,42 @@ def test_costs_counted_in_the_browser_equal_those_of_every_known_answer(page):
     assert differing == []
     answers = page.evaluate("explorer.store.state.case.answers.map(({ method }) => method)")
     assert set(answers) == set(page.evaluate("explorer.store.state.case.methods.map((m) => m.key)"))
+
+
+def test_what_is_drawn_is_what_the_methods_keep(page):
+    before, seed = stage(page, "case"), 123
+    page.locator("#vt-seed input").fill(str(seed))
+    page.locator("#vt-seed input").press("Enter")
+    another_case(page, before)
+    question = page.evaluate("explorer.store.state.case.question")
+    drawn = page.evaluate(
+        """() => {
+          const { case: open } = explorer.store.state;
+          return open.methods.flatMap((method) => method.ladder.map((budget) => {
+            const { stages, layers } = explorer.choice(open, method, budget);
+            const last = stages.at(-1);
+            return { method: method.key, budget, layers, fate: [...last.fate],
+              low: last.scores.low, high: last.scores.high };
+          }));
+        }"""
+    )
+    own = {
+        found.spec: found
+        for found in jobs.analyse("pico", scenes.make(seed).image, question).methods
+    }
+    assert {row["method"] for row in drawn} == set(own)
+    for row in drawn:
+        found = own[row["method"]]
+        if found.order is not None:
+            kept, scores = found.order[: found.keeps[row["budget"] - 1]], found.score
+            assert np.flatnonzero(np.array(row["fate"]) == 0).tolist() == sorted(kept.tolist())
+        else:
+            knot = next(knot for knot in found.knots if knot.budget == row["budget"])
+            scores = knot.stages[-1].score
+            assert row["fate"] == knot.stages[-1].fate.tolist(), row["method"]
+            assert row["layers"] == knot.layers.tolist()
+        ends = [np.nanmin(scores), np.nanmax(scores)]
+        assert [row["low"], row["high"]] == pytest.approx(ends, rel=1e-5, abs=1e-7)
 
 
 @pytest.mark.parametrize("width", [1366, 390])
