@@ -42,8 +42,8 @@ class Batch:
         self.counted: list[Tensor] = []  # [B, 2, prompt] of each layer
         for layer in layers:
             self._join(layer)
-        held = [[r.length[i] if r.renumbered[i] else r.next_position for i in layers] for r in runs]
-        self.starts = torch.tensor(held, device=device)  # [B, L] positions of the next token
+        # [B, L] positions of the next token
+        self.starts = torch.tensor([run.starts for run in runs], device=device)
         self.mass = torch.stack([run.heard for run in runs])
         self.cores = _cores(runs)
         self.answered = [1] * len(runs)

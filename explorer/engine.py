@@ -83,7 +83,6 @@ def prefill(decoder: Decoder, prompt: Prompt, plan: Plan = EVERYTHING) -> Run:
     run = Run(
         decoder=decoder,
         cache=DynamicCache(config=body.config),
-        next_position=int(prompt.positions[..., -1].max()) + 1,
         axes=tuple(prompt.positions.shape[:-2]),
         heard=torch.zeros(len(body.layers), 2, device=prompt.embeds.device),
     )

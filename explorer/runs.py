@@ -22,17 +22,16 @@ class Run:
     layer; counted [L][2, length] which of them are text and visual; heard [L, 2] attention that the
     last prompt row paid to text and to visual tokens; mass [L, 2] the same summed over all rows
     that produced the answer, answered of them.
-    next_position of a token behind the prompt, axes of positions before the batch (mRoPE: 3),
-    renumbered [L]: whether a layer counts positions by what it holds. readable [L]: visual tokens
+    axes of positions before the batch (mRoPE: 3), starts [L]: the position of the next token in
+    each layer. readable [L]: visual tokens
     that entered each layer, without those that are blank in its cache. core [L][I]: the neurons
     that decoding may use in each layer; empty for all.
     """
 
     decoder: Decoder
     cache: DynamicCache
-    next_position: int
     axes: tuple[int, ...]
-    renumbered: list[bool] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
     counted: list[Tensor] = field(default_factory=list)
     visual: list[int] = field(default_factory=list)
     readable: list[int] = field(default_factory=list)
@@ -48,7 +47,7 @@ class Run:
 
     def entered(self, sequence: Sequence) -> None:
         """Note what is about to enter the next layer."""
-        self.renumbered.append(sequence.renumbered)
+        self.starts.append(int(sequence.positions[..., -1].max()) + 1)
         self.counted.append(sequence.counted)
         self.visual.append(len(sequence.visual))
         self.readable.append(len(sequence.visual))

@@ -59,7 +59,6 @@ class Sequence:
         self.place = prompt.signals.place
         self.slot = torch.arange(len(prompt.visual), device=device)
         self.itself = self.slot.clone()
-        self.renumbered = False
         self._refresh()
 
     def _refresh(self) -> None:
@@ -69,6 +68,8 @@ class Sequence:
 
     def drop(self, kept: Kept, stage: Stage, renumber: bool) -> Outcome:
         """Rebuild the sequence: [merged[:lead], kept, merged[lead:]] where the block was."""
+        # All that is left where an optional stage fires is text, which keeps its positions.
+        renumber = renumber and not stage.optional
         merged = 0 if kept.merged is None else kept.merged.shape[0]
         everything = stage.optional and len(kept.index) == len(self.visual)
         if (len(kept.index), merged) != (stage.keep, stage.merge) and not everything:
@@ -95,7 +96,6 @@ class Sequence:
         if renumber:
             count = torch.arange(len(order), device=self.x.device)
             self.positions = count.expand(*self.positions.shape[:-1], -1)
-            self.renumbered = True
         else:
             self.positions = self.positions[..., source]
         self._refresh()

@@ -96,5 +96,6 @@ def test_all_leave_a_real_model_behind_its_fifth_layer_or_nobody_does(tau, late)
     run = prefill(decoder, prompt, plan)
     assert run.visual == [6] * 5 + [late]
     assert [run.cache.get_seq_length(layer) for layer in range(6)] == [18] * 5 + [12 + late]
+    assert run.starts == [18] * 6, "text keeps its positions where the picture is gone"
     alone = prefill(decoder, prompt, plan_of(todre, {"late": False}, Size(16, 6, 4), 6))
     assert torch.equal(run.logits, alone.logits) == (late == 6)
