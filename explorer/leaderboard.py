@@ -3,7 +3,8 @@
 `python -m explorer.leaderboard --scenes 200` asks about scenes whose answers are known and writes
 assets/leaderboard: one row per method and budget, as CSV and as a plotly figure. Answers come from
 the functions that the page uses: side by side for speed, and in every tenth scene one by one, which
-gives the times. `random` draws other tokens from scene to scene.
+gives the times. `random` draws other tokens from scene to scene. With `--shard 2/4` a machine does
+its share and writes its single answers; `--merge` makes the table from the files of all.
 """
 
 from __future__ import annotations
@@ -24,7 +25,16 @@ from explorer.pico import scenes
 from explorer.pico.questions import Question, sample
 from explorer.picture import Picture, open_picture
 from explorer.results import Answer
-from explorer.standings import BUDGETS, Trial, figure, table, write_csv
+from explorer.shards import Shard, shard
+from explorer.standings import (
+    BUDGETS,
+    Trial,
+    figure,
+    read_trials,
+    table,
+    write_table,
+    write_trials,
+)
 
 FOLDER = Path(__file__).resolve().parent.parent / "assets" / "leaderboard"
 FIRST_SEED = 2_000_000_000  # neither training nor evaluation goes there
@@ -117,28 +127,48 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--methods", nargs="*", help="default: all")
     parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument(
+        "--shard", type=shard, help="do a share, such as 2/4, and write its answers"
+    )
+    parser.add_argument("--merge", type=Path, nargs="+", help="answers that shares have written")
     chosen = parser.parse_args()
-    specs = chosen.methods or [spec for spec, _, _ in methods.choices()]
-    began, found = time.perf_counter(), []
-    seeds = range(FIRST_SEED, FIRST_SEED + chosen.scenes)
-    for done, batch in enumerate(
-        measure(seeds, specs, questions=chosen.questions, workers=chosen.workers), 1
-    ):
-        found += batch
-        if done % 10 == 0:
-            print(
-                f"{done} of {chosen.scenes} scenes, {time.perf_counter() - began:.0f} s", flush=True
-            )
-    rows = table(found)
     chosen.out.mkdir(parents=True, exist_ok=True)
-    write_csv(rows, chosen.out / "leaderboard.csv")
-    (chosen.out / "leaderboard.json").write_text(figure(rows).to_json(), encoding="utf-8")
+    if chosen.merge:
+        publish([trial for file in chosen.merge for trial in read_trials(file)], chosen.out)
+        return
+    seeds = range(FIRST_SEED, FIRST_SEED + chosen.scenes)
+    seeds = (chosen.shard or Shard()).take(seeds)
+    specs = chosen.methods or [spec for spec, _, _ in methods.choices()]
+    found = _measured(seeds, specs, chosen.questions, chosen.workers)
+    if chosen.shard:
+        write_trials(found, chosen.out / f"answers-{chosen.shard}.csv")
+    else:
+        publish(found, chosen.out)
+
+
+def _measured(
+    seeds: Sequence[int], specs: Sequence[str], questions: int, workers: int
+) -> list[Trial]:
+    """Measure all scenes and say how far it is."""
+    began, found = time.perf_counter(), []
+    for done, batch in enumerate(measure(seeds, specs, BUDGETS, questions, workers), 1):
+        found += batch
+        if done % 10 == 0 or done == len(seeds):
+            seconds = time.perf_counter() - began
+            print(f"{done} of {len(seeds)} scenes, {seconds:.0f} s", flush=True)
+    return found
+
+
+def publish(found: Sequence[Trial], folder: Path) -> None:
+    """Write the table and its figure, and print what they say."""
+    rows = table(found)
+    write_table(rows, folder / "leaderboard.csv")
+    (folder / "leaderboard.json").write_text(figure(rows).to_json(), encoding="utf-8")
     for row in rows:
         print(
             f"{row.method:22} {row.budget:4} right {row.right:.3f} [{row.low:.3f}, {row.high:.3f}] "
             f"same {row.same:.3f}  select {row.select_ms:6.1f} ms  {row.verdict}"
         )
-    print(f"{len(found)} answers in {time.perf_counter() - began:.0f} s")
 
 
 if __name__ == "__main__":

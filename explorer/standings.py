@@ -10,6 +10,7 @@ import csv
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from explorer.significance import interval, mcnemar
 BUDGETS = (4, 8, 16, 32, 64, 128)
 BASELINES = ("random", "uniform")
 LEVEL = 0.05  # of the paired tests
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def table(found: Sequence[Trial]) -> list[Row]:
 
 def _row(method: str, budget: int, groups: dict) -> Row:
     group = groups[method, budget]
-    all_trials = list(group.values())
+    all_trials = [group[key] for key in sorted(group)]  # whoever measured them, in one order
     right = _column(all_trials, lambda trial: trial.right)
     low, high = interval(right)
 
@@ -129,55 +131,106 @@ def _verdict(p: float, gain: float) -> str:
     return "better than random" if gain > 0 else "worse than random"
 
 
-def write_csv(rows: Sequence[Row], file: Path) -> None:
-    """Write the table; numbers with four digits."""
+def write_table(rows: Sequence[Row], file: Path) -> None:
+    """Write the table as CSV; numbers with four digits."""
+    _write(rows, Row, file, digits=4)
+
+
+def read_table(file: Path) -> list[Row]:
+    """Read a table that `write_table` wrote."""
+    return _read(Row, file)
+
+
+def write_trials(found: Sequence[Trial], file: Path) -> None:
+    """Write single answers as CSV, for a table of several shares."""
+    _write(found, Trial, file, digits=8)
+
+
+def read_trials(file: Path) -> list[Trial]:
+    """Read the answers that `write_trials` wrote."""
+    return _read(Trial, file)
+
+
+def _write(records: Sequence[Row] | Sequence[Trial], kind: type, file: Path, digits: int) -> None:
     with file.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, [field.name for field in fields(Row)], lineterminator="\n")
+        names = [field.name for field in fields(kind)]
+        writer = csv.DictWriter(out, names, lineterminator="\n")
         writer.writeheader()
-        for row in rows:
-            values = asdict(row)
+        for record in records:
+            values = asdict(record).items()
             writer.writerow(
-                {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in values.items()}
+                {k: f"{v:.{digits}g}" if isinstance(v, float) else v for k, v in values}
             )
 
 
-def read_csv(file: Path) -> list[Row]:
-    """Read a table that `write_csv` wrote."""
-    kinds = {"method": str, "verdict": str, "kinds": str, "budget": int, "n": int}
+def _read(kind: type[Record], file: Path) -> list[Record]:
+    readers = {"int": int, "float": float, "str": str, "bool": lambda text: text == "True"}
+    readers = {field.name: readers[field.type] for field in fields(kind)}
     with file.open(newline="", encoding="utf-8") as lines:
         return [
-            Row(**{name: kinds.get(name, float)(text) for name, text in row.items()})
+            kind(**{name: readers[name](text) for name, text in row.items()})
             for row in csv.DictReader(lines)
         ]
 
 
+MARKS = {"better than random": "", "no better than random": " ≈", "worse than random": " ↓"}
+
+
 def figure(rows: Sequence[Row]):
-    """Draw accuracy against budget, one line per method; the full model and random stand out."""
+    """Draw the shares of right answers, methods by budgets, best on average first.
+
+    "≈" marks what is no better than random patches, "↓" what is worse; hover tells the rest.
+    """
     import plotly.graph_objects as go
 
-    drawn = go.Figure()
-    full = next(row for row in rows if row.method == "full")
-    drawn.add_hline(y=full.right, line_dash="dot", annotation_text="all tokens")
-    for method in dict.fromkeys(row.method for row in rows if row.method != "full"):
-        own = [row for row in rows if row.method == method]
-        baseline = method in BASELINES or method == "pool"
-        drawn.add_scatter(
-            x=[row.budget for row in own],
-            y=[row.right for row in own],
-            name=method,
-            mode="lines+markers",
-            line={"dash": "dash" if baseline else "solid", "width": 3 if baseline else 1.5},
-            error_y={
-                "array": [row.high - row.right for row in own],
-                "arrayminus": [row.right - row.low for row in own],
-                "visible": method == "random",
-            },
-            hovertemplate="%{fullData.name}, %{x} tokens: %{y:.1%} right<extra></extra>",
+    at = {(row.method, row.budget): row for row in rows if row.method != "full"}
+    shares = {method: _shares(method, at) for method, _ in at}
+    order = sorted(shares, key=lambda method: -float(np.nanmean(shares[method])))
+    cells = [[at.get((method, budget)) for budget in BUDGETS] for method in order]
+    drawn = go.Figure(
+        go.Heatmap(
+            z=[shares[method] for method in order],
+            x=[str(budget) for budget in BUDGETS],
+            y=order,
+            text=[[_cell(row) for row in line] for line in cells],
+            customdata=[[_hover(row) for row in line] for line in cells],
+            texttemplate="%{text}",
+            hovertemplate="%{y}, %{x} tokens<br>%{customdata}<extra></extra>",
+            colorscale="Cividis",
+            colorbar={"tickformat": ".0%", "title": "right"},
+            hoverongaps=False,
         )
+    )
+    full = next(row for row in rows if row.method == "full")
     drawn.update_layout(
-        xaxis={"type": "log", "title": "visual tokens, mean over layers", "tickvals": BUDGETS},
-        yaxis={"title": "right answers", "tickformat": ".0%"},
-        margin={"l": 50, "r": 10, "t": 20, "b": 45},
-        legend={"font": {"size": 11}},
+        title={"text": f"Right answers of {full.n}; with all tokens {full.right:.0%}", "x": 0},
+        xaxis={"type": "category", "title": "visual tokens, mean over layers", "side": "top"},
+        yaxis={"autorange": "reversed", "automargin": True},
+        height=140 + 24 * len(order),
+        margin={"l": 10, "r": 10, "t": 110, "b": 10},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": "#85858f"},
     )
     return drawn
+
+
+def _shares(method: str, at: dict[tuple[str, int], Row]) -> list[float]:
+    """Shares at every budget; NaN where a method can't go so low."""
+    rows = [at.get((method, budget)) for budget in BUDGETS]
+    return [float("nan") if row is None else row.right for row in rows]
+
+
+def _cell(row: Row | None) -> str:
+    return "" if row is None else f"{row.right:.0%}{MARKS.get(row.verdict, '')}"
+
+
+def _hover(row: Row | None) -> str:
+    if row is None:
+        return ""
+    return (
+        f"right {row.right:.1%} (95 %: {row.low:.1%} to {row.high:.1%})<br>"
+        f"same as the full answer {row.same:.1%}<br>"
+        f"full answer loses {row.drop:.2f} nats per token<br>"
+        f"selection {row.select_ms:.1f} ms<br>{row.verdict}"
+    )

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from explorer.leaderboard import measure
-from explorer.standings import Trial, figure, read_csv, table, write_csv
+from explorer.shards import Shard, shard
+from explorer.standings import (
+    Trial,
+    figure,
+    read_table,
+    read_trials,
+    table,
+    write_table,
+    write_trials,
+)
 
 
 def trial(seed: int, method: str, right: bool, budget: int = 8, kind: str = "at") -> Trial:
@@ -50,18 +61,39 @@ def test_only_questions_that_both_answered_are_compared():
 
 def test_a_table_can_be_written_and_read(tmp_path):
     rows = table(made_up())
-    write_csv(rows, tmp_path / "table.csv")
-    again = read_csv(tmp_path / "table.csv")
+    write_table(rows, tmp_path / "table.csv")
+    again = read_table(tmp_path / "table.csv")
     assert [(r.method, r.budget, r.n, r.verdict) for r in again] == [
         (r.method, r.budget, r.n, r.verdict) for r in rows
     ]
     assert np.allclose([r.low for r in again], [r.low for r in rows], rtol=1e-3)
 
 
-def test_the_figure_has_a_line_for_every_method_but_the_full_model():
-    assert [line.name for line in figure(table(made_up())).data] == [
-        "random", "uniform", "good", "bad",
-    ]  # fmt: skip
+def test_the_figure_puts_the_best_first_and_marks_who_does_not_beat_random():
+    (drawn,) = figure(table(made_up())).data
+    assert list(drawn.y) == ["good", "random", "uniform", "bad"]
+    at_eight = [line[list(drawn.x).index("8")] for line in drawn.text]
+    assert at_eight == ["90%", "30%", "30% ≈", "0% ↓"]
+
+
+def test_shares_measured_apart_make_the_same_table(tmp_path):
+    found, parts = made_up(), []
+    for share in (shard("2/3"), shard("1/3"), shard("3/3")):
+        seeds = set(share.take(range(40)))
+        parts.append(tmp_path / f"answers-{share}.csv")
+        write_trials([t for t in found if t.seed in seeds], parts[-1])
+    merged = table([t for part in parts for t in read_trials(part)])
+    assert sorted(map(str, merged)) == sorted(map(str, table(found)))
+
+
+def test_every_item_is_in_exactly_one_share():
+    items = list(range(11))
+    shares = [list(Shard(number, 4).take(items)) for number in (1, 2, 3, 4)]
+    assert sorted(item for share in shares for item in share) == items
+    assert max(map(len, shares)) == 3
+    for text in ("0/4", "5/4", "2", "a/b", "1/0"):
+        with pytest.raises(argparse.ArgumentTypeError, match="no share"):
+            shard(text)
 
 
 def test_two_scenes_measured_on_pico():

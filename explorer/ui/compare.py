@@ -132,13 +132,13 @@ def endpoint(desk: Desk, on_model: dict) -> None:
             image: the picture
             question: the question, at most 500 characters
             budget: visual tokens kept, averaged over the layers of the language model
-            methods: keys separated by commas, such as "fastv, visionzip"; empty for all. The
-                baselines random, uniform and pool are always among them
+            methods: keys separated by commas, such as "fastv, visionzip"; empty for all
             model: key of the model, such as "pico"
 
         Returns:
-            per method the answer, the kept patches, whether it does worse than random; what random
-            does over several draws; Jaccard and Spearman matrices; how many methods keep each patch
+            per method (random, uniform and pool always among them) the answer, the kept patches,
+            whether it does worse than random; what random does over several draws; Jaccard and
+            Spearman matrices; how many methods keep each patch
         """
         chosen = [name.strip() for name in methods.split(",") if name.strip()]
         try:
