@@ -36,5 +36,9 @@ class MethodUnavailable(VisitorError):
     """The method can't run on this model."""
 
 
+class BadRegion(VisitorError):
+    """The region does not lie on the picture."""
+
+
 class BadCase(VisitorError):
     """The file is no case that can be opened."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from explorer.analysis import analyse, draw
 from explorer.answers import FULL, answer, check_budget, stream, stream_full
 from explorer.comparison import compare
+from explorer.reencode import second_looks
 
 __all__ = [
     "FULL",
@@ -18,6 +19,7 @@ __all__ = [
     "check_budget",
     "compare",
     "draw",
+    "second_looks",
     "stream",
     "stream_full",
 ]

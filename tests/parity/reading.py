@@ -15,20 +15,20 @@ from explorer.signals import Kept, Signals
 
 LOGITS = 1e-4  # largest difference of a logit, as absolute number
 
-Golden = dict[str, Tensor]
+Golden = dict[str, Tensor | str | list[str]]
 
 
 # ---- loading and comparing --------------------------------------------------------------------
 
 
 def load(path: Path) -> Golden:
-    """Numbers as tensors, floats in float32, texts as they are."""
+    """Numbers as tensors, floats in float32, texts as str or as lists of them."""
     golden = {}
     with np.load(path, allow_pickle=False) as file:
         for name in file.files:
             array = file[name]
             if array.dtype.kind == "U":
-                golden[name] = str(array)
+                golden[name] = array.tolist()
             elif array.dtype.kind == "f":
                 golden[name] = torch.from_numpy(array.astype(np.float32))
             else:

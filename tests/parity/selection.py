@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import re
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -138,9 +135,7 @@ def run_mmtok_words_and_padding(golden: Golden) -> None:
     The code rounds the picture to whole pixels of the 336 first, and so calls some patches padding
     that show a sliver of it. There we differ, and nowhere else.
     """
-    for question, official in zip(
-        *map(texts, (golden["questions"], golden["keywords"])), strict=True
-    ):
+    for question, official in zip(golden["questions"], golden["keywords"], strict=True):
         assert keywords(question) == official, question
     ends = golden["pad_off"].tolist()
     for (width, height), start, end in zip(golden["sizes"].tolist(), ends, ends[1:], strict=False):
@@ -153,12 +148,6 @@ def run_mmtok_words_and_padding(golden: Golden) -> None:
             np.minimum(x1, width) - np.maximum(x0, 0), np.minimum(y1, height) - np.maximum(y0, 0)
         )
         assert (shown < pixel).all(), (width, height)
-
-
-def texts(shown: str) -> list[str]:
-    """Take apart an array of texts, of which `load` gives what numpy prints."""
-    quoted = re.findall(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", shown)
-    return [ast.literal_eval(text) for text in quoted]
 
 
 # ---- CDPruner ---------------------------------------------------------------------------------
