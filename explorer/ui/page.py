@@ -7,7 +7,7 @@ import gradio as gr
 from explorer import jobs, zoo
 from explorer.errors import VisitorError
 from explorer.payload import answer_payload, case_payload, stages_payload
-from explorer.ui import cards, compare, explore, parts
+from explorer.ui import cards, compare, explore, parts, region
 from explorer.ui.desk import Desk
 
 TITLE = "Visual token explorer"
@@ -36,6 +36,8 @@ def build(desk: Desk | None = None, at_once: int = 1) -> gr.Blocks:
             cards.wire(desk, tab.visit, on_model)
         with gr.Tab("Compare", elem_id="vt-tab-compare"):
             compare.build(desk, tab.visit, on_model)
+        with gr.Tab("Debug", elem_id="vt-tab-debug"):
+            region.build(desk, tab.visit, on_model)
         with gr.Tab("Methods", elem_id="vt-tab-methods"):
             cards.build()
         _endpoints(desk, on_model)

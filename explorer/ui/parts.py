@@ -39,10 +39,11 @@ SCRIPTS = (
     "compare-pair.js",
     "compare-matrix.js",
     "compare.js",
+    "region.js",
 )
 
 
-STYLES = ("explorer.css", "cards.css", "compare.css")
+STYLES = ("explorer.css", "cards.css", "compare.css", "region.css")
 
 
 def head() -> str:
