@@ -10,15 +10,18 @@ import base64
 import importlib.metadata
 import io
 import json
+import math
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from explorer import zoo
 from explorer.errors import BadCase, BadPicture
 from explorer.picture import Picture, open_picture
-from explorer.results import Analysis, Answer
+from explorer.results import Answer
 
 FORMAT = "visual token explorer case"
 VERSION = 1
@@ -31,6 +34,8 @@ Text = Annotated[str, Field(max_length=8_000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Share = Annotated[float, Field(ge=0, le=1.000_001)]
 Count = Annotated[int, Field(ge=0, le=TOKENS)]
+Whole = Annotated[int, Field(ge=0, le=2**63)]
+Curve = Annotated[list[float | None], Field(max_length=LAYERS)]
 
 
 class Strict(BaseModel):
@@ -54,7 +59,10 @@ class StoredStage(Strict):
 
 
 class StoredRun(Strict):
-    """One answer. method: a spec, or "full" for all visual tokens."""
+    """One answer. method: a spec, options and seed included, or "full" for all visual tokens.
+
+    mdi, aei [L]: null where undefined or infinite.
+    """
 
     method: Name
     budget: Annotated[int, Field(ge=1, le=TOKENS)]
@@ -65,7 +73,10 @@ class StoredRun(Strict):
     p_full: Share | None = None
     kl: Annotated[float, Field(ge=0)] | None = None
     drop: float | None = None
-    flops: Annotated[int, Field(ge=0)] = 0
+    flops: Whole = 0
+    kv_bytes: Whole = 0
+    mdi: Curve = []
+    aei: Curve = []
 
 
 class StoredModel(Strict):
@@ -84,6 +95,11 @@ class StoredPicture(Strict):
     height: Annotated[int, Field(ge=1, le=20_000)]
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.width, self.height
+
 
 class CaseFile(Strict):
     """A case that travels."""
@@ -94,7 +110,7 @@ class CaseFile(Strict):
     picture: StoredPicture
     question: Annotated[str, Field(min_length=1, max_length=500)]
     truth: Text | None = None
-    seed: Annotated[int, Field(ge=0)] | None = None
+    seed: Whole | None = None
     full: StoredRun
     runs: Annotated[list[StoredRun], Field(max_length=RUNS)] = []
     packages: Annotated[
@@ -113,35 +129,48 @@ class CaseFile(Strict):
             picture = open_picture(base64.b64decode(self.picture.png))
         except (BadPicture, ValueError) as error:
             raise BadCase("The picture in this case can't be opened.") from error
-        if picture.digest != self.picture.digest:
+        if picture.digest != self.picture.digest or picture.image.size != self.picture.size:
             raise BadCase("The picture in this case is not the one that its answers belong to.")
         return picture
 
 
 def save(
-    analysis: Analysis,
-    answers: list[Answer],
+    model: str,
+    picture: Picture,
+    question: str,
+    full: Answer,
+    runs: Sequence[Answer] = (),
     truth: str | None = None,
     seed: int | None = None,
 ) -> str:
-    """Write a case with its answers as JSON."""
-    entry, picture = zoo.entry(analysis.model), analysis.picture
+    """Write a case with its answers as JSON; `BadCase` if the picture is too large to go along.
+
+    seed: of the scene that the picture shows, if it shows one.
+    """
+    entry, png = zoo.entry(model), _png(picture.image)
+    if len(png) > PICTURE_BYTES:
+        raise BadCase("The picture is too large for a case; please scale it down and open it anew.")
     case = CaseFile(
         model=StoredModel(key=entry.key, source=entry.hub or entry.path, revision=entry.revision),
         picture=StoredPicture(
-            png=_png(picture.image),
+            png=png,
             width=picture.image.width,
             height=picture.image.height,
             digest=picture.digest,
         ),
-        question=analysis.question,
+        question=question,
         truth=truth,
         seed=seed,
-        full=stored(analysis.full),
-        runs=[stored(answer) for answer in answers],
-        packages={name: importlib.metadata.version(name) for name in PACKAGES},
+        full=stored(full),
+        runs=[stored(answer) for answer in runs],
+        packages=packages(),
     )
     return case.model_dump_json(indent=1)
+
+
+def packages() -> dict[str, str]:
+    """Give the versions of what the answers of this machine depend on."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def stored(answer: Answer) -> StoredRun:
@@ -161,7 +190,14 @@ def stored(answer: Answer) -> StoredRun:
         kl=answer.kl,
         drop=answer.drop,
         flops=answer.flops,
+        kv_bytes=answer.kv_bytes,
+        mdi=_curve(answer.dominance and answer.dominance.mdi),
+        aei=_curve(answer.dominance and answer.dominance.aei),
     )
+
+
+def _curve(values: np.ndarray | None) -> list[float | None]:
+    return [float(x) if math.isfinite(x) else None for x in (() if values is None else values)]
 
 
 def load(data: bytes | str) -> CaseFile:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import subprocess
 import sys
 
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 from explorer import casefile, jobs, replay
 from explorer.errors import BadCase
 from explorer.memory import Memory
 from explorer.pico import scenes
+from explorer.picture import open_picture
+from explorer.results import Answer
 
 QUESTION = "what is in the middle ?"
 
@@ -20,12 +25,19 @@ QUESTION = "what is in the middle ?"
 @pytest.fixture(scope="module")
 def text() -> str:
     image, memory = scenes.make(5).image, Memory(64_000_000)
-    analysis = jobs.analyse("pico", image, QUESTION, memory)
-    answers = [
-        jobs.answer("pico", image, QUESTION, spec, budget, memory)
-        for spec, budget in (("clsattn", 20), ("visiondrop", 48), ("random?seed=3", 9))
-    ]
-    return casefile.save(analysis, answers, truth="a cat", seed=5)
+
+    def answer(spec: str, budget: int) -> Answer:
+        return jobs.answer("pico", image, QUESTION, spec, budget, memory)
+
+    runs = [answer("clsattn", 20), answer("visiondrop", 48), answer("random?seed=3", 9)]
+    full = answer("full", 196)
+    return casefile.save("pico", open_picture(image), QUESTION, full, runs, "a cat", seed=5)
+
+
+def file_of(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def changed(text: str, *path, to) -> bytes:
@@ -68,6 +80,37 @@ def test_a_changed_answer_or_set_is_told(text):
     assert [d.change for d in replay.replay(gone)] == ["", "", "not run", ""]
 
 
+@pytest.mark.parametrize(
+    ("path", "to", "words"),
+    [
+        (("question",), QUESTION, "the same answers from the same patches"),
+        (("runs", 0, "text"), "a submarine", "1 of 4 answers changed"),
+        (("runs", 0, "budget"), 21, "1 of 4 answers came from other patches"),
+        (("runs", 0, "method"), "gone", "1 of 4 answers could not be computed"),
+        (("runs", 0, "tokens", 0, "probability"), 0.0, "differ by up to 0."),
+        (("runs", 0, "p_full"), None, "differ by up to inf"),
+    ],
+)
+def test_what_differs_is_said_in_a_sentence(text, path, to, words):
+    case = casefile.load(changed(text, *path, to=to))
+    sentence = replay.verdict(list(replay.replay(case)))
+    assert words in sentence and sentence.endswith(".")
+
+
+def test_metrics_and_versions_travel_along(text):
+    case = casefile.load(text)
+    run = case.runs[0]
+    assert len(run.mdi) == len(run.aei) == len(run.layers) == 12
+    assert 0 < run.flops < case.full.flops and 0 < run.kv_bytes < case.full.kv_bytes
+    assert case.packages == casefile.packages()
+
+
+def test_a_stored_text_can_not_command_a_terminal(text):
+    case = casefile.load(changed(text, "runs", 0, "text", to="\x1b[2Jgone\r\n\u202e"))
+    lines = [replay.row(difference) for difference in replay.replay(case)]
+    assert all(line.isprintable() for line in lines) and "[2Jgone" in lines[1]
+
+
 HOSTILE = {
     "no json": b"\x80\x04pickle",
     "not utf-8": b'{"format": "\xff"}',
@@ -87,6 +130,10 @@ HOSTILE = {
     "too many runs": (("runs",), [{}] * 1000),
     "a probability above one": (("runs", 0, "p_full"), 2.0),
     "full among the pruned": (("runs", 0, "method"), "full"),
+    "a number as text": (("runs", 0, "budget"), "20"),
+    "a truth that is no text": (("truth",), {"$ne": 1}),
+    "a seed beyond all numbers": (("seed",), 10**400),
+    "a long text": (("runs", 0, "text"), "a" * 9_000),
 }
 
 
@@ -102,15 +149,40 @@ def test_a_hostile_file_is_refused_in_one_sentence(text, name):
 
 
 def test_a_picture_that_was_exchanged_is_noticed(text):
-    other = json.loads(casefile.save(
-        jobs.analyse("pico", scenes.make(6).image, QUESTION), []
-    ))["picture"]["png"]  # fmt: skip
+    other = base64.b64encode(file_of(scenes.make(6).image)).decode()
     case = casefile.load(changed(text, "picture", "png", to=other))
     with pytest.raises(BadCase, match="not the one"):
         case.opened()
     broken = casefile.load(changed(text, "picture", "png", to="AAAA"))
     with pytest.raises(BadCase, match="can't be opened"):
         broken.opened()
+
+
+def test_a_picture_bomb_is_refused_before_a_pixel_is_decoded(text):
+    bomb = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
+    assert len(bomb.getvalue()) < 1_000_000
+    data = changed(text, "picture", "png", to=base64.b64encode(bomb.getvalue()).decode())
+    with pytest.raises(BadCase, match="can't be opened"):
+        casefile.load(data).opened()
+
+
+def test_a_wrong_size_is_noticed(text):
+    with pytest.raises(BadCase, match="not the one"):
+        casefile.load(changed(text, "picture", "width", to=19_000)).opened()
+
+
+def test_half_a_letter_from_a_browser_is_no_case():
+    with pytest.raises(BadCase):
+        casefile.load("\ud800")
+
+
+def test_a_picture_too_large_to_travel_is_refused_when_it_is_saved():
+    picture = open_picture(Image.effect_noise((2048, 2048), 200).convert("RGB"))
+    full = Answer("full", 1, "", ())
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(BadCase, match="too large"):
+        patch.setattr(casefile, "PICTURE_BYTES", 1_000_000)
+        casefile.save("pico", picture, QUESTION, full)
 
 
 def test_a_file_that_is_too_large_is_refused():
