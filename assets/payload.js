@@ -60,6 +60,8 @@
  * @property {{n: number, views: View[], place: string, boxes: string, padding: number[]}} grid
  *   place i16[N*3]: view, row, column of a token, -1 for a token without a patch
  * @property {Method[]} methods
+ * @property {?number} seed of the scene that is shown; null for a picture of the visitor's own
+ * @property {?{method: string, budget: number}} show where the page goes when the case opens
  * @property {?Answer} full
  * @property {Answer[]} answers
  */

@@ -107,8 +107,11 @@
         this.asking.forget();
       }
       this.#choice = null;
-      const budget = state.budget || this.#firstBudget();
-      this.#moveTo(app.snap(state.case, this.method, budget));
+      const { method, budget } = { ...raw.show };
+      if (keys.includes(method)) Object.assign(state, { method, stage: null });
+      const wanted = budget ?? (state.budget || this.#firstBudget());
+      this.#moveTo(app.snap(state.case, this.method, wanted));
+      if (method) this.chooseMethod(method); // one whose map is still to be worked out
       this.asking.later();
     }
 

@@ -108,7 +108,7 @@ class CaseFile(Strict):
     version: Literal[1] = VERSION
     model: StoredModel
     picture: StoredPicture
-    question: Annotated[str, Field(min_length=1, max_length=500)]
+    question: Annotated[str, Field(max_length=500, pattern=r"\S")]
     truth: Text | None = None
     seed: Whole | None = None
     full: StoredRun

@@ -121,7 +121,7 @@ HOSTILE = {
     "a field too many": (("__class__",), "os.system"),
     "another kind": (("question",), 7),
     "a long question": (("question",), "a" * 501),
-    "no question": (("question",), ""),
+    "no question": (("question",), " \n"),
     "no picture": (("picture", "png"), "not base64!"),
     "an infinite number": (("runs", 0, "drop"), float("inf")),
     "a negative budget": (("runs", 0, "budget"), -1),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from explorer import examples
-from explorer.ui import answering, curves_plot, parts
+from explorer.ui import answering, curves_plot, parts, travelling
 from explorer.ui.desk import Desk
 from explorer.ui.opening import Opening, example_visit
 
@@ -38,6 +38,7 @@ class Explore:
     fill: gr.HTML
     enlarge: gr.HTML
     larger: gr.Accordion
+    travel: travelling.Travel
 
 
 def build(desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict) -> Explore:
@@ -48,9 +49,11 @@ def build(desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict) 
         with gr.Column(elem_id="vt-left"):
             blocks = _inputs(first, shown)
         with gr.Column(elem_id="vt-middle"):
-            stage = parts.stage(shown["case"])
+            stage = parts.stage(shown["case"] | {"seed": shown["seed"]})
         with gr.Column(elem_id="vt-right"):
             readout = parts.readout()
+        with gr.Column(elem_id="vt-case"):
+            travel = travelling.build()
     larger, plot = curves_plot.build()
     tab = Explore(
         visit=gr.State(example_visit(shown)),
@@ -60,9 +63,12 @@ def build(desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict) 
         fill=parts.fill(),
         enlarge=parts.enlarge(),
         larger=larger,
+        travel=travel,
         **blocks,
     )
-    _wire(tab, desk, model, model_notes, on_model)
+    opening = Opening(tab, desk, model, model_notes)
+    _wire(tab, opening, model, on_model)
+    travelling.wire(tab, opening, desk, on_model)
     answering.wire(tab, desk, on_model)
     curves_plot.wire(tab, plot, desk, on_model)
     return tab
@@ -113,11 +119,8 @@ def _inputs(first: str, shown: dict) -> dict[str, object]:
     }
 
 
-def _wire(
-    tab: Explore, desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict
-) -> None:
+def _wire(tab: Explore, opening: Opening, model: gr.Dropdown, on_model: dict) -> None:
     """Connect everything that opens another case: picture, example, scene, question, model."""
-    opening = Opening(tab, desk, model_notes)
     quiet = {
         "outputs": opening.outputs(),
         "show_progress": "hidden",

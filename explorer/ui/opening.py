@@ -7,7 +7,7 @@ maps of all methods. What goes wrong is said where it arises, and leaves everyth
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ class Opening:
 
     tab: Explore
     desk: Desk
+    model: gr.Dropdown
     model_notes: gr.HTML
 
     def outputs(self) -> list:
@@ -52,11 +53,22 @@ class Opening:
             tab.picture_notes,
             tab.question_notes,
             tab.larger,
+            self.model,
             self.model_notes,
         ]
 
-    def case(self, visit: Visit, error_place: gr.HTML) -> Iterator[dict]:
-        """Open the case of a visit; error_place: where to say what no other place is meant for."""
+    def case(
+        self,
+        visit: Visit,
+        error_place: gr.HTML,
+        show: dict | None = None,
+        also: Callable[[], dict] = dict,
+    ) -> Iterator[dict]:
+        """Open the case of a visit; error_place: where to say what no other place is meant for.
+
+        show: {method, budget} that the page goes to, where it should not stay at those it shows;
+        also: gives what else is to be said once the case is open.
+        """
         tab = self.tab
         visit = replace(visit, question=" ".join(visit.question.split()))
         yield {tab.question_notes: parts.lines("busy", SCORING)}
@@ -76,16 +88,19 @@ class Opening:
             raise
         word_lines = [line for line in analysis.notes if line not in visit.picture.notes]
         visit = replace(visit, question=analysis.question)
+        shown = case_payload(analysis, visit.truth, list(visit.suggestions), lean=True)
         yield {
             tab.visit: visit,
-            tab.stage: case_payload(analysis, visit.truth, list(visit.suggestions), lean=True),
+            tab.stage: shown | {"seed": visit.seed, "show": show},
             tab.chips: parts.chips_value(list(visit.suggestions)),
             tab.question: visit.question,
             tab.seed: visit.seed,
             tab.picture_notes: parts.lines("note", *visit.picture.notes),
             tab.question_notes: parts.lines("note", *word_lines),
             tab.larger: gr.Accordion(visible=False),  # its curves are those of the case before
+            self.model: visit.model,
             self.model_notes: None,
+            **also(),
         }
 
     def _full_answer(self, visit: Visit) -> Iterator[dict]:
@@ -164,7 +179,8 @@ class Opening:
         visit = example_visit(shown)
         return {
             tab.visit: visit,
-            tab.stage: shown["case"],
+            self.model: visit.model,
+            tab.stage: shown["case"] | {"seed": visit.seed},
             tab.chips: parts.chips_value(list(visit.suggestions)),
             tab.question: visit.question,
             tab.seed: visit.seed,

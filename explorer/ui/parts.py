@@ -31,6 +31,7 @@ SCRIPTS = (
     "dominance.js",
     "readout.js",
     "inputs.js",
+    "travel.js",
     "cards.js",
     "compare-measures.js",
     "compare-asking.js",
@@ -43,7 +44,7 @@ SCRIPTS = (
 )
 
 
-STYLES = ("explorer.css", "cards.css", "compare.css", "region.css")
+STYLES = ("explorer.css", "travel.css", "cards.css", "compare.css", "region.css")
 
 
 def head() -> str:

@@ -1,0 +1,131 @@
+/**
+ * A case leaves the page as a file and comes back from one: buttons, the senders that carry it, and
+ * stored beside recomputed values. Files are read and written here, so that none is left on the
+ * server. Knows nothing of what stands in a file.
+ */
+(() => {
+  const app = (window.explorer ??= {});
+  const { node, write, show, say } = app;
+
+  /** Let the browser save a text or a blob as a file. */
+  app.download = (name, type, content) => {
+    const url = URL.createObjectURL(new Blob([content], { type }));
+    node("a", { href: url, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  };
+
+  const send = { wish: null, file: null };
+
+  /** The hidden component of what to save: {case, method, budget}. */
+  app.mountWish = (element, props, trigger) => {
+    send.wish = () => {
+      const { case: open, method, budget } = app.store.state;
+      props.value = { case: open.id, method, budget };
+      trigger("save");
+    };
+  };
+
+  /** The hidden component that carries a file to the server: {text}. */
+  app.mountFile = (element, props, trigger) => {
+    send.file = (text) => {
+      props.value = { text };
+      trigger("open");
+    };
+  };
+
+  /** What the server has packed for the visitor to take home: {name, type, text}. */
+  app.mountParcel = (element, props, watch) => {
+    watch("value", () => {
+      const { name, type, text } = props.value ?? {};
+      if (name) app.download(name, type, text);
+    });
+  };
+
+  function button(text, title, onClick) {
+    const made = node("button", { type: "button", title }, text);
+    made.addEventListener("click", onClick);
+    return made;
+  }
+
+  /** The button that opens a file, with a sentence where the file is too large to be read. */
+  function opener(most, told) {
+    const input = node("input", { type: "file", accept: ".json,application/json", hidden: true });
+    input.addEventListener("change", async () => {
+      const [file] = input.files;
+      write(told, "");
+      if (!file) return;
+      const large = file.size > most;
+      if (large) write(told, `A case has at most ${most / 1e6} MB; this file is larger.`);
+      else send.file(await file.text());
+      input.value = ""; // the same file can be chosen again
+    });
+    const title = "Open a saved case and compare it with what is computed here";
+    return [button("Open", title, () => input.click()), input];
+  }
+
+  /** The row of buttons. value: {most}, the bytes that a file may have. */
+  app.mountTravel = (element, props) => {
+    const root = app.root(element, "vt-travel");
+    const told = node("p", { class: "vt-error-line", role: "alert" });
+    const what = "Save picture, question, answers and kept patches as one file";
+    const save = button("Save", what, () => send.wish());
+    root.replaceChildren(save, ...opener(props.value.most, told), told);
+  };
+
+  const dot = (value, inWords) => (value === null || value === undefined ? "·" : inWords(value));
+  const ROWS = [
+    ["answer", ({ text }) => text || "(nothing)"],
+    ["p", ({ p_full }) => dot(p_full, (p) => p.toFixed(3)), "Probability of the full answer"],
+    ["KL", ({ kl }) => dot(kl, say.brief), "Of the first token's distribution, in nats"],
+    ["patches", ({ kept }) => dot(kept, say.count), "Kept after the last stage"],
+  ];
+  const CHANGES = {
+    answer: "answer changed",
+    tokens: "other patches",
+    "not run": "not computed",
+    "": "same",
+  };
+
+  /** One answer: what the file says beside what was computed here. */
+  function compared({ name, change, says, stored, again }) {
+    const cells = ROWS.map(([label, of, title]) => {
+      const [then, now] = [of(stored), again ? of(again) : "·"];
+      const differs = then !== now ? "" : null;
+      const head = node("th", { scope: "row", title }, label);
+      const line = node("tr", {}, head, node("td", {}, then), node("td", {}, now));
+      app.mark(line, "data-differs", differs);
+      show(line, then !== "·" || now !== "·");
+      return line;
+    });
+    const verdict = node("span", { class: "vt-mark" }, CHANGES[change]);
+    const heads = ["stored", "now"].map((text) => node("th", { scope: "col" }, text));
+    return node(
+      "section",
+      { "data-change": change },
+      node("h3", {}, name, verdict),
+      node(
+        "table",
+        {},
+        node("thead", {}, node("tr", {}, node("td"), ...heads)),
+        node("tbody", {}, ...cells),
+      ),
+      ...(says ? [node("p", { class: "vt-small" }, says)] : []),
+    );
+  }
+
+  /** Stored beside recomputed values of the case that was opened: {case, rows}. */
+  app.mountStored = (element, props, watch) => {
+    const root = app.root(element, "vt-stored");
+    let drawn = null;
+    const update = ({ case: open, pending }) => {
+      const { value } = props;
+      const mine = Boolean(value && open && value.case === open.id && !pending);
+      show(root, mine);
+      if (!mine || drawn === value) return;
+      drawn = value;
+      root.replaceChildren(...value.rows.map(compared));
+    };
+    app.store.subscribe(update);
+    watch("value", () => app.store.changed());
+  };
+})();

@@ -1,0 +1,158 @@
+"""Cases that travel, in a real Chromium: saved, opened, exchanged by strangers."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from conftest import visit
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from explorer import casefile, jobs
+from explorer.memory import Memory
+from explorer.pico import scenes
+from explorer.picture import open_picture
+
+pytestmark = pytest.mark.browser
+QUESTION = "what is in the middle ?"
+NOTES = "#vt-travel-notes"
+
+
+@pytest.fixture
+def page(browser, url):
+    opened = visit(browser, url)
+    yield opened
+    assert opened.errors == []
+    opened.context.close()
+
+
+@pytest.fixture(scope="module")
+def saved() -> dict:
+    """A case of a scene, as a script would save it."""
+    image, memory = scenes.make(5).image, Memory(64_000_000)
+    full = jobs.answer("pico", image, QUESTION, "full", 1, memory)
+    run = jobs.answer("pico", image, QUESTION, "visionzip", 40, memory)
+    return json.loads(casefile.save("pico", open_picture(image), QUESTION, full, [run], seed=5))
+
+
+def open_file(page: Page, path: Path, content: object) -> None:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    page.locator("#vt-travel-buttons input[type=file]").set_input_files(path)
+
+
+def test_a_case_is_saved_opened_again_and_equal(page, tmp_path):
+    page.locator("#vt-seed input").fill("5")
+    page.locator("#vt-seed input").press("Enter")
+    page.wait_for_function("explorer.store.state.case.seed === 5", timeout=30_000)
+    shown = page.evaluate("[explorer.store.state.method, explorer.store.state.budget]")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save", exact=True).click()
+    path = tmp_path / "case.json"
+    download.value.save_as(path)
+    case = casefile.load(path.read_bytes())
+    assert [(run.method, run.budget) for run in case.runs] == [tuple(shown)]
+    assert case.opened().image.tobytes() == scenes.make(5).image.tobytes()
+
+    page.reload()
+    page.wait_for_selector(".vt-stage[data-kept]")
+    open_file(page, tmp_path / "again.json", path.read_text())
+    expect(page.locator(NOTES)).to_contain_text("the same answers from the same", timeout=30_000)
+    expect(page.locator(".vt-stored section")).to_have_count(2)
+    expect(page.locator(".vt-stored [data-differs]")).to_have_count(0)
+    assert page.evaluate("[explorer.store.state.method, explorer.store.state.budget]") == shown
+    assert page.evaluate("explorer.store.state.case.seed") == 5
+
+
+def test_what_differs_is_said_and_shown_beside_it(page, saved, tmp_path):
+    other = json.loads(json.dumps(saved))
+    other["runs"][0]["text"] = "a submarine"
+    other["packages"]["torch"] = "0.4"
+    open_file(page, tmp_path / "case.json", other)
+    expect(page.locator(NOTES)).to_contain_text("1 of 2 answers changed", timeout=30_000)
+    expect(page.locator(NOTES)).to_contain_text("torch 0.4 (here ")
+    row = page.locator(".vt-stored [data-change=answer] tr[data-differs] td").all_inner_texts()
+    assert row[0] == "a submarine" and row[1] == saved["runs"][0]["text"]
+    expect(page.locator("#vt-number")).to_have_text("40")
+    page.locator("#vt-scene button").click()
+    expect(page.locator(".vt-stored")).to_be_hidden(timeout=30_000)
+
+
+def test_an_opened_case_fits_one_screen(page, saved, tmp_path):
+    open_file(page, tmp_path / "case.json", saved)
+    expect(page.locator(".vt-stored")).to_be_visible(timeout=30_000)
+    for name in ("#vt-case", ".vt-stage", ".vt-readout"):
+        box = page.locator(name).first.bounding_box()
+        assert box["y"] + box["height"] <= 1081, name
+
+
+def test_on_a_phone_the_case_stands_behind_the_answers(browser, url, saved, tmp_path):
+    page = visit(browser, url, viewport={"width": 390, "height": 844})
+    open_file(page, tmp_path / "case.json", saved)
+    expect(page.locator(".vt-stored")).to_be_visible(timeout=30_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    answers = page.locator(".vt-readout").first.bounding_box()
+    assert page.locator("#vt-case").bounding_box()["y"] >= answers["y"] + answers["height"]
+    page.context.close()
+
+
+EVIL = "<img src=x onerror='window.hacked=1'> ${window.hacked=1} {{constructor}}<script>hacked=1"
+
+
+def test_scripts_in_every_text_of_a_file_stay_texts(page, saved, tmp_path):
+    other = json.loads(json.dumps(saved))
+    other["question"] = other["truth"] = EVIL
+    other["seed"] = None
+    other["packages"] = {EVIL: EVIL, "torch": EVIL}
+    other["model"] |= {"source": EVIL, "revision": EVIL}
+    for run in (other["full"], other["runs"][0]):
+        run["text"] = EVIL
+        run["tokens"] = [{"text": EVIL, "probability": 1.0}]
+    other["runs"].append(other["runs"][0] | {"method": EVIL})
+    open_file(page, tmp_path / "case.json", other)
+    expect(page.locator(".vt-stored section")).to_have_count(3, timeout=30_000)
+    expect(page.locator(NOTES)).to_contain_text("2 of 3 answers changed")
+    expect(page.locator(NOTES)).to_contain_text("other weights")
+    assert EVIL in page.locator(".vt-stored").inner_text()
+    assert page.locator("#vt-case img, #vt-case script").count() == 0
+    assert page.evaluate("window.hacked") is None
+
+
+def bomb() -> str:
+    data = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(data, "PNG")
+    return base64.b64encode(data.getvalue()).decode()
+
+
+HOSTILE = {
+    "no JSON": "\x80\x04pickle",
+    "deep": "[" * 50_000,
+    "too large": " " * (casefile.MAX_BYTES + 1),
+    "a wrong type": (("runs", 0, "budget"), "40"),
+    "an absurd size": (("picture", "width"), 10**30),
+    "a field too many": (("__class__",), "os.system"),
+    "an unknown model": (("model", "key"), "../../etc/passwd"),
+    "a bomb": (("picture", "png"), bomb()),
+}
+
+
+def test_a_hostile_file_gets_a_sentence_and_changes_nothing(page, saved, tmp_path):
+    before = page.locator(".vt-stage").first.get_attribute("data-case")
+    said = page.locator("#vt-case .vt-notes[data-kind=error], #vt-case .vt-error-line")
+    for name, content in HOSTILE.items():
+        if isinstance(content, tuple):
+            (*way, last), to = content
+            content = place = json.loads(json.dumps(saved))
+            for step in way:
+                place = place[step]
+            place[last] = to
+        page.evaluate("document.querySelector('#vt-case .vt-notes').replaceChildren()")
+        open_file(page, tmp_path / "case.json", content)
+        expect(said.filter(has_text=re.compile(r"\w.*\.$"))).to_have_count(1, timeout=15_000)
+        assert page.locator(".vt-stage").first.get_attribute("data-case") == before, name
+    open_file(page, tmp_path / "case.json", saved)
+    expect(page.locator(".vt-stored")).to_be_visible(timeout=30_000)
