@@ -52,10 +52,11 @@ class StoredToken(Strict):
 
 
 class StoredStage(Strict):
-    """Who was alive, as they were, behind one stage."""
+    """Who was alive, as they were, behind one stage. merged: tokens that were made of others."""
 
     layer: Annotated[int, Field(ge=0, le=LAYERS)]
     kept: Annotated[list[Count], Field(max_length=TOKENS)]
+    merged: Count = 0
 
 
 class StoredRun(Strict):
@@ -183,7 +184,8 @@ def stored(answer: Answer) -> StoredRun:
             StoredToken(text=token.text, probability=token.probability) for token in answer.tokens
         ],
         stages=[
-            StoredStage(layer=stage.layer, kept=stage.kept.tolist()) for stage in answer.stages
+            StoredStage(layer=stage.layer, kept=stage.kept.tolist(), merged=stage.merged)
+            for stage in answer.stages
         ],
         layers=[int(count) for count in answer.layers],
         p_full=answer.p_full,

@@ -227,7 +227,7 @@ def stages_payload(answer: Answer) -> list[dict]:
         {
             "layer": stage.layer,
             "kept": stage.kept.tolist(),
-            "merged": max(0, int(stage.fate.max())) + stage.extra,
+            "merged": stage.merged,
         }
         for stage in answer.stages
     ]

@@ -34,6 +34,11 @@ class StageMap:
         """The visual tokens that are alive as they were, ascending."""
         return np.flatnonzero(self.fate == 0)
 
+    @property
+    def merged(self) -> int:
+        """How many tokens there are that stand for several patches, or for none."""
+        return max(0, int(self.fate.max())) + self.extra
+
 
 @dataclass(frozen=True)
 class Knot:
