@@ -41,6 +41,46 @@
     });
   };
 
+  const PARAMETERS = ["example", "scene", "question", "model", "method", "budget"];
+
+  /** The hidden component that follows the link by which the visitor came: {query}. */
+  app.mountLink = (element, props, trigger) => {
+    const asked = new URLSearchParams(location.search);
+    if (!PARAMETERS.some((name) => asked.has(name))) return;
+    props.value = { query: location.search };
+    trigger("restore");
+  };
+
+  /** The address of what is on the page, or null where its picture is the visitor's own. */
+  app.linkHere = () => {
+    const { case: open, method, budget } = app.store.state;
+    if (typeof open?.seed !== "number") return null;
+    const { seed: scene, question, model } = open;
+    const asked = new URLSearchParams({ scene, question, model, method, budget });
+    return `${location.origin}${location.pathname}?${asked}`;
+  };
+
+  /** Copy the link; where the browser forbids that, show it, ready to be copied by hand. */
+  function linker(told) {
+    const line = node("input", { type: "text", readonly: true, "aria-label": "Link", hidden: true });
+    const copy = async () => {
+      const link = app.linkHere();
+      show(line, false);
+      if (!link) return told("A link can't carry your own picture; save the case instead.");
+      try {
+        await navigator.clipboard.writeText(link);
+        told("The link is copied.");
+      } catch {
+        told("Your browser lets nobody copy for you; here is the link.");
+        line.value = link;
+        show(line, true);
+        line.select();
+      }
+    };
+    const title = "Copy a link to this scene, question, model, method and budget";
+    return [button("Link", title, copy), line];
+  }
+
   function button(text, title, onClick) {
     const made = node("button", { type: "button", title }, text);
     made.addEventListener("click", onClick);
@@ -52,10 +92,10 @@
     const input = node("input", { type: "file", accept: ".json,application/json", hidden: true });
     input.addEventListener("change", async () => {
       const [file] = input.files;
-      write(told, "");
+      told("");
       if (!file) return;
       const large = file.size > most;
-      if (large) write(told, `A case has at most ${most / 1e6} MB; this file is larger.`);
+      if (large) told(`A case has at most ${most / 1e6} MB; this file is larger.`);
       else send.file(await file.text());
       input.value = ""; // the same file can be chosen again
     });
@@ -66,10 +106,11 @@
   /** The row of buttons. value: {most}, the bytes that a file may have. */
   app.mountTravel = (element, props) => {
     const root = app.root(element, "vt-travel");
-    const told = node("p", { class: "vt-error-line", role: "alert" });
+    const line = node("p", { class: "vt-told", role: "status" });
+    const told = (text) => write(line, text);
     const what = "Save picture, question, answers and kept patches as one file";
     const save = button("Save", what, () => send.wish());
-    root.replaceChildren(save, ...opener(props.value.most, told), told);
+    root.replaceChildren(save, ...opener(props.value.most, told), ...linker(told), line);
   };
 
   const dot = (value, inWords) => (value === null || value === undefined ? "·" : inWords(value));

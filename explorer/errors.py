@@ -42,3 +42,7 @@ class BadRegion(VisitorError):
 
 class BadCase(VisitorError):
     """The file is no case that can be opened."""
+
+
+class BadLink(VisitorError):
+    """The link asks for something that can't be had."""

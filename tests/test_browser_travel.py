@@ -7,6 +7,7 @@ import io
 import json
 import re
 from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from conftest import visit
@@ -142,7 +143,7 @@ HOSTILE = {
 
 def test_a_hostile_file_gets_a_sentence_and_changes_nothing(page, saved, tmp_path):
     before = page.locator(".vt-stage").first.get_attribute("data-case")
-    said = page.locator("#vt-case .vt-notes[data-kind=error], #vt-case .vt-error-line")
+    said = page.locator("#vt-case .vt-notes[data-kind=error], #vt-case .vt-told")
     for name, content in HOSTILE.items():
         if isinstance(content, tuple):
             (*way, last), to = content
@@ -150,9 +151,61 @@ def test_a_hostile_file_gets_a_sentence_and_changes_nothing(page, saved, tmp_pat
             for step in way:
                 place = place[step]
             place[last] = to
-        page.evaluate("document.querySelector('#vt-case .vt-notes').replaceChildren()")
+        for line in (".vt-notes", ".vt-told"):
+            page.evaluate(f"document.querySelector('#vt-case {line}').replaceChildren()")
         open_file(page, tmp_path / "case.json", content)
         expect(said.filter(has_text=re.compile(r"\w.*\.$"))).to_have_count(1, timeout=15_000)
         assert page.locator(".vt-stage").first.get_attribute("data-case") == before, name
     open_file(page, tmp_path / "case.json", saved)
     expect(page.locator(".vt-stored")).to_be_visible(timeout=30_000)
+
+
+def place(page: Page) -> list:
+    return page.evaluate(
+        "(({ case: open, method, budget }) => [open.seed, open.question, method, budget])"
+        "(explorer.store.state)"
+    )
+
+
+def test_a_link_restores_scene_question_method_and_budget(browser, url):
+    asked = [5, "how many crowns are there ?", "divprune", 33]
+    names = ("scene", "question", "method", "budget")
+    query = urlencode(dict(zip(names, asked, strict=True)))
+    page = visit(browser, f"{url}/?{query}", permissions=["clipboard-read", "clipboard-write"])
+    page.wait_for_function("explorer.store.state.case.seed === 5", timeout=30_000)
+    assert place(page) == asked
+    expect(page.locator("#vt-seed input")).to_have_value("5")
+    page.get_by_role("button", name="Link", exact=True).click()
+    expect(page.locator(".vt-told")).to_contain_text("copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert parse_qs(urlsplit(copied).query)["question"] == [asked[1]]
+    page.goto(copied)
+    page.wait_for_function("explorer.store?.state.case?.seed === 5", timeout=30_000)
+    assert place(page) == asked and page.errors == []
+    page.context.close()
+
+
+def test_a_link_to_an_example_shows_it_finished(browser, url):
+    page = visit(browser, f"{url}/?example=find&method=fastv&budget=70")
+    page.wait_for_function("explorer.store.state.case.question === 'find the cheese .'")
+    assert page.evaluate("explorer.store.state.method") == "fastv"
+    expect(page.locator("#vt-examples [data-key=find]")).to_have_attribute("aria-pressed", "true")
+    page.context.close()
+
+
+@pytest.mark.parametrize("query", ["scene=nonsense", "example=middle&budget=500"])
+def test_a_wrong_link_gets_a_sentence_and_the_first_page(browser, url, query):
+    page = visit(browser, f"{url}/?{query}")
+    note = page.locator("#vt-picture-notes .vt-notes[data-kind=error]")
+    expect(note).to_contain_text("whole number", timeout=15_000)
+    assert place(page)[:2] == [11, "what is in the middle ?"] and page.errors == []
+    page.context.close()
+
+
+def test_a_picture_of_ones_own_has_no_link(page, tmp_path):
+    path = tmp_path / "own.png"
+    scenes.make(5).image.save(path)
+    page.locator("#vt-picture input[type=file]").set_input_files(path)
+    page.wait_for_function("explorer.store.state.case.seed === null", timeout=30_000)
+    page.get_by_role("button", name="Link", exact=True).click()
+    expect(page.locator(".vt-told")).to_contain_text("save the case instead")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from explorer import examples, jobs
+from explorer import examples, jobs, link
+from explorer.cases import open_case
 from explorer.errors import BadPicture, BadQuestion, VisitorError
 from explorer.payload import answer_payload, case_payload, pending_payload
 from explorer.pico import questions, scenes
@@ -125,7 +126,7 @@ class Opening:
         except BadPicture as error:
             yield {tab.picture: None, tab.picture_notes: parts.lines("error", str(error))}
             return
-        yield {tab.picture: None, tab.picture_notes: None, tab.thumbs: unchosen()}
+        yield {tab.picture: None, tab.picture_notes: None, tab.thumbs: chosen()}
         general = tuple(questions.GENERAL_QUESTIONS)
         words = question if question.strip() else general[0]
         yield from self.case(Visit(model_key, picture, words, None, general), tab.picture_notes)
@@ -137,18 +138,8 @@ class Opening:
             line = "The seed of a scene is a whole number from 0 on."
             yield {tab.picture_notes: parts.lines("error", line)}
             return
-        scene = scenes.make(seed)
-        suggested = tuple(questions.suggest(scene))
-        yield {tab.seed: seed, tab.thumbs: unchosen()}
-        visit = Visit(
-            model_key,
-            open_picture(scene.image),
-            suggested[0],
-            questions.truths(scene),
-            suggested,
-            seed,
-        )
-        yield from self.case(visit, tab.picture_notes)
+        yield {tab.seed: seed, tab.thumbs: chosen()}
+        yield from self.case(scene_visit(model_key, seed), tab.picture_notes)
 
     def some_scene(self, model_key: str) -> Iterator[dict]:
         """Open a scene drawn at random; its seed is shown, so that it can be had again."""
@@ -172,15 +163,19 @@ class Opening:
 
     def example(self, thumbs: dict) -> dict:
         """Open a finished example; no model runs."""
-        tab, name = self.tab, thumbs.get("chosen") if isinstance(thumbs, dict) else None
+        name = thumbs.get("chosen") if isinstance(thumbs, dict) else None
         if name not in examples.names():
-            return {tab.picture_notes: parts.lines("error", "There is no such example.")}
-        shown = examples.load(name)
+            return {self.tab.picture_notes: parts.lines("error", "There is no such example.")}
+        return self.finished(name)
+
+    def finished(self, name: str, show: dict | None = None) -> dict:
+        """Show an example; show: see `case`."""
+        tab, shown = self.tab, examples.load(name)
         visit = example_visit(shown)
         return {
             tab.visit: visit,
             self.model: visit.model,
-            tab.stage: shown["case"] | {"seed": visit.seed},
+            tab.stage: shown["case"] | {"seed": visit.seed, "show": show},
             tab.chips: parts.chips_value(list(visit.suggestions)),
             tab.question: visit.question,
             tab.seed: visit.seed,
@@ -188,6 +183,26 @@ class Opening:
             tab.question_notes: None,
             tab.larger: gr.Accordion(visible=False),
         }
+
+    def link(self, query: str) -> Iterator[dict]:
+        """Open what a link asks for."""
+        tab = self.tab
+        try:
+            wanted = link.read(query)
+            if wanted is None:
+                return
+            picture = open_picture(scenes.make(wanted.seed).image)
+            if wanted.budget is not None:
+                size = open_case(wanted.model, picture, wanted.question, self.desk.memory).size
+                jobs.check_budget(wanted.budget, size.tokens)
+        except VisitorError as error:
+            yield {tab.picture_notes: parts.lines("error", str(error))}
+            return
+        if wanted.example:
+            yield self.finished(wanted.example, wanted.show) | {tab.thumbs: chosen(wanted.example)}
+            return
+        visit = scene_visit(wanted.model, wanted.seed, wanted.question)
+        yield from self.case(visit, tab.picture_notes, wanted.show, lambda: {tab.thumbs: chosen()})
 
 
 def example_visit(shown: dict) -> Visit:
@@ -203,6 +218,20 @@ def example_visit(shown: dict) -> Visit:
     )
 
 
-def unchosen() -> dict:
-    """Give the value of the examples when none of them is open."""
-    return {"items": examples.thumbs(), "chosen": None, "asked": 0}
+def scene_visit(model: str, seed: int, question: str | None = None) -> Visit:
+    """Make the visit of a scene, with the first question that fits it if none is given."""
+    scene = scenes.make(seed)
+    suggested = tuple(questions.suggest(scene))
+    return Visit(
+        model,
+        open_picture(scene.image),
+        question or suggested[0],
+        questions.truths(scene),
+        suggested,
+        seed,
+    )
+
+
+def chosen(name: str | None = None) -> dict:
+    """Give the value of the examples when this one is open, or none of them."""
+    return {"items": examples.thumbs(), "chosen": name, "asked": 0}

@@ -13,32 +13,37 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from explorer import casefile, jobs, methods, replay, zoo
+from explorer import casefile, jobs, methods, replay, report, zoo
 from explorer.casefile import CaseFile, StoredRun
+from explorer.cases import open_case
 from explorer.errors import VisitorError
 from explorer.memory import Memory
-from explorer.payload import rounded, title
-from explorer.pico import questions, scenes
-from explorer.picture import Picture, open_picture
-from explorer.results import Answer
+from explorer.payload import rounded
+from explorer.pico import questions
+from explorer.picture import Picture
 from explorer.ui import parts
 from explorer.ui.desk import Desk, Visit
-from explorer.ui.opening import Opening, unchosen
+from explorer.ui.opening import Opening, chosen, scene_visit
 
 if TYPE_CHECKING:
     from explorer.ui.explore import Explore
 
 RECOMPUTED = {True: 24, False: 4}  # answers of a file; few where a model takes its time
+TYPES = {"json": "application/json", "html": "text/html"}
 
 
 @dataclass(frozen=True)
 class Travel:
-    """The blocks of a case's own column. wish: what to save; file: one that the visitor opens."""
+    """The blocks of a case's own column.
+
+    wish: what to save; file: one that the visitor opens; link: by which the visitor came.
+    """
 
     stored: gr.HTML
     notes: gr.HTML
     wish: gr.HTML
     file: gr.HTML
+    link: gr.HTML
     parcel: gr.HTML
 
 
@@ -60,6 +65,7 @@ def build() -> Travel:
         ),
         wish=_sender("explorer.mountWish(element, props, trigger) /* 'save' */"),
         file=_sender("explorer.mountFile(element, props, trigger) /* 'open' */"),
+        link=_sender("explorer.mountLink(element, props, trigger) /* 'restore' */"),
         parcel=_sender("explorer.mountParcel(element, props, watch)"),
     )
 
@@ -76,20 +82,13 @@ def wire(tab: Explore, opening: Opening, desk: Desk, on_model: dict) -> None:
         if not isinstance(wish, dict) or wish.get("case") != visit.id:
             return {}
         try:
-            full, run = _answers(visit, wish, desk.memory)
-            text = casefile.save(
-                visit.model,
-                visit.picture,
-                visit.question,
-                full,
-                [run],
-                visit.truth,
-                visit.seed,
-            )
+            text = _saved(visit, wish, desk.memory)
+            kind, name = "json", f"case-{visit.id}.json"
+            if wish.get("kind") == "report":
+                kind, name, text = "html", f"report-{visit.id}.html", _report(visit, text, desk)
         except VisitorError as error:
             return {travel.notes: parts.lines("error", str(error))}
-        name = f"case-{visit.id}.json"
-        parcel = {"name": name, "type": "application/json", "text": text}
+        parcel = {"name": name, "type": TYPES[kind], "text": text}
         return {travel.parcel: parcel, travel.notes: parts.lines("note", f"Saved as {name}.")}
 
     def open_(file: dict) -> Iterator[dict]:
@@ -98,7 +97,13 @@ def wire(tab: Explore, opening: Opening, desk: Desk, on_model: dict) -> None:
             yield {travel.notes: parts.lines("busy", "Opening the case …")}
             yield from _opened(text, travel, opening, desk.memory)
 
+    def restore(asked: dict) -> Iterator[dict]:
+        query = asked.get("query") if isinstance(asked, dict) else None
+        if isinstance(query, str):
+            yield from opening.link(query)
+
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    travel.link.restore(restore, [travel.link], opening.outputs(), **quiet, **on_model)
     travel.wish.save(
         save, [travel.wish, tab.visit], [travel.parcel, travel.notes], **quiet, **on_model
     )
@@ -106,11 +111,17 @@ def wire(tab: Explore, opening: Opening, desk: Desk, on_model: dict) -> None:
     travel.file.open(open_, [travel.file], outputs, **quiet, **on_model)
 
 
-def _answers(visit: Visit, wish: dict, memory: Memory) -> tuple[Answer, Answer]:
-    """Give the full answer, and the one for the method and budget on the page."""
+def _saved(visit: Visit, wish: dict, memory: Memory) -> str:
+    """Write down the case with the answer for the method and budget on the page."""
     case = (visit.model, visit.picture, visit.question)
     run = jobs.answer(*case, str(wish.get("method")), wish.get("budget"), memory)
-    return jobs.answer(*case, jobs.FULL, 1, memory), run
+    full = jobs.answer(*case, jobs.FULL, 1, memory)
+    return casefile.save(*case, full, [run], visit.truth, visit.seed)
+
+
+def _report(visit: Visit, saved: str, desk: Desk) -> str:
+    case = open_case(visit.model, visit.picture, visit.question, desk.memory)
+    return report.page(casefile.load(saved), case.look.grid, visit.picture.image)
 
 
 def _opened(text: str, travel: Travel, opening: Opening, memory: Memory) -> Iterator[dict]:
@@ -130,7 +141,7 @@ def _opened(text: str, travel: Travel, opening: Opening, memory: Memory) -> Iter
         return {
             travel.stored: {"case": visit.id, "rows": [_row(each) for each in found]},
             travel.notes: parts.lines("note", *said),
-            opening.tab.thumbs: unchosen(),
+            opening.tab.thumbs: chosen(),
         }
 
     yield from opening.case(visit, travel.notes, _shown(case), recomputed)
@@ -138,15 +149,13 @@ def _opened(text: str, travel: Travel, opening: Opening, memory: Memory) -> Iter
 
 def _visit(case: CaseFile, picture: Picture) -> Visit:
     """Make the visit of an opened case; a scene that can be drawn again is believed no file."""
-    scene = None if case.seed is None else scenes.make(case.seed)
-    if scene is not None and open_picture(scene.image).digest == picture.digest:
-        suggested = tuple(questions.suggest(scene))
-        truths, seed = questions.truths(scene), scene.seed
-    else:
-        suggested, seed = tuple(questions.GENERAL_QUESTIONS), None
-        truths = case.truth and {questions.normalise(case.question): case.truth}
-    question = " ".join(case.question.split())
-    return Visit(case.model.key, picture, question, truths, suggested, seed)
+    model, question = case.model.key, " ".join(case.question.split())
+    if case.seed is not None:
+        scene = scene_visit(model, case.seed, question)
+        if scene.picture.digest == picture.digest:
+            return scene
+    truths = case.truth and {questions.normalise(question): case.truth}
+    return Visit(model, picture, question, truths, tuple(questions.GENERAL_QUESTIONS))
 
 
 def _shown(case: CaseFile) -> dict | None:
@@ -180,7 +189,9 @@ def _circumstances(case: CaseFile, entry: zoo.Entry, recomputed: int) -> list[st
 
 def _row(difference: replay.Difference) -> dict:
     run, again = difference.stored, difference.again
-    name = f"{_title(run.method)} · {run.budget}" if run.method != jobs.FULL else "All tokens"
+    name = (
+        f"{report.name_of(run.method)} · {run.budget}" if run.method != jobs.FULL else "All tokens"
+    )
     return {
         "name": name,
         "change": difference.change,
@@ -188,13 +199,6 @@ def _row(difference: replay.Difference) -> dict:
         "stored": _values(run),
         "again": again and _values(again),
     }
-
-
-def _title(spec: str) -> str:
-    try:
-        return title(spec)
-    except VisitorError:
-        return spec
 
 
 def _values(run: StoredRun) -> dict:
