@@ -54,7 +54,7 @@ def _analyse(case: Case, memory: Memory | None) -> Analysis:
             prompts[needs] = case.prompt(needs, lambda: compared.tokens)
         return prompts[needs]
 
-    maps, notes = [], list(case.picture.notes) + _word_notes(case)
+    maps, notes = [], list(case.picture.notes) + _word_notes(case) + _stand_ins(case)
     for spec, method, options in methods.choices():
         if methods.slow(method):
             continue
@@ -97,6 +97,20 @@ def draw(
         return map_of(method, module, options, case.size, case.decoder, prompt)
 
     return recall(memory, ("map", case.id, method), make, weigh)
+
+
+def _stand_ins(case: Case) -> list[str]:
+    """Tell what methods take in place of a [CLS] that the model's tower doesn't have."""
+    if case.size.cls:
+        return []
+    users: dict[str, list[str]] = {}
+    for method in methods.METHODS:
+        if instead := getattr(method, "STAND_IN", None):
+            users.setdefault(instead, []).append(method.TITLE)
+    return [
+        f"This model has no [CLS]: {instead} stands in for it ({', '.join(titles)})."
+        for instead, titles in users.items()
+    ]
 
 
 def _word_notes(case: Case) -> list[str]:

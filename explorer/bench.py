@@ -69,7 +69,7 @@ def full_answer() -> None:
     """All tokens through our engine against the model's own generate, taken in turns."""
     image = scenes.make(3).image
     case = open_case("pico", image, "describe the picture .")
-    words = case.vlm.family.words(case.vlm, case.question, 196)
+    words = case.vlm.family.words(case.vlm, case.question, case.look.grid)
     pixels = case.vlm.family.pixels(case.vlm, image)
     ours, own = [], []
 
@@ -79,9 +79,7 @@ def full_answer() -> None:
 
     def generate() -> None:
         case.vlm.family.pixels(case.vlm, image)
-        case.vlm.model.generate(
-            input_ids=words.ids, pixel_values=pixels, max_new_tokens=64, do_sample=False
-        )
+        case.vlm.model.generate(input_ids=words.ids, **pixels, max_new_tokens=64, do_sample=False)
 
     for _ in range(3):
         engine(), generate()

@@ -20,10 +20,11 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from explorer.families.parts import Tower
+from explorer.families.parts import Pixels, Tower
 from explorer.signals import Signals
 
 ATTENTION = "sdpa_with_listeners"
+AT_ONCE = 50_000_000  # numbers of a matrix of attention
 
 Listener = Callable[[Tensor, Tensor, float], None]
 Attend = Callable[[Tensor, Tensor, Tensor, float], Tensor]
@@ -126,7 +127,7 @@ class Seen:
     query, key [V, H, n (+1 with a [CLS]), d] of the layer that feeds the projector; first_cls,
     last_cls [V, H, n] attention of [CLS] in the tower's first and last layer, or None;
     hidden [V, n, Dv] what the projector reads; cls_hidden [V, Dv] or None; features [N, D] the
-    visual tokens; project maps [..., Dv] to [..., D].
+    visual tokens, deep what is added to them later on; project maps [..., joins * Dv] to [..., D].
     """
 
     query: Tensor
@@ -137,18 +138,20 @@ class Seen:
     hidden: Tensor
     cls_hidden: Tensor | None
     features: Tensor
+    deep: tuple[Tensor, ...]
     project: Callable[[Tensor], Tensor]
+    joins: int
 
     @property
     def nbytes(self) -> int:
         """Bytes that this picture holds in memory."""
         tensors = (self.query, self.key, self.hidden, self.cls_hidden, self.features)
-        tensors += (self.first_cls, self.last_cls)
+        tensors += (self.first_cls, self.last_cls, *self.deep)
         return sum(t.numel() * t.element_size() for t in tensors if t is not None)
 
 
 @torch.no_grad()
-def see(tower: Tower, pixel_values: Tensor) -> Seen:
+def see(tower: Tower, pixels: Pixels) -> Seen:
     """Run tower and projector once, listening to its first, its last and the projector's layer."""
     heard: dict[str, object] = {"first_cls": None, "last_cls": None}
 
@@ -167,13 +170,15 @@ def see(tower: Tower, pixel_values: Tensor) -> Seen:
     if tower.has_cls:
         listeners |= {tower.first: cls_row("first_cls"), tower.last: cls_row("last_cls")}
     with listen(listeners):
-        states, features = tower.run(pixel_values)
+        states, features, deep = tower.run(pixels)
     return Seen(
         **heard,
         hidden=states[:, 1:] if tower.has_cls else states,
         cls_hidden=states[:, 0] if tower.has_cls else None,
         features=features,
+        deep=deep,
         project=lambda x: tower.project(x.to(states.dtype)).float(),
+        joins=tower.joins,
     )
 
 
@@ -183,6 +188,22 @@ def _cls_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:
     return row.softmax(-1)[..., 1:]
 
 
+def _rows(query: Tensor, key: Tensor, scaling: float, wanted: frozenset[str]) -> list:
+    """Give the named ones of patch_attention and patch_logits, [V, n, keys], mean over heads.
+
+    A few heads at a time: thousands of patches would take gigabytes.
+    """
+    V, H, n, _ = query.shape
+    sums = {name: 0 for name in wanted}
+    for heads in torch.arange(H).split(max(1, AT_ONCE // (V * n * key.shape[2]))):
+        part = slice(int(heads[0]), int(heads[-1]) + 1)
+        logits = query[:, part] @ key[:, part].transpose(2, 3) * scaling
+        for name in wanted:
+            rows = logits.softmax(-1) if name == "patch_attention" else logits
+            sums[name] = sums[name] + rows.sum(1)
+    return [(name, rows / H) for name, rows in sums.items()]
+
+
 def tower_signals(seen: Seen, place: Tensor, patches: Tensor, needs: frozenset[str]) -> Signals:
     """Derive the named tower signals of one picture; what is not named stays None.
 
@@ -190,7 +211,7 @@ def tower_signals(seen: Seen, place: Tensor, patches: Tensor, needs: frozenset[s
     """
     first = 0 if seen.cls_hidden is None else 1
     query, key = seen.query.float(), seen.key.float()
-    found: dict[str, object] = {}
+    found: dict[str, object] = {"joins": seen.joins}
     if "cls_attention" in needs and first:
         found["cls_attention"] = _cls_attention(query, key, seen.scaling)
     if "first_cls_attention" in needs and first:
@@ -198,19 +219,18 @@ def tower_signals(seen: Seen, place: Tensor, patches: Tensor, needs: frozenset[s
     if "last_cls_attention" in needs and first:
         found["last_cls_attention"] = seen.last_cls
     cls_rows = needs & {"cls_attention", "first_cls_attention", "last_cls_attention"}
-    wants_rows = "patch_attention" in needs or (cls_rows and not first)
-    if wants_rows or "patch_logits" in needs:
-        logits = query[:, :, first:] @ key.transpose(2, 3) * seen.scaling
-        if wants_rows:
-            found["patch_attention"] = logits.softmax(-1)[..., first:].mean(1)
-        if "patch_logits" in needs:
-            found["patch_logits"] = logits[..., first:].mean(1)
+    wanted = needs & {"patch_attention", "patch_logits"}
+    if cls_rows and not first:  # the stand-in
+        wanted |= {"patch_attention"}
+    if wanted:
+        patches_only = query[:, :, first:]
+        found |= {k: v[..., first:] for k, v in _rows(patches_only, key, seen.scaling, wanted)}
     if "keys" in needs:
         found["keys"] = key[:, :, first:].mean(1)
     if "hidden" in needs:
         found["hidden"] = seen.hidden.float()
     if "cls_hidden" in needs and first:
-        found["cls_hidden"] = seen.cls_hidden.float()
+        found["cls_hidden"] = seen.cls_hidden.float().repeat(1, seen.joins)
     if "project" in needs:
         found["project"] = seen.project
     return Signals(place=place, features=seen.features, patches=patches, **found)

@@ -86,14 +86,24 @@ class Case:
 
         answer: gives the tokens of the full answer to methods that explain it.
         """
-        words = self.vlm.family.words(self.vlm, self.question, self.size.tokens)
+        words = self.vlm.family.words(self.vlm, self.question, self.look.grid)
         device, features = self.vlm.device, self.look.seen.features
         visual = words.visual.to(device)
         embeds = self.decoder.body.embed_tokens(words.ids.to(device)).clone()
         embeds[0, visual] = features.to(embeds.dtype)
-        positions = torch.arange(embeds.shape[1], device=device)[None]
+        positions = torch.arange(embeds.shape[1])[None]
+        if words.positions is not None:
+            positions = words.positions
         signals = tower_signals(self.look.seen, self.look.place, self.look.patches, needs)
-        prompt = Prompt(embeds, positions, visual, words.text.to(device), signals, words.header)
+        prompt = Prompt(
+            embeds,
+            positions.to(device),
+            visual,
+            words.text.to(device),
+            signals,
+            words.header,
+            self.look.seen.deep,
+        )
         found = self._placed(needs) | self._asked(needs, prompt)
         if "explain" in needs and answer is not None:
             found["explain"] = partial(gradients, self.decoder, prompt, answer())

@@ -13,9 +13,12 @@ import torch
 from torch import Tensor
 
 from explorer.capture import attend_by
+from explorer.errors import MethodUnavailable
 from explorer.families.parts import Decoder
-from explorer.sequence import Prompt
+from explorer.sequence import Prompt, deepened
 from explorer.signals import AnswerGradient
+
+ROOM = 12_000_000_000  # bytes that one answer may take to be traced back
 
 
 def gradients(
@@ -25,11 +28,13 @@ def gradients(
 
     target: what is differentiated, the "logit" of the token or its log-probability, "logprob".
     Attention and its gradient are in float32; a half-precision model computes the rest in its own
-    precision. Memory for S tokens: four tensors of L * H * S * S numbers.
+    precision. Memory for S tokens: four tensors of L * H * S * S numbers; `MethodUnavailable` if
+    that is more than ROOM.
     """
     tokens = [int(token) for token in answer_tokens if int(token) not in decoder.eos]
     if not tokens:
         return
+    _check_room(decoder, prompt.embeds.shape[1] + len(tokens))
     scores, attentions = _forward(decoder, prompt, tokens, target)
     seen = torch.cat([attention.detach() for attention in attentions])
     first = prompt.embeds.shape[1] - 1  # the position that predicts the first token of the answer
@@ -39,6 +44,16 @@ def gradients(
         if not more:
             del scores, attentions  # frees the graph before the last token is looked at
         yield AnswerGradient(seen, torch.cat(found), first + step, prompt.visual)
+
+
+def _check_room(decoder: Decoder, length: int) -> None:
+    heads = decoder.body.config.num_attention_heads
+    wanted = 4 * 4 * len(decoder.body.layers) * heads * length**2
+    if wanted > ROOM:
+        raise MethodUnavailable(
+            f"Tracing this answer back through the model would take {wanted / 1e9:.0f} GB, since "
+            f"there are {length} tokens; {ROOM / 1e9:.0f} GB are allowed."
+        )
 
 
 def _forward(
@@ -65,8 +80,10 @@ def _forward(
         after = (prompt.positions[..., -1].max() + ahead).expand(*prompt.positions.shape[:-1], -1)
         cos_sin = body.rotary_emb(x, torch.cat([prompt.positions, after], -1))
     with torch.enable_grad(), attend_by(attend):
-        for layer in body.layers:
+        for index, layer in enumerate(body.layers):
             x = layer(x, attention_mask=None, position_embeddings=cos_sin)
+            if index < len(prompt.deep):
+                x = deepened(x, prompt.deep[index], prompt.visual)
         logits = decoder.head(body.norm(x[:, -len(tokens) :]))[0].float()
         if target == "logprob":
             logits = logits.log_softmax(-1)

@@ -1,15 +1,15 @@
 """Visual token <-> patch <-> box on the uploaded picture, for every layout. Pure numpy.
 
 Knows geometry only: no model, no pixels, no importance. A view is one grid of tokens laid over the
-picture: the whole of it, or all crops put together, or one frame of a video. Patches are numbered
-as the vision tower has them, crop by crop. Letters: N visual tokens, P patches of a token, n
-patches of a crop.
+picture: the whole of it, or all crops put together, or one frame of a video. The whole picture is
+always view 0 and crop 0, wherever its tokens stand. Patches are numbered as the vision tower has
+them, crop by crop. Letters: N visual tokens, P patches of a token, n patches of a crop.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -129,7 +129,7 @@ def tiled(
     across = _cut(_line(side_tokens, width, merge, tile_columns, seen, (x0, x1)), cut[1])
     if pooled:
         down, across = _pooled(down, pooled[0]), _pooled(across, pooled[1])
-    first, side = int(thumbnail == "first"), side_tokens * merge
+    first, side = int(thumbnail is not None), side_tokens * merge
     numbers = _by_rows(side, side, tile_columns, first)
     canvas = _block("crops", first, down, across, numbers)
     canvas = _with_newlines(canvas) if newline else _crop_by_crop(canvas, side * side)
@@ -137,12 +137,15 @@ def tiled(
         return _grid(width, height, [canvas])
     whole = _block(
         "whole picture",
-        1 - first,
+        0,
         _line(side_tokens, height, merge, seen=seen),
         _line(side_tokens, width, merge, seen=seen),
-        _by_rows(side, side, 1, 0 if first else tile_rows * tile_columns),
+        _by_rows(side, side),
     )
-    return _grid(width, height, [whole, canvas] if first else [canvas, whole])
+    if thumbnail == "first":
+        return _grid(width, height, [whole, canvas])
+    behind = _grid(width, height, [canvas, whole])
+    return replace(behind, views=behind.views[::-1])
 
 
 def frames(

@@ -24,6 +24,7 @@ OF_NEXT_LAYER = frozenset(
     {"next_last_attention", "next_tail_attention", "visual_attention", "visual_keys"}
 )
 OF_MODULES = frozenset({"transitions", "neurons"})
+AT_ONCE = 512  # rows of attention: those of thousands of tokens and all heads take gigabytes
 
 
 class Watch:
@@ -79,7 +80,9 @@ class Watch:
     def signals(self, sequence: Sequence, body: nn.Module, layer: int) -> Signals:
         """Look at the tokens that are about to enter a decoder layer."""
         needs, visual, x = self.needs, sequence.visual, sequence.x
-        tail = torch.arange(int(visual[-1]) + 1, x.shape[1], device=x.device)
+        # not from the last visual token that is left: marks may stand between those of the picture
+        behind = self.prompt.embeds.shape[1] - 1 - int(self.prompt.visual[-1])
+        tail = torch.arange(x.shape[1] - behind, x.shape[1], device=x.device)
         found: dict[str, object] = {}
         if needs & OF_LAST_LAYER:
             found |= self._of_last_layer(visual, tail)
@@ -119,7 +122,8 @@ class Watch:
         if "tail_attention" in needs:
             found["tail_attention"] = rows(tail)[:, :, visual]
         if "visual_to_tail" in needs:
-            found["visual_to_tail"] = rows(visual)[:, :, tail].mean(0).sum(-1)
+            parts = [rows(at)[:, :, tail].mean(0).sum(-1) for at in visual.split(AT_ONCE)]
+            found["visual_to_tail"] = torch.cat(parts)
         if needs & {"key_norms", "tail_key_norms"}:
             # Grouped heads: each key head counts as often as it is used, as if it were repeated.
             times = self.query.shape[0] // self.key.shape[0]
@@ -143,11 +147,18 @@ class Watch:
             found["visual_keys"] = key[:, visual].float().mean(0)
         if asked:
             scaling = body.layers[layer].self_attn.scaling
-            rows = causal_rows(query, key, at, scaling)[..., visual]
+
+            def rows(some: Tensor) -> Tensor:
+                return causal_rows(query[:, some], key, at[some], scaling)[..., visual]
+
+            number = torch.arange(len(at), device=at.device)
             if "visual_attention" in needs:
-                found["visual_attention"] = rows[:, : len(visual)].mean(0)
-            found["next_last_attention"] = rows[:, -1]
-            found["next_tail_attention"] = rows[:, len(rows[0]) - len(tail) :]
+                parts = number[: len(visual)].split(AT_ONCE)
+                found["visual_attention"] = torch.cat([rows(some).mean(0) for some in parts])
+            if needs & {"next_last_attention", "next_tail_attention"}:
+                behind = rows(number[len(number) - len(tail) :])
+                found["next_last_attention"] = behind[:, -1]
+                found["next_tail_attention"] = behind
         return found
 
 
@@ -171,6 +182,7 @@ def through(
             sequence.x = watch.run(layer, sequence.x, sequence, **how)
         else:
             sequence.x = layer(sequence.x, use_cache=cache is not None, **how)
+    sequence.deepen(layer.self_attn.layer_idx)
 
 
 def _turned_ones(cos: Tensor, sin: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from explorer.families.parts import Decoder
-from explorer.sequence import Prompt
+from explorer.sequence import Prompt, deepened
 
 
 class Probe:
@@ -24,7 +24,7 @@ class Probe:
         tokens = [int(token) for token in answer if int(token) not in decoder.eos]
         if not tokens:
             raise ValueError("an empty answer can't be explained")
-        self.decoder, self.visual = decoder, prompt.visual
+        self.decoder, self.visual, self.deep = decoder, prompt.visual, prompt.deep
         device = prompt.embeds.device
         self.answer = torch.tensor(tokens, device=device)
         with torch.no_grad():
@@ -73,7 +73,8 @@ class Probe:
 
     def _pass(self, x: Tensor, mask: Tensor, start: int, cache: DynamicCache | None) -> Tensor:
         cos_sin = tuple(turn[:, start:] for turn in self.cos_sin)
-        for layer in self.decoder.body.layers:
+        shown = self.visual >= start
+        for index, layer in enumerate(self.decoder.body.layers):
             x = layer(
                 x,
                 attention_mask=mask,
@@ -81,6 +82,8 @@ class Probe:
                 cache=cache,
                 use_cache=cache is not None,
             )
+            if index < len(self.deep):
+                x = deepened(x, self.deep[index][shown], self.visual[shown] - start)
         return x
 
     def _prefix(self, start: int, rows: int) -> DynamicCache:

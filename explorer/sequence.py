@@ -20,7 +20,8 @@ class Prompt:
     embeds [1, S, D] with the visual tokens in place, positions [1, S] (or [3, 1, S]),
     visual [N] ascending places of the visual tokens, text [S] true where a token counts as text
     (neither visual nor BOS, EOS, padding), signals what a method may see before layer 0, header:
-    how many tokens stand behind the question (those with which the template opens the answer).
+    how many tokens stand behind the question (those with which the template opens the answer),
+    deep: [N, D] each, of which the i-th is added to the visual tokens behind layer i.
     """
 
     embeds: Tensor
@@ -29,6 +30,7 @@ class Prompt:
     text: Tensor
     signals: Signals
     header: int = 1
+    deep: tuple[Tensor, ...] = ()
 
 
 @dataclass
@@ -59,6 +61,7 @@ class Sequence:
         self.place = prompt.signals.place
         self.slot = torch.arange(len(prompt.visual), device=device)
         self.itself = self.slot.clone()
+        self.deep = prompt.deep
         self._refresh()
 
     def _refresh(self) -> None:
@@ -67,16 +70,26 @@ class Sequence:
         self.cos_sin: tuple[Tensor, Tensor] | None = None
 
     def drop(self, kept: Kept, stage: Stage, renumber: bool) -> Outcome:
-        """Rebuild the sequence: [merged[:lead], kept, merged[lead:]] where the block was."""
-        # All that is left where an optional stage fires is text, which keeps its positions.
-        renumber = renumber and not stage.optional
+        """Rebuild the sequence: [merged[:lead], kept, merged[lead:]] where the block was.
+
+        Positions by row and column are kept, whatever the plan: counted anew they would lose the
+        picture's layout. A merged token then gets the mean position of those folded into it.
+        """
+        by_place = self.positions.dim() == 3
+        # all that is left where an optional stage fires is text, which keeps its positions
+        renumber = renumber and not by_place and not stage.optional
         merged = 0 if kept.merged is None else kept.merged.shape[0]
         everything = stage.optional and len(kept.index) == len(self.visual)
         if (len(kept.index), merged) != (stage.keep, stage.merge) and not everything:
             raise RuntimeError(f"{stage} was answered with {len(kept.index)} kept, {merged} merged")
-        if merged and not renumber:
+        if merged and not renumber and not by_place:
             raise RuntimeError("merged tokens have no original position: positions must renumber")
         before = self.slot
+        mix = None
+        if merged and (by_place or self.deep):
+            mix = _shares(kept.group, self.visual, merged)
+        placed = self.positions[..., self.visual].float()
+        self.deep = tuple(_rebuilt(rows, kept, mix) for rows in self.deep)
         self._place_slots(kept, merged)
         stays = ~self.is_visual
         stays[self.visual[kept.index]] = True
@@ -98,6 +111,8 @@ class Sequence:
             self.positions = count.expand(*self.positions.shape[:-1], -1)
         else:
             self.positions = self.positions[..., source]
+            if merged:
+                self.positions[..., added] = (placed @ mix.T).round().to(self.positions.dtype)
         self._refresh()
         return Outcome(stage, self.slot, self.itself, before)
 
@@ -126,8 +141,40 @@ class Sequence:
         place[lead : lead + len(kept.index)] = self.place[kept.index]
         self.itself, self.place = itself, place
 
+    def deepen(self, layer: int) -> None:
+        """Add to the visual tokens what their picture has for them behind a layer (DeepStack)."""
+        if layer < len(self.deep):
+            self.x = deepened(self.x, self.deep[layer], self.visual)
+
     def rotary(self, body: nn.Module) -> tuple[Tensor, Tensor]:
         """Give cos and sin of the present positions, computed once between two drops."""
         if self.cos_sin is None:
             self.cos_sin = body.rotary_emb(self.x, self.positions)
         return self.cos_sin
+
+
+def deepened(x: Tensor, rows: Tensor, visual: Tensor) -> Tensor:
+    """Add rows [N, D] to the visual tokens of a sequence [B, S, D]."""
+    return x.index_add(1, visual, rows.to(x.dtype).expand(len(x), -1, -1))
+
+
+def _shares(group: Tensor | None, visual: Tensor, merged: int) -> Tensor:
+    """Tell how much of each merged token a visual token makes up, [M, N]; rows add up to 1.
+
+    What nobody was folded into ([CLS]) stands for all alike.
+    """
+    shares = torch.zeros(merged, len(visual), device=visual.device)
+    if group is not None:
+        folded = (group >= 0).nonzero()[:, 0]
+        shares[group[folded], folded] = 1
+    shares[shares.sum(1) == 0] = 1
+    return shares / shares.sum(1, keepdim=True)
+
+
+def _rebuilt(rows: Tensor, kept: Kept, mix: Tensor | None) -> Tensor:
+    """Follow rows [N, D] of the visual tokens through a stage, [K + M, D]."""
+    left = rows[kept.index]
+    if mix is None:
+        return left
+    made = mix.to(rows) @ rows
+    return torch.cat([made[: kept.lead], left, made[kept.lead :]])

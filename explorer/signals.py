@@ -123,8 +123,10 @@ class Signals:
       patch_logits         [V, n, n] the same before the softmax.
       keys                 [V, n, d] keys, bias included, not scaled, mean over heads.
       hidden               [V, n, Dv] what the projector reads.
-      cls_hidden           [V, Dv] the hidden state of [CLS]; None without a [CLS].
-      project              maps [..., Dv] to [..., D].
+      joins                how many patches the projector makes a token of, one behind the other.
+      cls_hidden           [V, joins * Dv] the hidden state of [CLS], as often as the projector
+                           wants it; None without a [CLS].
+      project              maps [..., joins * Dv] to [..., D]; `unprojected` is what it maps.
       padding              [N] true for a token that lies wholly outside the picture.
       areas                [V, 4] x0 y0 x1 y1 of each view, as shares of the picture; view 0 is
                            the whole picture where there are several.
@@ -174,6 +176,7 @@ class Signals:
     patch_logits: Tensor | None = None
     keys: Tensor | None = None
     hidden: Tensor | None = None
+    joins: int = 1
     cls_hidden: Tensor | None = None
     project: Callable[[Tensor], Tensor] | None = None
     padding: Tensor | None = None
@@ -231,6 +234,15 @@ class Signals:
         if without.any():
             values[without] = flat.amin(0)
         return values
+
+    def unprojected(self) -> Tensor:
+        """Give what the projector reads for each token, [N, joins * Dv].
+
+        Its patches behind each other, where the projector joins them, or else their mean.
+        """
+        if self.joins == 1:
+            return self.per_token(self.hidden)
+        return self.hidden.flatten(0, 1)[self.patches].flatten(1)
 
 
 def top(score: Tensor, k: int) -> Tensor:

@@ -29,7 +29,8 @@ def without_control_tokens(question: str, tokenizer) -> str:
 
     Repeated until nothing changes, since a removal may join the halves of another token.
     """
-    tokens = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
+    added = {token.content for token in tokenizer.added_tokens_decoder.values()}
+    tokens = sorted(added | set(tokenizer.all_special_tokens), key=len, reverse=True)
     before = None
     while before != question:
         before = question
@@ -48,23 +49,28 @@ def unknown_words(question: str, tokenizer) -> list[str]:
     return list(dict.fromkeys(word for word in words if word))
 
 
-def ask(processor, question: str, image_token: str, count: int, image_id: int) -> Words:
-    """Write the prompt with the model's own chat template, with `count` visual tokens in it."""
+def ask(processor, question: str, mark: str, picture: str, image_id: int) -> Words:
+    """Write the prompt with the model's own chat template.
+
+    mark: what the template writes for a picture; picture: what takes its place, visual tokens
+    (image_id) and whatever the model wants around and between them, which is no text.
+    """
     tokenizer = processor.tokenizer
     question = without_control_tokens(question, tokenizer)
     content = [{"type": "image"}, {"type": "text", "text": question}]
     text = processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
     )
-    text = text.replace(image_token, image_token * count, 1)
+    begins = text.index(mark)
+    text = text.replace(mark, picture, 1)
     has_bos = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token)
     read = tokenizer(
         text, add_special_tokens=not has_bos, return_offsets_mapping=True, return_tensors="pt"
     )
     ids = read["input_ids"]
-    is_visual = ids[0] == image_id
+    is_visual, start = ids[0] == image_id, read["offset_mapping"][0, :, 0]
     control = [tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id]
-    is_text = ~is_visual
+    is_text = (start < begins) | (start >= begins + len(picture))
     for token in control:
         if token is not None:
             is_text &= ids[0] != token
@@ -72,5 +78,5 @@ def ask(processor, question: str, image_token: str, count: int, image_id: int) -
         is_text[0] = False
     # the template may trim the question
     asked = text.rfind(question.strip()) + len(question.strip())
-    header = int((read["offset_mapping"][0, :, 0] >= asked).sum())
+    header = int((start >= asked).sum())
     return Words(ids, is_visual.nonzero()[:, 0], is_text, max(1, header))

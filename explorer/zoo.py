@@ -24,15 +24,16 @@ DEFAULT = "pico"
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of models.yaml."""
+    """One model of models.yaml, where every field is explained."""
 
     key: str
     title: str
-    family: str
-    dtype: str
-    memory: str
-    licence: str
-    use: str
+    family: str = ""
+    dtype: str = "bfloat16"
+    memory: str = ""
+    hardware: str = ""
+    licence: str = ""
+    use: str = ""
     path: str = ""
     hub: str = ""
     revision: str | None = None

@@ -22,6 +22,8 @@ from explorer.engine import Prompt
 from explorer.families import Decoder
 from explorer.signals import Signals
 
+pytest.register_assert_rewrite("family_promises")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

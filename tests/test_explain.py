@@ -11,6 +11,7 @@ from explorer import zoo
 from explorer.capture import attend_by
 from explorer.cases import open_case
 from explorer.engine import decode, prefill
+from explorer.errors import MethodUnavailable
 from explorer.explain import _causal_attention, _repeated, gradients
 from explorer.methods import relevance
 from explorer.pico import scenes
@@ -210,3 +211,9 @@ def test_a_model_that_is_not_listening_is_refused():
     decoder = taken_apart(tiny_llama(attention="sdpa"))
     with pytest.raises(RuntimeError, match="listening"):
         next(gradients(decoder, random_prompt(), ANSWER))
+
+
+def test_an_answer_that_takes_too_much_memory_is_refused_in_words(monkeypatch):
+    monkeypatch.setattr("explorer.explain.ROOM", 1_000_000)
+    with pytest.raises(MethodUnavailable, match="0 GB are allowed"):
+        next(gradients(taken_apart(tiny_llama()), random_prompt(visual=144), [5, 9]))

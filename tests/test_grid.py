@@ -135,18 +135,19 @@ def test_smolvlm_goes_tile_by_tile_and_ends_with_the_whole():
     assert_sound(grid)
     assert grid.count == (8 + 1) * 64 == 576
     assert [(view.name, view.rows, view.columns) for view in grid.views] == [
-        ("crops", 16, 32),
         ("whole picture", 8, 8),
+        ("crops", 16, 32),
     ]
     assert_covers(grid.boxes[:512], 0, 0, 900, 300)
     assert_covers(grid.boxes[512:], 0, 0, 900, 300)
     sixth = grid.boxes[5 * 64 : 6 * 64]  # the second of the lower row
     assert_covers(sixth, 225, 150, 450, 300)
-    assert grid.place[5 * 64].tolist() == [0, 8, 8] and grid.place[-1].tolist() == [1, 7, 7]
-    assert np.array_equal(grid.patches // 1024, np.repeat(np.arange(9), 64)[:, None] + np.zeros(16))
+    assert grid.place[5 * 64].tolist() == [1, 8, 8] and grid.place[-1].tolist() == [0, 7, 7]
+    crops = [*range(1, 9), 0]  # the whole picture is crop 0, although it stands last
+    assert np.array_equal(grid.patches // 1024, np.repeat(crops, 64)[:, None] + np.zeros(16))
     assert np.array_equal(np.sort(grid.patches.ravel()), np.arange(9 * 32 * 32))
     assert grid.patches[64 + 9].tolist() == [
-        1024 + 32 * row + column for row in range(4, 8) for column in range(4, 8)
+        2 * 1024 + 32 * row + column for row in range(4, 8) for column in range(4, 8)
     ]
 
 

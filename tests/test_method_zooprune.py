@@ -76,3 +76,19 @@ def test_crops_choose_by_themselves_and_newlines_stay():
         found = zooprune.sensitivity(hidden[view], signals.project, zooprune.directions(5))
         chosen = zooprune.order(zooprune.weights(found), features[list(tokens)])[:3] + tokens[0]
         assert [token for token in kept if token in tokens] == sorted(chosen.tolist())
+
+
+def test_patches_that_the_projector_joins_are_nudged_alike():
+    """Tokens of two patches; M(x) is x squared, whose derivative along (u, u) is 2 x (u, u)."""
+    hidden = torch.rand(1, 8, 3, generator=torch.Generator().manual_seed(2))
+    patches, x = torch.arange(8).view(4, 2), hidden.view(4, 6)
+    u = zooprune.directions(3)
+    steep = torch.zeros(4)
+    for token in range(4):
+        for direction in u:
+            steep[token] += (2 * x[token] * torch.cat([direction, direction])).norm() / len(u)
+    signals = Signals(
+        grid(2, 2), x**2, patches=patches, hidden=hidden, joins=2, project=lambda v: v**2
+    )
+    chosen = zooprune.order(zooprune.weights(steep), x**2)
+    assert zooprune.score(signals).argsort(descending=True).tolist() == chosen.tolist()

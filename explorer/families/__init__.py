@@ -2,9 +2,9 @@
 
 A family is one module with the same five functions, so that nothing outside this package, grid.py
 and zoo.py knows which model runs:
-  pixels(vlm, image) -> Tensor         the uploaded picture as the tower gets it
+  pixels(vlm, image) -> Pixels         the uploaded picture as the tower gets it
   grid(vlm, width, height) -> Grid     which part of that picture each visual token stands for
-  words(vlm, question, count) -> Words the prompt's token ids and where the visual tokens sit
+  words(vlm, question, grid) -> Words  the prompt's token ids and where the visual tokens sit
   tower(vlm) -> Tower                  the vision side taken apart
   decoder(vlm) -> Decoder              the language side taken apart
 """
@@ -15,7 +15,7 @@ from types import ModuleType
 
 from explorer.errors import ModelUnavailable
 from explorer.families import llava
-from explorer.families.parts import Decoder, Tower, Vlm, Words
+from explorer.families.parts import Decoder, Pixels, Tower, Vision, Vlm, Words
 
 FAMILIES: dict[str, ModuleType] = {"llava": llava}
 
@@ -31,4 +31,4 @@ def family_of(model_type: str) -> ModuleType:
         ) from None
 
 
-__all__ = ["FAMILIES", "Decoder", "Tower", "Vlm", "Words", "family_of"]
+__all__ = ["FAMILIES", "Decoder", "Pixels", "Tower", "Vision", "Vlm", "Words", "family_of"]

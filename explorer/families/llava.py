@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import torch
 from PIL import Image
-from torch import Tensor
 
 from explorer.errors import ModelUnavailable
-from explorer.families.parts import Decoder, Tower, Vlm, Words
+from explorer.families.language import decoder
+from explorer.families.parts import Pixels, Tower, Vision, Vlm, Words
 from explorer.grid import Grid, padded_square
 from explorer.picture import pad_to_square
 from explorer.words import ask
 
 
-def pixels(vlm: Vlm, image: Image.Image) -> Tensor:
+def pixels(vlm: Vlm, image: Image.Image) -> Pixels:
     """Pad to a square and let the processor resize and normalise: [1, 3, side, side]."""
     processor = vlm.processor.image_processor
     mean = tuple(round(255 * channel) for channel in processor.image_mean)
     values = processor(images=pad_to_square(image, mean), return_tensors="pt")["pixel_values"]
-    return values.to(vlm.device, vlm.model.dtype)
+    return {"pixel_values": values.to(vlm.device, vlm.model.dtype)}
 
 
 def grid(vlm: Vlm, width: int, height: int) -> Grid:
@@ -35,10 +35,10 @@ def grid(vlm: Vlm, width: int, height: int) -> Grid:
     return padded_square(width, height, side, seen)
 
 
-def words(vlm: Vlm, question: str, count: int) -> Words:
-    """Write the prompt: one placeholder of the template becomes `count` visual tokens."""
-    processor = vlm.processor
-    return ask(processor, question, processor.image_token, count, vlm.model.config.image_token_id)
+def words(vlm: Vlm, question: str, grid: Grid) -> Words:
+    """Write the prompt: one placeholder of the template becomes all visual tokens."""
+    mark = vlm.processor.image_token
+    return ask(vlm.processor, question, mark, mark * grid.count, vlm.model.config.image_token_id)
 
 
 def tower(vlm: Vlm) -> Tower:
@@ -48,9 +48,9 @@ def tower(vlm: Vlm) -> Tower:
     if not isinstance(layer, int):
         raise ModelUnavailable("This model mixes several vision layers, which is not supported.")
 
-    def run(pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        out = inner.get_image_features(pixel_values=pixel_values, return_dict=True)
-        return out.hidden_states[layer], torch.cat(list(out.pooler_output))
+    def run(pixels: Pixels) -> Vision:
+        out = inner.get_image_features(**pixels, return_dict=True)
+        return Vision(out.hidden_states[layer], torch.cat(list(out.pooler_output)))
 
     # hidden_states[k] is what layer k - 1 gives; counted from the end both agree.
     layers = inner.vision_tower.encoder.layers
@@ -64,10 +64,4 @@ def tower(vlm: Vlm) -> Tower:
     )
 
 
-def decoder(vlm: Vlm) -> Decoder:
-    """Take the language side apart."""
-    body = vlm.model.get_decoder()
-    if getattr(body.config, "sliding_window", None) is not None:
-        raise ModelUnavailable("This model forgets with a sliding window, which is not supported.")
-    eos = vlm.model.generation_config.eos_token_id
-    return Decoder(body, vlm.model.lm_head, frozenset([eos] if isinstance(eos, int) else eos or ()))
+__all__ = ["decoder", "grid", "pixels", "tower", "words"]

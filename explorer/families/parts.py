@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,22 +35,39 @@ class Vlm:
         return next(self.model.parameters()).device
 
 
+Pixels = dict[str, Tensor]
+"""A picture as the model's own keyword arguments: pixel_values, and what goes with them."""
+
+
+class Vision(NamedTuple):
+    """What a tower makes of a picture.
+
+    states [V, n (+1 with a [CLS] in front), Dv] that the projector reads, crop by crop, the whole
+    picture first; features [N, D] the visual tokens in the order of the prompt; deep: further
+    [N, D], of which the i-th is added to the visual tokens behind decoder layer i (DeepStack).
+    """
+
+    states: Tensor
+    features: Tensor
+    deep: tuple[Tensor, ...] = ()
+
+
 @dataclass(frozen=True)
 class Tower:
     """The vision side.
 
     attention, first, last: the attention modules of the layer that feeds the projector, of the
-    tower's first layer and of its last. run: pixel values to
-    (states [V, n (+1 with a [CLS] in front), Dv] that the projector reads, features [N, D]).
-    project: maps [..., Dv] to [..., D].
+    tower's first layer and of its last. run: looks at a picture. project: maps [..., joins * Dv]
+    to [..., D]. joins: how many patches, one behind the other, the projector makes a token of.
     """
 
     attention: nn.Module
     first: nn.Module
     last: nn.Module
     has_cls: bool
-    run: Callable[[Tensor], tuple[Tensor, Tensor]]
+    run: Callable[[Pixels], Vision]
     project: Callable[[Tensor], Tensor]
+    joins: int = 1
 
 
 @dataclass(frozen=True)
@@ -67,10 +85,12 @@ class Words:
 
     text is true for text, and leaves out BOS, EOS and padding, which are no words (dominance would
     count the attention sink at BOS as listening to text). A prompt without BOS leaves out its
-    first token instead. header: how many tokens stand behind the question.
+    first token instead. header: how many tokens stand behind the question. positions [3, 1, S]:
+    of a model that gives a token of the picture its row and column; None counts from 0.
     """
 
     ids: Tensor
     visual: Tensor
     text: Tensor
     header: int = 1
+    positions: Tensor | None = None

@@ -46,6 +46,7 @@ TRAPS = (
     "quadrants, so a crop may get its neighbour's share; the variant `paper` does not."
 )
 SCORE_MEANS = "attention from [CLS]; with several crops, the turn at which a patch comes in"
+STAND_IN = "the attention that a patch receives on average"
 OPTIONS = {
     "budget_score": ("count", "sum"),
     "areas": ("strips", "spatial"),

@@ -42,6 +42,7 @@ TRAPS = (
     "similarities does not avoid near-duplicates."
 )
 SCORE_MEANS = "order of choice; late in the LLM: attention from the text"
+STAND_IN = "the token nearest to the mean"
 OPTIONS = {
     "rule": ("max-sum", "k-center"),
     "tau": (0.1, 0.03, 0.05, 0.15),

@@ -50,6 +50,7 @@ HEADLINE = (
 )
 TRAPS = "The mask is causal, so even with equal attention early patches score higher."
 SCORE_MEANS = "attention from [CLS], later from visual tokens"
+STAND_IN = "the attention that a patch receives on average"
 OPTIONS: dict[str, tuple] = {}
 VARIANTS: dict[str, dict] = {}
 

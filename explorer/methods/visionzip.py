@@ -48,6 +48,7 @@ HEADLINE = (
 )
 TRAPS = "[CLS] counts as one of the K tokens, so there is one patch less than other methods keep."
 SCORE_MEANS = "attention from [CLS]"
+STAND_IN = "the attention that a patch receives on average"
 OPTIONS: dict[str, tuple] = {}
 VARIANTS: dict[str, dict] = {}
 
@@ -87,7 +88,7 @@ def keep(signals: Signals, stage: Stage) -> Kept:
         with_patch = tokens[signals.place[tokens, 0] >= 0]
         if len(with_patch) >= contextual:  # a newline has no key: it is not merged unless it must
             tokens = with_patch
-        hidden, keys = signals.per_token(signals.hidden), signals.per_token(signals.keys)
+        hidden, keys = signals.unprojected(), signals.per_token(signals.keys)
         folded, into = merge(hidden, keys, tokens, contextual)
         merged.append(folded)
         group[tokens] = lead + into

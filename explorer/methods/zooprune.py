@@ -50,8 +50,6 @@ SCORE_MEANS = "order of choice by sensitivity and difference"
 OPTIONS = {"seed": (0, 1, 2, 3, 4), "m": (64, 16, 32, 128), "h": (0.01, 0.001, 0.1, 1.0)}
 VARIANTS: dict[str, dict] = {}
 
-CHUNK = 8  # directions at once
-
 
 def schedule(size: Size, budget: int, **options) -> list[Stage]:
     """Prune once, before the language model: every layer then sees `budget` tokens."""
@@ -74,7 +72,7 @@ def sensitivity(
 ) -> Tensor:
     """Give S_i, the mean length of the central differences (Eq. 2-4): x [n, Dv] -> [n]."""
     x, total = x.float(), torch.zeros(len(x), device=x.device)
-    for part in u.to(x.device).split(CHUNK):
+    for part in u.to(x.device).split(8):  # not all directions at once
         nudge = h * part[:, None]
         total += (project(x + nudge) - project(x - nudge)).float().norm(dim=-1).sum(0)
     return total / (len(u) * 2 * h)
@@ -98,15 +96,16 @@ def order(weight: Tensor, features: Tensor) -> Tensor:
 def weights(sensitive: Tensor) -> Tensor:
     """Stretch S to 0..1 over a crop; all equal gives 1 everywhere."""
     low, high = sensitive.aminmax()
-    return torch.ones_like(sensitive) if high == low else (sensitive - low) / (high - low + 1e-8)
+    alike = high - low <= 1e-3 * high  # but for rounding, as behind a linear projector
+    return torch.ones_like(sensitive) if alike else (sensitive - low) / (high - low + 1e-8)
 
 
 def score(signals: Signals, *, seed: int = 0, m: int = 64, h: float = 0.01) -> Tensor:
     """Give the greedy rank turned around, 1 first and 0 last, crops taking turns; [N]."""
-    views, n, width = signals.hidden.shape
-    u = directions(width, seed=seed, m=m)
-    found = sensitivity(signals.hidden.flatten(0, 1), signals.project, u, h)
-    sensitive = signals.per_token(found.view(views, n))
+    n, width = signals.hidden.shape[1:]
+    # where the projector joins several patches, all of them are nudged alike
+    u = directions(width, seed=seed, m=m).repeat(1, signals.joins)
+    sensitive = sensitivity(signals.unprojected(), signals.project, u, h)
     crop, orders = crop_of(signals, n), []
     for number in crop[crop >= 0].unique():  # select_tokens_sads_multi_frames
         tokens = (crop == number).nonzero()[:, 0]
