@@ -14,12 +14,13 @@ from __future__ import annotations
 from types import ModuleType
 
 from explorer.errors import ModelUnavailable
-from explorer.families import llava, llava_next
+from explorer.families import llava, llava_next, llava_onevision
 from explorer.families.parts import Decoder, Pixels, Tower, Vision, Vlm, Words
 
 FAMILIES: dict[str, ModuleType] = {
     "llava": llava,
     "llava_next": llava_next,
+    "llava_onevision": llava_onevision,
 }
 
 
