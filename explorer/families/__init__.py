@@ -14,13 +14,15 @@ from __future__ import annotations
 from types import ModuleType
 
 from explorer.errors import ModelUnavailable
-from explorer.families import llava, llava_next, llava_onevision, qwen_vl
+from explorer.families import llava, llava_next, llava_onevision, qwen_vl, smolvlm
 from explorer.families.parts import Decoder, Pixels, Tower, Vision, Vlm, Words
 
 FAMILIES: dict[str, ModuleType] = {
     "llava": llava,
     "llava_next": llava_next,
     "llava_onevision": llava_onevision,
+    "smolvlm": smolvlm,
+    "idefics3": smolvlm,
     "qwen2_vl": qwen_vl,
     "qwen2_5_vl": qwen_vl,
     "qwen3_vl": qwen_vl,
