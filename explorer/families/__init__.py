@@ -14,7 +14,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from explorer.errors import ModelUnavailable
-from explorer.families import llava, llava_next, llava_onevision, qwen_vl, smolvlm
+from explorer.families import internvl, llava, llava_next, llava_onevision, qwen_vl, smolvlm
 from explorer.families.parts import Decoder, Pixels, Tower, Vision, Vlm, Words
 
 FAMILIES: dict[str, ModuleType] = {
@@ -26,6 +26,7 @@ FAMILIES: dict[str, ModuleType] = {
     "qwen2_vl": qwen_vl,
     "qwen2_5_vl": qwen_vl,
     "qwen3_vl": qwen_vl,
+    "internvl": internvl,
 }
 
 

@@ -1,0 +1,78 @@
+"""InternVL (the "-hf" checkpoints): square tiles, then the whole picture, pixel shuffle in each.
+
+A picture is stretched to the grid of at most twelve tiles that is nearest to its shape; if that is
+more than one tile, the whole picture is looked at as one more. Each becomes side x side visual
+tokens of 2 x 2 patches. The number of tiles follows the shape, hardly the size.
+"""
+
+from __future__ import annotations
+
+import torch
+from PIL import Image
+from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
+
+from explorer.errors import ModelUnavailable
+from explorer.families.language import decoder
+from explorer.families.parts import Pixels, Tower, Vision, Vlm, Words
+from explorer.grid import Grid, tiled
+from explorer.words import ask
+
+
+def pixels(vlm: Vlm, image: Image.Image) -> Pixels:
+    """Let the processor cut into tiles, resize and normalise: [V, 3, side, side]."""
+    # InternVL's processor cuts, whatever the checkpoint says of the image processor it shares.
+    found = vlm.processor.image_processor([image], crop_to_patches=True, return_tensors="pt")
+    return {"pixel_values": found["pixel_values"].to(vlm.device, vlm.model.dtype)}
+
+
+def grid(vlm: Vlm, width: int, height: int) -> Grid:
+    """Place the visual tokens on the uploaded picture, which is stretched to whole tiles."""
+    processor, config = vlm.processor.image_processor, vlm.model.config
+    side, patch = processor.size["height"], config.vision_config.patch_size[0]
+    columns, rows = get_optimal_tiled_canvas(
+        (height, width), (side, side), processor.min_patches, processor.max_patches
+    )
+    joined = round(1 / config.downsample_ratio)
+    return tiled(
+        width,
+        height,
+        rows,
+        columns,
+        side // patch // joined,
+        thumbnail="last" if rows * columns > 1 else None,
+        merge=joined,
+    )
+
+
+def words(vlm: Vlm, question: str, grid: Grid) -> Words:
+    """Write the prompt: the placeholder becomes one framed run of all visual tokens."""
+    processor, mark = vlm.processor, vlm.processor.image_token
+    picture = processor.start_image_token + mark * grid.count + processor.end_image_token
+    return ask(processor, question, mark, picture, processor.image_token_id)
+
+
+def tower(vlm: Vlm) -> Tower:
+    """Take the vision side apart."""
+    config, inner = vlm.model.config, vlm.model.model
+    if config.vision_feature_layer != -1:
+        raise ModelUnavailable("This InternVL does not read the tower's last layer, as others do.")
+    layers = inner.vision_tower.encoder.layer
+
+    def run(pixels: Pixels) -> Vision:
+        # The whole picture comes last in the prompt, but views are numbered from it.
+        out = inner.get_image_features(pixel_values=pixels["pixel_values"].roll(1, 0))
+        features = torch.cat(list(out.pooler_output))
+        return Vision(out.last_hidden_state, features.roll(-len(out.pooler_output[0]), 0))
+
+    return Tower(
+        attention=layers[-1].attention,
+        first=layers[0].attention,
+        last=layers[-1].attention,
+        has_cls=config.vision_feature_select_strategy == "default",
+        run=run,
+        project=inner.multi_modal_projector,
+        joins=round(1 / config.downsample_ratio) ** 2,
+    )
+
+
+__all__ = ["decoder", "grid", "pixels", "tower", "words"]
