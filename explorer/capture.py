@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
@@ -177,9 +179,17 @@ def see(tower: Tower, pixels: Pixels) -> Seen:
         cls_hidden=states[:, 0] if tower.has_cls else None,
         features=features,
         deep=deep,
-        project=lambda x: tower.project(x.to(states.dtype)).float(),
+        project=partial(_exactly, tower.project, states.dtype),
         joins=tower.joins,
     )
+
+
+def _exactly(project: Callable[[Tensor], Tensor], dtype: torch.dtype, x: Tensor) -> Tensor:
+    """Project in float32: half precision would lose the small nudges of finite differences."""
+    if dtype == torch.float32 or not isinstance(project, nn.Module):
+        return project(x.to(dtype)).float()
+    weights = {name: weight.float() for name, weight in project.state_dict().items()}
+    return functional_call(project, weights, (x.float(),))
 
 
 def _cls_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:

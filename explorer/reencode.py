@@ -118,6 +118,7 @@ def joined(first: Prompt, second: Prompt) -> Prompt:
         text=torch.cat([first.text, second.text]),
         signals=signals,
         header=second.header,
+        deep=tuple(torch.cat(both) for both in zip(first.deep, second.deep, strict=True)),
     )
 
 
@@ -142,6 +143,7 @@ def _pruned(case: Case, prompt: Prompt, method: str, budget: int, compared: Refe
         text=sequence.is_text,
         signals=Signals(place=sequence.place, features=sequence.x[0, sequence.visual].float()),
         header=prompt.header,
+        deep=sequence.deep,
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import replace
+
 import torch
 from family_promises import (
     QUESTION,
@@ -103,3 +106,16 @@ def test_prompt_signals_tell_of_the_words_and_places():
     assert signals.padding.tolist() == case.look.grid.padding.tolist()
     assert signals.padding.any()
     assert signals.areas.tolist() == [[0, 0, 1, 1]]
+
+
+def test_the_projector_tells_small_nudges_apart_in_half_precision_too():
+    """ZOO-Prune divides differences by the nudge: rounding to bfloat16 would drown them."""
+    exact = TestClip.build(False)
+    half = replace(exact, model=deepcopy(exact.model).to(torch.bfloat16))
+    project = (
+        open_case(half, noise(60, 60), QUESTION).prompt(frozenset({"project"})).signals.project
+    )
+    weights = half.model.model.multi_modal_projector
+    x = torch.randn(4, weights.linear_1.in_features)
+    assert torch.equal(project(x), deepcopy(weights).float()(x))
+    assert weights.linear_1.weight.dtype == torch.bfloat16
