@@ -145,7 +145,12 @@
     const panel = node(
       "section",
       { class: "vt-panel", id: "vt-agreement" },
-      node("h2", {}, "Who agrees with whom · press a cell to lay the two side by side"),
+      node(
+        "h2",
+        {},
+        "Who agrees with whom · press a cell to lay the two side by side",
+        app.tableButton("agreement", () => pairs()),
+      ),
       node(
         "p",
         { class: "vt-small vt-keys" },
@@ -163,6 +168,17 @@
 
     const jaccard = (i, j) => app.jaccard(bits[i], bits[j]);
     const spearman = (i, j) => app.spearman(places.get(entries[i].method), places.get(entries[j].method));
+
+    /** Every pair as a record. */
+    const pairs = () =>
+      entries.flatMap((a, i) =>
+        entries.slice(i + 1).map((b, k) => ({
+          a: a.key,
+          b: b.key,
+          jaccard: jaccard(i, i + 1 + k),
+          spearman: spearman(i, i + 1 + k),
+        })),
+      );
 
     function explain(event) {
       const place = grid.placeOf(event.target);

@@ -252,12 +252,9 @@
   }
 
   function save(comparing, entries) {
-    const text = app.csv(rowsOf(comparing, entries));
-    const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
     const { case: kase, state } = comparing;
-    const link = node("a", { href: url, download: `compare-${kase.id}-${state.budget}.csv` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    const name = `compare-${kase.id}-${state.budget}.csv`;
+    app.download(name, "text/csv", app.csv(rowsOf(comparing, entries)));
   }
 
   /** What follows every move of the hand (draw), and what waits until it is calm (redraw). */

@@ -22,22 +22,24 @@
   };
 
   const ROWS = [
-    { name: () => "tokens, mean over layers", of: (run) => run?.mean, say: () => say.tenths },
-    { name: () => "tokens at the last layer", of: (run) => run?.final, say: () => say.count },
+    { key: "tokens_mean", name: () => "tokens, mean over layers", of: (run) => run?.mean, say: () => say.tenths },
+    { key: "tokens_last_layer", name: () => "tokens at the last layer", of: (run) => run?.final, say: () => say.count },
     {
+      key: "prefill_flops",
       name: (full) => `prefill ${unit(full, FLOPS).name}`,
       of: (run) => run?.flops,
       say: (full) => (x) => small(x / unit(full, FLOPS).divide),
     },
     {
+      key: "kv_bytes",
       name: (full) => `KV cache, ${unit(full, BYTES).name}`,
       of: (run) => run?.kv_bytes,
       say: (full) => (x) => small(x / unit(full, BYTES).divide),
     },
-    { name: () => "vision ms", of: ms("vision"), say: () => say.milliseconds },
-    { name: () => "selection ms", of: ms("select"), say: () => say.milliseconds },
-    { name: () => "prefill ms", of: ms("prefill"), say: () => say.milliseconds },
-    { name: () => "decode ms", of: ms("decode"), say: () => say.milliseconds },
+    { key: "vision_seconds", name: () => "vision ms", of: ms("vision"), say: () => say.milliseconds },
+    { key: "selection_seconds", name: () => "selection ms", of: ms("select"), say: () => say.milliseconds },
+    { key: "prefill_seconds", name: () => "prefill ms", of: ms("prefill"), say: () => say.milliseconds },
+    { key: "decode_seconds", name: () => "decode ms", of: ms("decode"), say: () => say.milliseconds },
   ];
 
   const LAST = 1; // the row that says nothing new where all layers see the same tokens
@@ -65,22 +67,29 @@
       { class: "vt-note" },
       "A multiply and an add count as two. ms are measured.",
     );
+    /** The numbers of the full and the pruned run, as far as they are known. */
+    const runs = (kase) => {
+      const { n } = kase.grid;
+      const { answer } = store.asking.pruned;
+      const { final, mean } = store.choice;
+      const done = answer && !answer.partial && !answer.error ? answer : null;
+      const counted = { ...app.costOf(kase, store.choice), final, mean };
+      return { full: { ...store.full, final: n, mean: n }, kept: { ...counted, ...done } };
+    };
+    const records = () => {
+      const { full, kept } = runs(store.state.case);
+      return ROWS.map(({ key, of }) => ({ what: key, full: of(full), kept: of(kept) }));
+    };
     const panel = node(
       "section",
       { class: "vt-panel", id: "vt-costs" },
-      node("h2", {}, "Cost against the full run"),
+      node("h2", {}, "Cost against the full run", app.tableButton("costs", records)),
       table,
       note,
     );
 
     const update = (state) => {
-      const { n } = state.case.grid;
-      const { answer } = store.asking.pruned;
-      const { final, mean } = store.choice;
-      const full = { ...store.full, final: n, mean: n };
-      const done = answer && !answer.partial && !answer.error ? answer : null;
-      const counted = { ...app.costOf(state.case, store.choice), final, mean };
-      const kept = { ...counted, ...done };
+      const { full, kept } = runs(state.case);
       show(lines[LAST].whole, Math.abs(kept.final - kept.mean) >= 0.5);
       ROWS.forEach((row, i) => {
         const [a, b] = [row.of(full), row.of(kept)];

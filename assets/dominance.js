@@ -31,6 +31,22 @@
     return `Tokens: |T| ${say.count(run.text)} text · |O| ${visual} visual · ${answer}`;
   }
 
+  /** Every layer and every stage as a record. */
+  function records(full, kept) {
+    const layers = (full ?? kept)?.mdi.map((_, layer) => {
+      const [a, b] = [full, kept].map((run) => [run?.mdi[layer], run?.aei[layer]]);
+      return [layer + 1, a, b];
+    });
+    const stages = STAGES.map((stage) => [stage, full?.stages[stage], kept?.stages[stage]]);
+    return [...(layers ?? []), ...stages].map(([layer, a, b]) => ({
+      layer,
+      mdi_full: a?.[0],
+      aei_full: a?.[1],
+      mdi_kept: b?.[0],
+      aei_kept: b?.[1],
+    }));
+  }
+
   /** The panel of MDI and AEI. */
   app.dominancePanel = (store) => {
     const curves = app.logCurves(
@@ -58,10 +74,13 @@
     const sizes = node("p", { class: "vt-note" });
     const larger = node("button", { type: "button", class: "vt-larger" }, "Larger");
     larger.addEventListener("click", () => app.enlarge?.());
+    const csv = app.tableButton("mdi-aei", () =>
+      records(store.full?.dominance, store.asking.pruned.answer?.dominance),
+    );
     const panel = node(
       "section",
       { class: "vt-panel", id: "vt-dominance" },
-      node("h2", {}, "Does it listen to text or to the picture?", larger),
+      node("h2", {}, "Does it listen to text or to the picture?", larger, csv),
       curves.node,
       table,
       sizes,

@@ -14,6 +14,23 @@
     return stages[Math.min(store.state.stage ?? stages.length - 1, stages.length - 1)];
   };
 
+  /** What is drawn over the picture; see overlay.js. */
+  app.stageScene = (store) => {
+    const { case: kase, view, mode, colouring, opacity, cursor } = store.state;
+    const { fate, scores } = app.shownStage(store);
+    return {
+      view: kase.grid.views[view],
+      cells: kase.grid.cells[view],
+      padded: kase.grid.padded,
+      fate,
+      scores,
+      mode,
+      colouring,
+      opacity,
+      cursor,
+    };
+  };
+
   function fateInWords(fate, token) {
     const mine = fate[token];
     if (mine === 0) return "kept";
@@ -145,18 +162,8 @@
         fit();
       }
       const stage = app.shownStage(store);
-      const { mode, colouring, opacity, cursor } = state;
-      const scene = {
-        view,
-        cells: kase.grid.cells[state.view],
-        padded: kase.grid.padded,
-        fate: stage.fate,
-        scores: stage.scores,
-        mode,
-        colouring,
-        opacity,
-        cursor,
-      };
+      const { cursor } = state;
+      const scene = app.stageScene(store);
       if (canvas.width && canvas.height) app.drawOverlay(canvas, scene, scale);
       const { final, method } = store.choice;
       mark(

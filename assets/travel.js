@@ -7,20 +7,13 @@
   const app = (window.explorer ??= {});
   const { node, write, show, say } = app;
 
-  /** Let the browser save a text or a blob as a file. */
-  app.download = (name, type, content) => {
-    const url = URL.createObjectURL(new Blob([content], { type }));
-    node("a", { href: url, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
-  };
-
   const send = { wish: null, file: null };
 
-  /** The hidden component of what to save: {case, method, budget}. */
+  /** The hidden component of what to save, as a case or a report: {case, method, budget, kind}. */
   app.mountWish = (element, props, trigger) => {
-    send.wish = () => {
+    send.wish = (kind) => {
       const { case: open, method, budget } = app.store.state;
-      props.value = { case: open.id, method, budget };
+      props.value = { case: open.id, method, budget, kind };
       trigger("save");
     };
   };
@@ -108,9 +101,24 @@
     const root = app.root(element, "vt-travel");
     const line = node("p", { class: "vt-told", role: "status" });
     const told = (text) => write(line, text);
+    const named = (kind) => {
+      const { case: open, method, budget } = app.store.state;
+      return `${kind}-${open.id}-${method.replace(/[^a-z0-9]+/g, "-")}-${budget}`;
+    };
+    const png = async () =>
+      app.download(`${named("stage")}.png`, "image/png", await app.stagePng(app.store));
+    const csv = () =>
+      app.download(`${named("patches")}.csv`, "text/csv", app.csv(app.patchRows(app.store)));
     const what = "Save picture, question, answers and kept patches as one file";
-    const save = button("Save", what, () => send.wish());
-    root.replaceChildren(save, ...opener(props.value.most, told), ...linker(told), line);
+    root.replaceChildren(
+      button("Save", what, () => send.wish("case")),
+      ...opener(props.value.most, told),
+      ...linker(told),
+      button("PNG", "Save the picture as it is drawn", png),
+      button("Report", "Save everything about this case as one page", () => send.wish("report")),
+      button("CSV", "Save every patch with its score and its fate", csv),
+      line,
+    );
   };
 
   const dot = (value, inWords) => (value === null || value === undefined ? "·" : inWords(value));
@@ -154,6 +162,15 @@
     );
   }
 
+  /** The same as one record. */
+  function flat({ name, change, stored, again }) {
+    const beside = Object.keys(stored).flatMap((key) => [
+      [`${key}_stored`, stored[key]],
+      [`${key}_now`, again?.[key] ?? null],
+    ]);
+    return { run: name, is: CHANGES[change], ...Object.fromEntries(beside) };
+  }
+
   /** Stored beside recomputed values of the case that was opened: {case, rows}. */
   app.mountStored = (element, props, watch) => {
     const root = app.root(element, "vt-stored");
@@ -164,7 +181,8 @@
       show(root, mine);
       if (!mine || drawn === value) return;
       drawn = value;
-      root.replaceChildren(...value.rows.map(compared));
+      const csv = app.tableButton(`stored-${open.id}`, () => value.rows.map(flat));
+      root.replaceChildren(...value.rows.map(compared), csv);
     };
     app.store.subscribe(update);
     watch("value", () => app.store.changed());

@@ -27,10 +27,13 @@ body { font: 14px/1.45 "Source Sans Pro", system-ui, sans-serif; max-width: 960p
   margin: 24px auto; padding: 0 16px; }
 h1 { font-size: 20px; margin: 0 0 4px; } h2 { font-size: 14px; margin: 18px 0 6px; }
 p { margin: 4px 0; } .soft, figcaption, th { color: var(--soft); font-weight: 400; }
-.figures { display: flex; flex-wrap: wrap; gap: 12px; } figure { margin: 0; flex: 0 1 300px; }
+.top { display: flex; flex-wrap: wrap; gap: 0 32px; } .top > * { flex: 1 1 320px; }
+.figures { display: flex; flex-wrap: wrap; gap: 12px; }
+figure { margin: 0; flex: 1 1 220px; max-width: 420px; }
 figure svg { width: 100%; height: auto; border-radius: 8px; display: block; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: 1px 0 1px 12px; vertical-align: top; overflow-wrap: anywhere; }
+th, td { text-align: right; padding: 1px 0 1px 10px; vertical-align: top;
+  overflow-wrap: break-word; }
 th:first-child { text-align: left; padding-left: 0; }
 tbody tr { border-top: 1px solid var(--line); }
 @media (min-width: 700px) { .two { display: grid; grid-template-columns: 1fr 1fr; gap: 0 32px; } }
@@ -44,11 +47,11 @@ def page(case: CaseFile, grid: Grid, image: Image.Image) -> str:
     body = [
         f"<h1>{escape(case.question)}</h1>",
         f"<p class=soft>{escape(_facts(case))}</p>",
-        '<div class="figures">',
+        '<div class="top"><div class="figures">',
         *figures[:FIGURES],
-        "</div>",
-        "<h2>Answers</h2>",
+        "</div><div><h2>Answers</h2>",
         _answers(case),
+        "</div></div>",
         '<div class="two"><div><h2>Measured</h2>',
         _measures(case),
         "</div><div><h2>Layer by layer</h2>",
@@ -95,7 +98,9 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def _said(value: object) -> str:
     if value is None:
         return "·"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if abs(value) < 1_000 else f"{value:.0f}"
 
 
 def _runs(case: CaseFile) -> list[tuple[str, StoredRun]]:
@@ -105,7 +110,7 @@ def _runs(case: CaseFile) -> list[tuple[str, StoredRun]]:
 
 def _answers(case: CaseFile) -> str:
     def words(run: StoredRun) -> str:
-        return "  ".join(f"{t.text.strip() or '␣'} {t.probability:.2f}" for t in run.tokens)
+        return " · ".join(f"{t.text.strip() or '␣'} {t.probability:.2f}" for t in run.tokens)
 
     rows = [(name, run.text or "(nothing)", words(run)) for name, run in _runs(case)]
     return _table(("from", "answer", "its tokens, with probabilities"), rows)
@@ -154,7 +159,7 @@ def _circumstances(case: CaseFile) -> str:
     if case.seed is not None:
         rows.append(("seed of the scene", case.seed))
     rows.append(("picture", f"{case.picture.width} x {case.picture.height}, {case.picture.digest}"))
-    rows += [(name, version) for name, version in case.packages.items()]
+    rows.append(("versions", " · ".join(map(" ".join, case.packages.items()))))
     repeat = (
         "Save the case in the page; <code>python -m explorer.replay case.json</code> repeats it."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import re
@@ -209,3 +210,40 @@ def test_a_picture_of_ones_own_has_no_link(page, tmp_path):
     page.wait_for_function("explorer.store.state.case.seed === null", timeout=30_000)
     page.get_by_role("button", name="Link", exact=True).click()
     expect(page.locator(".vt-told")).to_contain_text("save the case instead")
+
+
+def taken(page: Page, name: str, path: Path, within: str = "#vt-case") -> bytes:
+    """Press a button that saves a file, and read it."""
+    with page.expect_download() as download:
+        page.locator(within).get_by_role("button", name=name, exact=True).click()
+    download.value.save_as(path)
+    return path.read_bytes()
+
+
+def test_picture_report_and_tables_are_taken_home(page, browser, tmp_path):
+    shot = Image.open(io.BytesIO(taken(page, "PNG", tmp_path / "stage.png")))
+    assert shot.width == 1168 and shot.height > 1168
+    inside = shot.crop((24, 24, 1144, 1144)).convert("RGB").getcolors(2_000_000)
+    assert len(inside) > 1000, "a picture, not a plain square"
+
+    rows = list(csv.DictReader(taken(page, "CSV", tmp_path / "p.csv").decode().splitlines()))
+    assert len(rows) == 196
+    kept = [row for row in rows if row["stage_0"] == "kept"]
+    assert len(kept) == int(page.locator(".vt-stage").first.get_attribute("data-kept"))
+    assert max(int(row["rank"]) for row in kept) == len(kept), "[CLS] attention keeps the first"
+
+    costs = taken(page, "CSV", tmp_path / "c.csv", "#vt-costs").decode()
+    flops = page.evaluate("explorer.store.full.flops")
+    assert f"prefill_flops,{flops}," in costs
+    layers = taken(page, "CSV", tmp_path / "d.csv", "#vt-dominance").decode().splitlines()
+    assert layers[0] == "layer,mdi_full,aei_full,mdi_kept,aei_kept" and len(layers) == 16
+
+    report = tmp_path / "report.html"
+    text = taken(page, "Report", report).decode()
+    assert "what is in the middle ?" in text and "<script" not in text
+    other, asked = browser.new_page(), []
+    other.on("request", lambda request: asked.append(request.url))
+    other.goto(report.as_uri())
+    expect(other.locator("figure")).to_have_count(1)
+    assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+    other.close()

@@ -51,7 +51,7 @@ def test_it_says_what_was_asked_kept_and_answered(case, grid):
     run = case.runs[0]
     for told in (QUESTION, case.full.text, run.text, "VisionDrop, 60 tokens", "scene 5"):
         assert told in words
-    assert f"{run.p_full:.4g}" in words and case.packages["torch"] in words
+    assert f"{run.p_full:.3g}" in words and case.packages["torch"] in words
     assert words.count("patches kept") == len(run.stages) > 1
 
 
@@ -77,7 +77,7 @@ def test_texts_of_strangers_stay_texts(case, grid):
     found = Reader(report.page(casefile.CaseFile(**other), grid, scenes.make(5).image))
     assert set(found.tags) == set(plain.tags)
     assert {name for name, _ in found.attributes} == {name for name, _ in plain.attributes}
-    assert " ".join(found.words).count(EVIL) > 10
+    assert " ".join(found.words).count(EVIL) >= 10
 
 
 def test_what_is_kept_stays_clear_and_has_a_contour(case, grid):

@@ -14,6 +14,7 @@ ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 
 SCRIPTS = (
     "nodes.js",
+    "takeaway.js",
     "payload.js",
     "memory.js",
     "resting.js",
