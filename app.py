@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import threading
 
-from explorer import jobs
+from explorer import devices, jobs, zoo
+from explorer.errors import VisitorError
 from explorer.pico import scenes
 from explorer.ui import page
 
@@ -18,6 +20,10 @@ def settings() -> argparse.Namespace:
     parser.add_argument(
         "--at-once", type=int, default=1, help="events that may run a model at the same time"
     )
+    parser.add_argument("--device", choices=devices.DEVICES, default="auto")
+    parser.add_argument("--dtype", choices=devices.DTYPES, default="auto", help="of the weights")
+    parser.add_argument("--four-bit", action="store_true", help="pack weights with bitsandbytes")
+    parser.add_argument("--budget", type=float, help="GB that loaded models may take together")
     return parser.parse_args()
 
 
@@ -29,6 +35,11 @@ def warm_up() -> None:
 def main() -> None:
     """Build and launch; the built-in model is loaded while the page is already served."""
     chosen = settings()
+    budget = None if chosen.budget is None else 1e9 * chosen.budget
+    try:
+        zoo.settle(devices.Wish(chosen.device, chosen.dtype, chosen.four_bit, budget))
+    except VisitorError as error:
+        sys.exit(str(error))
     demo = page.build(at_once=chosen.at_once)
     threading.Thread(target=warm_up, daemon=True, name="warm up").start()
     demo.launch(server_name=chosen.host, server_port=chosen.port, **page.launch_settings())

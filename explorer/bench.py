@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="also measure the page in a browser")
     parser.add_argument("--cases", type=int, default=200, help="cases for the memory measurement")
     chosen = parser.parse_args()
-    print(f"torch {torch.__version__}, {zoo.CORES} threads, {zoo.best_device()}")
+    print(f"torch {torch.__version__}, {zoo.CORES} threads, {zoo.device()}")
     cases()
     full_answer()
     for threads in sorted({1, zoo.CORES}):

@@ -53,6 +53,34 @@ def case_id(model: str, picture: Picture, question: str) -> str:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What somebody wants to know, checked, before any model is touched; a key names the model."""
+
+    model: str | Vlm
+    picture: Picture
+    question: str
+
+    @property
+    def id(self) -> str:
+        """The name of this case; see `case_id`."""
+        key = self.model if isinstance(self.model, str) else self.model.key
+        return case_id(key, self.picture, self.question)
+
+    @property
+    def case(self) -> tuple[str | Vlm, Picture, str]:
+        """The three things, as the use cases take them."""
+        return self.model, self.picture, self.question
+
+
+def ask(model: str | Vlm, image: Source, question: str) -> Asked:
+    """Check what somebody wants to know; `VisitorError` says what is wrong."""
+    if isinstance(model, str):
+        zoo.entry(model)
+    question = check_question(question)
+    return Asked(model, image if isinstance(image, Picture) else open_picture(image), question)
+
+
+@dataclass(frozen=True)
 class Case:
     """A checked picture and question in front of a loaded model."""
 
@@ -154,8 +182,8 @@ class Case:
 
 def open_case(model: str | Vlm, image: Source, question: str, memory: Memory | None = None) -> Case:
     """Check picture and question and let the tower look; `VisitorError` says what is wrong."""
-    question = check_question(question)
-    picture = image if isinstance(image, Picture) else open_picture(image)
+    asked = ask(model, image, question)
+    picture, question = asked.picture, asked.question
     vlm = model if isinstance(model, Vlm) else zoo.load(model)
     zoo.use_threads(vlm)
     look = recall(

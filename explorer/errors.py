@@ -32,6 +32,18 @@ class ModelUnavailable(VisitorError):
     """The model is known but can't be loaded here."""
 
 
+class ModelLoading(ModelUnavailable):
+    """The model is on its way; asking again in a while will do."""
+
+
+class DeviceUnavailable(ModelUnavailable):
+    """The device or precision that was asked for is not to be had here."""
+
+
+class OutOfMemory(VisitorError):
+    """A run needed more memory than there is; the model is still usable."""
+
+
 class MethodUnavailable(VisitorError):
     """The method can't run on this model."""
 

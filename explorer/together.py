@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from explorer import answers as single
 from explorer import cost, methods
-from explorer.cases import Case, Source, open_case
+from explorer.cases import Case, Source, ask, open_case
 from explorer.decoding import decode_together, forced_together
 from explorer.engine import Prompt, prefill
 from explorer.errors import VisitorError
@@ -100,9 +100,9 @@ def remembered(
     wanted: Sequence[Wanted],
     memory: Memory,
 ) -> list[Told]:
-    """Give those of the wanted answers that nothing has to be computed for."""
-    case = open_case(model, image, question, memory)
-    found = [(wish, single.remembered(case, *wish, memory)) for wish in dict.fromkeys(wanted)]
+    """Give those of the wanted answers that nothing has to be computed for, without a model."""
+    id_ = ask(model, image, question).id
+    found = [(wish, memory.get(("answer", id_, *wish))) for wish in dict.fromkeys(wanted)]
     return [Told(*wish, answer, known=True) for wish, answer in found if answer is not None]
 
 

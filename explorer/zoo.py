@@ -14,6 +14,7 @@ import torch
 import yaml
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
+from explorer import devices
 from explorer.capture import ATTENTION
 from explorer.errors import ModelUnavailable, UnknownModel
 from explorer.families import Vlm, family_of
@@ -61,9 +62,21 @@ def entry(key: str) -> Entry:
     return known[key]
 
 
-def best_device() -> str:
-    """The accelerator of this machine, or the processor."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+_WISH = devices.Wish()
+
+
+def settle(wish: devices.Wish) -> None:
+    """Take over where and how models shall be loaded; said once, before the first one is."""
+    global _WISH
+    devices.choose(wish.device)
+    if wish.four_bit:
+        devices.check_four_bit()
+    _WISH = wish
+
+
+def device() -> str:
+    """Name the device that models are loaded to: "cpu", "cuda" or "mps"."""
+    return devices.choose(_WISH.device)
 
 
 _LOADED: dict[str, Vlm] = {}
@@ -83,9 +96,8 @@ def load(key: str = DEFAULT) -> Vlm:
 
 
 def _load(found: Entry) -> Vlm:
-    device = best_device()
-    # Half precision is slower on a processor, and its rounding makes scores tie.
-    dtype = torch.float32 if device == "cpu" else getattr(torch, found.dtype)
+    place = device()
+    dtype = devices.precision(_WISH.dtype, place, found.dtype)
     if found.path and not Path(found.source).is_dir():
         raise ModelUnavailable(f"The folder {found.path} is missing; please clone again.")
     try:
@@ -100,7 +112,7 @@ def _load(found: Entry) -> Vlm:
             "Face hub and could not be fetched. Connect this machine to the internet, or go on "
             "with pico, which is built in."
         ) from error
-    return wrap(found, model.to(device), processor, config.model_type)
+    return wrap(found, model.to(place), processor, config.model_type)
 
 
 CORES = torch.get_num_threads()  # as torch found them, before any model asked for fewer

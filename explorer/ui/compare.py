@@ -97,7 +97,7 @@ def _replies(
         left = [wish for wish in wishes if wish not in done]
         left = left[: AT_ONCE[zoo.entry(visit.model).live]]
         sent, last = len(told), 0.0
-        for each in together.answers(*case, left, desk.memory, stop):
+        for each in jobs.several(*case, left, desk.memory, stop):
             told.append(_told(each, visit))
             # Every reply costs some 60 ms on its way, more than most answers do.
             if time.monotonic() - last > PAUSE or len(told) - sent >= HANDFUL:
