@@ -81,7 +81,7 @@ class Batch:
         if not rows or len(rows) == len(self.runs):
             return
         index = torch.tensor(rows, device=self.starts.device)
-        self.cache.batch_select_indices(index)
+        self.cache.batch_select_indices(torch.tensor(rows))  # layers may be on several cards
         self.seen = [None if seen is None else seen[index] for seen in self.seen]
         self.counted = [counted[index] for counted in self.counted]
         self.starts, self.mass = self.starts[index], self.mass[index]
@@ -111,7 +111,8 @@ class Batch:
             def hear(query: Tensor, key: Tensor, scaling: float, index: int = index) -> None:
                 row = last_row(query, key, scaling, self.seen[index]).mean(1)
                 prompt = self.counted[index].shape[-1]
-                self.mass[:, index] += (self.counted[index] @ row[:, :prompt, None])[..., 0]
+                row = row[:, :prompt, None].to(self.mass.device)
+                self.mass[:, index] += (self.counted[index] @ row)[..., 0]
 
             how = {
                 "attention_mask": self._mask(index, ahead),

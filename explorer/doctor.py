@@ -20,7 +20,7 @@ from explorer.browser import NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = (3, 11)
-ROOM = 1.3  # a running model needs this much more than its weights
+ROOM = 1.3  # times its weights is what a running model needs
 
 
 @dataclass(frozen=True)
@@ -86,29 +86,20 @@ def device() -> Finding:
     return Finding("device", None, says, "pico and small models only; 7B models want a GPU")
 
 
-def free_memory() -> float:
-    """Give the bytes that a model may still take on the device."""
-    import torch
+def models(free: float | None = None) -> Iterator[Finding]:
+    """Tell which models of the zoo fit. free: bytes; what is free on the device by default."""
+    from explorer import devices, zoo
 
-    if torch.cuda.is_available():
-        return float(torch.cuda.mem_get_info()[0])
-    return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-
-
-def amount(text: str) -> float:
-    """Read "40 MB" or "14 GB" as bytes."""
-    number, unit = re.match(r"([\d.]+) ?([MG])B", text).groups()
-    return float(number) * {"M": 1e6, "G": 1e9}[unit]
-
-
-def models(free: float, half: bool) -> Iterator[Finding]:
-    """Tell which models of the zoo fit. half: in half precision; a processor needs twice that."""
-    from explorer import zoo
-
+    place = zoo.device()
+    free = devices.free_bytes(place) if free is None else free
     for entry in zoo.entries().values():
-        needs = ROOM * amount(entry.memory) * (1 if half or entry.dtype == "float32" else 2)
-        says = f"needs {needs / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
-        fits = needs <= free
+        weights = zoo.needed(entry)
+        if not weights:
+            yield Finding(entry.key, None, "models.yaml does not say what it needs")
+            continue
+        needs = devices.gigabytes(ROOM * weights)
+        says = f"needs {needs}, {devices.gigabytes(free)} are free on {place}"
+        fits = ROOM * weights <= free
         yield Finding(entry.key, True if fits else None, says, "" if fits else "does not fit here")
 
 
@@ -136,9 +127,7 @@ def main() -> int:
     """Print all findings; 1 if something is missing."""
     found = [python(), *packages()]
     if all(finding.well for finding in found):
-        import torch
-
-        found += [device(), *models(free_memory(), torch.cuda.is_available())]
+        found += [device(), *models()]
     found += [browser(), writing()]
     for finding in found:
         print(finding)

@@ -41,7 +41,9 @@ class Watch:
     def hear(self, query: Tensor, key: Tensor, scaling: float) -> None:
         """Remember queries [1, H, S, d] and keys [1, Hkv, S, d] of the layer that is running."""
         if self.needs & OF_LAST_LAYER:
-            self.query, self.key, self.scaling = query[0], key[0], scaling
+            place = self.prompt.embeds.device  # the layer may be on another card
+            self.query, self.key = query[0].to(place), key[0].to(place)
+            self.scaling = scaling
 
     def run(self, layer: nn.Module, x: Tensor, sequence: Sequence, **how) -> Tensor:
         """Run a layer module by module, which gives exactly what the layer gives, and take notes.

@@ -36,7 +36,7 @@ def _careful(
     work: Callable, asked: Asked, memory: Memory | None, options: dict
 ) -> Iterator[object]:
     if isinstance(asked.model, str):
-        title, device = zoo.entry(asked.model).title, zoo.device()
+        title, device = zoo.entry(asked.model).name, zoo.device()
     else:
         title, device = asked.model.title, asked.model.device.type
     values = _values(work, asked, memory, options)

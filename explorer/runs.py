@@ -55,13 +55,14 @@ class Run:
 
     def hear(self, layer: int, row: Tensor) -> None:
         """Note the last prompt row [H, keys] of a layer that has just run."""
-        self.heard[layer] = self.counted[layer] @ row.mean(0)
+        self.heard[layer] = self.counted[layer] @ row.mean(0).to(self.heard.device)
 
     def blank(self, layer: int, places: Tensor) -> None:
         """Set what a layer has cached at these places to zero; without a cache there is nothing."""
         self.readable[layer] -= len(places)
         if self.cache.get_seq_length(layer):
             held = self.cache.layers[layer]
+            places = places.to(held.keys.device)
             held.keys = held.keys.index_fill(2, places, 0)
             held.values = held.values.index_fill(2, places, 0)
 
@@ -75,5 +76,5 @@ def last_row(query: Tensor, key: Tensor, scaling: float, seen: Tensor | None = N
     grouped = newest.unflatten(1, (keys.shape[1], -1))
     logits = (grouped @ keys.transpose(2, 3)).flatten(1, 2) * scaling
     if seen is not None:
-        logits = logits.masked_fill(~seen[:, None], float("-inf"))
+        logits = logits.masked_fill(~seen[:, None].to(logits.device), float("-inf"))
     return logits.softmax(-1)

@@ -1,26 +1,33 @@
 """models.yaml -> a loaded model on the right device, once, however many visitors ask.
 
-Knows files, devices and clear errors; does not know methods or pages. Loaded models are shared and
-never changed after loading, so no visitor's data is ever in here.
+Knows files and clear errors; devices.py knows where, shelf.py how often, hub.py where from. Loaded
+models are shared and never changed after loading, so no visitor's data is ever in here.
 """
 
 from __future__ import annotations
 
-import threading
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import torch
 import yaml
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers.utils.logging import set_tqdm_hook
 
-from explorer import devices
+from explorer import devices, hub, spreading
 from explorer.capture import ATTENTION
-from explorer.errors import ModelUnavailable, UnknownModel
+from explorer.errors import ModelLoading, ModelUnavailable, UnknownModel
 from explorer.families import Vlm, family_of
+from explorer.shelf import Progress, Report, Shelf
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT = "pico"
+FOUR_BIT = 0.35  # of the bytes in half precision: a quarter, and what stays as it is
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,11 @@ class Entry:
     threads: int = 0
 
     @property
+    def name(self) -> str:
+        """The title without what is remarked behind it."""
+        return self.title.partition(" · ")[0]
+
+    @property
     def source(self) -> str:
         """Folder or hub repository, as `from_pretrained` takes it."""
         return str(ROOT / self.path) if self.path else self.hub
@@ -63,15 +75,21 @@ def entry(key: str) -> Entry:
 
 
 _WISH = devices.Wish()
+_WAITS = True
 
 
-def settle(wish: devices.Wish) -> None:
-    """Take over where and how models shall be loaded; said once, before the first one is."""
-    global _WISH
+def settle(wish: devices.Wish, waits: bool = True) -> None:
+    """Take over where and how models shall be loaded; said once, before the first one is.
+
+    waits: whether `load` waits for a model that is not there yet, as a command line does. A page
+    does not: others are waiting behind.
+    """
+    global _WISH, _WAITS
     devices.choose(wish.device)
     if wish.four_bit:
         devices.check_four_bit()
-    _WISH = wish
+    _WISH, _WAITS = wish, waits
+    shelf.cache_clear()
 
 
 def device() -> str:
@@ -79,40 +97,139 @@ def device() -> str:
     return devices.choose(_WISH.device)
 
 
-_LOADED: dict[str, Vlm] = {}
-_LOCKS: dict[str, threading.Lock] = {}
-_GUARD = threading.Lock()
+@cache
+def shelf() -> Shelf[Vlm]:
+    """Give the shelf of all loaded models; its budget is what is free when it is first needed."""
+    place = device()
+    budget = _WISH.budget or devices.SHARE * devices.free_bytes(place)
+    release = partial(devices.give_back, place)
+    return Shelf(_make, lambda key: needed(entry(key)), weigh, budget, release)
 
 
 def load(key: str = DEFAULT) -> Vlm:
-    """Give the model, loading it at the first call; `ModelUnavailable` says what to do instead."""
-    found = entry(key)
-    with _GUARD:
-        lock = _LOCKS.setdefault(key, threading.Lock())
-    with lock:
-        if key not in _LOADED:
-            _LOADED[key] = _load(found)
-        return _LOADED[key]
+    """Give the model, loading it at the first call; `ModelUnavailable` says what to do instead.
+
+    Raises `ModelLoading` where nobody shall wait; the built-in model is always waited for.
+    """
+    name, held = entry(key).name, shelf()
+    found = held.find(key)
+    if found is not None or _WAITS or key == DEFAULT:
+        return found or held.get(key)
+    loading = held.want(key)
+    if loading.ended.is_set():
+        return loading.result()
+    if loading.waiting > 1:
+        held.leave(loading)  # somebody else began it, and may end it
+    raise ModelLoading(f"{name} is on its way: {told(loading.progress)}. Please ask again soon.")
 
 
-def _load(found: Entry) -> Vlm:
-    place = device()
-    dtype = devices.precision(_WISH.dtype, place, found.dtype)
-    if found.path and not Path(found.source).is_dir():
-        raise ModelUnavailable(f"The folder {found.path} is missing; please clone again.")
-    try:
-        config = AutoConfig.from_pretrained(found.source, revision=found.revision)
-        processor = AutoProcessor.from_pretrained(found.source, revision=found.revision)
-        model = AutoModelForImageTextToText.from_pretrained(
-            found.source, revision=found.revision, dtype=dtype
-        )
-    except (OSError, ImportError) as error:
+def told(progress: Progress) -> str:
+    """Say how far a load is."""
+    if progress.stage == "download":
+        done, total = devices.gigabytes(progress.done), devices.gigabytes(progress.total)
+        return f"{done} of {total} downloaded"
+    if progress.stage == "weights" and progress.share is not None:
+        return f"reading its weights, {100 * progress.share:.0f} %"
+    return "waiting for its turn" if progress.stage == "waiting" else "looking for its files"
+
+
+def weigh(vlm: Vlm) -> int:
+    """Count the bytes of a model's weights."""
+    held = [*vlm.model.parameters(), *vlm.model.buffers()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in held)
+
+
+def needed(found: Entry) -> float:
+    """Tell about how many bytes a model will take here; 0 if models.yaml doesn't say."""
+    size = re.fullmatch(r"([\d.]+) ?([MG])B", found.memory)
+    if size is None:
+        return 0.0
+    published = getattr(torch, found.dtype)
+    dtype = devices.precision(_WISH.dtype, device(), found.dtype)
+    share = FOUR_BIT if _WISH.four_bit else dtype.itemsize / published.itemsize
+    return float(size[1]) * {"M": 1e6, "G": 1e9}[size[2]] * share
+
+
+def _make(key: str, report: Report) -> Vlm:
+    """Load one model, and say in a sentence why that can't be done."""
+    found, place = entry(key), device()
+    _check_room(found, place)
+
+    def made() -> Iterator[Vlm]:
+        yield _load(found, place, report)
+
+    advice = "Start with --four-bit or another --device, or go on with pico, which is built in."
+    [vlm] = devices.within_memory(made(), f"Loading {found.name} on {place}", place, advice)
+    return vlm
+
+
+def _check_room(found: Entry, place: str) -> None:
+    needs, room = needed(found), shelf().max_bytes
+    if needs > room:
+        dtype = str(devices.precision(_WISH.dtype, place, found.dtype)).removeprefix("torch.")
         raise ModelUnavailable(
-            f"{found.title} can't be loaded here: its files ({found.memory}) are on the Hugging "
-            "Face hub and could not be fetched. Connect this machine to the internet, or go on "
-            "with pico, which is built in."
+            f"{found.name} needs {devices.gigabytes(needs)} in {dtype}; models may take "
+            f"{devices.gigabytes(room)} here ({place}). Start with --budget, --dtype or --four-bit "
+            "to change that, or go on with pico, which is built in."
+        )
+
+
+def _load(found: Entry, place: str, report: Report) -> Vlm:
+    folder = _files(found, report)
+    dtype = devices.precision(_WISH.dtype, place, found.dtype)
+    how = spreading.settings(_WISH.four_bit, place, needed(found), dtype)
+    report(Progress("weights"))
+    heard = _REPORT.set(report)
+    try:
+        config = AutoConfig.from_pretrained(folder)
+        processor = AutoProcessor.from_pretrained(folder)
+        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, **how)
+    except (OSError, ImportError, ValueError, SafetensorError) as error:
+        raise ModelUnavailable(
+            f"{found.name} can't be loaded: what is in {found.path or found.hub} is no complete "
+            "model that transformers can read. Please fetch it again, or go on with pico."
         ) from error
-    return wrap(found, model.to(place), processor, config.model_type)
+    finally:
+        _REPORT.reset(heard)
+    model = spreading.gather(model) if "device_map" in how else model.to(place)
+    return wrap(found, model, processor, config.model_type)
+
+
+def _files(found: Entry, report: Report) -> Path:
+    if found.path:
+        if not Path(found.source).is_dir():
+            raise ModelUnavailable(f"The folder {found.path} is missing; please clone again.")
+        return Path(found.source)
+    report(Progress("search"))
+    try:
+        return hub.fetch(found.hub, found.revision, report)
+    except OSError as error:
+        raise ModelUnavailable(
+            f"{found.name} can't be loaded here: its files ({found.memory or found.hub}) are on "
+            "the Hugging Face hub and could not be fetched. Connect this machine to the internet, "
+            "or go on with pico, which is built in."
+        ) from error
+
+
+_REPORT: ContextVar[Report | None] = ContextVar("report", default=None)
+
+
+def _counting(bar: Callable, args: tuple, kwargs: dict) -> Iterable:
+    """Stand in for a progress bar of transformers: tells the one who waits for this very load."""
+    report = _REPORT.get()
+    if report is None or not args:
+        return bar(*args, **kwargs)
+    items = list(args[0])
+
+    def counted() -> Iterator:
+        for number, item in enumerate(items):
+            report(Progress("weights", number, len(items)))
+            yield item
+
+    return counted()
+
+
+set_tqdm_hook(_counting)
 
 
 CORES = torch.get_num_threads()  # as torch found them, before any model asked for fewer

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from explorer.spreading import first_device
+
 
 @dataclass(frozen=True)
 class Vlm:
@@ -31,8 +33,8 @@ class Vlm:
 
     @property
     def device(self) -> torch.device:
-        """Where the model's first weights live."""
-        return next(self.model.parameters()).device
+        """Where the model takes its inputs, however many cards it is spread over."""
+        return first_device(self.model)
 
 
 Pixels = dict[str, Tensor]
