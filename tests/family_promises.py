@@ -289,7 +289,7 @@ class Promises:
         boxes, view = grid.boxes, grid.place[:, 0]
         edges = np.maximum(self.reach, 0.18 * (boxes[:, 2:] - boxes[:, :2]))
         seen = np.flatnonzero((view >= 0) & ~grid.padding)
-        drawn = np.random.default_rng(1).choice(seen, 2)
+        drawn = np.random.default_rng(1).choice(seen, 1)
         for token in [seen[0], seen[-1], *drawn]:
             x0, y0, x1, y1 = np.clip(boxes[token], 0, [width, height] * 2)
             left = int(min((x0 + x1) / 2, width - 1))

@@ -70,16 +70,8 @@ class TestClip(Llava):
         return tiny(real, cls=True, kv_heads=4)
 
 
-class TestGroupedHeads(Llava):
-    cls = True
-
-    @staticmethod
-    def build(real):
-        return tiny(real, cls=True, kv_heads=2)
-
-
 class TestSiglip(Llava):
-    """As in llava-interleave-qwen; the side is no multiple of the patch."""
+    """As llava-interleave-qwen: grouped heads, and a side that is no multiple of the patch."""
 
     def test_what_stands_in_for_the_cls_is_told_with_the_methods_that_use_it(self, vlm):
         notes = jobs.analyse(vlm, noise(), QUESTION).notes
@@ -92,7 +84,7 @@ class TestSiglip(Llava):
 
     @staticmethod
     def build(real):
-        return tiny(real, cls=False, kv_heads=4, side=60)
+        return tiny(real, cls=False, kv_heads=2, side=60)
 
 
 def test_prompt_signals_tell_of_the_words_and_places():
