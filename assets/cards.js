@@ -185,7 +185,8 @@
 
   /** Open a tab of the page by its name. */
   app.openTab = (name) => {
-    const tabs = [...document.querySelectorAll("button[role=tab]")];
+    // On a narrow screen Gradio moves the last tabs into a menu, where they are plain buttons.
+    const tabs = [...document.querySelectorAll("button[role=tab], .overflow-dropdown button")];
     tabs.find((tab) => tab.textContent.trim() === name)?.click();
   };
 

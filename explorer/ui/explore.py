@@ -41,8 +41,11 @@ class Explore:
     travel: travelling.Travel
 
 
-def build(desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict) -> Explore:
-    """Lay out the tab and wire it. on_model: keyword arguments of every event that runs a model."""
+def build(desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict) -> Opening:
+    """Lay out the tab and wire it; gives the ways in which other tabs can open a case in it.
+
+    on_model: keyword arguments of every event that runs a model.
+    """
     first = examples.names()[0]
     shown = examples.load(first)
     with gr.Row(elem_id="vt-explore"):
@@ -71,7 +74,7 @@ def build(desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict) 
     travelling.wire(tab, opening, desk, on_model)
     answering.wire(tab, desk, on_model)
     curves_plot.wire(tab, plot, desk, on_model)
-    return tab
+    return opening
 
 
 def _inputs(first: str, shown: dict) -> dict[str, object]:

@@ -139,7 +139,14 @@ class Opening:
             yield {tab.picture_notes: parts.lines("error", line)}
             return
         yield {tab.seed: seed, tab.thumbs: chosen()}
-        yield from self.case(scene_visit(model_key, seed), tab.picture_notes)
+        yield from self.scene(seed, model_key)
+
+    def scene(
+        self, seed: int, model: str, question: str | None = None, show: dict | None = None
+    ) -> Iterator[dict]:
+        """Open a scene with a question, or the first that fits it; show: see `case`."""
+        tab, visit = self.tab, scene_visit(model, seed, question)
+        yield from self.case(visit, tab.picture_notes, show, lambda: {tab.thumbs: chosen()})
 
     def some_scene(self, model_key: str) -> Iterator[dict]:
         """Open a scene drawn at random; its seed is shown, so that it can be had again."""
@@ -201,8 +208,7 @@ class Opening:
         if wanted.example:
             yield self.finished(wanted.example, wanted.show) | {tab.thumbs: chosen(wanted.example)}
             return
-        visit = scene_visit(wanted.model, wanted.seed, wanted.question)
-        yield from self.case(visit, tab.picture_notes, wanted.show, lambda: {tab.thumbs: chosen()})
+        yield from self.scene(wanted.seed, wanted.model, wanted.question, wanted.show)
 
 
 def example_visit(shown: dict) -> Visit:

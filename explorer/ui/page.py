@@ -7,7 +7,7 @@ import gradio as gr
 from explorer import jobs, zoo
 from explorer.errors import VisitorError
 from explorer.payload import answer_payload, case_payload, stages_payload
-from explorer.ui import cards, compare, explore, parts, region
+from explorer.ui import cards, compare, explore, finding, parts, region
 from explorer.ui.desk import Desk
 
 TITLE = "Visual token explorer"
@@ -32,12 +32,15 @@ def build(desk: Desk | None = None, at_once: int = 1) -> gr.Blocks:
             )
         model_notes = parts.notes("vt-model-notes")
         with gr.Tab("Explore", elem_id="vt-tab-explore"):
-            tab = explore.build(desk, model, model_notes, on_model)
+            opening = explore.build(desk, model, model_notes, on_model)
+            tab = opening.tab
             cards.wire(desk, tab.visit, on_model)
         with gr.Tab("Compare", elem_id="vt-tab-compare"):
             compare.build(desk, tab.visit, on_model)
         with gr.Tab("Debug", elem_id="vt-tab-debug"):
             region.build(desk, tab.visit, on_model)
+        with gr.Tab("Failures", elem_id="vt-tab-failures"):
+            finding.build(desk, tab.visit, opening, on_model)
         with gr.Tab("Methods", elem_id="vt-tab-methods"):
             cards.build()
         _endpoints(desk, on_model)

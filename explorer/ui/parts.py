@@ -33,6 +33,7 @@ SCRIPTS = (
     "readout.js",
     "inputs.js",
     "travel.js",
+    "finding.js",
     "cards.js",
     "compare-measures.js",
     "compare-asking.js",
@@ -45,7 +46,7 @@ SCRIPTS = (
 )
 
 
-STYLES = ("explorer.css", "travel.css", "cards.css", "compare.css", "region.css")
+STYLES = ("explorer.css", "travel.css", "finding.css", "cards.css", "compare.css", "region.css")
 
 
 def head() -> str:
