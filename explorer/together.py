@@ -25,8 +25,8 @@ from explorer.results import Answer
 from explorer.runs import Run
 
 FIRST_GROUP = 6  # answers that are decoded at once: a few, so that something is told soon,
-PHRASE = 10  # tokens; where answers are short, who says more starts anew with the others
 GROUP = 32  # then many
+PHRASE = 10  # tokens; where the full answer is short, who says more is heard out later, together
 GROUP_BYTES = 1_000_000_000  # of the caches of a group
 
 Wanted = tuple[str, int]
@@ -119,6 +119,7 @@ def _computed(
 ) -> Iterator[Told]:
     prompts: dict[frozenset[str], tuple[Prompt, float]] = {}
     group: list[_Row] = []
+    lengthy: list[_Row] = []
     limit = case.vlm.max_new_tokens
     most, steps = FIRST_GROUP, PHRASE if len(compared.tokens) <= PHRASE else limit
     for number, wish in enumerate(pending, 1):
@@ -130,14 +131,17 @@ def _computed(
             yield Told(*wish, None, str(error))
         last = number == len(pending)
         if group and (last or _full(case, group, most)):
-            group = yield from _spoken(case, group, compared, stop, limit if last else steps)
-            most, steps = GROUP, limit
+            lengthy += yield from _spoken(case, group, compared, stop, steps)
+            group, most = [], GROUP
+        if lengthy and (last or _full(case, lengthy, GROUP)):
+            yield from _spoken(case, lengthy, compared, stop, limit)
+            lengthy = []
 
 
 def _full(case: Case, group: list[_Row], most: int) -> bool:
     shape, size = cost.shape_of(case.decoder.body.config), case.vlm.model.dtype.itemsize
     held = sum(cost.kv_bytes(shape, row.run.length, size) for row in group)
-    return len(group) == most or held > GROUP_BYTES
+    return len(group) >= most or held > GROUP_BYTES
 
 
 def _prefilled(case: Case, wish: Wanted, compared: single.Reference, prompts: dict) -> _Row:
