@@ -1,4 +1,4 @@
-"""The use cases: analyse a picture and a question, answer from fewer visual tokens, compare.
+"""The use cases: analyse a picture and a question, answer from fewer tokens, compare, sweep.
 
 Pure functions, used alike by the page, the API, the command line and the tests. What they remember
 goes into a `Memory` that the caller owns and may leave out: what is known is given at once, without
@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from explorer import analysis, answers, comparison, leases, methods, reencode, together
+from explorer import analysis, answers, comparison, leases, methods, reencode, sweeps, together
 from explorer.answers import FULL, check_budget
 from explorer.cases import Source, ask
 from explorer.families import Vlm
 from explorer.memory import Memory
 from explorer.reencode import SecondLook
 from explorer.region import Cells
-from explorer.results import Analysis, Answer, Comparison, MethodMap
+from explorer.results import Analysis, Answer, Comparison, MethodMap, Sweep
 from explorer.together import Told, Wanted, never
 
 
@@ -135,6 +135,19 @@ def second_looks(
     yield from leases.stream(reencode.second_looks, asked, memory, cells=cells, method=method)
 
 
+def sweep(
+    model: str | Vlm,
+    image: Source,
+    question: str,
+    methods: Sequence[str] | None = None,
+    budgets: Sequence[int] | None = None,
+    memory: Memory | None = None,
+) -> Sweep:
+    """Let methods answer over a ladder of budgets; see `sweeps.sweep`."""
+    asked = ask(model, image, question)
+    return leases.call(sweeps.sweep, asked, memory, methods=methods, budgets=budgets)
+
+
 __all__ = [
     "FULL",
     "analyse",
@@ -146,4 +159,5 @@ __all__ = [
     "several",
     "stream",
     "stream_full",
+    "sweep",
 ]

@@ -200,3 +200,43 @@ class Comparison:
     spearman: np.ndarray
     disputed: np.ndarray
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Swept:
+    """One method over a ladder of budgets, ascending; None where an answer is missing.
+
+    floor: the smallest mean budget it can reach. likeness: see `comparison.likeness`. safe: K*, the
+    smallest budget from which on every larger one gives the full answer. flips: how often that
+    answer comes or goes. area: under likeness; area_random: what random has over the same budgets;
+    see `sweeps`. error: why there is no answer.
+    """
+
+    method: str
+    floor: int
+    budgets: tuple[int, ...]
+    answers: tuple[Answer | None, ...]
+    likeness: tuple[float | None, ...]
+    safe: int | None = None
+    flips: int | None = None
+    area: float | None = None
+    area_random: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Methods over a ladder of mean budgets on one case.
+
+    budgets: the ladder; a method that can't go as low has fewer, and its floor. draws: random, seed
+    by seed; random: the draws at each budget of the ladder together. per_token: as in `Comparison`.
+    """
+
+    case: str
+    tokens: int
+    budgets: tuple[int, ...]
+    full: Answer
+    per_token: bool
+    methods: tuple[Swept, ...]
+    draws: tuple[Swept, ...]
+    random: tuple[Chance | None, ...]
