@@ -297,7 +297,7 @@
       const { id } = this.case;
       const { budget } = this.state;
       this.#asked = { id, budget, ticket: ++this.#ticket, at: performance.now() };
-      this.#send({ case: id, wanted, ticket: this.#ticket }, "compare");
+      this.#send({ case: id, wanted, ticket: this.#ticket }, "work");
     }
 
     /** Replies of the server: {ticket, case, answers, done, error}; all answers of a run so far. */

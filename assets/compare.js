@@ -11,7 +11,7 @@
   app.comparing = new app.Comparing(app.store);
 
   /** The question, the full answer and the truth, where it is known. */
-  function caption() {
+  app.caption = () => {
     const [question, full, truth] = ["b", "b", "b"].map((tag) => node(tag));
     const note = node("span", { class: "vt-verdict" });
     const truthLine = node("span", { class: "vt-soft" }, " ground truth ", truth);
@@ -33,7 +33,7 @@
       mark(note, "data-right", right === true ? "" : null);
     };
     return { node: line, update };
-  }
+  };
 
   /** One slider for all, its big number and what is under way. */
   function hand(comparing) {
@@ -303,7 +303,7 @@
       pair.node.scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "nearest" });
     };
     const parts = {
-      top: caption(),
+      top: app.caption(),
       slider: hand(comparing),
       chosen: tools(comparing, () => save(comparing, made.entries())),
       cards: app.cardGrid(comparing),
@@ -334,7 +334,7 @@
     app.comparing.connect((value, event) => {
       props.value = value;
       trigger("announce");
-      if (event === "compare") trigger("compare");
+      if (event === "work") trigger("work");
     });
   };
 })();

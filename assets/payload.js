@@ -185,6 +185,12 @@
     return ahead.length ? ahead.at(direction > 0 ? 0 : -1) : from;
   };
 
+  /** The budgets whose answers are worth knowing, as far as the method can show them, ascending. */
+  app.ladderOf = (kase, method) => {
+    const rungs = new Set(method.ladder.map((budget) => app.snap(kase, method, budget)));
+    return [...rungs].sort((a, b) => a - b);
+  };
+
   function nested(kase, method, budget) {
     const { scores, keeps } = open(kase, method);
     const kept = keeps ? keeps[budget - 1] : budget;

@@ -168,8 +168,7 @@
     /** Budgets of the ladder, ascending, as far as the chosen method can show them. */
     get ladder() {
       const { method, state } = this;
-      const rungs = new Set((method?.ladder ?? []).map((b) => app.snap(state.case, method, b)));
-      return [...rungs].sort((a, b) => a - b);
+      return method ? app.ladderOf(state.case, method) : [];
     }
 
     /** A complete answer of the chosen method, if it is known. */

@@ -7,117 +7,35 @@ the answers that it doesn't know, and the reply grows while they are worked out.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
 
 import gradio as gr
 import numpy as np
 
-from explorer import comparison, jobs, together, zoo
+from explorer import comparison, jobs, zoo
 from explorer.errors import VisitorError
 from explorer.payload import answer_payload, rounded
 from explorer.results import Chance, Compared, Comparison
-from explorer.ui import parts
-from explorer.ui.desk import Desk, Visit
+from explorer.ui import parts, replies
+from explorer.ui.desk import Desk
 
-AT_ONCE = {True: 64, False: 8}  # answers of one event; few where a model takes its time
-MOST = 200  # wishes that are looked at
-PAUSE, HANDFUL = 0.3, 5  # seconds between two replies, or so many answers
+HANDFUL = 5  # answers of one reply
 
 
 def build(desk: Desk, visit: gr.State, on_model: dict) -> None:
     """Lay out the tab and wire it. visit: what the visitor looks at in the tab "Explore"."""
+    given = {"draws": list(comparison.DRAWS)}
     board = parts.block(
         '<div class="vt-compare"></div>',
         "explorer.mountCompare(element, props, watch)",
-        {"draws": list(comparison.DRAWS), "reply": None},
+        given | {"reply": None},
         elem_id="vt-compare",
     )
     asking = parts.block(
         "<i hidden></i>",
-        "explorer.mountComparing(element, props, trigger) /* 'compare' 'announce' */",
+        "explorer.mountComparing(element, props, trigger) /* 'work' 'announce' */",
         elem_classes="vt-sender",
     )
-
-    def announce(asked: dict, request: gr.Request) -> None:
-        desk.comparing.announce(request.session_hash, _ticket(asked))
-
-    def work_out(asked: dict, visit: Visit, request: gr.Request) -> Iterator[dict]:
-        wishes, ticket = _wishes(asked), _ticket(asked)
-
-        def stale() -> bool:
-            return desk.comparing.stale(request.session_hash, ticket)
-
-        if not wishes or asked.get("case") != visit.id or stale():
-            return
-        for reply in _replies(desk, visit, wishes, stale):
-            yield {"draws": list(comparison.DRAWS), "reply": reply | {"ticket": ticket}}
-
-    quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
-    asking.announce(announce, [asking], None, queue=False, **quiet)
-    asking.compare(work_out, [asking, visit], [board], **quiet, **on_model)
-
-
-def _ticket(asked: object) -> int:
-    ticket = asked.get("ticket") if isinstance(asked, dict) else None
-    return ticket if isinstance(ticket, int) else 0
-
-
-def _wishes(asked: object) -> list[together.Wanted]:
-    """Read what the browser wants: pairs of a method's spec and a budget."""
-    wanted = asked.get("wanted") if isinstance(asked, dict) else None
-    pairs = wanted[:MOST] if isinstance(wanted, list) else []
-    return [
-        (pair[0], pair[1])
-        for pair in pairs
-        if isinstance(pair, list)
-        and len(pair) == 2
-        and isinstance(pair[0], str)
-        and isinstance(pair[1], int)
-    ]
-
-
-def _replies(
-    desk: Desk, visit: Visit, wishes: list[together.Wanted], stop: Callable[[], bool]
-) -> Iterator[dict]:
-    """Give what is known by now, again and again: a page may miss a reply, but not the last one."""
-    case = (visit.model, visit.picture, visit.question)
-    told: list[dict] = []
-    error = None
-
-    def reply(done: bool = False) -> dict:
-        return {"case": visit.id, "answers": list(told), "done": done, "error": error}
-
-    try:
-        known = together.remembered(*case, wishes, desk.memory)
-        told += [_told(each, visit) for each in known]
-        if told:
-            yield reply()
-        done = {(each.method, each.budget) for each in known}
-        left = [wish for wish in wishes if wish not in done]
-        left = left[: AT_ONCE[zoo.entry(visit.model).live]]
-        sent, last = len(told), 0.0
-        for each in jobs.several(*case, left, desk.memory, stop):
-            told.append(_told(each, visit))
-            # Every reply costs some 60 ms on its way, more than most answers do.
-            if time.monotonic() - last > PAUSE or len(told) - sent >= HANDFUL:
-                yield reply()
-                sent, last = len(told), time.monotonic()
-    except VisitorError as failure:
-        error = str(failure)
-    if not stop():
-        yield reply(done=True)
-
-
-def _told(each: together.Told, visit: Visit) -> dict:
-    if each.answer is not None:
-        return answer_payload(each.answer, visit.truth, visit.id)
-    return {
-        "case": visit.id,
-        "method": each.method,
-        "budget": each.budget,
-        "error": each.error,
-    }
+    replies.wire(asking, board, given, desk, desk.comparing, visit, on_model, HANDFUL)
 
 
 def endpoint(desk: Desk, on_model: dict) -> None:

@@ -49,12 +49,13 @@ class Tickets:
 class Desk:
     """What the visitors of one running page share.
 
-    tickets of the tab "Explore", comparing: those of the tab "Compare".
+    tickets of the tab "Explore", comparing and sweeping: those of the tabs "Compare" and "Sweep".
     """
 
     memory: Memory = field(default_factory=lambda: Memory(MEMORY_BYTES))
     tickets: Tickets = field(default_factory=Tickets)
     comparing: Tickets = field(default_factory=Tickets)
+    sweeping: Tickets = field(default_factory=Tickets)
 
 
 @dataclass(frozen=True)

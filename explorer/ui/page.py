@@ -7,7 +7,7 @@ import gradio as gr
 from explorer import jobs, zoo
 from explorer.errors import VisitorError
 from explorer.payload import answer_payload, case_payload, stages_payload
-from explorer.ui import cards, compare, explore, finding, parts, region
+from explorer.ui import cards, compare, explore, finding, parts, region, sweep
 from explorer.ui.desk import Desk
 
 TITLE = "Visual token explorer"
@@ -37,6 +37,8 @@ def build(desk: Desk | None = None, at_once: int = 1) -> gr.Blocks:
             cards.wire(desk, tab.visit, on_model)
         with gr.Tab("Compare", elem_id="vt-tab-compare"):
             compare.build(desk, tab.visit, on_model)
+        with gr.Tab("Sweep", elem_id="vt-tab-sweep"):
+            sweep.build(desk, tab.visit, on_model)
         with gr.Tab("Debug", elem_id="vt-tab-debug"):
             region.build(desk, tab.visit, on_model)
         with gr.Tab("Failures", elem_id="vt-tab-failures"):
@@ -49,6 +51,7 @@ def build(desk: Desk | None = None, at_once: int = 1) -> gr.Blocks:
         def leave(request: gr.Request) -> None:
             desk.tickets.forget(request.session_hash)
             desk.comparing.forget(request.session_hash)
+            desk.sweeping.forget(request.session_hash)
 
         page.unload(leave)
     page.queue(max_size=QUEUE, default_concurrency_limit=at_once)

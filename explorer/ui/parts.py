@@ -42,11 +42,24 @@ SCRIPTS = (
     "compare-pair.js",
     "compare-matrix.js",
     "compare.js",
+    "sweep-measures.js",
+    "sweep-asking.js",
+    "sweep-plot.js",
+    "sweep-table.js",
+    "sweep.js",
     "region.js",
 )
 
 
-STYLES = ("explorer.css", "travel.css", "finding.css", "cards.css", "compare.css", "region.css")
+STYLES = (
+    "explorer.css",
+    "travel.css",
+    "finding.css",
+    "cards.css",
+    "compare.css",
+    "sweep.css",
+    "region.css",
+)
 
 
 def head() -> str:

@@ -1,0 +1,272 @@
+/**
+ * What the tab "Sweep" looks at, and when it asks: which methods are chosen, and what is known of
+ * their answers over their ladders. Asks once for what this page doesn't know yet; every answer goes
+ * into the memory that the other tabs read. Knows nothing of elements.
+ *
+ * @typedef {Object} Curve one method over its ladder
+ * @property {string} key
+ * @property {string} title
+ * @property {number} place among the colours
+ * @property {number} floor
+ * @property {{budget: number, answer: ?Answer, failure: ?Answer, likely: ?number, same: ?boolean}[]}
+ *   points ascending
+ * @property {boolean} done whether every point has an answer; only then the next ones are known
+ * @property {?number} safe K*
+ * @property {?number} flips
+ * @property {?number} area
+ */
+(() => {
+  const app = (window.explorer ??= {});
+  const LOST_MS = 60_000; // nothing heard for so long: asking again is allowed
+
+  app.Sweeping = class extends app.Resting {
+    state = { chosen: [], stage: "middle" };
+    draws = [];
+    error = "";
+    #store;
+    #send = null;
+    #visible = () => false;
+    #listeners = [];
+    #queued = false;
+    #ticket = 0;
+    #asked = null; // {id, ticket, at}: the run that is under way
+    #stopped = null; // id of the case where the visitor pressed Cancel
+    #called = null; // id of the case that the visitor asked for, where it isn't done unasked
+    #shown = null; // id of the case that is shown
+    #curves = new Map(); // of the present case; forgotten whenever an answer comes
+    #places = new Map(); // of chosen methods among the colours; stays when others leave
+
+    constructor(store) {
+      super();
+      this.#store = store;
+      store.subscribe(() => this.#follow());
+    }
+
+    /** Tell `draw()` before the next frame when something changed. */
+    subscribe(draw, visible) {
+      this.#listeners.push(draw);
+      this.#visible = visible;
+      this.#follow();
+    }
+
+    connect(sender) {
+      this.#send = sender;
+      this.settle();
+    }
+
+    get case() {
+      return this.#store.state.case;
+    }
+
+    get full() {
+      return this.#store.full;
+    }
+
+    changed() {
+      if (this.#queued) return;
+      this.#queued = true;
+      requestAnimationFrame(() => {
+        this.#queued = false;
+        if (this.case && this.#visible()) for (const draw of this.#listeners) draw();
+      });
+    }
+
+    /** The tab was opened, or something changed in another one. */
+    #follow() {
+      if (!this.case || !this.#visible()) return;
+      if (this.#shown !== this.case.id) this.error = "";
+      this.#shown = this.case.id;
+      this.#curves.clear();
+      this.later();
+    }
+
+    wake() {
+      this.#follow();
+    }
+
+    /** Chosen methods of the case that is open, in the order in which they were chosen. */
+    get methods() {
+      const all = new Map(this.case.methods.map((method) => [method.key, method]));
+      return this.state.chosen.filter((key) => all.has(key)).map((key) => all.get(key));
+    }
+
+    /** Take a method in or leave it out; one that is slow is first worked out. */
+    choose(key, taken) {
+      const { chosen } = this.state;
+      if (taken === chosen.includes(key)) return;
+      this.state.chosen = taken ? [...chosen, key] : chosen.filter((other) => other !== key);
+      if (!taken) this.#places.delete(key);
+      else if (!this.#places.has(key)) {
+        const used = new Set(this.#places.values());
+        let free = 0;
+        while (used.has(free)) free++;
+        this.#places.set(key, free);
+      }
+      if (!this.case) return;
+      if (taken && !this.case.methods.some((method) => method.key === key)) app.askMap(key);
+      this.error = "";
+      this.later();
+    }
+
+    /** Show the MDI of early, middle or late layers. */
+    listen(stage) {
+      this.state.stage = stage;
+      this.changed();
+    }
+
+    #point(spec, budget) {
+      const { case: kase, full } = this;
+      const { memory } = this.#store;
+      const { n } = kase.grid;
+      // with all tokens every method is the full run
+      const whole = budget === n && full ? { ...full, method: spec } : null;
+      const answer = whole ?? memory.answer(kase.id, spec, budget);
+      return {
+        budget,
+        answer,
+        failure: answer ? null : memory.failure(kase.id, spec, budget),
+        likely: app.likeness(answer, full),
+        same: answer ? this.#store.same(answer) : null,
+      };
+    }
+
+    /** @returns {Curve} */
+    #curve(spec, method) {
+      const known = this.#curves.get(spec);
+      if (known) return known;
+      const rungs = app.ladderOf(this.case, method);
+      const points = rungs.map((budget) => this.#point(spec, budget));
+      const done = points.every(({ answer }) => answer);
+      const same = points.map((point) => point.same);
+      const likely = points.map((point) => point.likely);
+      const curve = {
+        key: spec,
+        title: method.title,
+        place: this.#places.get(spec) ?? 0,
+        floor: app.floorOf(this.case, method),
+        points,
+        done,
+        safe: done ? app.safeFrom(rungs, same) : null,
+        flips: done ? app.flips(same) : null,
+        area: done ? app.areaUnder(rungs, likely) : null,
+      };
+      this.#curves.set(spec, curve);
+      return curve;
+    }
+
+    /** The chosen methods over their ladders; areaRandom: what random has over the same budgets. */
+    get curves() {
+      const { chance } = this;
+      const known = chance.every((each) => each);
+      const [budgets, means] = [chance.map((c) => c?.budget), chance.map((c) => c?.mean)];
+      return this.methods.map((method) => {
+        const curve = this.#curve(method.key, method);
+        const rungs = curve.points.map(({ budget }) => budget);
+        const there = known && curve.done ? app.heightsAt(rungs, budgets, means) : null;
+        return { ...curve, areaRandom: there && app.areaUnder(rungs, there) };
+      });
+    }
+
+    /** The draws of random over the ladder. */
+    get random() {
+      const method = this.case.methods.find(({ key }) => key === this.draws[0]);
+      return method ? this.draws.map((draw) => this.#curve(draw, method)) : [];
+    }
+
+    /** What random does at each budget of the ladder; null where a draw is not answered yet. */
+    get chance() {
+      const { random, full } = this;
+      return (random[0]?.points ?? []).map(({ budget }, i) => {
+        const answers = random.map(({ points }) => points[i].answer);
+        const found = answers.includes(null) ? null : app.chance(answers, full);
+        if (!found) return null;
+        const likely = random.map(({ points }) => points[i].likely);
+        return { ...found, budget, low: Math.min(...likely), high: Math.max(...likely) };
+      });
+    }
+
+    /** What makes the page complete, coarse before fine: [[spec, budget]]. */
+    get wanted() {
+      const all = [...this.methods.map((m) => this.#curve(m.key, m)), ...this.random];
+      const { n } = this.case.grid;
+      const ordered = all.flatMap(({ key, points }) => {
+        const open = points.filter(({ budget }) => budget < n);
+        return app.coarseFirst(open.length).map((place, i) => [i, key, open[place].budget]);
+      });
+      return ordered.sort((a, b) => a[0] - b[0]).map(([, key, budget]) => [key, budget]);
+    }
+
+    get missing() {
+      const { memory } = this.#store;
+      return this.wanted.filter(([spec, budget]) => !memory.tried(this.case.id, spec, budget));
+    }
+
+    /** Whether answers for what is shown are being worked out. */
+    get busy() {
+      return Boolean(this.#asked) && this.#asked.id === this.case?.id;
+    }
+
+    get cancelled() {
+      return !this.busy && this.#stopped === this.case?.id;
+    }
+
+    /** Whether the visitor has to say so before a model works for long. */
+    get waits() {
+      const { busy, cancelled } = this;
+      const asks = this.case.live || this.#called === this.case.id;
+      return !busy && this.missing.length > 0 && (cancelled || !asks);
+    }
+
+    /** Start, or go on after a cancel. */
+    call() {
+      this.#called = this.case.id;
+      this.#stopped = null;
+      this.error = "";
+      this.#store.memory.forgive();
+      this.settle();
+    }
+
+    cancel() {
+      if (!this.busy) return;
+      this.#stopped = this.case.id;
+      this.#asked = null;
+      this.#send?.({ case: this.case.id, wanted: [], ticket: ++this.#ticket }, "announce");
+      this.changed();
+    }
+
+    settle() {
+      this.rested();
+      if (!this.case || this.#store.state.pending || !this.#send || !this.#visible()) return;
+      const working = this.busy && performance.now() - this.#asked.at < LOST_MS;
+      if (!working) {
+        this.#asked = null;
+        const wanted = this.missing;
+        if (wanted.length && !this.waits && !this.error) this.#ask(wanted);
+      }
+      this.changed();
+    }
+
+    #ask(wanted) {
+      const { id } = this.case;
+      this.#asked = { id, ticket: ++this.#ticket, at: performance.now() };
+      this.#send({ case: id, wanted, ticket: this.#ticket }, "work");
+    }
+
+    /** Replies of the server: {ticket, case, answers, done, error}; all answers of a run so far. */
+    receive(value) {
+      if (!value) return;
+      for (const answer of value.answers ?? []) this.#store.memory.keep(value.case, answer);
+      this.#curves.clear();
+      if (this.#asked?.ticket === value.ticket) {
+        this.#asked.at = performance.now();
+        if (value.done) this.#asked = null;
+        if (value.error) this.error = value.error;
+      }
+      if (value.done) {
+        this.settle();
+        this.#store.changed(); // the strip under the slider shows these answers, too
+      }
+      this.changed();
+    }
+  };
+})();
