@@ -12,17 +12,18 @@
   const HEIGHT = { narrow: 520, wide: 560 }; // pixels
   const SPLIT = 0.42; // share of the height that the MDI takes, gap included
   const NARROW = 640;
+  const NEAR = { narrow: 1.6, wide: 1.15 }; // two budgets with a smaller ratio have no room for both numbers
   const STAGES = ["early", "middle", "late"];
   const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
   const WORDS = 46; // letters of an answer on a hover label
 
   let loading = null;
 
-  /** Fetch plotly.js once; resolves when it is there. */
-  app.plotly = (file) => {
+  /** Fetch plotly.js once; resolves when it is there. Where it lies: app.files, see ui/parts.py. */
+  app.plotly = () => {
     loading ??= new Promise((resolve, reject) => {
       const script = document.createElement("script");
-      script.src = `${window.gradio_config?.root ?? ""}/gradio_api/file=${file}`;
+      script.src = `${window.gradio_config?.root ?? ""}/gradio_api/file=${app.files.plotly}`;
       script.onload = () => resolve(window.Plotly);
       script.onerror = () => {
         loading = null; // so that the next try is a try
@@ -32,6 +33,13 @@
     });
     return loading;
   };
+
+  /** It is large: fetch it when a hand comes near the tab. */
+  function near({ target }) {
+    const tab = target.closest?.("button[role=tab]");
+    if (tab?.textContent.trim() === "Sweep") app.plotly().catch(() => {});
+  }
+  for (const event of ["pointerover", "focusin"]) document.addEventListener(event, near);
 
   /** How a line is told from the others: by colour, by shape, and after eight by dashes. */
   app.lineStyle = (place) => ({
@@ -148,9 +156,18 @@
       }));
   }
 
+  /** Budgets whose numbers have room beside each other; of two that are near the larger one stays. */
+  function apart(ladder, near) {
+    const shown = [];
+    for (const budget of [...ladder].reverse()) {
+      if (!shown.length || shown.at(-1) / budget > near) shown.push(budget);
+    }
+    return shown.reverse();
+  }
+
   function layout({ curves, ladder, full, stage, perToken, look }) {
     const grid = { gridcolor: look.grid, zeroline: false, linecolor: look.grid, fixedrange: false };
-    const ticks = look.narrow ? ladder.filter((_, i) => i % 2 === 0) : ladder;
+    const ticks = apart(ladder, look.narrow ? NEAR.narrow : NEAR.wide);
     const mdi = mdiOf(full, stage);
     const balance = { type: "line", xref: "paper", yref: "y2", x0: 0, x1: 1, layer: "below" };
     const shapes = floors(curves, look);
@@ -169,6 +186,7 @@
       xaxis: {
         ...grid,
         type: "log",
+        tickangle: 0,
         tickvals: ticks,
         ticktext: ticks.map(String),
         anchor: "y2",

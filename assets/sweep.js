@@ -6,7 +6,8 @@
   const app = (window.explorer ??= {});
   const { node, write, mark, show, say, segments } = app;
   const SPEAK_MS = 400;
-  const DRAW_MS = 250; // the plot takes longer to draw than an answer to come
+  const DRAW_MS = 250; // between two drawings of the plot,
+  const SHARE = 6; // and so many times what the last one took: the model needs the processor, too
   const HOW =
     "Full markers: the full answer; hollow ones: another. Dotted upright: a floor below which a method can't go. " +
     "Band: lowest and highest draw of random, dashed its mean. Dashed across: MDI of all tokens.";
@@ -72,12 +73,12 @@
   }
 
   /** "VisionZip keeps the full answer down to 24, FastV to 48; random to 64–128." */
-  function inWords({ curves, random, cancelled, missing }) {
+  function inWords({ curves, random, cancelled, missing, n }) {
     const done = curves.filter((curve) => curve.done);
     const rest = cancelled && missing ? `Stopped: ${missing} answers are missing.` : "";
     if (!done.length) return rest;
     const parts = done.map(({ title, safe }, i) => {
-      const where = safe === null ? "at no budget" : `down to ${say.count(safe)}`;
+      const where = safe === n ? "only with all tokens" : `down to ${say.count(safe)}`;
       return i ? `${title} ${where}` : `${title} keeps the full answer ${where}`;
     });
     const sum = app.randomInSum(random);
@@ -120,7 +121,7 @@
   }
 
   /** The plot, and a line that says what the pointer is on; a click opens it. */
-  function plot(sweeping, file) {
+  function plot(sweeping) {
     const box = node("div", { class: "vt-sweep-plot", role: "img", "aria-label": "Probability of the full answer and MDI against the budget; the table below has the same numbers" });
     const line = node("p", { class: "vt-sweep-line vt-soft" });
     const words = node("span");
@@ -147,14 +148,14 @@
     }
 
     async function draw(shown) {
-      last = performance.now();
-      const plotly = (ready ??= await app.plotly(file).catch((error) => write(words, error.message)));
+      const plotly = (ready ??= await app.plotly().catch((error) => write(words, error.message)));
       if (!plotly || !box.isConnected) return;
       const first = !box.data;
       const { traces, layout, config } = app.sweepFigure(box, shown);
       const began = performance.now();
       await plotly.react(box, traces, layout, config);
-      app.lastSweepMs = performance.now() - began;
+      last = performance.now();
+      app.lastSweepMs = last - began;
       if (first) box.on("plotly_click", clicked);
       mark(box, "data-points", traces.reduce((sum, { customdata }) => sum + (customdata?.length ?? 0), 0));
     }
@@ -170,7 +171,8 @@
       if (now === drawn) return;
       drawn = now;
       clearTimeout(timer);
-      timer = setTimeout(() => draw(shown), Math.max(0, last + DRAW_MS - performance.now()));
+      const pause = Math.max(DRAW_MS, SHARE * (app.lastSweepMs ?? 0));
+      timer = setTimeout(() => draw(shown), Math.max(0, last + pause - performance.now()));
     };
     new ResizeObserver(() => sweeping.changed()).observe(box);
     return { nodes: [box, line], update };
@@ -186,6 +188,7 @@
     const { case: kase, full, curves, random, chance, wanted, busy, cancelled } = sweeping;
     return {
       id: kase.id,
+      n: kase.grid.n,
       curves,
       random,
       chance,
@@ -201,21 +204,20 @@
   }
 
   /**
-   * Mount the tab on its component. Its value is {draws, first, plotly, reply}: specs of the draws of
-   * random, the methods that are chosen at first, where plotly.js is, and the latest reply of the
-   * server (see Sweeping.receive).
+   * Mount the tab on its component. Its value is {draws, first, reply}: specs of the draws of random,
+   * the methods that are chosen at first, and the latest reply of the server (see Sweeping.receive).
    */
   app.mountSweep = (element, props, watch) => {
     const { sweeping } = app;
     const root = app.root(element, "vt-sweep");
-    const { draws, first, plotly } = props.value;
+    const { draws, first } = props.value;
     sweeping.draws = draws;
     for (const key of first) sweeping.choose(key, true);
     const top = app.caption();
     const choice = chooser(sweeping);
     const names = legend();
     const progress = progressLine(sweeping);
-    const picture = plot(sweeping, plotly);
+    const picture = plot(sweeping);
     const table = app.sweepTable(open);
     const stages = segments("Layers of the MDI", app.MDI_STAGES.map((name) => [name, name]), (name) => sweeping.listen(name));
     const csv = node("button", { type: "button", class: "vt-ask", id: "vt-sweep-csv", title: "Download the table and all points" }, "CSV");
@@ -239,7 +241,7 @@
       mark(root, "data-case", shown.id);
       mark(root, "data-is", shown.busy ? "busy" : shown.missing ? "waiting" : "done");
     };
-    app.plotly(plotly).catch(() => {}); // while the first answers are worked out
+    app.plotly().catch(() => {}); // while the first answers are worked out
     sweeping.subscribe(draw, () => root.offsetParent !== null);
     new IntersectionObserver(() => sweeping.wake()).observe(root);
     sweeping.receive(props.value.reply);

@@ -64,6 +64,13 @@ def cases() -> None:
     report("answer: K = 64, one phrase, case known", answers, 0.08)
 
 
+def sweeps() -> None:
+    """Five methods and five draws of random over the whole ladder, on new pictures."""
+    images = [scenes.make(seed).image for seed in range(5)]
+    seconds = [timed(lambda i=image: jobs.sweep("pico", i, QUESTION)) for image in images]
+    report("sweep: five methods and five draws, 12 budgets", seconds, 5)
+
+
 @torch.no_grad()
 def full_answer() -> None:
     """All tokens through our engine against the model's own generate, taken in turns."""
@@ -155,6 +162,7 @@ def main() -> None:
     chosen = parser.parse_args()
     print(f"torch {torch.__version__}, {zoo.CORES} threads, {zoo.device()}")
     cases()
+    sweeps()
     full_answer()
     for threads in sorted({1, zoo.CORES}):
         pruned_prefill(threads)

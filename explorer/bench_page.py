@@ -20,6 +20,23 @@ DRAGS = 12
 SIZE = {"width": 1366, "height": 1080}
 PATIENCE = 60_000  # milliseconds
 
+# Opens the tab "Sweep" and gives the milliseconds to the first point of the plot and to the last.
+SWEPT = """async () => {
+  const tabs = [...document.querySelectorAll('button[role=tab]')];
+  const tab = tabs.find((each) => each.textContent.trim() === 'Sweep');
+  const began = performance.now();
+  tab.click();
+  let first = 0;
+  while (true) {
+    await new Promise(requestAnimationFrame);
+    const now = performance.now() - began;
+    if (now > 60000) throw new Error('the sweep does not end');
+    const points = Number(document.querySelector('.vt-sweep-plot')?.dataset.points ?? 0);
+    if (points && !first) first = now;
+    if (first && document.querySelector('.vt-sweep').dataset.is === 'done') return [first, now];
+  }
+}"""
+
 REDRAWN = """async () => {
   const range = document.querySelector('#vt-budget');
   const times = [];
@@ -155,3 +172,7 @@ def main() -> None:
         ):
             report(name, [time[key] / 1e3 for time in times], goal)
         report("end of a drag to the new answer on the screen", drags(page), 0.35)
+        page.wait_for_function(LADDER_KNOWN, timeout=PATIENCE)
+        first, last = page.evaluate(SWEPT)
+        report("tab Sweep opened to the first points", [first / 1e3], 0.5)
+        report("tab Sweep opened to the last point", [last / 1e3], 5)

@@ -53,6 +53,7 @@ def sweep(
     rungs = {spec: _rungs(case, spec, asked) for spec in (*comparison.DRAWS, *chosen)}
     found = _Found(case, reference(case, memory).answer)
     wanted = [(spec, rung) for spec, mine in rungs.items() for rung in mine if rung < n]
+    wanted.sort(key=lambda wish: wish[1])  # runs of like length are decoded side by side
     for told in together.answers(model, case.picture, question, wanted, memory, stop):
         found.take(told)
     draws = tuple(found.swept(spec, rungs[spec]) for spec in comparison.DRAWS)

@@ -39,7 +39,7 @@ def picture(tmp_path) -> Path:
 
 def test_only_the_named_endpoints_are_public(client):
     endpoints = client.view_api(return_format="dict")
-    assert set(endpoints["named_endpoints"]) == {"/analyse", "/answer", "/compare"}
+    assert set(endpoints["named_endpoints"]) == {"/analyse", "/answer", "/compare", "/sweep"}
     assert not endpoints["unnamed_endpoints"]
 
 
@@ -74,6 +74,28 @@ def test_compare_is_what_the_function_gives(client, picture):
     assert told["jaccard"][0][2] is None, "pooling keeps no patch as it was"
     with pytest.raises(AppError, match="nomethod"):
         client.predict(handle_file(picture), question, 40, "nomethod", "pico", api_name="/compare")
+
+
+def test_sweep_is_what_the_function_gives(client, picture):
+    question = "what is in the middle ?"
+    ask = [handle_file(picture), question, "fastv, divprune"]
+    told = client.predict(*ask, "24, 196, 64", "pico", api_name="/sweep")
+    own = jobs.sweep("pico", picture, question, ["fastv", "divprune"], [24, 64, 196])
+    assert told["budgets"] == [24, 64, 196]
+    for each, swept in zip(told["methods"], own.methods, strict=True):
+        assert each["method"] == swept.method and each["floor"] == swept.floor
+        assert (each["k_star"], each["flips"]) == (swept.safe, swept.flips)
+        assert each["area"] == pytest.approx(swept.area, abs=1e-3)
+        assert each["area_of_random"] == pytest.approx(swept.area_random, abs=1e-3)
+        assert [point["text"] for point in each["points"]] == [a.text for a in swept.answers]
+        assert [point["budget"] for point in each["points"]] == list(swept.budgets)
+        assert each["points"][-1]["mdi"]["late"] > 0
+    assert [each["same"] for each in told["random"]] == [c.same for c in own.random]
+    assert len(told["draws"]) >= 5
+    with pytest.raises(AppError, match="whole numbers"):
+        client.predict(*ask, "24; 64", "pico", api_name="/sweep")
+    with pytest.raises(AppError, match="from 1 to 196"):
+        client.predict(*ask, "24, 500", "pico", api_name="/sweep")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from explorer.results import Chance, Compared, Comparison
 from explorer.ui import parts, replies
 from explorer.ui.desk import Desk
 
-HANDFUL = 5  # answers of one reply
+PACE = replies.Pace(at_once=64, handful=5)
 
 
 def build(desk: Desk, visit: gr.State, on_model: dict) -> None:
@@ -35,7 +35,7 @@ def build(desk: Desk, visit: gr.State, on_model: dict) -> None:
         "explorer.mountComparing(element, props, trigger) /* 'work' 'announce' */",
         elem_classes="vt-sender",
     )
-    replies.wire(asking, board, given, desk, desk.comparing, visit, on_model, HANDFUL)
+    replies.wire(asking, board, given, desk, desk.comparing, visit, on_model, PACE)
 
 
 def endpoint(desk: Desk, on_model: dict) -> None:

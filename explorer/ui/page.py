@@ -47,6 +47,7 @@ def build(desk: Desk | None = None, at_once: int = 1) -> gr.Blocks:
             cards.build()
         _endpoints(desk, on_model)
         compare.endpoint(desk, on_model)
+        sweep.endpoint(desk, on_model)
 
         def leave(request: gr.Request) -> None:
             desk.tickets.forget(request.session_hash)
@@ -59,7 +60,7 @@ def build(desk: Desk | None = None, at_once: int = 1) -> gr.Blocks:
 
 
 def _endpoints(desk: Desk, on_model: dict) -> None:
-    """Offer the use cases to scripts: /analyse and /answer (and /compare, from its own tab)."""
+    """Offer the use cases to scripts: /analyse and /answer (others come from their own tabs)."""
 
     def analyse(image: str, question: str, model: str = zoo.DEFAULT) -> dict:
         """Score every patch of a picture by every pruning method, and answer a question about it.

@@ -6,10 +6,13 @@ Their templates are constant and hold no data; data goes in as values and is wri
 
 from __future__ import annotations
 
+import json
+from importlib.resources import files
 from pathlib import Path
 
 import gradio as gr
 
+PLOTLY = str(files("plotly") / "package_data" / "plotly.min.js")  # the tab "Sweep" fetches it
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 
 SCRIPTS = (
@@ -64,7 +67,8 @@ STYLES = (
 
 def head() -> str:
     """Give the scripts of the page, in the order in which they need each other."""
-    texts = [(ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    told = f"(window.explorer ??= {{}}).files = {json.dumps({'plotly': PLOTLY})};"
+    texts = [told, *((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)]
     return "".join(f"<script>\n{text}\n</script>\n" for text in texts)
 
 

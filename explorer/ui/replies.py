@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import gradio as gr
 
@@ -16,9 +17,20 @@ from explorer.errors import VisitorError
 from explorer.payload import answer_payload
 from explorer.ui.desk import Desk, Tickets, Visit
 
-AT_ONCE = {True: 64, False: 8}  # answers of one event; few where a model takes its time
+SLOWLY = 8  # answers of one event where a model takes its time, so that others get their turn
 MOST = 200  # wishes that are looked at
 PAUSE = 0.3  # seconds between two replies
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a tab is served.
+
+    at_once: answers of one event. handful: so many new ones are reason enough for a reply.
+    """
+
+    at_once: int
+    handful: int
 
 
 def wire(
@@ -29,12 +41,9 @@ def wire(
     tickets: Tickets,
     visit: gr.State,
     on_model: dict,
-    handful: int,
+    pace: Pace,
 ) -> None:
-    """Connect a tab's sender (events announce, work) with its board (value: given and a reply).
-
-    handful: see `_growing`.
-    """
+    """Connect a tab's sender (events announce, work) with its board (value: given and a reply)."""
 
     def announce(asked: dict, request: gr.Request) -> None:
         tickets.announce(request.session_hash, _ticket(asked))
@@ -47,7 +56,7 @@ def wire(
 
         if not wishes or asked.get("case") != visit.id or stale():
             return
-        for reply in _growing(desk, visit, wishes, stale, handful):
+        for reply in _growing(desk, visit, wishes, stale, pace):
             yield given | {"reply": reply | {"ticket": ticket}}
 
     quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
@@ -79,12 +88,9 @@ def _growing(
     visit: Visit,
     wishes: list[together.Wanted],
     stop: Callable[[], bool],
-    handful: int,
+    pace: Pace,
 ) -> Iterator[dict]:
-    """Give what is known by now, again and again: a page may miss a reply, but not the last one.
-
-    handful: new answers that are reason enough for a reply before the time is up.
-    """
+    """Give what is known by now, again and again: a page may miss a reply, but not the last one."""
     case = (visit.model, visit.picture, visit.question)
     told: list[dict] = []
     error = None
@@ -99,12 +105,12 @@ def _growing(
             yield reply()
         done = {(each.method, each.budget) for each in known}
         left = [wish for wish in wishes if wish not in done]
-        left = left[: AT_ONCE[zoo.entry(visit.model).live]]
+        left = left[: pace.at_once if zoo.entry(visit.model).live else SLOWLY]
         sent, last = len(told), 0.0
         for each in jobs.several(*case, left, desk.memory, stop):
             told.append(_told(each, visit))
             # Every reply costs some 60 ms on its way, more than most answers do.
-            if time.monotonic() - last > PAUSE or len(told) - sent >= handful:
+            if time.monotonic() - last > PAUSE or len(told) - sent >= pace.handful:
                 yield reply()
                 sent, last = len(told), time.monotonic()
     except VisitorError as failure:
