@@ -12,6 +12,10 @@ class BadPicture(VisitorError):
     """The picture can't be used."""
 
 
+class BadVideo(VisitorError):
+    """The video can't be used."""
+
+
 class BadQuestion(VisitorError):
     """The question can't be used."""
 
