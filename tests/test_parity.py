@@ -10,12 +10,23 @@ import os
 from pathlib import Path
 
 import pytest
-from parity import graphs, inside, learned, llm, metrics, oracles, regions, selection, tower
+from parity import (
+    allotting,
+    graphs,
+    inside,
+    learned,
+    llm,
+    metrics,
+    oracles,
+    regions,
+    selection,
+    tower,
+)
 from parity.reading import load
 
 FOLDER = Path(os.environ.get("GOLDENS") or Path(__file__).parent / "goldens")
 
-GROUPS = (tower, graphs, selection, llm, inside, learned, metrics, oracles, regions)
+GROUPS = (tower, graphs, selection, llm, inside, learned, metrics, oracles, regions, allotting)
 RUNNERS = {prefix: run for group in GROUPS for prefix, run in group.RUNNERS.items()}
 
 

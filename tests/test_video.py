@@ -103,7 +103,7 @@ def problems(folder):
         (folder / "cut.gif", "damaged"),
         (written(folder / "one.mp4", frames=1), "only one frame"),
         (gif(folder / "one.gif", frames=1), "only one frame"),
-        (written(folder / "long.avi", frames=8, fps=8 / 7200), "2 h 0 min"),
+        (written(folder / "long.avi", frames=8, fps=8 / 7200), "lasts 2 h"),
         (written(folder / "large.avi", frames=2, size=(7680, 4320)), "7680 x 4320"),
         (written(folder / "thin.avi", frames=2, size=(640, 16)), "too thin"),
     ]
