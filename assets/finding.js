@@ -122,10 +122,17 @@
   /** The controls: against whom, how many scenes, from which one on; find and cancel. */
   function controls(store, value) {
     const options = value.against.map(({ key, title }) => node("option", { value: key }, title));
-    const against = node("select", { id: "vt-against", "aria-label": "Who is right" }, ...options);
-    const many = node("select", { id: "vt-scenes", "aria-label": "How many scenes" });
+    const against = node("select", { class: "vt-finding-field", id: "vt-against", "aria-label": "Who is right" }, ...options);
+    const many = node("select", { class: "vt-finding-field", id: "vt-scenes", "aria-label": "How many scenes" });
     many.append(...SCENES.map((n) => node("option", { value: n, selected: n === 50 }, `${n} scenes`)));
-    const first = node("input", { type: "number", id: "vt-first", min: 0, max: HIGHEST, step: 1 });
+    const first = node("input", {
+      class: "vt-finding-field",
+      type: "number",
+      id: "vt-first",
+      min: 0,
+      max: HIGHEST,
+      step: 1,
+    });
     first.value = value.first;
     const find = node("button", { type: "button", class: "vt-ask" }, "Find");
     const cancel = node("button", { type: "button", class: "vt-ask", hidden: true }, "Cancel");
