@@ -6,7 +6,7 @@ import argparse
 import sys
 import threading
 
-from explorer import devices, jobs, zoo
+from explorer import devices, given, jobs, zoo
 from explorer.errors import VisitorError
 from explorer.pico import scenes
 from explorer.ui import page
@@ -20,6 +20,11 @@ def settings() -> argparse.Namespace:
     parser.add_argument(
         "--at-once", type=int, default=1, help="events that may run a model at the same time"
     )
+    parser.add_argument(
+        "--model",
+        default=zoo.DEFAULT,
+        help=f"model to begin with: {given.HELP} (default: %(default)s)",
+    )
     parser.add_argument("--device", choices=devices.DEVICES, default="auto")
     parser.add_argument("--dtype", choices=devices.DTYPES, default="auto", help="of the weights")
     parser.add_argument("--four-bit", action="store_true", help="pack weights with bitsandbytes")
@@ -29,7 +34,7 @@ def settings() -> argparse.Namespace:
 
 def warm_up() -> None:
     """Load the built-in model and answer once: the first answer of a process is a slow one."""
-    jobs.answer("pico", scenes.make(0).image, "what is in the middle ?", "visiondrop", 64)
+    jobs.answer(zoo.DEFAULT, scenes.make(0).image, "what is in the middle ?", "visiondrop", 64)
 
 
 def main() -> None:
@@ -38,9 +43,10 @@ def main() -> None:
     budget = None if chosen.budget is None else 1e9 * chosen.budget
     try:
         zoo.settle(devices.Wish(chosen.device, chosen.dtype, chosen.four_bit, budget))
+        model = given.add(chosen.model)
     except VisitorError as error:
         sys.exit(str(error))
-    demo = page.build(at_once=chosen.at_once)
+    demo = page.build(at_once=chosen.at_once, model=model)
     threading.Thread(target=warm_up, daemon=True, name="warm up").start()
     demo.launch(server_name=chosen.host, server_port=chosen.port, **page.launch_settings())
 

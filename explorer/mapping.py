@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import kl_div
 
-from explorer import relevance_net, zoo
+from explorer import given, relevance_net, zoo
 from explorer.answers import reference
 from explorer.cases import open_case
 from explorer.comparison import spearman
@@ -140,7 +140,7 @@ def table(rows: dict[str, Quality]) -> str:
 def main() -> None:
     """Train the network of `relevance_map` and tell how well it guesses on scenes held out."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--model", default=zoo.DEFAULT, help="key of models.yaml")
+    parser.add_argument("--model", default=zoo.DEFAULT, help=given.HELP)
     parser.add_argument("--scenes", type=int, default=400)
     parser.add_argument("--held-out", type=int, default=60, help="scenes to judge by")
     parser.add_argument("--epochs", type=int, default=100)
@@ -148,19 +148,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--into", type=Path, help="default: assets/MODEL/relevance_map.safetensors")
     chosen = parser.parse_args()
-    vlm, began = zoo.load(chosen.model), time.perf_counter()
+    key = given.add(chosen.model)
+    vlm, began = zoo.load(key), time.perf_counter()
     learned = collect(vlm, range(FIRST_SEED, FIRST_SEED + chosen.scenes))
     held = collect(vlm, range(HELD_OUT, HELD_OUT + chosen.held_out))
     seconds = time.perf_counter() - began
     print(f"{len(learned.relevance)} right answers to learn from, {len(held.relevance)} held out")
     torch.manual_seed(chosen.seed)
-    net = RelevanceNet(chosen.widths or (SMALL if chosen.model == "pico" else WIDTHS))
+    net = RelevanceNet(chosen.widths or (SMALL if key == zoo.DEFAULT else WIDTHS))
     losses = fit(net, learned, chosen.epochs, chosen.seed)
     net.eval().requires_grad_(False)
     print(f"loss {losses[0]:.3f} -> {losses[-1]:.3f}, {seconds:.0f} s to collect, ", end="")
     print(f"{time.perf_counter() - began - seconds:.0f} s to train")
     print(table({name: judge(guess, held) for name, guess in guesses(net, learned, held).items()}))
-    into = chosen.into or relevance_net.file_of(chosen.model)
+    into = chosen.into or relevance_net.file_of(key)
     about = {"scenes": str(chosen.scenes), "epochs": str(chosen.epochs), "seed": str(chosen.seed)}
     relevance_net.save(net, into, about)
     print(f"{into}: {into.stat().st_size / 1000:.0f} kB")

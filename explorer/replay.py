@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer import casefile, jobs
+from explorer import casefile, given, jobs
 from explorer.casefile import CaseFile, StoredRun
 from explorer.errors import BadCase, VisitorError
 from explorer.memory import Memory
@@ -123,8 +123,14 @@ def main() -> int:
     """Recompute the cases and print a table."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("cases", nargs="+", type=Path, help="case files, or folders of them")
+    parser.add_argument(
+        "--model", action="append", default=[], help=f"that isn't listed: {given.HELP}"
+    )
+    chosen = parser.parse_args()
+    for source in chosen.model:
+        given.add(source)
     changed = unreadable = count = 0
-    for file in files(parser.parse_args().cases):
+    for file in files(chosen.cases):
         print(file)
         try:
             if file.stat().st_size > casefile.MAX_BYTES:

@@ -60,10 +60,18 @@ class Entry:
         return str(ROOT / self.path) if self.path else self.hub
 
 
+_OFFERED: dict[str, Entry] = {}
+
+
+def offer(found: Entry) -> None:
+    """Take one more model into the zoo as long as this program runs."""
+    _OFFERED[found.key] = found
+
+
 def entries(file: Path = ROOT / "models.yaml") -> dict[str, Entry]:
-    """Read the zoo, in the order of the file."""
+    """Read the zoo, in the order of the file; further models on offer come last."""
     listed = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return {key: Entry(key=key, **fields) for key, fields in listed.items()}
+    return {key: Entry(key=key, **fields) for key, fields in listed.items()} | _OFFERED
 
 
 def entry(key: str) -> Entry:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from explorer import examples
+from explorer import examples, zoo
 from explorer.ui import answering, curves_plot, parts, travelling
 from explorer.ui.desk import Desk
 from explorer.ui.opening import Opening, example_visit
@@ -41,10 +41,12 @@ class Explore:
     travel: travelling.Travel
 
 
-def build(desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict) -> Opening:
+def build(
+    desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict, page: gr.Blocks
+) -> Opening:
     """Lay out the tab and wire it; gives the ways in which other tabs can open a case in it.
 
-    on_model: keyword arguments of every event that runs a model.
+    on_model: keyword arguments of every event that runs a model. page: what the tab is part of.
     """
     first = examples.names()[0]
     shown = examples.load(first)
@@ -71,6 +73,9 @@ def build(desk: Desk, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict) 
     )
     opening = Opening(tab, desk, model, model_notes)
     _wire(tab, opening, model, on_model)
+    if model.value != zoo.DEFAULT:  # the page opens with a finished example, and those are pico's
+        runs = {"show_progress": "hidden", "api_visibility": "private", **on_model}
+        page.load(opening.begin, [model, tab.visit], opening.outputs(), **runs)
     travelling.wire(tab, opening, desk, on_model)
     answering.wire(tab, desk, on_model)
     curves_plot.wire(tab, plot, desk, on_model)

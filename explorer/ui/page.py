@@ -15,16 +15,19 @@ QUEUE = 32  # events that may wait; more get a sentence instead of a place
 SESSIONS = 200  # visits whose pictures are held; the oldest is forgotten beyond
 
 
-def build(desk: Desk | None = None, at_once: int = 1) -> gr.Blocks:
-    """Build the page. at_once: how many events may run a model at the same time."""
+def build(desk: Desk | None = None, at_once: int = 1, model: str = zoo.DEFAULT) -> gr.Blocks:
+    """Build the page.
+
+    at_once: how many events may run a model at the same time. model: the one to begin with.
+    """
     desk = desk or Desk()
     on_model = {"concurrency_id": "model", "concurrency_limit": at_once}
     with gr.Blocks(title=TITLE, delete_cache=(3600, 3600), analytics_enabled=False) as page:
         with gr.Row(elem_id="vt-header"):
             gr.HTML(f"<b>{TITLE}</b>", apply_default_css=False)
-            model = gr.Dropdown(
+            models = gr.Dropdown(
                 [(entry.title, key) for key, entry in zoo.entries().items()],
-                value=zoo.DEFAULT,
+                value=model,
                 label="Model",
                 show_label=False,
                 container=False,
@@ -32,7 +35,7 @@ def build(desk: Desk | None = None, at_once: int = 1) -> gr.Blocks:
             )
         model_notes = parts.notes("vt-model-notes")
         with gr.Tab("Explore", elem_id="vt-tab-explore"):
-            opening = explore.build(desk, model, model_notes, on_model)
+            opening = explore.build(desk, models, model_notes, on_model, page)
             tab = opening.tab
             cards.wire(desk, tab.visit, on_model)
         with gr.Tab("Compare", elem_id="vt-tab-compare"):
