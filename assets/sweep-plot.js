@@ -14,8 +14,10 @@
   const NARROW = 640;
   const NEAR = { narrow: 1.6, wide: 1.15 }; // two budgets with a smaller ratio have no room for both numbers
   const STAGES = ["early", "middle", "late"];
-  const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
-  const WORDS = 46; // letters of an answer on a hover label
+  const BUTTONS = ["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"];
+  const CONFIG = { displaylogo: false, responsive: true, modeBarButtons: [BUTTONS] };
+  const LINE = 48; // letters in a line of a hover label
+  const LINES = 4;
 
   let loading = null;
 
@@ -49,10 +51,18 @@
   });
 
   /** Words of a model or a visitor as plain text: plotly takes some of HTML for markup. */
-  const plain = (text) => {
-    const short = text.length > WORDS ? `${text.slice(0, WORDS)} …` : text;
-    return short.replace(/[&<>%{}]/g, (letter) => `&#${letter.charCodeAt(0)};`);
-  };
+  const plain = (text) => text.replace(/[&<>%{}]/g, (letter) => `&#${letter.charCodeAt(0)};`);
+
+  /** A long text as a few lines of plain text. */
+  function wrapped(text) {
+    const lines = [""];
+    for (const word of text.split(" ")) {
+      if (lines.at(-1).length + word.length > LINE) lines.push("");
+      lines.push(`${lines.pop()} ${word}`.trim());
+    }
+    const shown = lines.length > LINES ? [...lines.slice(0, LINES), "…"] : lines;
+    return shown.map(plain).join("<br>");
+  }
 
   const verdict = ({ same, answer }) => {
     const parts = [same ? "the full answer" : "another answer"];
@@ -66,7 +76,7 @@
     `p = ${say.probability(point.likely)}`;
 
   const label = (title, point) =>
-    `<b>${plain(title)}</b>, ${say.count(point.budget)} tokens<br>“${plain(point.answer.text)}”<br>` +
+    `<b>${plain(title)}</b>, ${say.count(point.budget)} tokens<br>“${wrapped(point.answer.text)}”<br>` +
     `${verdict(point)} · p = ${say.probability(point.likely)}`;
 
   const figure = (value) => (typeof value === "number" && value > 0 ? value : null);
@@ -178,6 +188,7 @@
       margin: { l: 52, r: 12, t: 10, b: 44 },
       showlegend: false,
       hovermode: "closest",
+      dragmode: window.matchMedia("(hover: none)").matches ? false : "zoom", // a finger scrolls the page
       hoverlabel: { align: "left", bgcolor: look.panel, bordercolor: look.soft, font: { color: look.text, size: 13 } },
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",

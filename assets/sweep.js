@@ -10,7 +10,7 @@
   const SHARE = 6; // and so many times what the last one took: the model needs the processor, too
   const HOW =
     "Full markers: the full answer; hollow ones: another. Dotted upright: a floor below which a method can't go. " +
-    "Band: lowest and highest draw of random, dashed its mean. Dashed across: MDI of all tokens.";
+    "Band: lowest and highest draw of random, dashed its mean. Below, dashed across: MDI of all tokens; dotted: balance of text and picture.";
 
   app.sweeping = new app.Sweeping(app.store);
 
