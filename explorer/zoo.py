@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -70,8 +70,14 @@ def offer(found: Entry) -> None:
 
 def entries(file: Path = ROOT / "models.yaml") -> dict[str, Entry]:
     """Read the zoo, in the order of the file; further models on offer come last."""
+    return _listed(file) | _OFFERED
+
+
+@lru_cache(maxsize=4)
+def _listed(file: Path) -> dict[str, Entry]:
+    """Read the file once: each question asks for its model, and YAML is as slow as an answer."""
     listed = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return {key: Entry(key=key, **fields) for key, fields in listed.items()} | _OFFERED
+    return {key: Entry(key=key, **fields) for key, fields in listed.items()}
 
 
 def entry(key: str) -> Entry:
