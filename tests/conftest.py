@@ -23,6 +23,7 @@ from explorer.families import Decoder
 from explorer.signals import Signals
 
 pytest.register_assert_rewrite("family_promises")
+torch.set_num_threads(1)  # tiny models, and a process per core
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -1,8 +1,9 @@
 """Set up everything that the tests need, then run all of them: `python3 tests/run.py`.
 
 Makes a virtual environment in .venv, installs the packages, makes sure of a Chromium (an installed
-one, else playwright's own, else the system package manager's), checks the style, and runs pytest:
-fast tests first, then the browser. Arguments are handed on to pytest. Needs Python 3.11 or newer.
+one, else playwright's own, else the system package manager's), checks the style, and runs pytest in
+a process per core: fast tests first, then the browser. Arguments are handed on to pytest. Needs
+Python 3.11 or newer.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PROCESSES = min(4, os.cpu_count() or 1)  # of pytest; each takes about a gigabyte
 PYTHON = ROOT / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
 
 
@@ -63,7 +65,8 @@ def main() -> int:
     browser()
     style = run(PYTHON, "-m", "ruff", "format", "--check", check=False)
     style |= run(PYTHON, "-m", "ruff", "check", check=False)
-    tests = run(PYTHON, "-m", "pytest", "-q", *sys.argv[1:], check=False)
+    spread = ("-n", PROCESSES, "--dist", "loadfile")
+    tests = run(PYTHON, "-m", "pytest", "-q", *spread, *sys.argv[1:], check=False)
     return tests or style
 
 
