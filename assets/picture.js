@@ -57,11 +57,19 @@
     return parts.join(" · ");
   };
 
+  /** Say what was kept: of several views together, and of the one that is shown. */
+  function keptInWords(kase, { tally, fate, extra }, view) {
+    const merged = extra ? ` and ${extra} without a patch` : "";
+    const all = `${say.count(tally.kept)} patch${tally.kept === 1 ? "" : "es"} kept${merged}`;
+    if (kase.grid.views.length === 1) return all;
+    const here = kase.grid.cells[view].filter((token) => token >= 0 && fate[token] === 0).length;
+    return `${all} in all views, ${say.count(here)} of them in this one`;
+  }
+
   /** Say what the colours mean and how many patches met which fate. */
   app.stageInWords = (kase, method, stage, state) => {
-    const { kept, folded, dropped, groups } = stage.tally;
-    const extra = stage.extra ? ` and ${stage.extra} without a patch` : "";
-    const parts = [`${say.count(kept)} patch${kept === 1 ? "" : "es"} kept${extra}`];
+    const { folded, dropped, groups } = stage.tally;
+    const parts = [keptInWords(kase, stage, state.view)];
     if (folded) parts.push(`${say.count(folded)} folded into ${say.count(groups)}`);
     if (dropped || !folded) parts.push(`${say.count(dropped)} dropped`);
     const means = method.score_means ?? "score";

@@ -50,11 +50,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(timeout: float = 120) -> Iterator[tuple[str, subprocess.Popen]]:
+def served(*options: str, timeout: float = 120) -> Iterator[tuple[str, subprocess.Popen]]:
     """Run `python app.py` on a free port; gives its address once the page is there."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port", str(port), *options]
     app = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + timeout

@@ -1,0 +1,99 @@
+"""A model that sees a picture twice, whole and in crops, on the page that it was given to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import test_family_llava_next as llava_next
+from conftest import visit
+from playwright.sync_api import expect
+
+from explorer import given, jobs, zoo
+from explorer.browser import served
+from explorer.pico import scenes
+
+pytestmark = pytest.mark.browser
+
+QUESTION = "what is in the middle ?"  # of the example that the page opens with
+DARK = """([view, budget]) => new Promise((done) => {
+  explorer.store.moveBudget(budget);
+  explorer.store.set({ view, mode: "kept", cursor: -1 });
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    const canvas = document.querySelector(".vt-stage canvas");
+    const { rows, columns } = explorer.store.state.case.grid.views[view];
+    const pen = canvas.getContext("2d");
+    const { data, width } = pen.getImageData(0, 0, canvas.width, canvas.height);
+    const alpha = (row, column) => {
+      const y = Math.floor((row + 0.5) * canvas.height / rows);
+      const x = Math.floor((column + 0.5) * canvas.width / columns);
+      return data[4 * (y * width + x) + 3];
+    };
+    done(Array.from({ length: rows }, (_, row) =>
+      Array.from({ length: columns }, (_, column) => alpha(row, column) > 100)));
+  }));
+})"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "tiny-next"
+    vlm = llava_next.TestMistral.build(False)
+    vlm.model.save_pretrained(folder)
+    vlm.processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(folder):
+    with served("--model", str(folder)) as (address, _):
+        yield address
+
+
+@pytest.fixture
+def page(browser, url):
+    opened = visit(browser, url)
+    opened.wait_for_function("explorer.store.state.case.model === 'tiny-next'", timeout=60_000)
+    yield opened
+    assert opened.errors == []
+    opened.context.close()
+
+
+def test_the_page_goes_on_from_its_example_with_the_model_that_was_given(page):
+    expect(page.locator("#vt-model input")).to_have_value("tiny-next")
+    assert page.evaluate("explorer.store.state.case.question") == QUESTION
+
+
+def test_both_views_show_what_is_kept_at_every_position_of_the_slider(page, folder, monkeypatch):
+    monkeypatch.setattr(zoo, "_OFFERED", {})
+    own = jobs.analyse(given.add(str(folder)), scenes.make(11).image, QUESTION)
+    order = next(found.order for found in own.methods if found.spec == "clsattn")
+    views, place = own.grid.views, own.grid.place
+    assert [view.name for view in views] == ["whole picture", "crops"]
+    for view in (*views, views[0]):  # there and back by hand
+        page.locator(".vt-stage").get_by_role("button", name=view.name).click()
+        assert page.evaluate("explorer.store.state.view") == own.grid.views.index(view)
+    page.evaluate("explorer.store.chooseMethod('clsattn')")
+    for budget in (own.grid.count, own.grid.count // 2, own.grid.count // 8):
+        kept = place[order[:budget]]
+        for number, view in enumerate(views):
+            here = kept[kept[:, 0] == number]
+            dark = np.ones((view.rows, view.columns), bool)
+            dark[here[:, 1], here[:, 2]] = False
+            assert page.evaluate(DARK, [number, budget]) == dark.tolist()
+            words = f"in all views, {len(here)} of them in this one"
+            expect(page.locator(".vt-stage")).to_contain_text(words)
+
+
+def test_a_link_goes_before_the_model_that_was_given(browser, url):
+    page = visit(browser, f"{url}/?example=corner")
+    page.wait_for_function("explorer.store.state.case.question.includes('top right')")
+    page.wait_for_timeout(1500)
+    assert page.evaluate("explorer.store.state.case.model") == "pico"
+    page.context.close()
+
+
+def test_views_fit_a_phone(browser, url):
+    page = visit(browser, url, viewport={"width": 390, "height": 844})
+    page.wait_for_function("explorer.store.state.case.model === 'tiny-next'", timeout=60_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.context.close()
