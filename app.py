@@ -42,7 +42,7 @@ def main() -> None:
     chosen = settings()
     budget = None if chosen.budget is None else 1e9 * chosen.budget
     try:
-        zoo.settle(devices.Wish(chosen.device, chosen.dtype, chosen.four_bit, budget))
+        zoo.settle(devices.Wish(chosen.device, chosen.dtype, chosen.four_bit, budget), waits=False)
         model = given.add(chosen.model)
     except VisitorError as error:
         sys.exit(str(error))

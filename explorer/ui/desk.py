@@ -35,9 +35,13 @@ class Tickets:
             while len(self._newest) > self._sessions:
                 self._newest.popitem(last=False)
 
+    def newest(self, session: str) -> int:
+        """Give the newest ticket of a session, 0 if it has none."""
+        return self._newest.get(session, 0)
+
     def stale(self, session: str, ticket: int) -> bool:
         """Tell whether the session has asked anew since."""
-        return self._newest.get(session, 0) > ticket
+        return self.newest(session) > ticket
 
     def forget(self, session: str) -> None:
         """Drop a session that has left."""
@@ -49,13 +53,15 @@ class Tickets:
 class Desk:
     """What the visitors of one running page share.
 
-    tickets of the tab "Explore", comparing and sweeping: those of the tabs "Compare" and "Sweep".
+    tickets of the tab "Explore", comparing and sweeping: those of the tabs "Compare" and "Sweep";
+    picks: choices of a model.
     """
 
     memory: Memory = field(default_factory=lambda: Memory(MEMORY_BYTES))
     tickets: Tickets = field(default_factory=Tickets)
     comparing: Tickets = field(default_factory=Tickets)
     sweeping: Tickets = field(default_factory=Tickets)
+    picks: Tickets = field(default_factory=Tickets)
 
 
 @dataclass(frozen=True)

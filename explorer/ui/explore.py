@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from explorer import examples, zoo
-from explorer.ui import answering, curves_plot, parts, travelling
+from explorer import examples
+from explorer.ui import answering, curves_plot, loading, parts, travelling
 from explorer.ui.desk import Desk
 from explorer.ui.opening import Opening, example_visit
 
@@ -73,9 +73,7 @@ def build(
     )
     opening = Opening(tab, desk, model, model_notes)
     _wire(tab, opening, model, on_model)
-    if model.value != zoo.DEFAULT:  # the page opens with a finished example, and those are pico's
-        runs = {"show_progress": "hidden", "api_visibility": "private", **on_model}
-        page.load(opening.begin, [model, tab.visit], opening.outputs(), **runs)
+    loading.wire(opening, desk, on_model, page)
     travelling.wire(tab, opening, desk, on_model)
     answering.wire(tab, desk, on_model)
     curves_plot.wire(tab, plot, desk, on_model)
@@ -145,5 +143,4 @@ def _wire(tab: Explore, opening: Opening, model: gr.Dropdown, on_model: dict) ->
         **runs,
     )
     tab.chips.pick(opening.suggested, [tab.chips, model, tab.visit], **runs)
-    model.input(opening.other_model, [model, tab.visit], **runs)
     tab.thumbs.pick(opening.example, [tab.thumbs], queue=False, **quiet)

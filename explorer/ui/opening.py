@@ -168,11 +168,6 @@ class Opening:
         yield {self.model_notes: parts.lines("busy", "Loading the model …")}
         yield from self.case(replace(visit, model=model_key), self.model_notes)
 
-    def begin(self, model_key: str, visit: Visit, request: gr.Request) -> Iterator[dict]:
-        """Ask the model that the app was started with; a link knows better what to open."""
-        if not any(name in link.NAMES for name in request.query_params):
-            yield from self.other_model(model_key, visit)
-
     def example(self, thumbs: dict) -> dict:
         """Open a finished example; no model runs."""
         name = thumbs.get("chosen") if isinstance(thumbs, dict) else None

@@ -7,7 +7,7 @@ import gradio as gr
 from explorer import jobs, zoo
 from explorer.errors import VisitorError
 from explorer.payload import answer_payload, case_payload, stages_payload
-from explorer.ui import cards, compare, explore, finding, parts, region, sweep
+from explorer.ui import cards, compare, explore, finding, loading, parts, region, sweep
 from explorer.ui.desk import Desk
 
 TITLE = "Visual token explorer"
@@ -33,7 +33,7 @@ def build(desk: Desk | None = None, at_once: int = 1, model: str = zoo.DEFAULT) 
                 container=False,
                 elem_id="vt-model",
             )
-        model_notes = parts.notes("vt-model-notes")
+        model_notes = loading.build()
         with gr.Tab("Explore", elem_id="vt-tab-explore"):
             opening = explore.build(desk, models, model_notes, on_model, page)
             tab = opening.tab
@@ -56,6 +56,7 @@ def build(desk: Desk | None = None, at_once: int = 1, model: str = zoo.DEFAULT) 
             desk.tickets.forget(request.session_hash)
             desk.comparing.forget(request.session_hash)
             desk.sweeping.forget(request.session_hash)
+            desk.picks.forget(request.session_hash)
 
         page.unload(leave)
     page.queue(max_size=QUEUE, default_concurrency_limit=at_once)

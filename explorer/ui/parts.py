@@ -35,6 +35,7 @@ SCRIPTS = (
     "dominance.js",
     "readout.js",
     "inputs.js",
+    "loading.js",
     "travel.js",
     "finding.js",
     "cards.js",
@@ -56,6 +57,7 @@ SCRIPTS = (
 
 STYLES = (
     "explorer.css",
+    "loading.css",
     "travel.css",
     "finding.css",
     "cards.css",
