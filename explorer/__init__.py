@@ -1,6 +1,11 @@
 """See which visual tokens a pruning method keeps, and what that does to a model's answer."""
 
+import importlib
 import os
+
+# ZeroGPU patches torch, which must not have been imported by then. Everywhere else the package is
+# neither needed nor imported, installed or not.
+spaces = importlib.import_module("spaces") if os.environ.get("SPACES_ZERO_GPU") else None
 
 # Set before torch is imported. OpenMP's threads spin while they wait; beside any other busy process
 # (a browser, a second visitor) that made small models 5 to 20 times slower on two cores.

@@ -6,17 +6,20 @@ Knows models and methods; not budgets that somebody asks about, nor what answers
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 from explorer import cost, methods
-from explorer.answers import reference
+from explorer.answers import reference, stream_full
 from explorer.cases import Case, Source, open_case
 from explorer.engine import Prompt
 from explorer.errors import MethodUnavailable
 from explorer.families import Vlm
 from explorer.maps import map_of
 from explorer.memory import Memory, recall
-from explorer.results import Analysis, MethodMap
+from explorer.results import Analysis, Answer, MethodMap
 from explorer.words import unknown_words
+
+ONE_CASE = 64_000_000  # bytes of memory for a caller who has none
 
 
 def analyse(
@@ -30,6 +33,15 @@ def analyse(
     """
     case = open_case(model, image, question, memory)
     return recall(memory, ("analysis", case.id), lambda: _analyse(case, memory), _weigh)
+
+
+def unfold(
+    model: str | Vlm, image: Source, question: str, every: float = 0.0, memory: Memory | None = None
+) -> Iterator[Answer | Analysis]:
+    """Give the full answer while it comes, and the whole analysis at last, all in one go."""
+    memory = Memory(ONE_CASE) if memory is None else memory
+    yield from stream_full(model, image, question, memory, every)
+    yield analyse(model, image, question, memory)
 
 
 def _weigh(analysis: Analysis) -> int:

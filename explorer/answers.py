@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,16 +31,16 @@ INCOMPLETE = "\ufffd"  # what tokenizers write for the first bytes of a letter
 
 @dataclass(frozen=True)
 class Reference:
-    """The full run of a case, to which pruned runs are compared. logits [G, V]."""
+    """The full run of a case, to which pruned runs are compared. logits [G, V], on no device."""
 
     answer: Answer
     tokens: tuple[int, ...]
-    logits: Tensor
+    logits: np.ndarray
 
     @property
     def nbytes(self) -> int:
         """Bytes held in memory, records rounded up."""
-        return self.logits.numel() * self.logits.element_size() + ANSWER_BYTES
+        return self.logits.nbytes + ANSWER_BYTES
 
 
 def answer(
@@ -211,7 +212,7 @@ def _reference(case: Case, every: float = math.inf) -> Iterator[Answer | Referen
     answer = measured(case, run, speech.told(run, FULL, tokens), 0.0, spent)
     probability = fidelity.probability(speech.logits, speech.tokens)
     answer = replace(answer, same=True, p_full=probability, kl=0.0, drop=0.0)
-    yield Reference(answer, tuple(speech.tokens), speech.logits)
+    yield Reference(answer, tuple(speech.tokens), speech.logits.cpu().numpy())
 
 
 def _pruned(
@@ -230,13 +231,13 @@ def _pruned(
 
 def against(compared: Reference, answer: Answer, logits: Tensor) -> Answer:
     """Add how far a pruned run is from the full one; logits [G, V]: how it met the full answer."""
-    tokens = list(compared.tokens)
+    tokens, met = list(compared.tokens), torch.from_numpy(compared.logits).to(logits.device)
     return replace(
         answer,
         same=fidelity.agrees(answer.text, compared.answer.text),
         p_full=fidelity.probability(logits, tokens),
-        kl=float(fidelity.kl(compared.logits[:1], logits[:1])[0]),
-        drop=fidelity.log_probability_loss(compared.logits, logits, tokens),
+        kl=float(fidelity.kl(met[:1], logits[:1])[0]),
+        drop=fidelity.log_probability_loss(met, logits, tokens),
     )
 
 

@@ -195,6 +195,13 @@ def open_case(model: str | Vlm, image: Source, question: str, memory: Memory | N
     return Case(vlm, picture, question, look, vlm.family.decoder(vlm))
 
 
+def count_tokens(
+    model: str | Vlm, image: Source, question: str, memory: Memory | None = None
+) -> int:
+    """Count the visual tokens that the model makes of a picture."""
+    return open_case(model, image, question, memory).size.tokens
+
+
 def _look(vlm: Vlm, picture: Picture) -> Look:
     began = time.perf_counter()
     family = vlm.family

@@ -10,15 +10,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from explorer import analysis, answers, comparison, leases, methods, reencode, sweeps, together
+from explorer import (
+    analysis,
+    answers,
+    cases,
+    comparison,
+    leases,
+    methods,
+    reencode,
+    sweeps,
+    together,
+)
 from explorer.answers import FULL, check_budget
 from explorer.cases import Source, ask
 from explorer.families import Vlm
+from explorer.leases import Work
 from explorer.memory import Memory
 from explorer.reencode import SecondLook
 from explorer.region import Cells
 from explorer.results import Analysis, Answer, Comparison, MethodMap, Sweep
 from explorer.together import Told, Wanted, never
+
+MANY, SWEPT = 40, 200  # answers of a comparison and of a sweep, about
 
 
 def analyse(
@@ -30,7 +43,30 @@ def analyse(
     """
     asked = ask(model, image, question)
     known = memory.get(("analysis", asked.id)) if memory else None
-    return known or leases.call(analysis.analyse, asked, memory)
+    return known or leases.call(analysis.analyse, asked, memory, much=Work(maps=True))
+
+
+def count_tokens(
+    model: str | Vlm, image: Source, question: str, memory: Memory | None = None
+) -> int:
+    """Count the visual tokens that the model makes of a picture."""
+    return leases.call(cases.count_tokens, ask(model, image, question), memory, much=Work(0))
+
+
+def unfold(
+    model: str | Vlm,
+    image: Source,
+    question: str,
+    memory: Memory | None = None,
+    every: float = 0.0,
+) -> Iterator[Answer | Analysis]:
+    """Give the full answer while it comes, and the whole analysis at last, in one lease."""
+    asked = ask(model, image, question)
+    known = memory.get(("analysis", asked.id)) if memory else None
+    if known is not None:
+        yield from (known.full, known)
+        return
+    yield from leases.stream(analysis.unfold, asked, memory, much=Work(maps=True), every=every)
 
 
 def draw(
@@ -40,7 +76,7 @@ def draw(
     methods.resolve(method)
     asked = ask(model, image, question)
     known = memory.get(("map", asked.id, method)) if memory else None
-    return known or leases.call(analysis.draw, asked, memory, method=method)
+    return known or leases.call(analysis.draw, asked, memory, much=Work(maps=True), method=method)
 
 
 def answer(
@@ -74,7 +110,7 @@ def stream(
         yield known
         return
     wanted = {"method": method, "budget": budget, "every": every}
-    yield from leases.stream(answers.stream, asked, memory, **wanted)
+    yield from leases.stream(answers.stream, asked, memory, much=Work(answers=2), **wanted)
 
 
 def stream_full(
@@ -103,7 +139,13 @@ def several(
 ) -> Iterator[Told]:
     """Answer by several methods, each at its own budget; see `together.answers`."""
     asked = ask(model, image, question)
-    yield from leases.stream(together.answers, asked, memory, wanted=wanted, stop=stop)
+    known = together.remembered(*asked.case, wanted, memory) if memory else []
+    yield from known
+    there = {(told.method, told.budget) for told in known}
+    left = [wish for wish in dict.fromkeys(wanted) if wish not in there]
+    if left and not stop():
+        much = Work(answers=1 + len(left))
+        yield from leases.stream(together.answers, asked, memory, much=much, stop=stop, wanted=left)
 
 
 def compare(
@@ -119,7 +161,9 @@ def compare(
     See `comparison.compare`.
     """
     asked = ask(model, image, question)
-    return leases.call(comparison.compare, asked, memory, budget=budget, methods=methods)
+    much = Work(answers=MANY if methods is None else MANY // 2, maps=True)
+    wanted = {"budget": budget, "methods": methods}
+    return leases.call(comparison.compare, asked, memory, much=much, **wanted)
 
 
 def second_looks(
@@ -132,7 +176,8 @@ def second_looks(
 ) -> Iterator[SecondLook]:
     """Look a second time at a region that a person has chosen; see `reencode.second_looks`."""
     asked = ask(model, image, question)
-    yield from leases.stream(reencode.second_looks, asked, memory, cells=cells, method=method)
+    wanted = {"cells": cells, "method": method}
+    yield from leases.stream(reencode.second_looks, asked, memory, much=Work(answers=5), **wanted)
 
 
 def sweep(
@@ -145,7 +190,9 @@ def sweep(
 ) -> Sweep:
     """Let methods answer over a ladder of budgets; see `sweeps.sweep`."""
     asked = ask(model, image, question)
-    return leases.call(sweeps.sweep, asked, memory, methods=methods, budgets=budgets)
+    much = Work(answers=SWEPT, maps=True)
+    wanted = {"methods": methods, "budgets": budgets}
+    return leases.call(sweeps.sweep, asked, memory, much=much, **wanted)
 
 
 __all__ = [
@@ -154,10 +201,12 @@ __all__ = [
     "answer",
     "check_budget",
     "compare",
+    "count_tokens",
     "draw",
     "second_looks",
     "several",
     "stream",
     "stream_full",
     "sweep",
+    "unfold",
 ]

@@ -1,35 +1,129 @@
-"""Run a use case where its model is, and take care when memory runs out.
+"""Run a use case where its model is: in this process, or in one that has a GPU for a while.
 
-Every use case passes through here, whatever the device. Knows models by name; not what a use case
-does, nor pages.
+On ZeroGPU a decorated function runs in a forked process and everything that crosses is pickled. So
+a lease carries the question and what is remembered of its case, and brings back what is new; the
+memory itself stays here. A lease is asked for as long as the work should take, since it is taken
+from the visitor's quota. Elsewhere the same work runs here. Knows models by name; not what a use
+case does, nor pages.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
 
-from explorer import devices, zoo
+from explorer import devices, spaces, zoo
 from explorer.cases import Asked
-from explorer.memory import Memory
+from explorer.errors import VisitorError
+from explorer.memory import Entry, Memory
+
+WORKER_BYTES = 512_000_000  # of the memory of one lease
+# Seconds on a ZeroGPU card, rounded up; that a 7B model takes no longer was not measured.
+START, MAPS, PREFILL, WORD = 5.0, 10.0, 0.5, 0.06
+SIDE_BY_SIDE = 16  # answers that are decoded at once
+MOST = 60.0
+UNASKED = 32  # words of an answer, where a model's limit is not known
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much is to be done. answers: runs of the language model; maps: of how many kinds."""
+
+    answers: int = 1
+    maps: bool = False
+
+    def seconds(self, words: int) -> float:
+        """Estimate how long a card is needed. words: tokens of an answer at most."""
+        groups = math.ceil(self.answers / SIDE_BY_SIDE)
+        spoken = self.answers * PREFILL + groups * words * WORD
+        return min(MOST, START + spoken + (MAPS if self.maps else 0.0))
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What comes back from a lease: values, errors to be raised here, and what to remember."""
+
+    values: tuple[object, ...] = ()
+    error: VisitorError | None = None
+    news: list[Entry] = field(default_factory=list)
 
 
 def stream(
-    work: Callable, asked: Asked, memory: Memory | None = None, /, **options
+    work: Callable,
+    asked: Asked,
+    memory: Memory | None = None,
+    /,
+    much: Work = Work(),
+    stop: Callable[[], bool] | None = None,
+    **options,
 ) -> Iterator[object]:
     """Run a use case and pass on what it gives.
 
     work: a function of the package, called as work(model, picture, question, memory=, **options);
-    what is no generator gives one value. Raises `OutOfMemory` where memory runs out; the model
-    stays usable.
+    what is no generator gives one value. stop: asked between two values, and handed to work where
+    that runs here. Raises `OutOfMemory` where memory runs out; the model stays usable.
     """
-    yield from _careful(work, asked, memory, options)
+    if _lease is None:
+        here = options if stop is None else options | {"stop": stop}
+        yield from _careful(work, asked, memory, here)
+        return
+    known = [] if memory is None else memory.about(asked.id)
+    with closing(_lease(work, asked, known, options, much.seconds(_words(asked)))) as parcels:
+        for parcel in parcels:
+            for entry in parcel.news if memory is not None else ():
+                memory.put(*entry)
+            if parcel.error is not None:
+                raise parcel.error
+            for value in parcel.values:
+                if stop is not None and stop():
+                    return
+                yield value
 
 
-def call(work: Callable, asked: Asked, memory: Memory | None = None, /, **options) -> object:
+def call(
+    work: Callable, asked: Asked, memory: Memory | None = None, /, much: Work = Work(), **options
+) -> object:
     """Run a use case that gives one value; see `stream`."""
-    *_, value = stream(work, asked, memory, **options)
+    *_, value = stream(work, asked, memory, much=much, **options)
     return value
+
+
+def _words(asked: Asked) -> int:
+    return zoo.entry(asked.model).max_new_tokens if isinstance(asked.model, str) else UNASKED
+
+
+def _leased(
+    work: Callable, asked: Asked, known: list[Entry], options: dict, seconds: float
+) -> Iterator[Parcel]:
+    """Do the work in the process that has the card; seconds is for the decorator alone."""
+    memory = Memory(WORKER_BYTES)
+    for entry in known:
+        memory.put(*entry)
+    sent = {key for key, *_ in known}
+
+    def news() -> list[Entry]:
+        new = [entry for entry in memory.about(asked.id) if entry[0] not in sent]
+        sent.update(key for key, *_ in new)
+        return new
+
+    try:
+        for value in _careful(work, asked, memory, options):
+            yield Parcel((value,), news=news())
+    except VisitorError as error:  # others lose their words on the way
+        yield Parcel(error=error.with_traceback(None), news=news())
+    else:
+        yield Parcel(news=news())
+
+
+def _asked_seconds(work, asked, known, options, seconds: float) -> float:
+    return seconds
+
+
+_lease = spaces.GPU(duration=_asked_seconds)(_leased) if spaces else None
+LENT = _lease is not None  # whether GPUs are lent, one use case at a time
 
 
 def _careful(

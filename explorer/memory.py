@@ -12,6 +12,8 @@ from collections.abc import Callable, Hashable
 from typing import TypeVar
 
 T = TypeVar("T")
+Entry = tuple[Hashable, object, int]
+"""A key, what is remembered under it, and its bytes."""
 
 
 class Memory:
@@ -48,6 +50,19 @@ class Memory:
             self.nbytes += nbytes
             while self.nbytes > self.max_bytes:
                 self.nbytes -= self._items.popitem(last=False)[1][1]
+
+    def about(self, case: str) -> list[Entry]:
+        """Give everything that is remembered of one case: plain data, which may leave the process.
+
+        Such a key names its kind and then the case. What a tower saw of a picture is kept under the
+        model's name instead, since it lies on the model's device.
+        """
+        with self._lock:
+            return [
+                (key, *item)
+                for key, item in self._items.items()
+                if isinstance(key, tuple) and len(key) > 1 and key[1] == case
+            ]
 
 
 def recall(memory: Memory | None, key: Hashable, make: Callable[[], T], size: Callable[[T], int]):

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import BitsAndBytesConfig
 
 FULL = 0.9  # of one card: more is spread over all of them
-IN_FULL = ["vision_tower", "vision_model", "visual", "multi_modal_projector", "lm_head"]
+TOWERS = ("vision_tower", "vision_model", "visual", "multi_modal_projector", "connector", "lm_head")
 """Kept as they are with four bits: scores come from the tower, and are what this is about."""
 
 
@@ -25,7 +25,7 @@ def settings(four_bit: bool, place: str, nbytes: float, dtype: torch.dtype) -> d
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_compute_dtype=dtype,
-            llm_int8_skip_modules=IN_FULL,
+            llm_int8_skip_modules=[rf"(.*\.)?{name}" for name in TOWERS],
         )
     if place == "cuda" and nbytes > FULL * torch.cuda.mem_get_info()[0]:
         found["device_map"] = "auto"

@@ -118,6 +118,6 @@ def test_on_pico_the_oracle_explains_the_answer_that_was_given():
     words = [token for token in full.tokens if token not in case.decoder.eos]
     probe = Probe(case.decoder, case.prompt(), words)
     n = case.size.tokens
-    logits = full.logits[: len(words)]
+    logits = torch.from_numpy(full.logits[: len(words)])
     expected = np.log(fidelity.probability(logits, words))
     assert float(probe.without(torch.ones(1, n))) == pytest.approx(expected, abs=1e-4)

@@ -69,4 +69,9 @@ def test_four_bits_leave_the_tower_as_it_is():
     pytest.importorskip("bitsandbytes")
     how = spreading.settings(True, "cuda", 0, torch.bfloat16)
     assert how["quantization_config"].load_in_4bit and how["device_map"] == {"": 0}
-    assert "vision_tower" in how["quantization_config"].llm_int8_skip_modules
+    entry = zoo.entry("pico")
+    model = AutoModelForImageTextToText.from_pretrained(
+        entry.source, **spreading.settings(True, "cpu", 0, torch.float32)
+    )
+    packed = {name for name, weight in model.named_parameters() if weight.dtype == torch.uint8}
+    assert packed and all("language_model" in name for name in packed)

@@ -7,18 +7,18 @@ maps of all methods. What goes wrong is said where it arises, and leaves everyth
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from explorer import examples, jobs, link
-from explorer.cases import open_case
 from explorer.errors import BadPicture, BadQuestion, VisitorError
 from explorer.payload import answer_payload, case_payload, pending_payload
 from explorer.pico import questions, scenes
 from explorer.picture import open_picture
+from explorer.results import Analysis
 from explorer.ui import parts
 from explorer.ui.answering import PARTIAL_SECONDS
 from explorer.ui.desk import Desk, Visit
@@ -74,12 +74,12 @@ class Opening:
         visit = replace(visit, question=" ".join(visit.question.split()))
         yield {tab.question_notes: parts.lines("busy", SCORING)}
         try:
-            yield from self._full_answer(visit)
-            analysis = jobs.analyse(visit.model, visit.picture, visit.question, self.desk.memory)
+            analysis = yield from self._unfolded(visit)
         except VisitorError as error:
             place = {BadPicture: tab.picture_notes, BadQuestion: tab.question_notes}
             yield {
                 tab.question_notes: None,
+                self.model_notes: None,
                 tab.readout: {"ticket": 0, "case": visit.id, "answers": [], "failed": True},
                 place.get(type(error), error_place): parts.lines("error", str(error)),
             }
@@ -104,15 +104,17 @@ class Opening:
             **also(),
         }
 
-    def _full_answer(self, visit: Visit) -> Iterator[dict]:
+    def _unfolded(self, visit: Visit) -> Generator[dict, None, Analysis]:
         """Show the picture as soon as it is known to be good, and the full answer as it comes."""
         tab, id_, case = self.tab, visit.id, (visit.model, visit.picture, visit.question)
-        stream = jobs.stream_full(*case, self.desk.memory, every=PARTIAL_SECONDS)
-        for number, answer in enumerate(stream):
+        for number, found in enumerate(jobs.unfold(*case, self.desk.memory, every=PARTIAL_SECONDS)):
+            if isinstance(found, Analysis):
+                return found
             if number == 0:
                 yield {tab.stage: pending_payload(id_, visit.picture, visit.question)}
-            told = answer_payload(answer, visit.truth, id_)
+            told = answer_payload(found, visit.truth, id_)
             yield {tab.readout: {"ticket": 0, "case": id_, "answers": [told]}}
+        raise RuntimeError("an analysis ended without its result")
 
     def upload(
         self, path: str | None, question: str, model_key: str, visit: Visit
@@ -165,7 +167,6 @@ class Opening:
 
     def other_model(self, model_key: str, visit: Visit) -> Iterator[dict]:
         """Ask another model the same."""
-        yield {self.model_notes: parts.lines("busy", "Loading the model …")}
         yield from self.case(replace(visit, model=model_key), self.model_notes)
 
     def example(self, thumbs: dict) -> dict:
@@ -200,8 +201,8 @@ class Opening:
                 return
             picture = open_picture(scenes.make(wanted.seed).image)
             if wanted.budget is not None:
-                size = open_case(wanted.model, picture, wanted.question, self.desk.memory).size
-                jobs.check_budget(wanted.budget, size.tokens)
+                case = (wanted.model, picture, wanted.question)
+                jobs.check_budget(wanted.budget, jobs.count_tokens(*case, self.desk.memory))
         except VisitorError as error:
             yield {tab.picture_notes: parts.lines("error", str(error))}
             return

@@ -15,7 +15,6 @@ import gradio as gr
 
 from explorer import casefile, jobs, methods, replay, report, zoo
 from explorer.casefile import CaseFile, StoredRun
-from explorer.cases import open_case
 from explorer.errors import VisitorError
 from explorer.memory import Memory
 from explorer.payload import rounded
@@ -120,8 +119,8 @@ def _saved(visit: Visit, wish: dict, memory: Memory) -> str:
 
 
 def _report(visit: Visit, saved: str, desk: Desk) -> str:
-    case = open_case(visit.model, visit.picture, visit.question, desk.memory)
-    return report.page(casefile.load(saved), case.look.grid, visit.picture.image)
+    found = jobs.analyse(visit.model, visit.picture, visit.question, desk.memory)
+    return report.page(casefile.load(saved), found.grid, visit.picture.image)
 
 
 def _opened(text: str, travel: Travel, opening: Opening, memory: Memory) -> Iterator[dict]:
