@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import threading
 
-from explorer import devices, given, jobs, zoo
+from explorer import devices, given, jobs, leases, zoo
 from explorer.errors import VisitorError
 from explorer.pico import scenes
 from explorer.ui import page
+
+LOAD = os.environ.get("EXPLORER_LOAD", "")  # a Space has variables instead of a command line
 
 
 def settings() -> argparse.Namespace:
@@ -17,9 +20,8 @@ def settings() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Visual token explorer")
     parser.add_argument("--host", default=None, help="address to listen on (default: this machine)")
     parser.add_argument("--port", type=int, default=None, help="port (default: 7860 or the next)")
-    parser.add_argument(
-        "--at-once", type=int, default=1, help="events that may run a model at the same time"
-    )
+    at_once = 6 if leases.LENT else 1  # every lease has a card of its own
+    parser.add_argument("--at-once", type=int, default=at_once, help="events that run a model")
     parser.add_argument(
         "--model",
         default=zoo.DEFAULT,
@@ -29,25 +31,33 @@ def settings() -> argparse.Namespace:
     parser.add_argument("--dtype", choices=devices.DTYPES, default="auto", help="of the weights")
     parser.add_argument("--four-bit", action="store_true", help="pack weights with bitsandbytes")
     parser.add_argument("--budget", type=float, help="GB that loaded models may take together")
+    parser.add_argument("--load", default=LOAD, help="models to load first: a,b")
     return parser.parse_args()
 
 
-def warm_up() -> None:
-    """Load the built-in model and answer once: the first answer of a process is a slow one."""
-    jobs.answer(zoo.DEFAULT, scenes.make(0).image, "what is in the middle ?", "visiondrop", 64)
+def warm_up(keys: list[str]) -> None:
+    """Load models and answer once: the first answer of a process is a slow one."""
+    if not leases.LENT:  # a lease that no visitor asks for would be billed to nobody
+        jobs.answer(zoo.DEFAULT, scenes.make(0).image, "what is in the middle ?", "visiondrop", 64)
+    for sentence in zoo.stock([zoo.DEFAULT, *keys], only=leases.LENT):
+        print(sentence, file=sys.stderr)
 
 
 def main() -> None:
-    """Build and launch; the built-in model is loaded while the page is already served."""
+    """Build and launch; models load while the page is served, on ZeroGPU before."""
     chosen = settings()
     budget = None if chosen.budget is None else 1e9 * chosen.budget
+    keys = [key.strip() for key in chosen.load.split(",") if key.strip()]
     try:
         zoo.settle(devices.Wish(chosen.device, chosen.dtype, chosen.four_bit, budget), waits=False)
         model = given.add(chosen.model)
     except VisitorError as error:
         sys.exit(str(error))
     demo = page.build(at_once=chosen.at_once, model=model)
-    threading.Thread(target=warm_up, daemon=True, name="warm up").start()
+    loads = threading.Thread(target=warm_up, args=(keys,), daemon=True, name="warm up")
+    loads.start()
+    if leases.LENT:
+        loads.join()
     demo.launch(server_name=chosen.host, server_port=chosen.port, **page.launch_settings())
 
 

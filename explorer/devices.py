@@ -18,6 +18,7 @@ from typing import TypeVar
 import psutil
 import torch
 
+from explorer import spaces
 from explorer.errors import DeviceUnavailable, OutOfMemory
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ STILL = (
     "The model is still there: try again in a moment, or with a shorter question, a smaller "
     "picture or fewer methods."
 )
+LENT = 45_000_000_000  # bytes of weights on half a card of ZeroGPU; more costs twice the quota
 SHARE = 0.8  # of the free bytes that models may fill; the rest is for running them
 
 
@@ -78,6 +80,8 @@ def check_four_bit() -> None:
 
 def free_bytes(device: str) -> float:
     """Count the bytes that are free on a device (of all its cards), as the system tells them."""
+    if device == "cuda" and spaces:
+        return float(LENT)  # there is no card in this process
     if device == "cuda":
         cards = range(torch.cuda.device_count())
         return float(sum(torch.cuda.mem_get_info(card)[0] for card in cards))

@@ -16,7 +16,7 @@ from huggingface_hub.utils import tqdm
 
 from explorer.shelf import Progress, Report
 
-PATIENCE = 3.0  # seconds that the hub may take to say that it is there
+PATIENCE = 2.0  # seconds that the hub may take to say that it is there
 FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")  # no second copy of the weights
 
 

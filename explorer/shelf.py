@@ -77,7 +77,7 @@ class Shelf(Generic[T]):
 
     make(key, report) loads one; report(progress) tells how far it is, and raises `Cancelled` when
     the load shall end. expect(key) says before, weigh(thing) after how many bytes it takes;
-    release() is called once something has left the shelf.
+    expect may raise, and then nothing is touched; release() is called once something has left.
     """
 
     def __init__(
@@ -108,6 +108,10 @@ class Shelf(Generic[T]):
         """Bytes that are held or being loaded."""
         with self._lock:
             return self._taken()
+
+    def renew_lock(self) -> None:
+        """Forget who held the lock: in a forked process that thread does not exist."""
+        self._lock = threading.Lock()
 
     def _taken(self) -> float:
         return sum(size for _, size in self._held.values()) + sum(self._reserved.values())

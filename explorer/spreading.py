@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from transformers import BitsAndBytesConfig
 
+from explorer import spaces
+
 FULL = 0.9  # of one card: more is spread over all of them
 TOWERS = ("vision_tower", "vision_model", "visual", "multi_modal_projector", "connector", "lm_head")
 """Kept as they are with four bits: scores come from the tower, and are what this is about."""
@@ -27,7 +29,7 @@ def settings(four_bit: bool, place: str, nbytes: float, dtype: torch.dtype) -> d
             bnb_4bit_compute_dtype=dtype,
             llm_int8_skip_modules=[rf"(.*\.)?{name}" for name in TOWERS],
         )
-    if place == "cuda" and nbytes > FULL * torch.cuda.mem_get_info()[0]:
+    if place == "cuda" and not spaces and nbytes > FULL * torch.cuda.mem_get_info()[0]:
         found["device_map"] = "auto"
     elif four_bit:
         found["device_map"] = {"": 0 if place == "cuda" else place}

@@ -6,6 +6,7 @@ models are shared and never changed after loading, so no visitor's data is ever 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
@@ -21,7 +22,7 @@ from transformers.utils.logging import set_tqdm_hook
 
 from explorer import devices, hub, spreading
 from explorer.capture import ATTENTION
-from explorer.errors import ModelLoading, ModelUnavailable, UnknownModel
+from explorer.errors import ModelLoading, ModelUnavailable, UnknownModel, VisitorError
 from explorer.families import Vlm, family_of
 from explorer.shelf import Progress, Report, Shelf
 
@@ -89,7 +90,7 @@ def entry(key: str) -> Entry:
 
 
 _WISH = devices.Wish()
-_WAITS = True
+_WAITS, _CLOSED = True, False
 
 
 def settle(wish: devices.Wish, waits: bool = True) -> None:
@@ -98,11 +99,11 @@ def settle(wish: devices.Wish, waits: bool = True) -> None:
     waits: whether `load` waits for a model that is not there yet, as a command line does. A page
     does not: others are waiting behind.
     """
-    global _WISH, _WAITS
+    global _WISH, _WAITS, _CLOSED
     devices.choose(wish.device)
     if wish.four_bit:
         devices.check_four_bit()
-    _WISH, _WAITS = wish, waits
+    _WISH, _WAITS, _CLOSED = wish, waits, False
     shelf.cache_clear()
 
 
@@ -117,7 +118,7 @@ def shelf() -> Shelf[Vlm]:
     place = device()
     budget = _WISH.budget or devices.SHARE * devices.free_bytes(place)
     release = partial(devices.give_back, place)
-    return Shelf(_make, lambda key: needed(entry(key)), weigh, budget, release)
+    return Shelf(_make, _expected, weigh, budget, release)
 
 
 def load(key: str = DEFAULT) -> Vlm:
@@ -135,6 +136,23 @@ def load(key: str = DEFAULT) -> Vlm:
     if loading.waiting > 1:
         held.leave(loading)  # somebody else began it, and may end it
     raise ModelLoading(f"{name} is on its way: {told(loading.progress)}. Please ask again soon.")
+
+
+def stock(keys: Iterable[str], only: bool = False) -> list[str]:
+    """Load models before anybody asks; gives a sentence for each that can't be had.
+
+    only: no other model is loaded later. On ZeroGPU weights are placed before the page is served.
+    """
+    global _CLOSED
+    failed = []
+    for key in dict.fromkeys(keys):
+        try:
+            entry(key)
+            shelf().get(key)
+        except VisitorError as error:
+            failed.append(str(error))
+    _CLOSED = only
+    return failed
 
 
 def told(progress: Progress) -> str:
@@ -164,20 +182,14 @@ def needed(found: Entry) -> float:
     return float(size[1]) * {"M": 1e6, "G": 1e9}[size[2]] * share
 
 
-def _make(key: str, report: Report) -> Vlm:
-    """Load one model, and say in a sentence why that can't be done."""
+def _expected(key: str) -> float:
+    """Tell how much room to make for a model; refuses before others are sent away for nothing."""
     found, place = entry(key), device()
-    _check_room(found, place)
-
-    def made() -> Iterator[Vlm]:
-        yield _load(found, place, report)
-
-    advice = "Start with --four-bit or another --device, or go on with pico, which is built in."
-    [vlm] = devices.within_memory(made(), f"Loading {found.name} on {place}", place, advice)
-    return vlm
-
-
-def _check_room(found: Entry, place: str) -> None:
+    if _CLOSED:
+        raise ModelUnavailable(
+            f"This Space loads its models when it starts, and {found.name} is not among them. "
+            f"Duplicate it with the variable EXPLORER_LOAD={key}, or go on with pico."
+        )
     needs, room = needed(found), shelf().max_bytes
     if needs > room:
         dtype = str(devices.precision(_WISH.dtype, place, found.dtype)).removeprefix("torch.")
@@ -186,6 +198,19 @@ def _check_room(found: Entry, place: str) -> None:
             f"{devices.gigabytes(room)} here ({place}). Start with --budget, --dtype or --four-bit "
             "to change that, or go on with pico, which is built in."
         )
+    return needs
+
+
+def _make(key: str, report: Report) -> Vlm:
+    """Load one model, and say in a sentence why that can't be done."""
+    found, place = entry(key), device()
+
+    def made() -> Iterator[Vlm]:
+        yield _load(found, place, report)
+
+    advice = "Start with --four-bit or another --device, or go on with pico, which is built in."
+    [vlm] = devices.within_memory(made(), f"Loading {found.name} on {place}", place, advice)
+    return vlm
 
 
 def _load(found: Entry, place: str, report: Report) -> Vlm:
@@ -244,6 +269,16 @@ def _counting(bar: Callable, args: tuple, kwargs: dict) -> Iterable:
 
 
 set_tqdm_hook(_counting)
+
+
+def _after_fork() -> None:
+    """Let a forked worker use what is on the shelf, whoever looked at it in that moment."""
+    if shelf.cache_info().currsize:
+        shelf().renew_lock()
+
+
+if hasattr(os, "register_at_fork"):  # Windows forks nothing
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 CORES = torch.get_num_threads()  # as torch found them, before any model asked for fewer

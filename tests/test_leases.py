@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import lending
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 
 from explorer import analysis, answers, jobs, leases, zoo
 from explorer.errors import BadBudget, OutOfMemory
@@ -63,6 +68,20 @@ def test_the_stand_in_refuses_what_must_not_cross():
     assert list(task(7)) == [7]
     with pytest.raises((AttributeError, lending.pickle.PicklingError)):
         list(task(lambda: 0))
+
+
+def test_the_package_is_imported_before_torch_and_only_on_zerogpu():
+    code = "import explorer.leases as leases; print(leases.LENT, leases.devices.free_bytes('cuda'))"
+    path = os.pathsep.join(str(ROOT / folder) for folder in (".", "tests", "tests/standin"))
+    env = os.environ | {"PYTHONPATH": path}
+    run = {"cwd": ROOT, "capture_output": True, "text": True}
+    lent = subprocess.run(
+        [sys.executable, "-c", code], env=env | {"SPACES_ZERO_GPU": "true"}, **run
+    )
+    assert lent.stdout.startswith("True 45"), lent.stderr
+    code = "import explorer.leases as leases; print(leases.LENT)"
+    here = subprocess.run([sys.executable, "-c", code], env=env, **run)
+    assert here.stdout == "False\n", here.stderr
 
 
 def test_weights_are_out_of_reach_of_this_process(lent, image):

@@ -93,9 +93,19 @@ def test_a_load_can_be_cancelled_between_two_weights(entries):
     assert zoo.load("twin"), "nothing stays behind that would be in the way"
 
 
+def test_models_can_be_loaded_before_anybody_asks_and_the_zoo_be_closed(entries):
+    failed = zoo.stock(["pico", "huge", "nico"], only=True)
+    assert ["Huge" in failed[0], "nico" in failed[1], len(failed)] == [True, True, 2]
+    assert zoo.load("pico")
+    with pytest.raises(ModelUnavailable, match=r"EXPLORER_LOAD=twin.*pico"):
+        zoo.load("twin")
+
+
 def test_a_model_that_can_not_fit_is_refused_with_the_numbers(entries):
+    zoo.load("pico")
     with pytest.raises(ModelUnavailable, match=r"Huge needs 900\.0 GB in float32.*pico"):
         zoo.load("huge")
+    assert "pico" in zoo.shelf(), "and nobody is sent away for it"
 
 
 def test_memory_that_runs_out_while_loading_is_told(entries, monkeypatch):
