@@ -22,11 +22,7 @@ def settings() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=None, help="port (default: 7860 or the next)")
     at_once = 6 if leases.LENT else 1  # every lease has a card of its own
     parser.add_argument("--at-once", type=int, default=at_once, help="events that run a model")
-    parser.add_argument(
-        "--model",
-        default=zoo.DEFAULT,
-        help=f"model to begin with: {given.HELP} (default: %(default)s)",
-    )
+    parser.add_argument("--model", default=zoo.DEFAULT, help=f"to begin with: {given.HELP}")
     parser.add_argument("--device", choices=devices.DEVICES, default="auto")
     parser.add_argument("--dtype", choices=devices.DTYPES, default="auto", help="of the weights")
     parser.add_argument("--four-bit", action="store_true", help="pack weights with bitsandbytes")
