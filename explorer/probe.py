@@ -1,43 +1,79 @@
 """How probable an answer is while some visual tokens are absent or replaced, for many rows at once.
 
-f = log-probability of the whole answer, teacher-forced, natural logarithm, without EOS. Absent
-tokens are masked and the others keep their positions, which equals dropping them. Runs the language
-model only; does not know what is made of the numbers.
+f = log-probability of an answer or of a span of it, teacher-forced, natural logarithm, without EOS.
+Absent tokens are dropped; the others keep their positions, or are counted anew as methods with
+POSITIONS = "renumber" do. Runs the language model only; does not know what is made of the numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from explorer.families.parts import Decoder
-from explorer.sequence import Prompt, deepened
+from explorer.sequence import Prompt
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which positions of the prompt and answer pass through the layers, row by row.
+
+    at [B, M]: places, ascending, behind the shared prefix of `start` positions; mask: what sdpa
+    shows to whom, [B, 1, M, start + M]; cos_sin: their rotary embedding.
+    """
+
+    start: int
+    at: Tensor
+    mask: Tensor
+    cos_sin: tuple[Tensor, Tensor]
 
 
 class Probe:
-    """One prompt and one answer y_1..y_G of it; N visual tokens, S positions with the answer."""
+    """One prompt and one answer y_1..y_G of it; N visual tokens, S positions with the answer.
 
-    def __init__(self, decoder: Decoder, prompt: Prompt, answer: Sequence[int]):
+    span: the tokens a..b-1 of the answer that count, given all before them; None for all of it.
+    renumber: whether those that stay are counted anew when others are absent.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        prompt: Prompt,
+        answer: Sequence[int],
+        span: tuple[int, int] | None = None,
+        renumber: bool = False,
+    ):
         tokens = [int(token) for token in answer if int(token) not in decoder.eos]
-        if not tokens:
+        first, last = span or (0, len(tokens))
+        if not 0 <= first < last <= len(tokens):
             raise ValueError("an empty answer can't be explained")
-        self.decoder, self.visual, self.deep = decoder, prompt.visual, prompt.deep
+        self.decoder, self.visual = decoder, prompt.visual
+        self.renumber = renumber and prompt.positions.dim() == 2  # as the engine does
         device = prompt.embeds.device
-        self.answer = torch.tensor(tokens, device=device)
+        self.answer = torch.tensor(tokens[first:last], device=device)
+        before = torch.tensor(tokens[: last - 1], dtype=torch.long, device=device)
         with torch.no_grad():
-            said = decoder.body.embed_tokens(self.answer[None, :-1]).to(prompt.embeds.dtype)
+            said = decoder.body.embed_tokens(before[None]).to(prompt.embeds.dtype)
             self.embeds = torch.cat([prompt.embeds, said], 1)
-            ahead = torch.arange(1, len(tokens), device=device)
+            ahead = torch.arange(1, last, device=device)
             after = (prompt.positions[..., -1].max() + ahead).expand(
                 *prompt.positions.shape[:-1], -1
             )
             positions = torch.cat([prompt.positions, after], -1)
             self.cos_sin = decoder.body.rotary_emb(self.embeds, positions)
-        self.first = prompt.embeds.shape[1] - 1  # the row that predicts the first answer token
+        self.deep = [self._everywhere(rows) for rows in prompt.deep]
         self._whole: DynamicCache | None = None
+
+    def _everywhere(self, rows: Tensor) -> Tensor:
+        """Write what is added to the visual tokens behind a layer (DeepStack) as [1, S, D]."""
+        spread = torch.zeros_like(self.embeds)
+        spread[0, self.visual] = rows.to(spread.dtype)
+        return spread
 
     @property
     def tokens(self) -> Tensor:
@@ -50,47 +86,70 @@ class Probe:
 
         What stands before the first absent token can't see it, so that part is computed once.
         """
-        present = present > 0.5
+        rows = self._rows(present.to(self.embeds.device) > 0.5)
+        x = self.embeds[0, rows.at]
+        return self._score(self._pass(x, rows, self._prefix(rows.start, len(x))))
+
+    def _rows(self, present: Tensor) -> Rows:
+        total, device = self.embeds.shape[1], present.device
         gaps = (~present).any(0).nonzero()[:, 0]
-        start = int(self.visual[gaps[0]]) if len(gaps) else self.first
-        rows, total = present.shape[0], self.embeds.shape[1]
-        seen = torch.ones(rows, total, dtype=torch.bool, device=present.device)
-        seen[:, self.visual] = present
-        at = torch.arange(total, device=present.device)
-        # an absent token still sees itself: a row without any key would be NaN
-        open_ = (at[start:, None] >= at) & seen[:, None, :] | (at[start:, None] == at)
-        x = self.embeds[:, start:].expand(rows, -1, -1)
-        return self._score(self._pass(x, open_[:, None], start, self._prefix(start, rows)), start)
+        start = int(self.visual[gaps[0]]) if len(gaps) else total - len(self.answer)
+        stays = torch.ones(len(present), total, dtype=torch.bool, device=device)
+        stays[:, self.visual] = present
+        stays = stays[:, start:]
+        most = int(stays.sum(1).max())
+        # Those that stay come last; a row with fewer of them begins with absent ones, which only
+        # see themselves and the prefix, and which nobody sees.
+        at = stays.to(torch.uint8).argsort(dim=1, stable=True)[:, -most:]
+        alive = stays.gather(1, at)
+        causal = torch.ones(most, most, dtype=torch.bool, device=device).tril()
+        alone = torch.eye(most, dtype=torch.bool, device=device)
+        among = (causal & alive[:, None, :]) | alone
+        mask = torch.cat([among.new_ones(len(at), most, start), among], -1)[:, None]
+        return Rows(start, at + start, mask, self._turned(at + start, alive, start))
+
+    def _turned(self, at: Tensor, alive: Tensor, start: int) -> tuple[Tensor, Tensor]:
+        """Give the rotary embedding of places [B, M], or of a new count of those alive."""
+        if not self.renumber:
+            return tuple(turn[0, at] for turn in self.cos_sin)
+        count = (start + alive.cumsum(1) - 1).clamp(min=0)
+        return self.decoder.body.rotary_emb(self.embeds, count)
 
     def replaced(self, tokens: Tensor) -> Tensor:
         """Give f [B] with other visual tokens [B, N, D]; differentiable."""
-        rows = tokens.shape[0]
-        x = self.embeds.expand(rows, -1, -1).clone()
+        x = self.embeds.expand(len(tokens), -1, -1).clone()
         x[:, self.visual] = tokens.to(x.dtype)
-        total = x.shape[1]
-        causal = torch.ones(total, total, dtype=torch.bool, device=x.device).tril()
-        return self._score(self._pass(x, causal[None, None], 0, None), 0)
+        return self._score(self._pass(x, self._all(), None))
 
-    def _pass(self, x: Tensor, mask: Tensor, start: int, cache: DynamicCache | None) -> Tensor:
-        cos_sin = tuple(turn[:, start:] for turn in self.cos_sin)
-        shown = self.visual >= start
-        for index, layer in enumerate(self.decoder.body.layers):
-            x = layer(
-                x,
-                attention_mask=mask,
-                position_embeddings=cos_sin,
-                cache=cache,
-                use_cache=cache is not None,
-            )
+    def _all(self) -> Rows:
+        total, device = self.embeds.shape[1], self.embeds.device
+        causal = torch.ones(total, total, dtype=torch.bool, device=device).tril()
+        at = torch.arange(total, device=device)[None]
+        return Rows(0, at, causal[None, None], self.cos_sin)
+
+    def _pass(self, x: Tensor, rows: Rows, cache: DynamicCache | None) -> Tensor:
+        """Run all layers; gives the hidden states of the rows that predict the answer alone."""
+        *layers, last = self.decoder.body.layers
+        how = {"cache": cache, "use_cache": cache is not None}
+        for index, layer in enumerate(layers):
+            x = layer(x, attention_mask=rows.mask, position_embeddings=rows.cos_sin, **how)
             if index < len(self.deep):
-                x = deepened(x, self.deep[index][shown], self.visual[shown] - start)
-        return x
+                x = x + self.deep[index][0, rows.at]
+        early = x.shape[1] - len(self.answer)
+        mask, cos_sin = rows.mask, rows.cos_sin
+        if cache is not None and early > 0:
+            # In the last layer all others only have to be seen.
+            turned = tuple(turn[..., :early, :] for turn in cos_sin)
+            cache.update(*_keys_and_values(last, x[:, :early], turned), len(layers))
+            x, mask, early = x[:, early:], mask[:, :, early:], 0
+            cos_sin = tuple(turn[..., -x.shape[1] :, :] for turn in cos_sin)
+        return last(x, attention_mask=mask, position_embeddings=cos_sin, **how)[:, early:]
 
     def _prefix(self, start: int, rows: int) -> DynamicCache:
         """Give the caches of everything before `start`, once for each row."""
         if self._whole is None:
             self._whole = DynamicCache(config=self.decoder.body.config)
-            self._pass(self.embeds, None, 0, self._whole)
+            self._pass(self.embeds, self._all(), self._whole)
         cache = DynamicCache(config=self.decoder.body.config)
         for index, layer in enumerate(self._whole.layers):
             keys, values = (
@@ -99,8 +158,20 @@ class Probe:
             cache.update(keys, values, index)
         return cache
 
-    def _score(self, x: Tensor, start: int) -> Tensor:
-        body = self.decoder.body
-        logits = self.decoder.head(body.norm(x[:, self.first - start :])).float()
+    def _score(self, x: Tensor) -> Tensor:
+        logits = self.decoder.head(self.decoder.body.norm(x)).float()
         rows = self.answer.expand(len(logits), -1)[..., None]
         return logits.log_softmax(-1).gather(2, rows)[..., 0].sum(1)
+
+
+def _keys_and_values(
+    layer: nn.Module, x: Tensor, cos_sin: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Give keys, with their positions in them, and values, [B, Hkv, S, d], of a layer's input."""
+    attention = layer.self_attn
+    shape = (*x.shape[:2], -1, attention.head_dim)
+    h = layer.input_layernorm(x)
+    keys, norm = attention.k_proj(h).view(shape), getattr(attention, "k_norm", None)
+    keys = (keys if norm is None else norm(keys)).transpose(1, 2)
+    keys, _ = apply_rotary_pos_emb(keys, keys, *cos_sin)
+    return keys, attention.v_proj(h).view(shape).transpose(1, 2)

@@ -284,9 +284,12 @@ if hasattr(os, "register_at_fork"):  # Windows forks nothing
 CORES = torch.get_num_threads()  # as torch found them, before any model asked for fewer
 
 
-def use_threads(vlm: Vlm) -> None:
-    """Let the next run of this model use as many cores as suits it; costs nothing if it does."""
-    wanted = vlm.threads or CORES
+def use_threads(vlm: Vlm, many: bool = False) -> None:
+    """Let the next run of this model use as many cores as suits it; costs nothing if it does.
+
+    many: the run passes many rows side by side, whose matrices keep every core busy.
+    """
+    wanted = CORES if many else vlm.threads or CORES
     if torch.get_num_threads() != wanted:
         torch.set_num_threads(wanted)
 

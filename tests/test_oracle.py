@@ -22,13 +22,15 @@ def probe(request) -> Probe:
     return Probe(taken_apart(tiny_llama(request.param)), random_prompt(visual=N), ANSWER)
 
 
-def dropped(probe: Probe, kept: list[int]) -> float:
+def dropped(
+    probe: Probe, kept: list[int], renumber: bool = False, span: slice = slice(None)
+) -> float:
     """The same log-probability from a run whose other tokens are really gone."""
-    stage = Stage(0, len(kept), optional=True)
-    plan = Plan((stage,), lambda *_: Kept(torch.tensor(kept, dtype=torch.long)))
+    stage = Stage(0, len(kept), optional=not renumber)
+    plan = Plan((stage,), lambda *_: Kept(torch.tensor(kept, dtype=torch.long)), renumber=renumber)
     run = prefill(probe.decoder, random_prompt(visual=N), plan)
     logits = forced(run, ANSWER).log_softmax(-1)
-    return float(logits[torch.arange(len(ANSWER)), torch.tensor(ANSWER)].sum())
+    return float(logits[torch.arange(len(ANSWER)), torch.tensor(ANSWER)][span].sum())
 
 
 def test_absent_is_the_same_as_dropped(probe):
@@ -41,6 +43,25 @@ def test_absent_is_the_same_as_dropped(probe):
         assert float(together[row]) == pytest.approx(dropped(probe, kept), abs=2e-5)
         alone = probe.without(present[row : row + 1])
         assert float(alone) == pytest.approx(float(together[row]), abs=2e-5)
+
+
+def test_those_that_stay_may_be_counted_anew(probe):
+    again = Probe(probe.decoder, random_prompt(visual=N), ANSWER, renumber=True)
+    for kept in ([0, 3, 8], [15], list(range(1, N)), [2, 3]):
+        present = torch.zeros(2, N)
+        present[0, kept] = present[1, :] = 1
+        found = again.without(present)
+        assert float(found[0]) == pytest.approx(dropped(probe, kept, renumber=True), abs=2e-5)
+        assert float(found[0]) != pytest.approx(dropped(probe, kept), abs=1e-3)
+
+
+@pytest.mark.parametrize("span", [(0, 1), (1, 2), (1, 3)])
+def test_a_word_is_judged_behind_the_words_before_it(probe, span):
+    word = Probe(probe.decoder, random_prompt(visual=N), ANSWER, span)
+    present = torch.zeros(1, N)
+    present[0, [0, 3, 8]] = 1
+    wanted = dropped(probe, [0, 3, 8], span=slice(*span))
+    assert float(word.without(present)) == pytest.approx(wanted, abs=2e-5)
 
 
 def test_the_untouched_tokens_give_the_full_answers_probability(probe):
