@@ -81,7 +81,7 @@ def stream(
     if known is None:
         plan = plan_of(module, options, case.size, budget)
         compared = reference(case, memory)
-        for known in _pruned(case, method, budget, plan, compared, every):
+        for known in pruned(case, method, budget, plan, compared, every):
             yield known
         remember(case, known, memory)
     else:
@@ -215,9 +215,15 @@ def _reference(case: Case, every: float = math.inf) -> Iterator[Answer | Referen
     yield Reference(answer, tuple(speech.tokens), speech.logits.cpu().numpy())
 
 
-def _pruned(
-    case: Case, method: str, budget: int, plan: Plan, compared: Reference, every: float
+def pruned(
+    case: Case,
+    method: str,
+    budget: int,
+    plan: Plan,
+    compared: Reference,
+    every: float = math.inf,
 ) -> Iterator[Answer]:
+    """Answer from the tokens that a plan leaves; the last answer is complete and measured."""
     began = time.perf_counter()
     prompt = case.prompt(plan.needs, lambda: compared.tokens)
     prepared = time.perf_counter() - began

@@ -56,6 +56,14 @@ class BadRegion(VisitorError):
     """The region does not lie on the picture."""
 
 
+class BadPick(VisitorError):
+    """The hand-picked patches are no set of visual tokens that there are."""
+
+
+class BadAnswer(VisitorError):
+    """The answer that somebody wants explained can't be."""
+
+
 class BadCase(VisitorError):
     """The file is no case that can be opened."""
 

@@ -13,25 +13,33 @@ from collections.abc import Callable, Iterator, Sequence
 from explorer import (
     analysis,
     answers,
+    blame,
     cases,
     comparison,
+    importance,
     leases,
     methods,
+    picking,
     reencode,
     sweeps,
     together,
+    trial,
 )
 from explorer.answers import FULL, check_budget
+from explorer.blame import Blame
 from explorer.cases import Source, ask
 from explorer.families import Vlm
+from explorer.following import Progress
+from explorer.importance import Importance, Target
 from explorer.leases import Work
 from explorer.memory import Memory
 from explorer.reencode import SecondLook
 from explorer.region import Cells
 from explorer.results import Analysis, Answer, Comparison, MethodMap, Sweep
 from explorer.together import Told, Wanted, never
+from explorer.trial import Trial
 
-MANY, SWEPT = 40, 200  # answers of a comparison and of a sweep, about
+MANY, SWEPT, LONG = 40, 200, 200  # answers of a comparison, a sweep, an explanation, about
 
 
 def analyse(
@@ -195,6 +203,64 @@ def sweep(
     return leases.call(sweeps.sweep, asked, memory, much=much, **wanted)
 
 
+def pick(
+    model: str | Vlm,
+    image: Source,
+    question: str,
+    kept: Sequence[int],
+    memory: Memory | None = None,
+    renumber: bool = False,
+) -> Answer:
+    """Answer from hand-picked visual tokens alone; see `picking.pick`."""
+    asked = ask(model, image, question)
+    return leases.call(picking.pick, asked, memory, kept=kept, renumber=renumber)
+
+
+def oracle(
+    model: str | Vlm,
+    image: Source,
+    question: str,
+    target: Target = Target(),  # noqa: B008 (a frozen record)
+    way: str = "removed",
+    memory: Memory | None = None,
+) -> Iterator[Progress | Importance]:
+    """Tell how much an answer rests on each visual token; see `importance.explain`."""
+    asked = ask(model, image, question)
+    yield from leases.stream(
+        importance.explain, asked, memory, much=Work(answers=LONG), target=target, way=way
+    )
+
+
+def what_broke_it(
+    model: str | Vlm,
+    image: Source,
+    question: str,
+    kept: Sequence[int],
+    memory: Memory | None = None,
+    renumber: bool = False,
+    wanted: str | None = None,
+) -> Iterator[Progress | Blame]:
+    """Find dropped patches whose return restores an answer; see `blame.blame`."""
+    asked = ask(model, image, question)
+    how = {"kept": kept, "renumber": renumber, "wanted": wanted}
+    yield from leases.stream(blame.blame, asked, memory, much=Work(answers=LONG), **how)
+
+
+def trials(
+    model: str | Vlm,
+    image: Source,
+    question: str,
+    specs: Sequence[str],
+    budget: int,
+    memory: Memory | None = None,
+) -> Iterator[Progress | Trial]:
+    """Draw insertion and deletion curves of scores; see `trial.trials`."""
+    asked = ask(model, image, question)
+    yield from leases.stream(
+        trial.trials, asked, memory, much=Work(answers=LONG), specs=specs, budget=budget
+    )
+
+
 __all__ = [
     "FULL",
     "analyse",
@@ -203,10 +269,14 @@ __all__ = [
     "compare",
     "count_tokens",
     "draw",
+    "oracle",
+    "pick",
     "second_looks",
     "several",
     "stream",
     "stream_full",
     "sweep",
+    "trials",
     "unfold",
+    "what_broke_it",
 ]

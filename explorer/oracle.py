@@ -48,6 +48,25 @@ def removal(f: Score, n: int, per_call: int = 16, progress: Progress = silent) -
     return ablation.attribute(present, baselines=0, perturbations_per_eval=per_call)[0]
 
 
+def arrival(
+    f: Score, present: Tensor, back: Tensor, per_call: int = 16, progress: Progress = silent
+) -> Tensor:
+    """Let one absent token come back: f(present and i) - f(present), [C]; C + 1 rows.
+
+    present [N] of zeros and ones; back [C]: the absent tokens that are tried.
+    """
+
+    def with_those(rows: Tensor) -> Tensor:
+        whole = present.expand(len(rows), -1).clone()
+        whole[:, back] = rows
+        return f(whole)
+
+    found = FeatureAblation(counted(with_those, len(back) + 1, progress)).attribute(
+        torch.zeros(1, len(back)), baselines=1, perturbations_per_eval=per_call
+    )
+    return -found[0]
+
+
 def ablation(f: Score, tokens: Tensor, baseline: str, per_call: int = 16) -> Tensor:
     """Replace one token by the baseline: f(all) - f(i replaced), [N]. tokens [1, N, D]."""
     each = torch.arange(tokens.shape[1])[None, :, None]

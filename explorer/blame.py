@@ -1,0 +1,189 @@
+"""Which dropped patches broke the answer: a small set whose return restores it.
+
+Greedy by what each return adds to the log-probability of the wanted answer; where that fails, those
+that the oracle finds the answer to rest on most. Then thinned: no patch of the set can be left out.
+No proof that there is no smaller set. Knows cases, picked sets and the oracle; not methods and
+pages. Letters: N visual tokens, K of them kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from explorer import oracle, zoo
+from explorer.cases import Case, Source, open_case
+from explorer.engine import decode, prefill
+from explorer.errors import BadPick
+from explorer.families import Vlm
+from explorer.fidelity import agrees
+from explorer.following import Progress, Tell, follow
+from explorer.importance import Target, wanted_of
+from explorer.memory import Memory
+from explorer.picking import check_kept, picked, plan_of
+from explorer.probe import Probe
+from explorer.results import Answer
+
+MOST = 16  # patches that may come back
+SHORTLIST = 16  # of the most helpful ones, tried again behind each return
+ROWS = 8
+
+
+@dataclass(frozen=True)
+class Blame:
+    """What it takes to get the wanted answer back.
+
+    kept: tokens that were there; returned: those that came back, the most helpful first; none where
+    the answer was the wanted one already. before, after: the answers without and with them; after
+    is None where no set of up to MOST that was tried restores the answer. p_before, p_after: the
+    probability of the wanted answer; at the end of the search where it failed.
+    """
+
+    case: str
+    wanted: str
+    kept: tuple[int, ...]
+    returned: tuple[int, ...]
+    before: Answer
+    after: Answer | None
+    p_before: float
+    p_after: float
+
+    @property
+    def found(self) -> bool:
+        """Whether patches were dropped that the wanted answer needs, and which is known."""
+        return self.after is not None and bool(self.returned)
+
+
+def blame(
+    model: str | Vlm,
+    image: Source,
+    question: str,
+    kept: Sequence[int],
+    memory: Memory | None = None,
+    renumber: bool = False,
+    wanted: str | None = None,
+) -> Iterator[Progress | Blame]:
+    """Tell how far the search is, and at last which dropped patches restore the answer.
+
+    wanted: the answer to restore, such as the right one; None for the full answer. Raises
+    `BadPick`, `BadAnswer`.
+    """
+    case = open_case(model, image, question, memory)
+    kept = check_kept(list(kept), case.size.tokens)
+    if len(kept) == case.size.tokens:
+        raise BadPick("No patch is dropped here, so none can come back.")
+    target = wanted_of(case, Target(text=wanted), memory)
+    probe = Probe(case.decoder, case.prompt(), target.tokens, renumber=renumber)
+    search = Search(case, target.text, kept, renumber, probe, target.tokens, memory)
+    yield from follow(search.run)
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search. tokens: of the wanted answer; probe: how probable it is from any patches."""
+
+    case: Case
+    wanted: str
+    kept: tuple[int, ...]
+    renumber: bool
+    probe: Probe
+    tokens: tuple[int, ...]
+    memory: Memory | None
+
+    def run(self, tell: Tell) -> Blame:
+        """Let patches come back until the answer is the wanted one; then thin."""
+        tell(0, 1)
+        before, back = self._answer(()), []
+        restored = agrees(before.text, self.wanted)
+        if not restored:
+            dropped = sorted(set(range(self.case.size.tokens)) - set(self.kept))
+            back, restored = self._grown(dropped, tell)
+            if not restored:
+                back, restored = self._by_oracle(dropped, tell)
+            if restored:
+                back = self._thinned(back)
+        return Blame(
+            case=self.case.id,
+            wanted=self.wanted,
+            kept=self.kept,
+            returned=tuple(back),
+            before=before,
+            after=self._answer(back) if restored else None,
+            p_before=self._probability(()),
+            p_after=self._probability(back),
+        )
+
+    def _grown(self, dropped: list[int], tell: Tell) -> tuple[list[int], bool]:
+        """Let patches come back one by one; gives them, and whether the answer is back.
+
+        Behind the first return only those that promised most are weighed anew.
+        """
+        total, done = len(dropped) + MOST * min(SHORTLIST, len(dropped)), 0
+        gains: dict[int, float] = {}
+        back: list[int] = []
+        zoo.use_threads(self.case.vlm, many=True)
+
+        def weigh(tokens: Sequence[int]) -> None:
+            nonlocal done
+            found = oracle.arrival(
+                self.probe.without,
+                self._present(back),
+                torch.tensor(tokens),
+                ROWS,
+                lambda now, _: tell(min(total, done + now), total),
+            )
+            done += len(tokens)
+            gains.update(zip(tokens, found.tolist(), strict=True))
+
+        weigh(dropped)
+        while gains and len(back) < MOST:
+            best = max(gains, key=lambda token: (gains[token], -token))
+            if gains.pop(best) <= 0:
+                break
+            back.append(best)
+            if self._restored(back):
+                return back, True
+            if gains and len(back) < MOST:
+                weigh(sorted(gains, key=lambda token: (-gains[token], token))[:SHORTLIST])
+        return back, False
+
+    def _by_oracle(self, dropped: list[int], tell: Tell) -> tuple[list[int], bool]:
+        """Let those come back at once that the answer rests on most when all are there."""
+        worth = oracle.removal(self.probe.without, self.case.size.tokens, ROWS, tell)
+        back = sorted(dropped, key=lambda token: (-float(worth[token]), token))[:MOST]
+        return back, self._restored(back)
+
+    def _thinned(self, back: list[int]) -> list[int]:
+        """Leave out whoever isn't needed, the last to come first, until all are."""
+        for token in reversed(back):
+            fewer = [other for other in back if other != token]
+            if fewer and self._restored(fewer):
+                back = fewer
+        return back
+
+    def _restored(self, back: Sequence[int]) -> bool:
+        """Tell whether the wanted answer is given with these; a wrong word is enough to know."""
+        kept = tuple(sorted((*self.kept, *back)))
+        run = prefill(self.case.decoder, self.case.prompt(), plan_of(kept, self.renumber))
+        steps = decode(run, self.case.vlm.max_new_tokens)
+        for wanted, step in zip(self.tokens, steps, strict=False):
+            if step.token != wanted:
+                return False
+        end = next(steps, None)
+        return end is None or end.token in self.case.decoder.eos
+
+    def _answer(self, back: Sequence[int]) -> Answer:
+        kept = tuple(sorted((*self.kept, *back)))
+        return picked(self.case, kept, self.memory, self.renumber)
+
+    def _present(self, back: Sequence[int]) -> Tensor:
+        present = torch.zeros(self.case.size.tokens)
+        present[[*self.kept, *back]] = 1
+        return present
+
+    def _probability(self, back: Sequence[int]) -> float:
+        return math.exp(float(self.probe.without(self._present(back)[None])))

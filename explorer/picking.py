@@ -1,0 +1,76 @@
+"""Answer from visual tokens that a person has picked by hand.
+
+The others are dropped before the language model. Knows cases and the engine; not methods, nor how
+the picking is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from explorer import answers
+from explorer.cases import Case, Source, open_case
+from explorer.engine import Plan
+from explorer.errors import BadPick
+from explorer.families import Vlm
+from explorer.memory import Memory, recall
+from explorer.results import Answer
+from explorer.signals import Kept, Stage
+
+PICKED = "picked"  # what such an answer has in place of a method
+
+
+def check_kept(kept: object, tokens: int) -> tuple[int, ...]:
+    """Give the picked tokens in ascending order, or raise `BadPick` with a sentence."""
+    if not isinstance(kept, Sequence) or isinstance(kept, str):
+        raise BadPick("Picked patches are a list of their numbers.")
+    whole = [token for token in kept if isinstance(token, int) and not isinstance(token, bool)]
+    if len(whole) != len(kept) or any(not 0 <= token < tokens for token in whole):
+        raise BadPick(f"Patches are numbered from 0 to {tokens - 1}; there is another in the list.")
+    if len(set(whole)) != len(whole):
+        raise BadPick("The list names a patch twice.")
+    if not whole:
+        raise BadPick("Keep at least one patch: without any there is no picture to answer from.")
+    return tuple(sorted(whole))
+
+
+def plan_of(kept: Sequence[int], renumber: bool) -> Plan:
+    """Let all but the picked tokens leave before the language model."""
+
+    def choose(signals, stage) -> Kept:
+        return Kept(torch.tensor(kept, dtype=torch.long, device=signals.place.device))
+
+    return Plan((Stage(0, len(kept)),), choose, renumber=renumber)
+
+
+def pick(
+    model: str | Vlm,
+    image: Source,
+    question: str,
+    kept: Sequence[int],
+    memory: Memory | None = None,
+    renumber: bool = False,
+) -> Answer:
+    """Answer from the picked visual tokens alone; see `Answer`.
+
+    renumber: count the positions of those that stay anew, as most methods do that prune before the
+    language model; False leaves them where they were. Raises `BadPick`.
+    """
+    case = open_case(model, image, question, memory)
+    return picked(case, check_kept(list(kept), case.size.tokens), memory, renumber)
+
+
+def picked(
+    case: Case, kept: tuple[int, ...], memory: Memory | None = None, renumber: bool = False
+) -> Answer:
+    """Answer from a checked set; what was worked out before is remembered."""
+
+    def make() -> Answer:
+        compared = answers.reference(case, memory)
+        *_, last = answers.pruned(case, PICKED, len(kept), plan_of(kept, renumber), compared)
+        return last
+
+    key = ("picked", case.id, renumber, kept)
+    return recall(memory, key, make, lambda _: answers.ANSWER_BYTES + 60 * len(kept))
