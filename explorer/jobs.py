@@ -30,6 +30,7 @@ from explorer.blame import Blame
 from explorer.cases import Source, ask
 from explorer.families import Vlm
 from explorer.following import Progress
+from explorer.grid import Box
 from explorer.importance import Importance, Target
 from explorer.leases import Work
 from explorer.memory import Memory
@@ -216,6 +217,19 @@ def pick(
     return leases.call(picking.pick, asked, memory, kept=kept, renumber=renumber)
 
 
+def kept_shares(
+    model: str | Vlm,
+    image: Source,
+    question: str,
+    kept: Sequence[int],
+    boxes: Sequence[Box],
+    memory: Memory | None = None,
+) -> list[float]:
+    """Tell how much of each box lies under kept patches; see `picking.shares`."""
+    asked = ask(model, image, question)
+    return leases.call(picking.shares, asked, memory, kept=kept, boxes=boxes)
+
+
 def oracle(
     model: str | Vlm,
     image: Source,
@@ -269,6 +283,7 @@ __all__ = [
     "compare",
     "count_tokens",
     "draw",
+    "kept_shares",
     "oracle",
     "pick",
     "second_looks",

@@ -24,14 +24,19 @@ LADDER_LENGTH = 12
 PromptFor = Callable[[frozenset[str]], Prompt]
 
 
+def renumbers(method: ModuleType, options: dict) -> bool:
+    """Tell whether a method counts the positions of those that stay anew."""
+    positions = getattr(method, "positions", lambda **_: method.POSITIONS)(**options)
+    return positions == "renumber"
+
+
 def plan_of(method: ModuleType, options: dict, size: Size, budget: int) -> Plan:
     """Turn a method and a mean budget into what the engine runs."""
-    positions = getattr(method, "positions", lambda **_: method.POSITIONS)(**options)
     return Plan(
         stages=tuple(method.schedule(size, budget, **options)),
         choose=lambda signals, stage: method.keep(signals, stage, **options),
         needs=method.NEEDS,
-        renumber=positions == "renumber",
+        renumber=renumbers(method, options),
         core=getattr(method, "decoding_neurons", lambda **_: None)(**options),
     )
 

@@ -10,16 +10,22 @@ from collections.abc import Sequence
 
 import torch
 
-from explorer import answers
+from explorer import answers, coverage, maps, methods
 from explorer.cases import Case, Source, open_case
 from explorer.engine import Plan
 from explorer.errors import BadPick
 from explorer.families import Vlm
+from explorer.grid import Box
 from explorer.memory import Memory, recall
 from explorer.results import Answer
 from explorer.signals import Kept, Stage
 
 PICKED = "picked"  # what such an answer has in place of a method
+
+
+def renumbers(spec: str) -> bool:
+    """Tell how a set that a method chose has to be picked to give that method's answer."""
+    return maps.renumbers(*methods.resolve(spec))
 
 
 def check_kept(kept: object, tokens: int) -> tuple[int, ...]:
@@ -60,6 +66,20 @@ def pick(
     """
     case = open_case(model, image, question, memory)
     return picked(case, check_kept(list(kept), case.size.tokens), memory, renumber)
+
+
+def shares(
+    model: str | Vlm,
+    image: Source,
+    question: str,
+    kept: Sequence[int],
+    boxes: Sequence[Box],
+    memory: Memory | None = None,
+) -> list[float]:
+    """Give the share of each box on the picture that lies under kept patches."""
+    case = open_case(model, image, question, memory)
+    kept = check_kept(list(kept), case.size.tokens)
+    return [coverage.share(case.look.grid, box, kept) for box in boxes]
 
 
 def picked(

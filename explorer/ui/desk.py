@@ -54,7 +54,7 @@ class Desk:
     """What the visitors of one running page share.
 
     tickets of the tab "Explore", comparing and sweeping: those of the tabs "Compare" and "Sweep";
-    picks: choices of a model.
+    picks: choices of a model; debugging: of the tab "Debug", a session for each of its tasks.
     """
 
     memory: Memory = field(default_factory=lambda: Memory(MEMORY_BYTES))
@@ -62,6 +62,7 @@ class Desk:
     comparing: Tickets = field(default_factory=Tickets)
     sweeping: Tickets = field(default_factory=Tickets)
     picks: Tickets = field(default_factory=Tickets)
+    debugging: Tickets = field(default_factory=Tickets)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,18 @@ import gradio as gr
 from explorer import jobs, zoo
 from explorer.errors import VisitorError
 from explorer.payload import answer_payload, case_payload, stages_payload
-from explorer.ui import cards, compare, explore, finding, loading, parts, region, sweep
+from explorer.ui import (
+    cards,
+    compare,
+    debug,
+    explaining,
+    explore,
+    finding,
+    loading,
+    parts,
+    region,
+    sweep,
+)
 from explorer.ui.desk import Desk
 
 TITLE = "Visual token explorer"
@@ -43,6 +54,7 @@ def build(desk: Desk | None = None, at_once: int = 1, model: str = zoo.DEFAULT) 
         with gr.Tab("Sweep", elem_id="vt-tab-sweep"):
             sweep.build(desk, tab.visit, on_model)
         with gr.Tab("Debug", elem_id="vt-tab-debug"):
+            debug.build(desk, tab.visit, on_model)
             region.build(desk, tab.visit, on_model)
         with gr.Tab("Failures", elem_id="vt-tab-failures"):
             finding.build(desk, tab.visit, opening, on_model)
@@ -51,12 +63,14 @@ def build(desk: Desk | None = None, at_once: int = 1, model: str = zoo.DEFAULT) 
         _endpoints(desk, on_model)
         compare.endpoint(desk, on_model)
         sweep.endpoint(desk, on_model)
+        explaining.endpoint(desk, on_model)
 
         def leave(request: gr.Request) -> None:
             desk.tickets.forget(request.session_hash)
             desk.comparing.forget(request.session_hash)
             desk.sweeping.forget(request.session_hash)
             desk.picks.forget(request.session_hash)
+            debug.leave(desk, request.session_hash)
 
         page.unload(leave)
     page.queue(max_size=QUEUE, default_concurrency_limit=at_once)

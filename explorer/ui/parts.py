@@ -51,6 +51,12 @@ SCRIPTS = (
     "sweep-plot.js",
     "sweep-table.js",
     "sweep.js",
+    "debug-task.js",
+    "debug-picking.js",
+    "debug-stage.js",
+    "debug-oracle.js",
+    "debug-trial.js",
+    "debug.js",
     "region.js",
 )
 
@@ -63,6 +69,7 @@ STYLES = (
     "cards.css",
     "compare.css",
     "sweep.css",
+    "debug.css",
     "region.css",
 )
 

@@ -1,0 +1,233 @@
+"""The tab "Debug": patches picked by hand, what an answer rests on, what broke it, scores on trial.
+
+Layout and wiring only. Every task has a hidden component that asks and another that is told; a
+ticket drops what nobody waits for any more, and a ticket without a question cancels.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+
+import gradio as gr
+
+from explorer import blame, importance, jobs, picking
+from explorer.blame import Blame
+from explorer.errors import BadAnswer, BadBudget, VisitorError
+from explorer.following import Progress
+from explorer.payload import answer_payload, packed, rounded
+from explorer.pico import scenes
+from explorer.pico.scenes import Thing
+from explorer.trial import Trial
+from explorer.ui import parts
+from explorer.ui.desk import Desk, Visit
+
+PAUSE = 0.2  # seconds between two tellings of progress
+METHODS = 40  # that one trial may be asked for
+Replies = Iterator[dict]
+Task = Callable[[Desk, Visit, dict], Replies]
+
+
+def build(desk: Desk, visit: gr.State, on_model: dict) -> None:
+    """Lay out the tab and wire it. visit: what the visitor looks at in the tab "Explore"."""
+    parts.block(
+        '<div class="vt-debug"></div>',
+        "explorer.mountDebug(element, props)",
+        {"ways": importance.WAYS, "most": blame.MOST},
+        elem_id="vt-debug",
+    )
+    for name, task in TASKS.items():
+        _wire(name, task, desk, visit, on_model)
+
+
+def _wire(name: str, task: Task, desk: Desk, visit: gr.State, on_model: dict) -> None:
+    asking = parts.block(
+        "<i hidden></i>",
+        f"explorer.mountTask(element, props, trigger, '{name}') /* 'announce' 'work' */",
+        elem_classes="vt-sender",
+    )
+    told = parts.block(
+        "<i hidden></i>",
+        f"explorer.mountReply(element, props, watch, '{name}')",
+        elem_classes="vt-sender",
+    )
+
+    def announce(asked: dict, request: gr.Request) -> None:
+        desk.debugging.announce(f"{request.session_hash} {name}", _ticket(asked))
+
+    def work(asked: dict, visit: Visit, request: gr.Request) -> Replies:
+        ticket, session = _ticket(asked), f"{request.session_hash} {name}"
+        if not isinstance(asked, dict) or asked.get("case") != visit.id:
+            return
+        if desk.debugging.stale(session, ticket):
+            return
+        for reply in _calmly(_sentences(task(desk, visit, asked))):
+            if desk.debugging.stale(session, ticket):
+                return
+            if reply:
+                yield {"case": visit.id, "ticket": ticket, **reply}
+
+    quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
+    asking.announce(announce, [asking], None, queue=False, **quiet)
+    asking.work(work, [asking, visit], [told], **quiet, **on_model)
+
+
+def leave(desk: Desk, session: str) -> None:
+    """Forget a session that has left."""
+    for name in TASKS:
+        desk.debugging.forget(f"{session} {name}")
+
+
+def _ticket(asked: object) -> int:
+    ticket = asked.get("ticket") if isinstance(asked, dict) else None
+    return ticket if isinstance(ticket, int) else 0
+
+
+def _sentences(replies: Replies) -> Replies:
+    """Say what a visitor can put right."""
+    try:
+        yield from replies
+    except VisitorError as error:
+        yield {"error": str(error), "done": True}
+
+
+def _calmly(replies: Replies) -> Replies:
+    """Leave out progress that comes sooner than an eye can follow; nobody waits for the first."""
+    last = -PAUSE
+    for reply in replies:
+        now = time.monotonic()
+        if reply.get("done") or reply.get("trials") or now - last > PAUSE:
+            last = now
+            yield reply
+        else:
+            yield {}  # so that a stale run is noticed
+
+
+def _case(visit: Visit) -> tuple:
+    return visit.model, visit.picture, visit.question
+
+
+def _kept(asked: dict) -> tuple[object, bool]:
+    """Read the picked patches, and how their positions count: as the method's they came from."""
+    method = asked.get("method")
+    return asked.get("kept") or [], isinstance(method, str) and picking.renumbers(method)
+
+
+def _picked(desk: Desk, visit: Visit, asked: dict) -> Replies:
+    kept, renumber = _kept(asked)
+    answer = jobs.pick(*_case(visit), kept, desk.memory, renumber=renumber)
+    things = [] if visit.seed is None else scenes.make(visit.seed).things
+    boxes = [thing.box for thing in things]
+    shares = jobs.kept_shares(*_case(visit), kept, boxes, desk.memory) if boxes else []
+    yield {
+        "done": True,
+        "answer": answer_payload(answer, visit.truth, visit.id),
+        "things": [
+            {"name": _name(thing), "share": rounded(share)}
+            for thing, share in zip(things, shares, strict=True)
+        ],
+    }
+
+
+def _name(thing: Thing) -> str:
+    if thing.kind == "word":
+        return f"sign “{thing.name}”"
+    return f"{thing.color} {thing.name}" if thing.color else thing.name
+
+
+def _progress(step: Progress) -> dict:
+    return {"progress": [step.done, step.total]}
+
+
+def _explained(desk: Desk, visit: Visit, asked: dict) -> Replies:
+    target = target_of(asked.get("word"), asked.get("text"))
+    for step in jobs.oracle(*_case(visit), target, str(asked.get("way")), desk.memory):
+        if isinstance(step, Progress):
+            yield _progress(step)
+        else:
+            yield {"done": True, "found": importance_payload(step)}
+
+
+def target_of(word: object, text: object) -> importance.Target:
+    """Read what is to be explained; `BadAnswer` if it is neither a word's number nor a text."""
+    if text is not None and not isinstance(text, str):
+        raise BadAnswer("Another answer is a text.")
+    if word is not None and (isinstance(word, bool) or not isinstance(word, int)):
+        raise BadAnswer("A word of the answer is named by its number.")
+    return importance.Target(word=None if text is not None else word, text=text)
+
+
+def importance_payload(found: importance.Importance) -> dict:
+    """Describe what an answer rests on."""
+    return asdict(found) | {
+        "values": packed(found.values, "f4"),
+        "words": list(found.words),
+        "worth": rounded(found.worth),
+        "full": rounded(found.full),
+        "none": rounded(found.none),
+        "delta": rounded(found.delta),
+        "seconds": rounded(found.seconds),
+        "weak": found.weak,
+        "converged": found.converged,
+    }
+
+
+def _blamed(desk: Desk, visit: Visit, asked: dict) -> Replies:
+    kept, renumber = _kept(asked)
+    wanted = visit.truth if asked.get("truth") is True else None
+    for step in jobs.what_broke_it(*_case(visit), kept, desk.memory, renumber, wanted):
+        yield _progress(step) if isinstance(step, Progress) else _verdict(step, visit)
+
+
+def _verdict(found: Blame, visit: Visit) -> dict:
+    after = found.after and answer_payload(found.after, visit.truth, visit.id)
+    return {
+        "done": True,
+        "found": {
+            "wanted": found.wanted,
+            "kept": list(found.kept),
+            "returned": list(found.returned),
+            "before": answer_payload(found.before, visit.truth, visit.id),
+            "after": after,
+            "p_before": rounded(found.p_before),
+            "p_after": rounded(found.p_after),
+        },
+    }
+
+
+def _tried(desk: Desk, visit: Visit, asked: dict) -> Replies:
+    specs, budget = asked.get("methods"), asked.get("budget")
+    specs = [s for s in specs if isinstance(s, str)][:METHODS] if isinstance(specs, list) else []
+    if not isinstance(budget, int):
+        raise BadBudget("The budget must be a whole number.")
+    trials: list[dict] = []
+    for step in jobs.trials(*_case(visit), specs, budget, desk.memory):
+        if isinstance(step, Trial):
+            trials.append(trial_payload(step))
+        else:
+            yield _progress(step) | {"trials": list(trials), "budget": budget}
+    yield {"done": True, "trials": trials, "budget": budget}
+
+
+def trial_payload(found: Trial) -> dict:
+    """Describe the curves of one score."""
+    return {
+        "name": found.name,
+        "step": found.step,
+        "inserted": [rounded(s) for s in found.inserted],
+        "deleted": [rounded(s) for s in found.deleted],
+        "insertion": rounded(found.insertion),
+        "deletion": rounded(found.deletion),
+        "pruned": found.pruned and [[k, rounded(s)] for k, s in found.pruned],
+        "spearman": rounded(found.spearman),
+        "overlap": rounded(found.overlap),
+    }
+
+
+TASKS: dict[str, Task] = {
+    "pick": _picked,
+    "oracle": _explained,
+    "blame": _blamed,
+    "trial": _tried,
+}
