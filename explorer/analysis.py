@@ -99,7 +99,11 @@ def draw(
     model: str | Vlm, image: Source, question: str, method: str, memory: Memory | None = None
 ) -> MethodMap:
     """Draw up the map of one method: a slow one, or one with options such as "random?seed=3"."""
-    case = open_case(model, image, question, memory)
+    return draw_case(open_case(model, image, question, memory), method, memory)
+
+
+def draw_case(case: Case, method: str, memory: Memory | None = None) -> MethodMap:
+    """Like `draw`, for a case that is open."""
     module, options = methods.resolve(method)
 
     def make() -> MethodMap:

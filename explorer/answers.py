@@ -69,16 +69,22 @@ def stream(
 
     every: seconds that pass at least from one partial answer to the next.
     """
+    if method != FULL:
+        methods.resolve(method)  # before the tower looks
+    yield from stream_case(open_case(model, image, question, memory), method, budget, memory, every)
+
+
+def stream_case(
+    case: Case, method: str, budget: int, memory: Memory | None = None, every: float = 0.0
+) -> Iterator[Answer]:
+    """Like `stream`, for a case that is open."""
+    check_budget(budget, case.size.tokens)
     if method == FULL:
-        case = open_case(model, image, question, memory)
-        check_budget(budget, case.size.tokens)
         yield from _full(case, memory, every)
         return
-    module, options = methods.resolve(method)
-    case = open_case(model, image, question, memory)
-    check_budget(budget, case.size.tokens)
     known = remembered(case, method, budget, memory)
     if known is None:
+        module, options = methods.resolve(method)
         plan = plan_of(module, options, case.size, budget)
         compared = reference(case, memory)
         for known in pruned(case, method, budget, plan, compared, every):
@@ -86,6 +92,12 @@ def stream(
         remember(case, known, memory)
     else:
         yield known
+
+
+def by_plan(case: Case, name: str, budget: int, plan: Plan, memory: Memory | None = None) -> Answer:
+    """Answer from the tokens that a plan leaves; it is called `name`, and not remembered."""
+    *_, last = pruned(case, name, budget, plan, reference(case, memory), math.inf)
+    return last
 
 
 def remembered(case: Case, method: str, budget: int, memory: Memory | None) -> Answer | None:

@@ -1,5 +1,7 @@
 """The use cases: analyse a picture and a question, answer from fewer tokens, compare, sweep.
 
+Of a video: open some frames, score them, answer at one budget over all of them.
+
 Pure functions, used alike by the page, the API, the command line and the tests. What they remember
 goes into a `Memory` that the caller owns and may leave out: what is known is given at once, without
 a model. They know models, methods and metrics; not pages, sessions or ground truth.
@@ -25,10 +27,12 @@ from explorer import (
     together,
     trial,
 )
+from explorer.allotment import by_method, by_quota
 from explorer.answers import FULL, check_budget
 from explorer.blame import Blame
 from explorer.cases import Source, ask
 from explorer.families import Vlm
+from explorer.film import frame_scores, open_film, wanted
 from explorer.following import Progress
 from explorer.grid import Box
 from explorer.importance import Importance, Target
@@ -279,11 +283,15 @@ __all__ = [
     "FULL",
     "analyse",
     "answer",
+    "by_method",
+    "by_quota",
     "check_budget",
     "compare",
     "count_tokens",
     "draw",
+    "frame_scores",
     "kept_shares",
+    "open_film",
     "oracle",
     "pick",
     "second_looks",
@@ -293,5 +301,6 @@ __all__ = [
     "sweep",
     "trials",
     "unfold",
+    "wanted",
     "what_broke_it",
 ]

@@ -7,6 +7,9 @@ and zoo.py knows which model runs:
   words(vlm, question, grid) -> Words  the prompt's token ids and where the visual tokens sit
   tower(vlm) -> Tower                  the vision side taken apart
   decoder(vlm) -> Decoder              the language side taken apart
+A family that reads the frames of a video one by one also has
+  frames(vlm, images) -> (what `pixels` gives, Grid with a view per frame)
+and its `words` writes the prompt for as many tokens as the frames have; see film.py.
 """
 
 from __future__ import annotations

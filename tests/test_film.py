@@ -1,0 +1,204 @@
+"""Frames in front of pico: their tokens, their scores, and answers at one budget over all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from explorer import allotment, film, jobs, methods, video, zoo
+from explorer.allotment import Share
+from explorer.cases import open_case
+from explorer.errors import BadBudget, BadQuestion, ModelUnavailable
+from explorer.grid import frames as frame_grid
+from explorer.memory import Memory
+from explorer.pico import clips
+
+QUESTION = "is there an owl in the picture ?"
+ACTS = ("cat", "tree", "owl", "bus", "robot", "owl", "pizza", "fish", "key")
+OWLS = (2, 5)
+
+
+@pytest.fixture(scope="module")
+def memory() -> Memory:
+    return Memory(100_000_000)
+
+
+def clip(count: int = 9, acts=ACTS) -> video.Clip:
+    return video.from_images(clips.make(1, acts).images, clips.FPS, count)
+
+
+@pytest.fixture(scope="module")
+def owls(memory) -> film.Film:
+    return film.open_film("pico", clip(), QUESTION, memory)
+
+
+@pytest.fixture(scope="module")
+def scores(owls, memory) -> list[float]:
+    return film.frame_scores(owls, film.wanted(owls), memory)
+
+
+def test_a_film_is_drawn_from_its_seed_alone():
+    first, again = clips.make(3), clips.make(3)
+    assert first.acts == again.acts
+    assert [i.tobytes() for i in first.images] == [i.tobytes() for i in again.images]
+    assert first.shown(clips.ACT) == first.acts[1]
+    assert clips.make(4).acts != first.acts
+
+
+def test_the_tokens_of_all_frames_are_one_case(owls):
+    assert (owls.case.size.tokens, owls.side, owls.count) == (9 * 16, 4, 9)
+    cells = owls.cells()
+    assert sorted(cells.flatten().tolist()) == list(range(9 * 16))
+    for frame, tokens in enumerate(cells):
+        assert (owls.places[tokens, 0] == frame).all()
+        assert owls.places[tokens, 1:].tolist() == [[r, c] for r in range(4) for c in range(4)]
+
+
+def test_the_union_is_not_the_same_case_as_a_picture_of_the_sheet(owls, memory):
+    as_picture = jobs.answer("pico", owls.sheet, QUESTION, "full", 196, memory)
+    assert as_picture.layers[0] == 196
+    assert allotment.full(owls, memory).layers[0] == 144
+
+
+def test_four_frames_fill_the_sheet_so_the_answer_is_that_of_the_picture(memory):
+    four = film.open_film("pico", clip(4), "what do you see ?", memory)
+    as_picture = jobs.answer("pico", four.sheet, "what do you see ?", "full", 196)
+    assert allotment.full(four).text == as_picture.text
+
+
+def test_frames_that_show_what_is_asked_for_score_high(owls, scores):
+    asked = film.wanted(owls)
+    assert (asked.things, asked.who) == (("owl",), "the question's words")
+    high = [number for number, score in enumerate(scores) if score > 0.5]
+    assert tuple(high) == OWLS
+    assert max(score for n, score in enumerate(scores) if n not in OWLS) < 0.1
+
+
+def test_a_visitor_may_name_other_things_and_several(owls, memory):
+    asked = film.wanted(owls, ["pizza", "fish"])
+    assert asked.who == "you" and len(asked.questions) == 2
+    found = film.frame_scores(owls, asked, memory)
+    assert {number for number, score in enumerate(found) if score > 0.5} == {6, 7}
+
+
+def test_with_nothing_to_look_for_all_frames_get_the_same(memory):
+    general = film.open_film("pico", clip(), "what do you see ?", memory)
+    asked = film.wanted(general)
+    assert asked.questions == () and "names nothing" in asked.notes[0]
+    assert film.frame_scores(general, asked) == [1.0] * 9
+
+
+def test_a_word_that_the_model_does_not_know_is_named(owls):
+    assert "“zeppelin”" in film.wanted(owls, ["zeppelin"]).notes[0]
+
+
+def test_quota_answers_where_an_even_share_does_not(owls, scores, memory):
+    assert allotment.full(owls, memory).text == "yes"
+    shared = allotment.by_quota(owls, scores, 48, Share(), memory)
+    even = allotment.by_quota(owls, scores, 48, Share(alpha=0), memory)
+    assert (shared.text, even.text) == ("yes", "no")
+    assert shared.p_full > 0.6 > 0.4 > even.p_full
+
+
+def test_the_tokens_are_those_of_the_grids_and_never_more_than_the_budget(owls, scores):
+    for version in ("v1", "v2"):
+        for budget in (1, 20, 77, 144):
+            share = Share(version=version)
+            grids = share.shapes(scores, budget, owls.side)
+            answer = allotment.by_quota(owls, scores, budget, share)
+            assert set(answer.layers) == {sum(h * w for h, w in grids)}
+            assert answer.layers[0] <= budget
+
+
+def test_with_an_even_share_of_everything_no_token_changes(owls, scores):
+    features = owls.case.look.seen.features
+    plan = allotment._plan(owls, Share(0).shapes(scores, 144, 4), Share(0))
+    kept = plan.choose(owls.case.prompt().signals, plan.stages[0])
+    torch.testing.assert_close(kept.merged, features[owls.cells().flatten()].float())
+
+
+def test_the_table_holds_the_grids_of_every_budget(owls, scores):
+    table = allotment.table(owls, scores, Share())
+    listed = allotment.budgets(144)
+    assert table.shape == (len(listed), 9, 2) and listed == list(range(1, 145))
+    for budget in (1, 48, 144):
+        assert table[budget - 1].tolist() == [list(s) for s in Share().shapes(scores, budget, 4)]
+    assert len(allotment.budgets(12544)) == 600 and allotment.budgets(12544)[-1] == 12544
+
+
+@pytest.mark.parametrize("count", [2, 5, 9])
+def test_every_method_prunes_the_union_at_the_same_budget(count, memory):
+    opened = film.open_film("pico", clip(count), QUESTION, memory)
+    n = opened.case.size.tokens
+    for spec, method, _ in methods.choices():
+        if methods.slow(method):
+            continue
+        drawn = allotment.map_of_method(opened, spec, memory)
+        assert drawn.score.shape == (n,)
+        budget = max(n // 3, drawn.floor)
+        answer = allotment.by_method(opened, spec, budget, memory)
+        whole_rows = opened.case.size.columns if spec == "fopru:row" else 1
+        assert budget - whole_rows < answer.mean < budget + 1, spec
+
+
+def test_answers_are_remembered_by_what_the_frames_got(owls, scores):
+    memory = Memory(10_000_000)
+    one = allotment.by_quota(owls, scores, 48, Share(), memory)
+    assert allotment.by_quota(owls, scores, 48, Share(), memory) is one
+    other = allotment.by_quota(owls, list(reversed(scores)), 48, Share(), memory)
+    assert other is not one and other.p_full != one.p_full
+
+
+def test_what_a_visitor_can_get_wrong_gets_a_sentence(owls, scores):
+    with pytest.raises(BadBudget, match="from 1 to 144"):
+        allotment.by_quota(owls, scores, 145)
+    for bad in ({"alpha": 9}, {"alpha": "2"}, {"version": "v3"}):
+        with pytest.raises(BadBudget):
+            Share(**bad)
+    with pytest.raises(BadQuestion):
+        film.open_film("pico", clip(), " ")
+
+
+def family_with_frames() -> ModuleType:
+    """A family that reads frames one by one: pico's, with the frames' tokens behind each other."""
+    llava = zoo.load("pico").family
+
+    def frames(vlm, images):
+        pixels = torch.cat([llava.pixels(vlm, image) for image in images])
+        return pixels, frame_grid(224, 224, len(images), 14, 14)
+
+    return SimpleNamespace(**{**vars(llava), "frames": frames})
+
+
+def test_a_family_that_offers_frames_needs_no_sheet():
+    vlm = replace(zoo.load("pico"), family=family_with_frames())
+    opened = film.open_film(vlm, clip(3), QUESTION)
+    assert (opened.sheet, opened.side, opened.case.size.tokens) == (None, 14, 3 * 196)
+    scores = film.frame_scores(opened, film.wanted(opened))
+    assert allotment.by_quota(opened, scores, 196).layers[0] <= 196
+    alone = film.open_film("pico", clip(3), QUESTION).clip.frames[1].picture
+    seen = open_case(vlm, alone, QUESTION).look.seen.features
+    torch.testing.assert_close(opened.case.look.seen.features[196:392], seen, atol=1e-4, rtol=1e-4)
+
+
+def test_a_model_that_cuts_pictures_up_can_not_have_a_sheet():
+    def grid(vlm, width, height):
+        return SimpleNamespace(views=(SimpleNamespace(rows=4, columns=4),) * 2)
+
+    pico = zoo.load("pico")
+    cutting = SimpleNamespace(**{**vars(pico.family), "grid": grid})
+    with pytest.raises(ModelUnavailable, match="cuts a picture"):
+        film.open_film(replace(pico, family=cutting), clip(), QUESTION)
+
+
+def test_a_frame_of_one_colour_is_no_trouble():
+    images = [Image.fromarray(np.full((40, 60, 3), shade, np.uint8)) for shade in (0, 90, 255)]
+    dull = film.open_film("pico", video.from_images(images, 1, 3), QUESTION)
+    scores = film.frame_scores(dull, film.wanted(dull))
+    assert np.isfinite(scores).all()
+    assert allotment.by_quota(dull, scores, 30).text
