@@ -24,7 +24,7 @@ from explorer.errors import BadVideo
 from explorer.picture import DAMAGE, MAX_RATIO, MIN_SIDE, Picture, open_picture
 
 MOST_FRAMES = 16
-MAX_BYTES = 200 * 1024 * 1024
+MAX_BYTES = 100 * 1024 * 1024
 MAX_SECONDS = 3600.0
 MAX_PIXELS = 4096 * 2304  # 4K and a little; a decoder holds a dozen of such frames at once
 FRAME_SIDE = 384  # pixels of the longer side that are kept; no model here looks closer at a frame

@@ -53,7 +53,7 @@ class Tickets:
 class Desk:
     """What the visitors of one running page share.
 
-    tickets of the tab "Explore", comparing and sweeping: those of the tabs "Compare" and "Sweep";
+    tickets of the tab "Explore"; comparing, sweeping, filming: of "Compare", "Sweep", "Video";
     picks: choices of a model; debugging: of the tab "Debug", a session for each of its tasks.
     """
 
@@ -63,6 +63,7 @@ class Desk:
     sweeping: Tickets = field(default_factory=Tickets)
     picks: Tickets = field(default_factory=Tickets)
     debugging: Tickets = field(default_factory=Tickets)
+    filming: Tickets = field(default_factory=Tickets)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from explorer.ui import (
     parts,
     region,
     sweep,
+    video,
 )
 from explorer.ui.desk import Desk
 
@@ -58,6 +59,8 @@ def build(desk: Desk | None = None, at_once: int = 1, model: str = zoo.DEFAULT) 
             region.build(desk, tab.visit, on_model)
         with gr.Tab("Failures", elem_id="vt-tab-failures"):
             finding.build(desk, tab.visit, opening, on_model)
+        with gr.Tab("Video", elem_id="vt-tab-video") as video_tab:
+            video.build(desk, video_tab, models, on_model)
         with gr.Tab("Methods", elem_id="vt-tab-methods"):
             cards.build()
         _endpoints(desk, on_model)
@@ -71,6 +74,7 @@ def build(desk: Desk | None = None, at_once: int = 1, model: str = zoo.DEFAULT) 
             desk.sweeping.forget(request.session_hash)
             desk.picks.forget(request.session_hash)
             debug.leave(desk, request.session_hash)
+            desk.filming.forget(request.session_hash)
 
         page.unload(leave)
     page.queue(max_size=QUEUE, default_concurrency_limit=at_once)
@@ -140,7 +144,7 @@ def launch_settings() -> dict:
         ),
         "css": parts.styles(),
         "head": parts.head(),
-        "max_file_size": "25mb",  # our own guard refuses from 10 MB on, with a sentence in the page
+        "max_file_size": "100mb",  # of a video; a picture of more than 10 MB gets a sentence
         "run_history": False,
         "footer_links": ["api"],
         "show_error": True,

@@ -58,6 +58,9 @@ SCRIPTS = (
     "debug-trial.js",
     "debug.js",
     "region.js",
+    "filming.js",
+    "film-frames.js",
+    "film.js",
 )
 
 
@@ -71,6 +74,7 @@ STYLES = (
     "sweep.css",
     "debug.css",
     "region.css",
+    "film.css",
 )
 
 

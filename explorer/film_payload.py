@@ -1,0 +1,98 @@
+"""A film -> JSON for the tab "Video"; arrays travel as base64 of little-endian numbers.
+
+The shape of the JSON is described once more, for readers of JavaScript, in assets/filming.js.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from explorer import methods
+from explorer.allotment import Share, budgets, table
+from explorer.decouple import YES
+from explorer.film import BACKDROP, Film, Wanted
+from explorer.payload import answer_payload, packed, picture_url, rounded
+from explorer.picture import pad_to_square
+from explorer.quota import VERSIONS
+from explorer.results import Answer
+from explorer.video import in_words
+
+FRAME_SIDE = 224  # pixels of a frame that the browser gets
+
+
+def film_payload(
+    film: Film, asked: Wanted, scores: Sequence[float], full: Answer, truth: str | None = None
+) -> dict:
+    """Describe an opened film with its frames' scores and the answer from all tokens."""
+    clip, case = film.clip, film.case
+    return {
+        "id": case.id,
+        "model": case.vlm.title.partition(" ·")[0],
+        "question": case.question,
+        "said": f"{film.count} of {clip.total:,} frames · {in_words(clip.seconds)}",
+        "notes": _notes(film, asked),
+        "sheet": None if film.sheet is None else picture_url(film.sheet),
+        "frames": [
+            {
+                "src": picture_url(pad_to_square(frame.picture.image, BACKDROP), FRAME_SIDE),
+                "number": frame.number,
+                "second": rounded(frame.second),
+                "score": rounded(score),
+            }
+            for frame, score in zip(clip.frames, scores, strict=True)
+        ],
+        "things": list(asked.things),
+        "who": asked.who,
+        "side": film.side,
+        "budgets": budgets(case.size.tokens),
+        "truth": truth,
+        "full": answer_payload(full, truth),
+        "layers": case.size.layers,
+        "grid": {
+            "n": case.size.tokens,
+            "views": [
+                {"name": f"frame {number + 1}", "rows": film.side, "columns": film.side}
+                for number in range(film.count)
+            ],
+            "place": packed(film.places, "i2"),
+            "padding": [],
+        },
+        "offered": [
+            {
+                "key": spec,
+                "title": method.TITLE + (f" · {spec.partition(':')[2]}" if ":" in spec else ""),
+                "where": method.WHERE,
+                "baseline": not method.ARXIV,
+            }
+            for spec, method, _ in methods.choices()
+        ],
+    }
+
+
+def tables_payload(film: Film, scores: Sequence[float], alpha: float) -> dict:
+    """Give every frame's grid at every budget, for both ways to resize: u8 [B, F, 2]."""
+    return {
+        "alpha": alpha,
+        **{
+            version: packed(table(film, scores, Share(alpha, version)), "u1")
+            for version in VERSIONS
+        },
+    }
+
+
+def _notes(film: Film, asked: Wanted) -> list[str]:
+    vlm, notes = film.case.vlm, list(film.clip.notes)
+    if film.sheet is not None:
+        spare = int(np.count_nonzero(film.places[:, 0] < 0))
+        empty = f" {spare} of its tokens show no frame." if spare else ""
+        notes.append(
+            f"{vlm.title.partition(' ·')[0]} reads one picture: each frame is asked alone for its "
+            f"score, and the answer comes from a contact sheet of all frames.{empty}"
+        )
+    if asked.questions:
+        yes = f"“{asked.yes}”" if asked.yes != YES else "option A"
+        put = " or ".join(f"“{question.splitlines()[0]}”" for question in asked.questions[:2])
+        notes.append(f"A frame's score q is the probability of {yes} as the answer to {put}")
+    return notes + list(asked.notes)

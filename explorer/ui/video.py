@@ -1,0 +1,246 @@
+"""The tab "Video": frames of a clip, QuoTA's share of a budget for each, and what is answered then.
+
+Layout and wiring only. The browser has the grids of all frames at all budgets; it asks for answers,
+for other exponents and for the maps of methods, and the reply grows while they are worked out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import gradio as gr
+
+from explorer import allotment, decouple
+from explorer.errors import BadBudget, VisitorError
+from explorer.film import Film, Wanted, frame_scores, open_film, wanted
+from explorer.film_payload import film_payload, tables_payload
+from explorer.payload import answer_payload, method_payload
+from explorer.pico import clips
+from explorer.ui import parts
+from explorer.ui.desk import Desk
+from explorer.video import MOST_FRAMES, Clip, from_images, open_video, read_seconds
+
+EXAMPLE = 1  # the seed of the built-in film,
+ACTS = ("cat", "tree", "owl", "bus", "robot", "owl", "pizza", "fish", "key")
+QUESTION, TRUTH = "is there an owl in the picture ?", "yes"
+FRAMES = 9
+PRIVACY = (
+    "Only the chosen frames are kept, and forgotten when you leave; the file itself is deleted "
+    "within two hours."
+)
+BUSY = "Looking at the frames and asking each of them …"
+
+
+@dataclass(frozen=True)
+class Showing:
+    """What one visitor looks at in this tab. source: a file's path, or "" for the built-in film."""
+
+    model: str
+    source: str
+    clip: Clip
+    question: str
+    things: tuple[str, ...] = ()
+
+    def opened(self, desk: Desk) -> tuple[Film, Wanted, list[float]]:
+        """Open the film again; what was computed before is remembered."""
+        film = open_film(self.model, self.clip, self.question, desk.memory)
+        asked = wanted(film, self.things)
+        return film, asked, frame_scores(film, asked, desk.memory)
+
+    @property
+    def truth(self) -> str | None:
+        """The right answer, where it is known."""
+        return TRUTH if not self.source and self.question == QUESTION else None
+
+
+def build(desk: Desk, tab: gr.Tab, model: gr.Dropdown, on_model: dict) -> None:
+    """Lay out the tab and wire it."""
+    with gr.Row(elem_id="vt-video"):
+        with gr.Column(elem_id="vt-video-left"):
+            inputs = _inputs()
+        with gr.Column(elem_id="vt-video-right"):
+            board = parts.block(
+                '<div class="vt-film"></div>',
+                "explorer.mountFilm(element, props, watch)",
+                elem_id="vt-film",
+            )
+    reply = parts.block(
+        "<i hidden></i>", "explorer.mountFilmReply(element, props, watch)", elem_classes="vt-sender"
+    )
+    asking = parts.block(
+        "<i hidden></i>",
+        "explorer.mountFilmAsking(element, props, trigger) /* 'ask' 'announce' */",
+        elem_classes="vt-sender",
+    )
+    showing = gr.State(None)
+    blocks = inputs | {"board": board, "showing": showing, "model": model, "tab": tab}
+    _wire_opening(desk, blocks, on_model)
+    _wire_asking(desk, asking, reply, showing, on_model)
+
+
+def _inputs() -> dict[str, object]:
+    gr.HTML("<h2>Video</h2>", apply_default_css=False)
+    file = gr.File(label="MP4, WebM or GIF", type="filepath", height=132, elem_id="vt-video-file")
+    with gr.Row(elem_id="vt-video-frames"):
+        count = gr.Number(
+            FRAMES, label="Frames", precision=0, minimum=2, maximum=MOST_FRAMES, min_width=70
+        )
+        seconds = gr.Textbox(
+            label="or at these seconds", placeholder="0, 1.5, 3", min_width=90, max_lines=1
+        )
+    take = gr.Button("Take these frames", size="sm", elem_id="vt-video-take")
+    gr.HTML("<h2>Question</h2>", apply_default_css=False)
+    question = gr.Textbox(
+        QUESTION, label="Question", show_label=False, max_lines=3, elem_id="vt-video-question"
+    )
+    things = gr.Textbox(
+        label="Look for (found in the question if empty)",
+        placeholder="owl, red circle",
+        max_lines=2,
+        elem_id="vt-video-things",
+    )
+    with gr.Row(elem_id="vt-video-buttons"):
+        asking = gr.Button("Ask", size="sm", elem_id="vt-video-ask")
+        example = gr.Button("Example film", size="sm", elem_id="vt-video-example")
+    notes = parts.notes("vt-video-notes")
+    gr.HTML(f'<p class="vt-small">{PRIVACY}</p>', apply_default_css=False)
+    names = ("file", "count", "seconds", "take", "question", "things", "asking", "example", "notes")
+    return dict(
+        zip(
+            names,
+            (file, count, seconds, take, question, things, asking, example, notes),
+            strict=True,
+        )
+    )
+
+
+def _taken(source: str, count: object, seconds: str) -> Clip:
+    """Take frames of a file, or of the built-in film."""
+    if not source:
+        return from_images(clips.make(EXAMPLE, ACTS).images, clips.FPS, count)
+    return open_video(source, count, read_seconds(seconds))
+
+
+def _wire_opening(desk: Desk, blocks: dict, on_model: dict) -> None:
+    """Connect everything that opens a film: file, frames, question, things, example, the tab."""
+    board, notes, showing = blocks["board"], blocks["notes"], blocks["showing"]
+
+    def show(made: Showing) -> Iterator[dict]:
+        yield {notes: parts.lines("busy", BUSY)}
+        try:
+            film, asked, scores = made.opened(desk)
+            full = allotment.full(film, desk.memory)
+        except VisitorError as error:
+            yield {notes: parts.lines("error", str(error))}
+            return
+        told = film_payload(film, asked, scores, full, made.truth)
+        told |= {"tables": tables_payload(film, scores, allotment.Share().alpha)}
+        yield {board: told, showing: made, notes: None}
+
+    def take(source, count, seconds, question, things, model) -> Iterator[dict]:
+        try:
+            clip = _taken(source, count, seconds)
+        except VisitorError as error:
+            yield {notes: parts.lines("error", str(error))}
+            return
+        yield from show(Showing(model, source, clip, question, tuple(decouple.typed(things))))
+
+    def upload(path: str | None, *rest) -> Iterator[dict]:
+        if path is not None:
+            yield from take(path, *rest)
+
+    def again(count, seconds, question, things, model, now: Showing | None) -> Iterator[dict]:
+        source = now.source if now else ""
+        yield from take(source, count, seconds, question, things, model)
+
+    def ask(question, things, model, now: Showing | None) -> Iterator[dict]:
+        if now is None:
+            yield from take("", FRAMES, "", question, things, model)
+            return
+        things = tuple(decouple.typed(things))
+        yield from show(replace(now, question=question.strip(), things=things, model=model))
+
+    def example(count, model) -> Iterator[dict]:
+        yield {blocks["question"]: QUESTION, blocks["things"]: "", blocks["seconds"]: ""}
+        yield from take("", count, "", QUESTION, "", model)
+
+    def first(model, now: Showing | None) -> Iterator[dict]:
+        if now is None:
+            yield from take("", FRAMES, "", QUESTION, "", model)
+
+    outputs = [board, notes, showing, blocks["question"], blocks["things"], blocks["seconds"]]
+    quiet = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
+    runs = quiet | on_model | {"trigger_mode": "always_last"}
+    frames, words = [blocks["count"], blocks["seconds"]], [blocks["question"], blocks["things"]]
+    model = blocks["model"]
+    blocks["file"].upload(upload, [blocks["file"], *frames, *words, model], **runs)
+    takes = [blocks["take"].click, blocks["count"].submit, blocks["seconds"].submit]
+    gr.on(takes, again, [*frames, *words, model, showing], **runs)
+    asks = [blocks["asking"].click, blocks["question"].submit, blocks["things"].submit]
+    gr.on(asks, ask, [*words, model, showing], **runs)
+    blocks["example"].click(example, [blocks["count"], model], **runs)
+    blocks["tab"].select(first, [model, showing], **runs)
+
+
+# ---- answers ------------------------------------------------------------------------------------
+
+
+def _wire_asking(
+    desk: Desk, asking: gr.HTML, reply: gr.HTML, showing: gr.State, on_model: dict
+) -> None:
+    """Connect the sender of questions {film, budget, alpha, version, method, ...} with replies."""
+
+    def announce(asked: dict, request: gr.Request) -> None:
+        desk.filming.announce(request.session_hash, _ticket(asked))
+
+    def ask(asked: dict, now: Showing | None, request: gr.Request) -> Iterator[dict]:
+        if now is None or not isinstance(asked, dict):
+            return
+        ticket = _ticket(asked)
+        told = {"ticket": ticket, "film": asked.get("film"), "error": None}
+        try:
+            for more in _replies(desk, now, asked):
+                if desk.filming.stale(request.session_hash, ticket):
+                    return
+                told = told | more
+                yield told
+        except VisitorError as error:
+            yield told | {"error": str(error), "done": True}
+
+    quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
+    asking.announce(announce, [asking], None, queue=False, **quiet)
+    asking.ask(ask, [asking, showing], [reply], **quiet, **on_model)
+
+
+def _ticket(asked: object) -> int:
+    ticket = asked.get("ticket") if isinstance(asked, dict) else None
+    return ticket if isinstance(ticket, int) else 0
+
+
+def _replies(desk: Desk, now: Showing, asked: dict) -> Iterator[dict]:
+    """Give first what is drawn, then QuoTA's answer, then the method's."""
+    film, _, scores = now.opened(desk)
+    if asked.get("film") != film.case.id:
+        return
+    budget, method = asked.get("budget"), str(asked.get("method"))
+    share = allotment.Share(_number(asked.get("alpha")), str(asked.get("version")))
+    shown: dict = {"alpha": share.alpha, "version": share.version, "budget": budget}
+    if asked.get("tables"):
+        shown["tables"] = tables_payload(film, scores, share.alpha)
+    if asked.get("map"):
+        shown["map"] = method_payload(allotment.map_of_method(film, method, desk.memory))
+    yield shown
+    answer = allotment.by_quota(film, scores, budget, share, desk.memory)
+    yield {"quota": answer_payload(answer, now.truth)}
+    if asked.get("at") is not None:
+        answer = allotment.by_method(film, method, asked["at"], desk.memory)
+        yield {"other": answer_payload(answer, now.truth), "done": True}
+    else:
+        yield {"done": True}
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadBudget("The exponent of the scores must be a number.")
+    return float(value)
