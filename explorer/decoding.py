@@ -14,9 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from explorer.capture import listen
 from explorer.runs import Run, last_row
+
+ROOM = 32  # tokens by which a cache grows when it is full
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,42 @@ class Step:
     token: int
     probability: float
     logits: Tensor
+
+
+class Roomy(DynamicLayer):
+    """A layer's cache with room for more tokens, so that a step doesn't copy all that it holds."""
+
+    room: tuple[Tensor, Tensor] | None = None
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs):
+        """Add keys and values; gives all of them."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        held = self.get_seq_length()
+        total = held + key_states.shape[2]
+        if self.room is None or total > self.room[0].shape[2]:
+            self.room = tuple(
+                _with_room(old, new, held, total + ROOM)
+                for old, new in ((self.keys, key_states), (self.values, value_states))
+            )
+        for room, new in zip(self.room, (key_states, value_states), strict=True):
+            room[:, :, held:total] = new
+        self.keys, self.values = (room[:, :, :total] for room in self.room)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Go on with some of the rows."""
+        super().batch_select_indices(indices)
+        self.room = None
+
+
+def _with_room(old: Tensor, like: Tensor, held: int, capacity: int) -> Tensor:
+    """Make a tensor for `capacity` tokens, and put what is held into it."""
+    rows, heads, _, width = like.shape
+    room = like.new_empty(rows, heads, capacity, width)
+    if held:
+        room[:, :, :held] = old
+    return room
 
 
 class Batch:
@@ -38,6 +77,9 @@ class Batch:
         device = runs[0].logits.device
         layers = range(len(runs[0].length))
         self.cache = DynamicCache(config=self.decoder.body.config)
+        self.cache.layers = [
+            Roomy() if type(layer) is DynamicLayer else layer for layer in self.cache.layers
+        ]
         self.seen: list[Tensor | None] = []  # [B, keys] of each layer; None: nothing is padded
         self.counted: list[Tensor] = []  # [B, 2, prompt] of each layer
         for layer in layers:
@@ -57,12 +99,11 @@ class Batch:
             held = [getattr(run.cache.layers[layer], name) for run in self.runs]
             if len(held) == 1:
                 return held[0][:, :, :longest]
-            return torch.cat(
-                [
-                    pad(states[:, :, :n], (0, 0, longest - n, 0))
-                    for states, n in zip(held, lengths, strict=True)
-                ]
-            )
+            _, heads, _, width = held[0].shape
+            rows = held[0].new_zeros(len(held), heads, longest, width)
+            for row, states, n in zip(rows, held, lengths, strict=True):
+                row[:, longest - n :] = states[0, :, :n]
+            return rows
 
         self.cache.update(joined("keys"), joined("values"), layer)
         counted = [run.counted[layer] for run in self.runs]
@@ -130,6 +171,13 @@ class Batch:
             self.answered = [answered + 1 for answered in self.answered]
         return self.decoder.head(body.norm(x)).float()
 
+    def rewind(self, count: int) -> None:
+        """Forget the last tokens that were passed: no row has gone on to them after all."""
+        for held in self.cache.layers:
+            held.crop(-count)
+        self.seen = [None if seen is None else seen[:, :-count] for seen in self.seen]
+        self.starts = self.starts - count
+
     def _mask(self, layer: int, ahead: Tensor) -> Tensor | None:
         """Tell sdpa what the new tokens may see: [B, 1, q, keys], or None for everything."""
         seen, q = self.seen[layer], len(ahead)
@@ -162,13 +210,15 @@ def _with_some_neurons(layer: nn.Module, x: Tensor, core: Tensor, how: dict) -> 
 
 
 @torch.no_grad()
-def decode_together(runs: Sequence[Run], max_new_tokens: int) -> Iterator[list[tuple[int, Step]]]:
+def decode_together(
+    runs: Sequence[Run], max_new_tokens: int, batch: Batch | None = None
+) -> Iterator[list[tuple[int, Step]]]:
     """Answer greedily from several runs at once; gives what each step adds, as (number, step).
 
     A run ends with EOS, which is given too, or at the limit. Rows differ from those of a run that
-    decodes alone by rounding only.
+    decodes alone by rounding only. batch: of these runs, if there is one already; it is used up.
     """
-    batch, numbers = Batch(runs), list(range(len(runs)))
+    batch, numbers = batch or Batch(runs), list(range(len(runs)))
     logits = torch.stack([run.logits for run in runs])
     for count in range(max_new_tokens):
         tokens = logits.argmax(-1)
@@ -197,15 +247,20 @@ def decode(run: Run, max_new_tokens: int) -> Iterator[Step]:
 
 
 @torch.no_grad()
-def forced_together(runs: Sequence[Run], tokens: Sequence[int]) -> Tensor:
-    """Give the logits [B, G, V] with which each run would have met a given answer of G tokens."""
-    first = torch.stack([run.logits for run in runs])[:, None]
+def forced_together(batch: Batch, tokens: Sequence[int]) -> Tensor:
+    """Give the logits [B, G, V] with which each run would have met a given answer of G tokens.
+
+    The batch is as before afterwards.
+    """
+    first = torch.stack([run.logits for run in batch.runs])[:, None]
     if len(tokens) == 1:
         return first
-    ids = torch.tensor(tokens[:-1], device=first.device).expand(len(runs), -1)
-    return torch.cat([first, Batch(runs).advance(ids, listening=False)], 1)
+    ids = torch.tensor(tokens[:-1], device=first.device).expand(len(first), -1)
+    met = batch.advance(ids, listening=False)
+    batch.rewind(ids.shape[1])
+    return torch.cat([first, met], 1)
 
 
 def forced(run: Run, tokens: Sequence[int]) -> Tensor:
     """Give the logits [G, V] with which this run would have met a given answer of G tokens."""
-    return forced_together([run], tokens)[0]
+    return forced_together(Batch([run]), tokens)[0]

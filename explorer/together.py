@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from explorer import answers as single
 from explorer import cost, methods
 from explorer.cases import Case, Source, ask, open_case
-from explorer.decoding import decode_together, forced_together
+from explorer.decoding import Batch, decode_together, forced_together
 from explorer.engine import Prompt, prefill
 from explorer.errors import VisitorError
 from explorer.families import Vlm
@@ -171,7 +171,8 @@ def _spoken(
     Gives back the rows that have more to say than `limit` tokens, to start anew.
     """
     runs = [row.run for row in group]
-    met = forced_together(runs, compared.tokens)
+    batch = Batch(runs)
+    met = forced_together(batch, compared.tokens)
 
     def ended(number: int) -> Told:
         row = group[number]
@@ -180,7 +181,7 @@ def _spoken(
         return Told(row.method, row.budget, single.against(compared, answer, met[number]))
 
     going = set(range(len(group)))
-    for steps in decode_together(runs, min(limit, case.vlm.max_new_tokens)):
+    for steps in decode_together(runs, min(limit, case.vlm.max_new_tokens), batch):
         if stop():
             return []
         now = {number for number, _ in steps}

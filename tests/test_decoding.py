@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import random_prompt, taken_apart, tiny_llama
 
-from explorer.decoding import decode, decode_together, forced, forced_together
+from explorer.decoding import Batch, decode, decode_together, forced, forced_together
 from explorer.engine import EVERYTHING, Plan, Run, prefill
 from explorer.signals import Kept, Signals, Stage
 
@@ -71,9 +71,19 @@ def test_a_row_that_has_ended_leaves_the_others_alone():
 
 def test_a_given_answer_meets_the_same_logits_side_by_side():
     tokens = [5, 9, 11, 7]
-    joined = forced_together(runs(2), tokens)
+    joined = forced_together(Batch(runs(2)), tokens)
     for logits, own in zip(joined, runs(2), strict=True):
         assert torch.allclose(logits, forced(own, tokens), atol=2e-5)
+
+
+def test_meeting_an_answer_leaves_no_trace():
+    batch, plain = Batch(runs(4)), [[step.token for step in decode(run, 40)] for run in runs(4)]
+    forced_together(batch, [5, 9, 11, 7])
+    said: list[list[int]] = [[] for _ in PLANS]
+    for steps in decode_together(batch.runs, 40, batch):
+        for number, step in steps:
+            said[number].append(step.token)
+    assert said == plain
 
 
 def test_answering_twice_starts_anew():
