@@ -71,6 +71,27 @@ def sweeps() -> None:
     report("sweep: five methods and five draws, 12 budgets", seconds, 5)
 
 
+def debugging() -> None:
+    """Leave one out, the search for what broke an answer, and an answer from picked patches."""
+    case = ("pico", scenes.make(2).image, "what is in the middle ?")
+    kept = jobs.answer(*case, "clsattn", 24).stages[-1].kept.tolist()
+    memory = Memory(256_000_000)
+    oracles, first, searches, picks = [], [], [], []
+    for number in range(3):
+        began = time.perf_counter()
+        steps = jobs.oracle(*case)
+        next(step for step in steps if step.done)
+        first.append(time.perf_counter() - began)
+        list(steps)
+        oracles.append(time.perf_counter() - began)
+        searches.append(timed(lambda: list(jobs.what_broke_it(*case, kept, renumber=True))))
+        picks.append(timed(lambda k=kept[number + 1 :]: jobs.pick(*case, k, memory)))
+    report("leave one out: first progress", first, 0.5)
+    report("leave one out: 196 tokens, a short answer", oracles, 4)
+    report("what broke it: one patch", searches, 10)
+    report("answer from picked patches", picks, 0.35)
+
+
 @torch.no_grad()
 def full_answer() -> None:
     """All tokens through our engine against the model's own generate, taken in turns."""
@@ -163,6 +184,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, {zoo.CORES} threads, {zoo.device()}")
     cases()
     sweeps()
+    debugging()
     full_answer()
     for threads in sorted({1, zoo.CORES}):
         pruned_prefill(threads)

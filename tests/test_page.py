@@ -16,6 +16,7 @@ from PIL import Image
 
 from explorer import jobs
 from explorer.browser import served
+from explorer.importance import Target
 from explorer.pico import scenes
 
 
@@ -39,7 +40,9 @@ def picture(tmp_path) -> Path:
 
 def test_only_the_named_endpoints_are_public(client):
     endpoints = client.view_api(return_format="dict")
-    assert set(endpoints["named_endpoints"]) == {"/analyse", "/answer", "/compare", "/sweep"}
+    assert set(endpoints["named_endpoints"]) == {
+        "/analyse", "/answer", "/compare", "/oracle", "/sweep",
+    }  # fmt: skip
     assert not endpoints["unnamed_endpoints"]
 
 
@@ -96,6 +99,19 @@ def test_sweep_is_what_the_function_gives(client, picture):
         client.predict(*ask, "24; 64", "pico", api_name="/sweep")
     with pytest.raises(AppError, match="from 1 to 196"):
         client.predict(*ask, "24, 500", "pico", api_name="/sweep")
+
+
+def test_oracle_is_what_the_function_gives(client, picture):
+    case = ("what is in the middle ?", "a bus", "occlusion", "pico")
+    told = client.predict(handle_file(picture), *case, api_name="/oracle")
+    *_, own = jobs.oracle("pico", picture, case[0], Target(text="a bus"), "occlusion")
+    assert told["answer"] == own.answer == "a bus" and told["way"] == "occlusion"
+    assert np.allclose(told["values"], own.values, rtol=1e-3, atol=1e-5)
+    assert told["worth"] == pytest.approx(own.full - own.none, rel=1e-3)
+    with pytest.raises(AppError, match="no such way"):
+        client.predict(handle_file(picture), case[0], "", "magic", "pico", api_name="/oracle")
+    with pytest.raises(AppError, match="does not know"):
+        client.predict(handle_file(picture), case[0], "zzzz", "removed", "pico", api_name="/oracle")
 
 
 @pytest.mark.parametrize(
