@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -91,6 +92,11 @@ def entry(key: str) -> Entry:
 
 _WISH = devices.Wish()
 _WAITS, _CLOSED = True, False
+_MAKING = threading.Lock()
+# While transformers makes a model, it changes torch for the whole process: two at the same time
+# undo each other's changes in the wrong order, and no model can be loaded after that.
+_READING = threading.Lock()
+TURN = 0.2  # seconds between two looks at whether it is our turn
 
 
 def settle(wish: devices.Wish, waits: bool = True) -> None:
@@ -104,7 +110,7 @@ def settle(wish: devices.Wish, waits: bool = True) -> None:
     if wish.four_bit:
         devices.check_four_bit()
     _WISH, _WAITS, _CLOSED = wish, waits, False
-    shelf.cache_clear()
+    _shelf.cache_clear()
 
 
 def device() -> str:
@@ -112,9 +118,14 @@ def device() -> str:
     return devices.choose(_WISH.device)
 
 
-@cache
 def shelf() -> Shelf[Vlm]:
     """Give the shelf of all loaded models; its budget is what is free when it is first needed."""
+    with _MAKING:  # the cache alone would let two visitors make one each
+        return _shelf()
+
+
+@cache
+def _shelf() -> Shelf[Vlm]:
     place = device()
     budget = _WISH.budget or devices.SHARE * devices.free_bytes(place)
     release = partial(devices.give_back, place)
@@ -217,9 +228,11 @@ def _load(found: Entry, place: str, report: Report) -> Vlm:
     folder = _files(found, report)
     dtype = devices.precision(_WISH.dtype, place, found.dtype)
     how = spreading.settings(_WISH.four_bit, place, needed(found), dtype)
-    report(Progress("weights"))
+    while not _READING.acquire(timeout=TURN):
+        report(Progress("waiting"))
     heard = _REPORT.set(report)
     try:
+        report(Progress("weights"))
         config = AutoConfig.from_pretrained(folder)
         processor = AutoProcessor.from_pretrained(folder)
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, **how)
@@ -230,6 +243,7 @@ def _load(found: Entry, place: str, report: Report) -> Vlm:
         ) from error
     finally:
         _REPORT.reset(heard)
+        _READING.release()
     model = spreading.gather(model) if "device_map" in how else model.to(place)
     return wrap(found, model, processor, config.model_type)
 
@@ -273,8 +287,10 @@ set_tqdm_hook(_counting)
 
 def _after_fork() -> None:
     """Let a forked worker use what is on the shelf, whoever looked at it in that moment."""
-    if shelf.cache_info().currsize:
-        shelf().renew_lock()
+    global _MAKING
+    _MAKING = threading.Lock()
+    if _shelf.cache_info().currsize:
+        _shelf().renew_lock()
 
 
 if hasattr(os, "register_at_fork"):  # Windows forks nothing

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 FORK = multiprocessing.get_context("fork")
-TIMEOUT = 20
+TIMEOUT = 90
 forked = False
 
 

@@ -53,6 +53,19 @@ def test_many_visitors_get_the_same_model(entries):
     assert all(model is loaded[0] for model in loaded)
 
 
+def test_several_models_can_be_asked_for_at_the_same_time(entries, monkeypatch):
+    copies = {f"copy{n}": replace(entries["twin"], key=f"copy{n}") for n in range(6)}
+    monkeypatch.setattr(zoo, "entries", lambda: entries | copies)
+    for _ in range(2):
+        zoo.settle(devices.Wish())
+        with ThreadPoolExecutor(12) as pool:
+            loaded = list(pool.map(zoo.load, [*copies, *copies]))
+        assert loaded[:6] == loaded[6:]
+        assert all(
+            weight.device.type == "cpu" for each in loaded for weight in each.model.parameters()
+        )
+
+
 def test_switching_between_loaded_models_loads_nothing(entries, monkeypatch):
     pair = zoo.load("pico"), zoo.load("twin")
     monkeypatch.setattr(zoo, "_load", lambda *_: pytest.fail("loaded again"))
