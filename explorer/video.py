@@ -28,6 +28,7 @@ MAX_BYTES = 100 * 1024 * 1024
 MAX_SECONDS = 3600.0
 MAX_PIXELS = 4096 * 2304  # 4K and a little; a decoder holds a dozen of such frames at once
 FRAME_SIDE = 384  # pixels of the longer side that are kept; no model here looks closer at a frame
+NEAR = 12  # frames; those so near are passed by, as seeking would decode a dozen frames, too
 PATIENCE = 20.0  # seconds that finding the frames of one file may take
 
 CHOOSE = "please choose an MP4, WebM or GIF file"
@@ -200,9 +201,17 @@ def _by_opencv(file: cv2.VideoCapture) -> _Reel:
     if not 0 < count < MAX_SECONDS * 1000:
         count = 0 if count >= 0 else _counted(file)
 
+    at = math.inf  # the frame that comes next
+
     def read(number: int) -> Image.Image | None:
-        file.set(cv2.CAP_PROP_POS_FRAMES, number)
+        nonlocal at
+        if 0 <= number - at <= NEAR:
+            for _ in range(number - at):
+                file.grab()
+        else:
+            file.set(cv2.CAP_PROP_POS_FRAMES, number)
         good, pixels = file.read()
+        at = number + 1
         return Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)) if good else None
 
     return _Reel(int(count), fps, width, height, read)

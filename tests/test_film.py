@@ -59,6 +59,14 @@ def test_the_tokens_of_all_frames_are_one_case(owls):
         assert owls.places[tokens, 1:].tolist() == [[r, c] for r in range(4) for c in range(4)]
 
 
+def test_every_token_keeps_the_patch_of_the_tower_that_it_came_from(owls):
+    side = owls.case.look.grid.width // 14
+    x0, y0 = (owls.case.look.grid.boxes[:, :2] / side).round().astype(int).T
+    assert owls.case.look.patches[:, 0].tolist() == (14 * y0 + x0).tolist()
+    whole = open_case("pico", owls.sheet, QUESTION).look.seen.features
+    torch.testing.assert_close(owls.case.look.seen.features, whole[14 * y0 + x0])
+
+
 def test_the_union_is_not_the_same_case_as_a_picture_of_the_sheet(owls, memory):
     as_picture = jobs.answer("pico", owls.sheet, QUESTION, "full", 196, memory)
     assert as_picture.layers[0] == 196

@@ -68,6 +68,11 @@ def test_version_1_may_blow_a_frame_up_and_version_2_hands_its_rest_on():
     assert second[1] > first[1]
 
 
+def test_what_is_over_grows_while_it_is_handed_out_as_in_the_official_code():
+    # over: 0.2; frame 1 gets 0.2 * 0.35 / 0.8 and is cut at 0.4, so 0.2375 is over for frame 2
+    assert quota.capped([0.6, 0.35, 0.05], 0.4) == pytest.approx([0.4, 0.4, 0.05 + 0.2375 / 16])
+
+
 def test_rows_run_from_left_to_right_and_from_top_to_bottom():
     row, column = torch.meshgrid(torch.arange(4.0), torch.arange(4.0), indexing="ij")
     features = torch.stack([row, column], -1).reshape(1, 16, 2)
