@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-MOST_THINGS = 8
+MOST_THINGS, MOST_LETTERS = 8, 40
 YES = "A"  # the option that stands for yes
 
 LISTING = """Here is a question about a video: {question}
@@ -58,7 +58,7 @@ def typed(text: str) -> list[str]:
 def tidy(words: Sequence[str]) -> list[str]:
     """Strip quotes and blanks, drop empty and repeated things, and keep the first few."""
     stripped = (" ".join(word.strip(" \t'\"").split()) for word in words)
-    return list(dict.fromkeys(word[:60] for word in stripped if word))[:MOST_THINGS]
+    return list(dict.fromkeys(word[:MOST_LETTERS] for word in stripped if word))[:MOST_THINGS]
 
 
 def frame_question(things: Sequence[str], question: str) -> str:

@@ -216,7 +216,8 @@ def frame_scores(film: Film, asked: Wanted, memory: Memory | None = None) -> lis
 
 def _yes(vlm: Vlm, picture: Picture, question: str, yes: str, memory: Memory | None) -> float:
     def make() -> float:
-        case = open_case(vlm, picture, question[:500], memory)
+        # the question is ours: it may be longer than a visitor's, and has lines
+        case = replace(open_case(vlm, picture, "frame", memory), question=question)
         run = prefill(case.decoder, case.prompt(), EVERYTHING)
         return float(run.logits.softmax(-1)[_ids(vlm, yes)[0]])
 

@@ -101,6 +101,23 @@ def test_with_nothing_to_look_for_all_frames_get_the_same(memory):
     assert film.frame_scores(general, asked) == [1.0] * 9
 
 
+def test_a_model_that_can_lists_the_things_from_the_words_alone(owls, monkeypatch):
+    """Pico can't; whatever it says here must not depend on the frames."""
+    replies = []
+    monkeypatch.setattr(film, "reads_options", lambda vlm: True)
+    monkeypatch.setattr(film.decouple, "listed", lambda reply: replies.append(reply) or ["owl"])
+    asked = film.wanted(owls)
+    film.wanted(film.open_film("pico", clip(acts=("bus", "tree", "owl")), QUESTION))
+    assert replies[0] == replies[1]
+    assert (asked.things, asked.who, asked.yes) == (("owl",), "the model", "A")
+    assert asked.questions == (film.decouple.frame_question(["owl"], QUESTION),)
+    assert all(0 <= score <= 1 for score in film.frame_scores(owls, asked))
+
+
+def test_the_built_in_model_does_not_know_the_official_words():
+    assert not film.reads_options(zoo.load("pico"))
+
+
 def test_a_word_that_the_model_does_not_know_is_named(owls):
     assert "“zeppelin”" in film.wanted(owls, ["zeppelin"]).notes[0]
 
