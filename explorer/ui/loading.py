@@ -7,6 +7,7 @@ open case is asked again with it. When it can't be had, the page says why and st
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -34,26 +35,29 @@ def build() -> gr.HTML:
     )
 
 
-def wire(opening: Opening, desk: Desk, on_model: dict, page: gr.Blocks) -> None:
-    """Let a choice load its model, and then open the case with it.
+@dataclass(frozen=True)
+class Choosing:
+    """The handlers of a choice. there: the block that tells which model has just been loaded.
 
-    The page opens with a finished example, and those are pico's: a page that begins with another
-    model chooses it by itself, unless a link knows better what to open.
+    numbers: even ones are choices; the odd one behind each is taken when that choice is cancelled.
     """
-    model, notes, visit = opening.model, opening.model_notes, opening.tab.visit
-    there = gr.State(None)
-    # Even numbers are choices; the odd one behind each is taken when that choice is cancelled.
-    numbers = count(2, 2)
 
-    def load(key: str, visit: Visit, request: gr.Request) -> Iterator[dict]:
-        number, session = next(numbers), request.session_hash
-        desk.picks.announce(session, number)
+    opening: Opening
+    desk: Desk
+    there: gr.State
+    numbers: Iterator[int] = field(default_factory=lambda: count(2, 2))
+
+    def load(self, key: str, visit: Visit, request: gr.Request) -> Iterator[dict]:
+        """Load the model, or wait while somebody else's choice loads it."""
+        model, notes, there = self.opening.model, self.opening.model_notes, self.there
+        number, picks = next(self.numbers), self.desk.picks
+        picks.announce(request.session_hash, number)
         name = zoo.entry(key).name
         loading = zoo.shelf().want(key, anew=True)
         yield {there: None, notes: busy(name, loading)}
         try:
             while not loading.ended.wait(PAUSE):
-                newest = desk.picks.newest(session)
+                newest = picks.newest(request.session_hash)
                 if newest == number + 1:
                     yield {model: visit.model, notes: parts.lines("note", f"{name}: cancelled.")}
                 if newest != number:
@@ -69,30 +73,45 @@ def wire(opening: Opening, desk: Desk, on_model: dict, page: gr.Blocks) -> None:
         finally:
             zoo.shelf().leave(loading)
 
-    def begin(key: str, visit: Visit, request: gr.Request) -> Iterator[dict]:
+    def begin(self, key: str, visit: Visit, request: gr.Request) -> Iterator[dict]:
+        """Load the model that the app was started with; a link knows better what to open."""
         if any(name in link.NAMES for name in request.query_params):
-            yield {there: None}
+            yield {self.there: None}
         else:
-            yield from load(key, visit, request)
+            yield from self.load(key, visit, request)
 
-    def cancel(request: gr.Request) -> None:
-        desk.picks.announce(request.session_hash, desk.picks.newest(request.session_hash) | 1)
+    def cancel(self, request: gr.Request) -> None:
+        """Stop waiting for the model that was chosen last."""
+        picks, session = self.desk.picks, request.session_hash
+        picks.announce(session, picks.newest(session) | 1)
 
-    def ask(key: str | None, visit: Visit) -> Iterator[dict]:
-        if key is None:
-            yield {notes: gr.skip()}  # a generator that gives nothing would empty every block
+    def ask(self, key: str | None, visit: Visit) -> Iterator[dict]:
+        """Open the case of the page with the model that is there now."""
+        if key is None:  # a generator that gives nothing would empty every block
+            yield {self.opening.model_notes: gr.skip()}
         else:
-            yield from opening.other_model(key, visit)
+            yield from self.opening.other_model(key, visit)
 
+
+def wire(opening: Opening, desk: Desk, on_model: dict, page: gr.Blocks) -> None:
+    """Let a choice load its model, and then open the case with it.
+
+    The page opens with a finished example, and those are pico's: a page that begins with another
+    model chooses it by itself.
+    """
+    model, notes, visit = opening.model, opening.model_notes, opening.tab.visit
+    choosing = Choosing(opening, desk, there=gr.State(None))
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     watching = {"concurrency_id": "loading", "concurrency_limit": AT_ONCE}
-    blocks = {"inputs": [model, visit], "outputs": [there, model, notes]}
-    ways = [model.input(load, trigger_mode="multiple", **blocks, **quiet, **watching)]
+    blocks = {"inputs": [model, visit], "outputs": [choosing.there, model, notes]}
+    ways = [model.input(choosing.load, trigger_mode="multiple", **blocks, **quiet, **watching)]
     if model.value != zoo.DEFAULT:
-        ways.append(page.load(begin, **blocks, **quiet, **watching))
+        ways.append(page.load(choosing.begin, **blocks, **quiet, **watching))
     for loaded in ways:
-        loaded.success(ask, [there, visit], opening.outputs(), **quiet, **on_model)
-    notes.cancel(cancel, None, None, queue=False, **quiet)
+        loaded.success(
+            choosing.ask, [choosing.there, visit], opening.outputs(), **quiet, **on_model
+        )
+    notes.cancel(choosing.cancel, None, None, queue=False, **quiet)
 
 
 def busy(name: str, loading: Loading) -> dict:
