@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import argparse
 import math
+import multiprocessing
+import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer import casefile, given, jobs
+from explorer import casefile, given, jobs, zoo
 from explorer.casefile import CaseFile, StoredRun
 from explorer.errors import BadCase, VisitorError
 from explorer.memory import Memory
 from explorer.picture import Picture
 
 MEMORY_BYTES = 64_000_000
+ENOUGH = 8  # files for which one more process is worth its start
 CLOSE = 1e-3  # probabilities this near to each other are called equal
 
 
@@ -119,6 +124,46 @@ def files(paths: list[Path]) -> Iterator[Path]:
         yield from sorted(path.glob("*.json")) if path.is_dir() else [path]
 
 
+def offer(models: Sequence[str]) -> None:
+    """Let cases be of these models, too; see given.py."""
+    for source in models:
+        given.add(source)
+
+
+def outcome(file: Path) -> tuple[Path, list[Difference], str]:
+    """Recompute one file; gives what was found, or a sentence that says why nothing was."""
+    try:
+        if file.stat().st_size > casefile.MAX_BYTES:
+            raise BadCase("This file is too large for a case.")
+        return file, list(replay(casefile.load(file.read_bytes()))), ""
+    except (OSError, VisitorError) as error:
+        return file, [], str(error)
+
+
+def outcomes(
+    paths: list[Path], at_once: int, models: Sequence[str] = ()
+) -> Iterator[tuple[Path, list[Difference], str]]:
+    """Recompute files in their order, several at once in processes of their own."""
+    if at_once == 1:
+        yield from map(outcome, paths)
+        return
+    # A fork has torch already; it is safe as nothing has run in this process yet.
+    ways = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("fork" if "fork" in ways else "spawn")
+    with ProcessPoolExecutor(at_once, context, offer, (models,)) as pool:
+        yield from pool.map(outcome, paths, chunksize=2)
+
+
+def worth(paths: list[Path]) -> int:
+    """Tell how many processes are worth their start: a core each, where a model uses just one."""
+    try:
+        model = casefile.load(paths[0].read_bytes()).model.key if paths else ""
+        alone = zoo.entry(model).threads == 1
+    except (OSError, VisitorError):
+        return 1
+    return max(1, min(os.cpu_count() or 1, len(paths) // ENOUGH)) if alone else 1
+
+
 def main() -> int:
     """Recompute the cases and print a table."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -126,24 +171,22 @@ def main() -> int:
     parser.add_argument(
         "--model", action="append", default=[], help=f"that isn't listed: {given.HELP}"
     )
+    parser.add_argument("--at-once", type=int, help="processes (default: what suits the model)")
     chosen = parser.parse_args()
-    for source in chosen.model:
-        given.add(source)
-    changed = unreadable = count = 0
-    for file in files(chosen.cases):
-        print(file)
-        try:
-            if file.stat().st_size > casefile.MAX_BYTES:
-                raise BadCase("This file is too large for a case.")
-            found = list(replay(casefile.load(file.read_bytes())))
-        except (OSError, VisitorError) as error:
-            print(f"  {error}")
-            unreadable += 1
-            continue
-        count += 1
+    offer(chosen.model)
+    paths, began = list(files(chosen.cases)), time.perf_counter()
+    changed = unreadable = 0
+    for file, found, error in outcomes(paths, chosen.at_once or worth(paths), chosen.model):
+        print(f"{file}\n  {error}" if error else file)
+        unreadable += bool(error)
         changed += sum(bool(difference.change) for difference in found)
-        print("\n".join(map(row, found)))
-    print(f"{count} cases, {changed} runs changed, {unreadable} files could not be replayed")
+        for difference in found:
+            print(row(difference))
+    count, seconds = len(paths) - unreadable, time.perf_counter() - began
+    print(
+        f"{count} cases, {changed} runs changed, {unreadable} files could not be replayed, "
+        f"{count / seconds:.1f} cases a second"
+    )
     return 2 if unreadable else int(bool(changed))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -190,19 +191,35 @@ def test_a_file_that_is_too_large_is_refused():
         casefile.load(b" " * (casefile.MAX_BYTES + 1))
 
 
-def test_the_command_replays_a_folder_and_tells_by_its_code(text, tmp_path):
+def command(*words: object) -> tuple[int, str]:
+    """Run the command as a person would."""
+    line = [sys.executable, "-m", "explorer.replay", *map(str, words)]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    return done.returncode, done.stdout
+
+
+def test_the_command_replays_a_folder_in_two_processes_and_tells_by_its_code(text, tmp_path):
+    (tmp_path / "a.json").write_bytes(changed(text, "runs", 0, "text", to="a submarine"))
+    (tmp_path / "b.json").write_text(text)
+    code, said = command(tmp_path, "--at-once", 2)
+    assert code == 1 and "a submarine ->" in said and "2 cases, 1 runs changed" in said
+    assert said.index("a.json") < said.index("b.json"), "in the order of the files"
+
+
+def test_the_code_tells_what_was_found(text, tmp_path, monkeypatch, capsys):
     (tmp_path / "good.json").write_text(text)
-
-    def run() -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "explorer.replay", str(tmp_path)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-    done = run()
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 cases, 0 runs changed" in done.stdout
-    (tmp_path / "other.json").write_bytes(changed(text, "runs", 0, "text", to="a submarine"))
-    done = run()
-    assert done.returncode == 1 and "a submarine ->" in done.stdout
+    monkeypatch.setattr(sys, "argv", ["replay", str(tmp_path)])
+    assert replay.main() == 0
+    assert "1 cases, 0 runs changed" in capsys.readouterr().out
     (tmp_path / "bad.json").write_text("{")
-    done = run()
-    assert done.returncode == 2 and "no JSON" in done.stdout
+    assert replay.main() == 2
+    assert "no JSON" in capsys.readouterr().out
+
+
+def test_a_process_per_core_is_started_only_where_it_pays(text, tmp_path):
+    (tmp_path / "a.json").write_text(text)
+    (tmp_path / "large.json").write_bytes(changed(text, "model", "key", to="llava-1.5-7b"))
+    assert replay.worth([tmp_path / "a.json"]) == 1
+    assert replay.worth([tmp_path / "a.json"] * 1000) == os.cpu_count()
+    assert replay.worth([tmp_path / "large.json"] * 1000) == 1, "that would load it twice"
+    assert replay.worth([tmp_path / "nothing.json"] * 1000) == 1
