@@ -20,13 +20,12 @@ def settings() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Visual token explorer")
     parser.add_argument("--host", default=None, help="address to listen on (default: this machine)")
     parser.add_argument("--port", type=int, default=None, help="port (default: 7860 or the next)")
-    at_once = 6 if leases.LENT else 1  # every lease has a card of its own
-    parser.add_argument("--at-once", type=int, default=at_once, help="events that run a model")
+    parser.add_argument("--at-once", type=int, default=leases.AT_ONCE, help="runs of a model")
     parser.add_argument("--model", default=zoo.DEFAULT, help=f"to begin with: {given.HELP}")
     parser.add_argument("--device", choices=devices.DEVICES, default="auto")
     parser.add_argument("--dtype", choices=devices.DTYPES, default="auto", help="of the weights")
     parser.add_argument("--four-bit", action="store_true", help="pack weights with bitsandbytes")
-    parser.add_argument("--budget", type=float, help="GB that loaded models may take together")
+    parser.add_argument("--budget", type=lambda gb: 1e9 * float(gb), help="GB that models may take")
     parser.add_argument("--load", default=LOAD, help="models to load first: a,b")
     return parser.parse_args()
 
@@ -42,18 +41,18 @@ def warm_up(keys: list[str]) -> None:
 def main() -> None:
     """Build and launch; models load while the page is served, on ZeroGPU before."""
     chosen = settings()
-    budget = None if chosen.budget is None else 1e9 * chosen.budget
+    wish = devices.Wish(chosen.device, chosen.dtype, chosen.four_bit, chosen.budget)
     keys = [key.strip() for key in chosen.load.split(",") if key.strip()]
     try:
-        zoo.settle(devices.Wish(chosen.device, chosen.dtype, chosen.four_bit, budget), waits=False)
+        zoo.settle(wish, waits=False)
         model = given.add(chosen.model)
     except VisitorError as error:
         sys.exit(str(error))
     demo = page.build(at_once=chosen.at_once, model=model)
-    loads = threading.Thread(target=warm_up, args=(keys,), daemon=True, name="warm up")
-    loads.start()
     if leases.LENT:
-        loads.join()
+        warm_up(keys)
+    else:
+        threading.Thread(target=warm_up, args=(keys,), daemon=True).start()
     demo.launch(server_name=chosen.host, server_port=chosen.port, **page.launch_settings())
 
 

@@ -200,11 +200,12 @@ def sweep(
     methods: Sequence[str] | None = None,
     budgets: Sequence[int] | None = None,
     memory: Memory | None = None,
+    stop: Callable[[], bool] = never,
 ) -> Sweep:
     """Let methods answer over a ladder of budgets; see `sweeps.sweep`."""
     asked = ask(model, image, question)
     much = Work(answers=SWEPT, maps=True)
-    wanted = {"methods": methods, "budgets": budgets}
+    wanted = {"methods": methods, "budgets": budgets, "stop": stop}
     return leases.call(sweeps.sweep, asked, memory, much=much, **wanted)
 
 
@@ -280,27 +281,8 @@ def trials(
 
 
 __all__ = [
-    "FULL",
-    "analyse",
-    "answer",
-    "by_method",
-    "by_quota",
-    "check_budget",
-    "compare",
-    "count_tokens",
-    "draw",
-    "frame_scores",
-    "kept_shares",
-    "open_film",
-    "oracle",
-    "pick",
-    "second_looks",
-    "several",
-    "stream",
-    "stream_full",
-    "sweep",
-    "trials",
-    "unfold",
-    "wanted",
+    "FULL", "analyse", "answer", "by_method", "by_quota", "check_budget", "compare",
+    "count_tokens", "draw", "frame_scores", "kept_shares", "open_film", "oracle", "pick",
+    "second_looks", "several", "stream", "stream_full", "sweep", "trials", "unfold", "wanted",
     "what_broke_it",
-]
+]  # fmt: skip

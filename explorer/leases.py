@@ -124,6 +124,7 @@ def _asked_seconds(work, asked, known, options, seconds: float) -> float:
 
 _lease = spaces.GPU(duration=_asked_seconds)(_leased) if spaces else None
 LENT = _lease is not None  # whether GPUs are lent, one use case at a time
+AT_ONCE = 6 if LENT else 1  # events that run a model: every lease has a card of its own
 
 
 def _careful(

@@ -21,7 +21,7 @@ from explorer.analysis import analyse, draw
 from explorer.answers import check_budget, reference
 from explorer.cases import Case, Source, open_case
 from explorer.comparison import spearman
-from explorer.decoding import forced_together
+from explorer.decoding import Batch, forced_together
 from explorer.engine import prefill
 from explorer.errors import MethodUnavailable
 from explorer.families import Vlm
@@ -159,7 +159,7 @@ class Court:
                 plan = plan_of(module, options, self.case.size, budget)
                 prompt = self.case.prompt(plan.needs, lambda: compared.tokens)
                 runs.append(prefill(self.case.decoder, prompt, plan))
-            logits = forced_together(runs, self.tokens).log_softmax(-1)
+            logits = forced_together(Batch(runs), self.tokens).log_softmax(-1)
             at = torch.tensor(self.tokens, device=logits.device).expand(len(runs), -1)[..., None]
             s = logits.gather(2, at)[..., 0].mean(1).exp()
             return tuple(zip(found.ladder, s.tolist(), strict=True))

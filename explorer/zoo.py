@@ -1,7 +1,8 @@
 """models.yaml -> a loaded model on the right device, once, however many visitors ask.
 
-Knows files and clear errors; devices.py knows where, shelf.py how often, hub.py where from. Loaded
-models are shared and never changed after loading, so no visitor's data is ever in here.
+Knows which models there are; devices.py knows where they run, shelf.py how often they load,
+reading.py from which files. Loaded models are shared and never changed after loading, so no
+visitor's data is ever in here.
 """
 
 from __future__ import annotations
@@ -9,19 +10,15 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import torch
 import yaml
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
-from transformers.utils.logging import set_tqdm_hook
 
-from explorer import devices, hub, spreading
+from explorer import devices, reading, spreading
 from explorer.capture import ATTENTION
 from explorer.errors import ModelLoading, ModelUnavailable, UnknownModel, VisitorError
 from explorer.families import Vlm, family_of
@@ -93,10 +90,6 @@ def entry(key: str) -> Entry:
 _WISH = devices.Wish()
 _WAITS, _CLOSED = True, False
 _MAKING = threading.Lock()
-# While transformers makes a model, it changes torch for the whole process: two at the same time
-# undo each other's changes in the wrong order, and no model can be loaded after that.
-_READING = threading.Lock()
-TURN = 0.2  # seconds between two looks at whether it is our turn
 
 
 def settle(wish: devices.Wish, waits: bool = True) -> None:
@@ -225,64 +218,12 @@ def _make(key: str, report: Report) -> Vlm:
 
 
 def _load(found: Entry, place: str, report: Report) -> Vlm:
-    folder = _files(found, report)
     dtype = devices.precision(_WISH.dtype, place, found.dtype)
     how = spreading.settings(_WISH.four_bit, place, needed(found), dtype)
-    while not _READING.acquire(timeout=TURN):
-        report(Progress("waiting"))
-    heard = _REPORT.set(report)
-    try:
-        report(Progress("weights"))
-        config = AutoConfig.from_pretrained(folder)
-        processor = AutoProcessor.from_pretrained(folder)
-        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, **how)
-    except (OSError, ImportError, ValueError, SafetensorError) as error:
-        raise ModelUnavailable(
-            f"{found.name} can't be loaded: what is in {found.path or found.hub} is no complete "
-            "model that transformers can read. Please fetch it again, or go on with pico."
-        ) from error
-    finally:
-        _REPORT.reset(heard)
-        _READING.release()
+    folder = reading.files(found.name, found.path, found.hub, found.revision, report)
+    model, processor, kind = reading.read(found.name, folder, how | {"dtype": dtype}, report)
     model = spreading.gather(model) if "device_map" in how else model.to(place)
-    return wrap(found, model, processor, config.model_type)
-
-
-def _files(found: Entry, report: Report) -> Path:
-    if found.path:
-        if not Path(found.source).is_dir():
-            raise ModelUnavailable(f"The folder {found.path} is missing; please clone again.")
-        return Path(found.source)
-    report(Progress("search"))
-    try:
-        return hub.fetch(found.hub, found.revision, report)
-    except OSError as error:
-        raise ModelUnavailable(
-            f"{found.name} can't be loaded here: its files ({found.memory or found.hub}) are on "
-            "the Hugging Face hub and could not be fetched. Connect this machine to the internet, "
-            "or go on with pico, which is built in."
-        ) from error
-
-
-_REPORT: ContextVar[Report | None] = ContextVar("report", default=None)
-
-
-def _counting(bar: Callable, args: tuple, kwargs: dict) -> Iterable:
-    """Stand in for a progress bar of transformers: tells the one who waits for this very load."""
-    report = _REPORT.get()
-    if report is None or not args:
-        return bar(*args, **kwargs)
-    items = list(args[0])
-
-    def counted() -> Iterator:
-        for number, item in enumerate(items):
-            report(Progress("weights", number, len(items)))
-            yield item
-
-    return counted()
-
-
-set_tqdm_hook(_counting)
+    return wrap(found, model, processor, kind)
 
 
 def _after_fork() -> None:

@@ -61,6 +61,16 @@ def visit(browser, url: str, **context):
     return page
 
 
+def open_tab(page, name: str) -> None:
+    """Open a tab of the page; on a phone some of them are in a menu."""
+    tab = page.get_by_role("tab", name=name, exact=True)
+    if tab.count() and tab.is_visible():
+        tab.click()
+        return
+    page.locator(".overflow-menu > button").click()
+    page.locator(".overflow-dropdown button", has_text=name).click()
+
+
 @torch.no_grad()
 def scatter_weights(model: torch.nn.Module, seed: int = 0) -> None:
     """Give a model weights large enough that attention is not uniform and no test is vacuous."""

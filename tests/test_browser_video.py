@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import visit
+from conftest import open_tab, visit
 from playwright.sync_api import Page, expect
 from test_video import gif, written
 
@@ -175,7 +175,7 @@ def test_a_video_is_uploaded_and_a_bad_one_gets_a_sentence(page, tmp_path):
 def test_a_gif_on_a_dark_phone(browser, url, tmp_path):
     size = {"width": 390, "height": 844}
     page = visit(browser, url, viewport=size, color_scheme="dark")
-    page.get_by_role("tab", name="Video").click()
+    open_tab(page, "Video")
     done(page)
     page.locator("#vt-video-file input[type=file]").set_input_files(gif(tmp_path / "film.gif"))
     expect(page.locator(".vt-film-caption")).to_contain_text("9 of 9 frames", timeout=PATIENCE)

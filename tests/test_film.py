@@ -194,8 +194,8 @@ def family_with_frames() -> ModuleType:
     llava = zoo.load("pico").family
 
     def frames(vlm, images):
-        pixels = torch.cat([llava.pixels(vlm, image) for image in images])
-        return pixels, frame_grid(224, 224, len(images), 14, 14)
+        seen = [llava.pixels(vlm, image)["pixel_values"] for image in images]
+        return {"pixel_values": torch.cat(seen)}, frame_grid(224, 224, len(images), 14, 14)
 
     return SimpleNamespace(**{**vars(llava), "frames": frames})
 

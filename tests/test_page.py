@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -122,12 +123,24 @@ def test_oracle_is_what_the_function_gives(client, picture):
         (("what is it ?", "clsattn", -1, "pico"), "196"),
         (("what is it ?", "clsattn", 64, "nomodel"), "nomodel"),
         (("", "clsattn", 64, "pico"), "question"),
-        (("what is it ?", "clsattn", 64, "llava-1.5-7b"), "pico"),
     ],
 )
 def test_bad_arguments_get_a_sentence(client, picture, arguments, words):
     with pytest.raises(AppError, match=re.escape(words)):
         client.predict(handle_file(picture), *arguments, api_name="/answer")
+
+
+def test_a_model_that_can_not_be_had_is_on_its_way_and_then_says_so(client, picture):
+    ask = [handle_file(picture), "what is it ?", "clsattn", 64, "llava-1.5-7b"]
+    said = ""
+    for _ in range(40):
+        with pytest.raises(AppError) as caught:
+            client.predict(*ask, api_name="/answer")
+        said = str(caught.value)
+        if "on its way" not in said:
+            break
+        time.sleep(0.5)
+    assert "pico" in said
 
 
 def test_a_file_that_is_no_picture_gets_a_sentence(client, tmp_path):

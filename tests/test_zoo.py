@@ -14,7 +14,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from explorer import devices, hub, jobs, zoo
+from explorer import devices, hub, jobs, reading, zoo
 from explorer.errors import ModelLoading, ModelUnavailable, OutOfMemory
 from explorer.memory import Memory
 from explorer.pico import scenes
@@ -125,7 +125,7 @@ def test_memory_that_runs_out_while_loading_is_told(entries, monkeypatch):
     def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr(zoo.AutoModelForImageTextToText, "from_pretrained", full)
+    monkeypatch.setattr(reading.AutoModelForImageTextToText, "from_pretrained", full)
     with pytest.raises(OutOfMemory, match=r"Loading Twin.*2\.1 GB"):
         zoo.load("twin")
 
