@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from conftest import visit
-from playwright.sync_api import Page, expect
+from conftest import open_tab, visit
+from playwright.sync_api import expect
 
 from explorer import methods
+from explorer.standings import read_table
 
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # milliseconds
@@ -19,10 +20,6 @@ def page(browser, url):
     assert opened.errors == []
 
 
-def open_tab(page: Page, name: str) -> None:
-    page.get_by_role("tab", name=name).click()
-
-
 def test_every_method_has_a_card_that_follows_the_open_picture(page):
     open_tab(page, "Methods")
     cards = page.locator(".vt-card-method")
@@ -33,6 +30,18 @@ def test_every_method_has_a_card_that_follows_the_open_picture(page):
         expect(card.locator("canvas")).to_be_visible()
         expect(card.locator("[aria-live]")).to_contain_text("patches kept")
         expect(card.locator(".vt-diagram title")).not_to_be_empty()
+
+
+def test_the_leaderboard_opens_above_the_cards(page):
+    open_tab(page, "Methods")
+    box = page.locator("#vt-standings")
+    box.get_by_text("Does pruning work here?").click()
+    expect(box.locator(".js-plotly-plot").first).to_be_visible(timeout=PATIENCE)
+    expect(box).to_contain_text("Worse than random at some budget: ")
+    with page.expect_download() as table:
+        box.get_by_role("button", name="Table as CSV").click()
+    rows = read_table(table.value.path())
+    assert {row.method for row in rows} >= {"full", "random", "visionzip", "fastv"}
 
 
 def test_a_changed_setting_is_worked_out_and_can_be_shown(page):

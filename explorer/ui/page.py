@@ -17,6 +17,7 @@ from explorer.ui import (
     loading,
     parts,
     region,
+    standings,
     sweep,
     video,
 )
@@ -62,6 +63,7 @@ def build(desk: Desk | None = None, at_once: int = 1, model: str = zoo.DEFAULT) 
         with gr.Tab("Video", elem_id="vt-tab-video") as video_tab:
             video.build(desk, video_tab, models, on_model)
         with gr.Tab("Methods", elem_id="vt-tab-methods"):
+            standings.build()
             cards.build()
         _endpoints(desk, on_model)
         compare.endpoint(desk, on_model)
