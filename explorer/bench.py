@@ -12,21 +12,29 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from functools import cache
 
 import torch
+from PIL import Image
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from explorer import cost, jobs, zoo
+from explorer import cost, jobs, methods, zoo
+from explorer.answers import reference
 from explorer.capture import ATTENTION
 from explorer.cases import open_case
 from explorer.engine import Plan, Prompt, decode, prefill
 from explorer.families import Decoder
+from explorer.maps import map_of
 from explorer.memory import Memory
 from explorer.pico import scenes
 from explorer.signals import Kept, Signals, Stage
 
 QUESTION = "what is in the middle ?"
 ROUNDS = 15
+NINE = (
+    "random", "uniform", "pool", "clsattn", "fopru", "fopru:row", "divprune", "visionzip",
+    "fastv", "visiondrop",
+)  # fmt: skip
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -60,8 +68,28 @@ def cases() -> None:
         answers.append(
             timed(lambda i=image, m=memory: jobs.answer("pico", i, QUESTION, "clsattn", 64, m))
         )
-    report("analyse: new picture and question, every method", analyses, 0.7)
+    images = [scenes.make(seed).image for seed in range(1, ROUNDS + 1)]
+    first = [timed(lambda i=image: nine(i)) for image in images]
+    compared = [timed(lambda i=image: jobs.compare("pico", i, QUESTION, 64)) for image in images]
+    report("analyse: new picture and question, the first nine methods", first, 0.7)
+    report("analyse: new picture and question, every method", analyses, 1.5)
+    report("compare: new picture and question, every method, K = 64", compared, 3)
     report("answer: K = 64, one phrase, case known", answers, 0.08)
+
+
+def nine(image: Image.Image) -> None:
+    """Look, answer from all tokens and draw the maps of the nine methods that came first."""
+    memory = Memory(64_000_000)
+    case = open_case("pico", image, QUESTION, memory)
+    tokens = reference(case, memory).tokens
+
+    @cache
+    def prompt(needs: frozenset[str]) -> Prompt:
+        return case.prompt(needs, lambda: tokens)
+
+    for spec in NINE:
+        method, options = methods.resolve(spec)
+        map_of(spec, method, options, case.size, case.decoder, prompt)
 
 
 def sweeps() -> None:
