@@ -16,7 +16,8 @@
   ];
   const EXPLAINED =
     "Patches come in (insertion) or go away (deletion), best first; the height is the mean " +
-    "probability of the full answer's tokens. Dashed: random, the mean of 5 orders.";
+    "probability of the full answer's tokens. Orange: the oracle; dashed: random, the mean of 5 " +
+    "orders; thick: the chosen method.";
   const TRUE_CURVE =
     " Dotted: what the method really keeps at each budget, since its kept sets don't follow the " +
     "order of its score, or leave inside the language model.";
