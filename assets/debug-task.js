@@ -77,7 +77,7 @@
       show(bar, busy);
       bar.value = done / total;
       const far = `Evaluated ${done} of ${total} …`;
-      if (busy) return write(line, reply?.progress ? far : "Starting …");
+      if (busy) return write(line, done ? far : "Starting …");
       write(line, reply?.error ?? (task.cancelled ? "Cancelled." : sentence));
     };
     return { buttons: [go, cancel], nodes: [bar, line], go, update };

@@ -287,7 +287,7 @@ def _occluded(case: Case, probe: Probe, tell: Tell) -> Found:
             seen.append(see(family.tower(vlm), family.pixels(vlm, painted)).features)
             done += 1
             tell(min(done, total), total)
-        return probe.replaced(torch.stack(seen))
+        return probe.replaced(torch.stack(seen)).to(cells.device)
 
     whole = torch.ones(1, 1, down, across)
     full, none = float(f(whole)), float(f(torch.zeros_like(whole)))

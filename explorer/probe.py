@@ -88,7 +88,8 @@ class Probe:
         """
         rows = self._rows(present.to(self.embeds.device) > 0.5)
         x = self.embeds[0, rows.at]
-        return self._score(self._pass(x, rows, self._prefix(rows.start, len(x))))
+        found = self._score(self._pass(x, rows, self._prefix(rows.start, len(x))))
+        return found.to(present.device)
 
     def _rows(self, present: Tensor) -> Rows:
         total, device = self.embeds.shape[1], present.device

@@ -108,10 +108,11 @@ def _case(visit: Visit) -> tuple:
     return visit.model, visit.picture, visit.question
 
 
-def _kept(asked: dict) -> tuple[object, bool]:
+def _kept(asked: dict) -> tuple[list, bool]:
     """Read the picked patches, and how their positions count: as the method's they came from."""
-    method = asked.get("method")
-    return asked.get("kept") or [], isinstance(method, str) and picking.renumbers(method)
+    method, kept = asked.get("method"), asked.get("kept")
+    renumber = isinstance(method, str) and picking.renumbers(method)
+    return kept if isinstance(kept, list) else [], renumber
 
 
 def _picked(desk: Desk, visit: Visit, asked: dict) -> Replies:
