@@ -12,6 +12,7 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -152,7 +153,7 @@ def save(
     if len(png) > PICTURE_BYTES:
         raise BadCase("The picture is too large for a case; please scale it down and open it anew.")
     case = CaseFile(
-        model=StoredModel(key=entry.key, source=entry.hub or entry.path, revision=entry.revision),
+        model=model_of(entry),
         picture=StoredPicture(
             png=png,
             width=picture.image.width,
@@ -167,6 +168,13 @@ def save(
         packages=packages(),
     )
     return case.model_dump_json(indent=1)
+
+
+def model_of(entry: zoo.Entry) -> StoredModel:
+    """Name a model; of a folder outside this project only the last part, as a case travels."""
+    folder = Path(entry.path)
+    source = entry.hub or (folder.name if folder.is_absolute() else entry.path)
+    return StoredModel(key=entry.key, source=source, revision=entry.revision)
 
 
 def packages() -> dict[str, str]:

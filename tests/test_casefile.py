@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from explorer import casefile, jobs, replay
+from explorer import casefile, jobs, replay, zoo
 from explorer.errors import BadCase
 from explorer.memory import Memory
 from explorer.pico import scenes
@@ -104,6 +104,12 @@ def test_metrics_and_versions_travel_along(text):
     assert len(run.mdi) == len(run.aei) == len(run.layers) == 12
     assert 0 < run.flops < case.full.flops and 0 < run.kv_bytes < case.full.kv_bytes
     assert case.packages == casefile.packages()
+
+
+def test_a_case_does_not_tell_where_somebody_keeps_models():
+    given = zoo.Entry("mine", "mine", path="/home/somebody/secret/mine")
+    assert casefile.model_of(given).source == "mine"
+    assert casefile.model_of(zoo.entry("pico")).source == "assets/pico"
 
 
 def test_a_stored_text_can_not_command_a_terminal(text):

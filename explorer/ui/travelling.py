@@ -153,7 +153,7 @@ def _visit(case: CaseFile, picture: Picture) -> Visit:
         scene = scene_visit(model, case.seed, question)
         if scene.picture.digest == picture.digest:
             return scene
-    truths = case.truth and {questions.normalise(question): case.truth}
+    truths = {questions.normalise(question): case.truth} if case.truth else None
     return Visit(model, picture, question, truths, tuple(questions.GENERAL_QUESTIONS))
 
 
@@ -172,7 +172,7 @@ def _shown(case: CaseFile) -> dict | None:
 def _circumstances(case: CaseFile, entry: zoo.Entry, recomputed: int) -> list[str]:
     """Say what else may explain a difference, and what was not looked at."""
     said, here = [], casefile.packages()
-    if (case.model.source, case.model.revision) != (entry.hub or entry.path, entry.revision):
+    if case.model != casefile.model_of(entry):
         said.append("It was saved with other weights of this model.")
     other = [
         f"{name} {version} (here {here[name]})"
