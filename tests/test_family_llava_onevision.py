@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from family_promises import (
     QUESTION,
     Promises,
+    is_real,
     noise,
+    overlaps,
+    plain_picture,
     template,
     text_config,
     tokenizer,
     vision_config,
     wrapped,
 )
+from PIL import Image
 from transformers import (
     LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
@@ -22,7 +27,12 @@ from transformers import (
     LlavaOnevisionVideoProcessor,
 )
 
+from explorer.allotment import by_method, map_of_method
+from explorer.capture import attend_by
 from explorer.cases import open_case
+from explorer.engine import prefill
+from explorer.film import open_film
+from explorer.video import from_images
 
 
 def tiny(side: int, canvases: int, limit: str):
@@ -84,6 +94,42 @@ class TestPooled(Promises):
         for token, patches in enumerate(case.look.grid.patches):
             read = (packed[0][token] > 1e-6).nonzero()[:, 0].tolist()
             assert sorted(patches[patches >= 0].tolist()) == read
+
+    @torch.no_grad()
+    def test_frames_of_a_video_are_read_as_the_model_reads_a_video(self, vlm):
+        images = [noise(90, 60).rotate(turn) for turn in (0, 90, 180)]
+        opened = open_film(vlm, from_images(images, 1.0, 3), QUESTION)
+        run = prefill(opened.case.decoder, opened.case.prompt())
+        text = f"user <video> {QUESTION} assistant"
+        given = vlm.processor(videos=[images], text=text, return_tensors="pt")
+        assert (run.logits - vlm.model(**given).logits[0, -1]).abs().max() <= 1e-5
+        assert (opened.side, opened.case.size.tokens) == (2, 3 * 4 + 1)
+        for spec in ("visionzip", "divprune", "fastv"):
+            assert np.isfinite(map_of_method(opened, spec).score).all()
+            assert by_method(opened, spec, 9).layers
+
+    @torch.no_grad()
+    def test_a_spot_in_a_frame_changes_the_pooled_tokens_that_it_lies_in(self, real):
+        plain = [plain_picture(768, 384) for _ in range(3)]
+        spot = [frame.copy() for frame in plain]
+        spot[1][98:112, 224:252] = (250, 20, 200)  # one patch: row 7, column 8
+
+        def look(frames):
+            pixels, laid = real.family.frames(real, [Image.fromarray(frame) for frame in frames])
+            with attend_by(lambda query, key, value, scaling: torch.zeros_like(query)):
+                return laid, real.family.tower(real).run(pixels).features
+
+        (laid, before), (_, after) = look(plain), look(spot)
+        assert laid.count == len(before) == 3 * 14 * 14 + 1
+        changed = is_real((after - before).norm(dim=1).numpy())
+        under = (laid.patches == 27 * 27 + 7 * 27 + 8).any(1)
+        assert under.any() and changed[under].all()
+        near = overlaps(laid.boxes, (224, 98, 252, 112), np.full((laid.count, 2), 6.0))
+        assert not (changed & ~(near & (laid.place[:, 0] == 1))).any()
+        spot = [frame.copy() for frame in plain]
+        spot[1][378:] = (250, 20, 200)  # what no patch covers
+        assert torch.equal(look(spot)[1], before)
+        assert laid.boxes[:-1, 3].max() == pytest.approx(378)
 
 
 class TestUnpooled(Promises):

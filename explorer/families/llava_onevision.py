@@ -3,18 +3,27 @@
 If the canvas has more tokens than "anyres_max_9" allows for (those of nine crops), its features
 are interpolated to fewer rows and columns. SigLIP has no [CLS], and its side of 384 pixels is no
 multiple of its patches of 14, so that the last pixels of every crop are never seen.
+
+Frames of a video become one crop each, pooled to half as many rows and columns; one newline token
+stands behind the last.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
+from PIL import Image
+
+from explorer.families import llava
 from explorer.families.anyres import canvas
 from explorer.families.language import decoder
-from explorer.families.llava import tower, words
+from explorer.families.llava import words
 from explorer.families.llava_next import pixels
-from explorer.families.parts import Vlm
+from explorer.families.parts import Pixels, Tower, Vision, Vlm
 from explorer.grid import Grid, tiled
+from explorer.grid import frames as frame_grid
 
 ENOUGH = 1.1  # a canvas that is larger than allowed by less than this factor stays as it is
 
@@ -41,6 +50,38 @@ def grid(vlm: Vlm, width: int, height: int) -> Grid:
         cut=laid.cut,
         pooled=(int(rows // ratio), int(columns // ratio)) if ratio > ENOUGH else None,
     )
+
+
+def frames(vlm: Vlm, images: Sequence[Image.Image]) -> tuple[Pixels, Grid]:
+    """Let the processor resize and normalise frames of one size: [1, F, 3, side, side]."""
+    found = vlm.processor.video_processor([list(images)], return_tensors="pt")
+    vision = vlm.model.config.vision_config
+    tokens = vision.image_size // vision.patch_size
+    laid = frame_grid(
+        *images[0].size,
+        len(images),
+        tokens,
+        tokens,
+        newline_at_end=True,
+        seen=tokens * vision.patch_size / vision.image_size,
+        pooled=(math.ceil(tokens / 2), math.ceil(tokens / 2)),
+    )
+    values = found["pixel_values_videos"].to(vlm.device, vlm.model.dtype)
+    return {"pixel_values_videos": values}, laid
+
+
+def tower(vlm: Vlm) -> Tower:
+    """Take the vision side apart, which looks at a picture or at frames."""
+    taken, inner = llava.tower(vlm), vlm.model.model
+
+    def run(pixels: Pixels) -> Vision:
+        if "pixel_values_videos" not in pixels:
+            return taken.run(pixels)
+        out = inner.get_video_features(**pixels, return_dict=True)
+        states = out.hidden_states[vlm.model.config.vision_feature_layer]
+        return Vision(states, out.pooler_output[0])
+
+    return replace(taken, run=run)
 
 
 __all__ = ["decoder", "grid", "pixels", "tower", "words"]
