@@ -63,7 +63,7 @@
     const all = `${say.count(tally.kept)} patch${tally.kept === 1 ? "" : "es"} kept${merged}`;
     if (kase.grid.views.length === 1) return all;
     const here = kase.grid.cells[view].filter((token) => token >= 0 && fate[token] === 0).length;
-    return `${all} in all views, ${say.count(here)} of them in this one`;
+    return `${all} (${say.count(here)} in this view)`;
   }
 
   /** Say what the colours mean and how many patches met which fate. */

@@ -99,7 +99,8 @@
       for (const answer of raw.answers ?? []) this.memory.keep(raw.id, answer);
       const keys = state.case.methods.map(({ key }) => key);
       if (!keys.includes(state.method)) {
-        state.method = keys.includes(FIRST_METHOD) ? FIRST_METHOD : keys[0];
+        const first = state.case.methods.find(({ baseline }) => !baseline)?.key ?? keys[0];
+        state.method = keys.includes(FIRST_METHOD) ? FIRST_METHOD : first;
       }
       this.#wanted = null;
       if (other) {

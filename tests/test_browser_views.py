@@ -80,8 +80,22 @@ def test_both_views_show_what_is_kept_at_every_position_of_the_slider(page, fold
             dark = np.ones((view.rows, view.columns), bool)
             dark[here[:, 1], here[:, 2]] = False
             assert page.evaluate(DARK, [number, budget]) == dark.tolist()
-            words = f"in all views, {len(here)} of them in this one"
+            words = f"kept ({len(here)} in this view)"
             expect(page.locator(".vt-stage")).to_contain_text(words)
+
+
+def test_the_compared_pictures_change_their_view_too(page):
+    page.get_by_role("tab", name="Compare").click()
+    button = page.locator(".vt-compare").get_by_role("button", name="crops")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    colours = [
+        page.locator(".vt-compare")
+        .get_by_role("button", name=name)
+        .evaluate("button => getComputedStyle(button).backgroundColor")
+        for name in ("whole picture", "crops")
+    ]
+    assert colours[0] != colours[1], "the pressed one looks pressed"
 
 
 def test_a_link_goes_before_the_model_that_was_given(browser, url):
