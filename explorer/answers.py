@@ -43,19 +43,6 @@ class Reference:
         return self.logits.nbytes + ANSWER_BYTES
 
 
-def answer(
-    model: str | Vlm,
-    image: Source,
-    question: str,
-    method: str,
-    budget: int,
-    memory: Memory | None = None,
-) -> Answer:
-    """Answer from the visual tokens that a method keeps at a mean budget; see `Answer`."""
-    *_, last = stream(model, image, question, method, budget, memory, every=math.inf)
-    return last
-
-
 def stream(
     model: str | Vlm,
     image: Source,
@@ -65,7 +52,9 @@ def stream(
     memory: Memory | None = None,
     every: float = 0.0,
 ) -> Iterator[Answer]:
-    """Like `answer`, but gives partial answers while the tokens come; the last one is complete.
+    """Answer from the tokens that a method keeps at a mean budget; the last answer is complete.
+
+    The ones before are partial, given while the tokens come; see `Answer`.
 
     every: seconds that pass at least from one partial answer to the next.
     """
@@ -82,7 +71,7 @@ def stream_case(
     if method == FULL:
         yield from _full(case, memory, every)
         return
-    known = remembered(case, method, budget, memory)
+    known = remembered(case.id, method, budget, memory)
     if known is None:
         module, options = methods.resolve(method)
         plan = plan_of(module, options, case.size, budget)
@@ -100,9 +89,12 @@ def by_plan(case: Case, name: str, budget: int, plan: Plan, memory: Memory | Non
     return last
 
 
-def remembered(case: Case, method: str, budget: int, memory: Memory | None) -> Answer | None:
-    """Give the complete answer that was worked out before, if it is still in memory."""
-    return None if memory is None else memory.get(("answer", case.id, method, budget))
+def remembered(case: str, method: str, budget: int, memory: Memory | None) -> Answer | None:
+    """Give the complete answer that was worked out before, if it is still in memory.
+
+    case: its id, which needs no model.
+    """
+    return None if memory is None else memory.get(("answer", case, method, budget))
 
 
 def remember(case: Case, answer: Answer, memory: Memory | None) -> None:

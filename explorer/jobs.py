@@ -118,7 +118,7 @@ def stream(
     if method != FULL:
         methods.resolve(method)
     asked = ask(model, image, question)
-    known = memory.get(("answer", asked.id, method, budget)) if memory else None
+    known = answers.remembered(asked.id, method, budget, memory)
     if known is not None:
         yield known
         return

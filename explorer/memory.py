@@ -28,6 +28,9 @@ class Memory:
     def __len__(self) -> int:
         return len(self._items)
 
+    def __bool__(self) -> bool:
+        return True  # an empty memory is one all the same: `if memory` asks whether there is any
+
     def __contains__(self, key: Hashable) -> bool:
         return key in self._items
 

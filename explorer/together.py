@@ -79,7 +79,7 @@ def answers(
     picture, question or model that is no good.
     """
     case = open_case(model, image, question, memory)
-    remembered = {wish: single.remembered(case, *wish, memory) for wish in dict.fromkeys(wanted)}
+    remembered = {wish: single.remembered(case.id, *wish, memory) for wish in dict.fromkeys(wanted)}
     for wish, answer in remembered.items():
         if answer is not None:
             yield Told(*wish, answer, known=True)
@@ -102,7 +102,7 @@ def remembered(
 ) -> list[Told]:
     """Give those of the wanted answers that nothing has to be computed for, without a model."""
     id_ = ask(model, image, question).id
-    found = [(wish, memory.get(("answer", id_, *wish))) for wish in dict.fromkeys(wanted)]
+    found = [(wish, single.remembered(id_, *wish, memory)) for wish in dict.fromkeys(wanted)]
     return [Told(*wish, answer, known=True) for wish, answer in found if answer is not None]
 
 

@@ -221,6 +221,11 @@ def test_memory_is_bounded_in_bytes(memory):
     assert "too large" not in small
 
 
+def test_a_memory_that_is_still_empty_is_one():
+    empty = Memory(100)
+    assert empty and len(empty) == 0
+
+
 def test_results_come_from_memory_the_second_time(picture, memory):
     first = jobs.answer("pico", picture, QUESTION, "clsattn", 50, memory)
     assert jobs.answer("pico", picture, QUESTION, "clsattn", 50, memory) is first
