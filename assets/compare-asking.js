@@ -1,11 +1,9 @@
 /**
- * What the tab "Compare" looks at, and when it asks: one budget for all methods, which methods are
- * shown and in what order, which two are large. Dragging never asks; a hand that rests does, once,
- * for the answers that this page doesn't know yet. Knows nothing of elements.
+ * What the tab "Compare" looks at: one budget for all methods, which methods are shown and in what
+ * order, which two are large. When it asks is up to boards.js. Knows nothing of elements.
  */
 (() => {
   const app = (window.explorer ??= {});
-  const LOST_MS = 60_000; // nothing heard for so long: asking again is allowed
   const CALM_MS = 80; // what is slow to draw is drawn when nothing has moved for so long
 
   /** What a visitor can filter by; baselines always stay. */
@@ -30,50 +28,22 @@
     ["listed", "as listed", (entry) => entry.place],
   ];
 
-  app.Comparing = class extends app.Resting {
+  app.Comparing = class extends app.Board {
     state = { budget: 0, sort: "p", family: "all", pair: [], cursor: -1 };
-    draws = [];
-    error = "";
-    #store;
-    #send = null;
-    #visible = () => false;
     #listeners = [];
     #queued = false;
     #calm = 0;
-    #ticket = 0;
-    #asked = null; // {id, budget, wanted, ticket, at}: the run that is under way
-    #stopped = null; // {id, budget}: where the visitor pressed Cancel
-    #called = null; // {id, budget}: what the visitor asked for, where it isn't done unasked
     #order = []; // keys of all methods, in the order of the page
     #sorted = ""; // what that order was made for
     #shown = null; // the case that is shown
     #explored = 0; // the budget in the tab "Explore" when it was last looked at
     #choices = new Map();
 
-    constructor(store) {
-      super();
-      this.#store = store;
-      store.subscribe(() => this.#follow());
-    }
-
     /** Tell `draw()` before the next frame when something changed, `redraw()` when all is calm. */
     subscribe(draw, redraw, visible) {
       this.#listeners.push({ draw, redraw });
-      this.#visible = visible;
-      this.#follow();
-    }
-
-    connect(sender) {
-      this.#send = sender;
-      this.settle();
-    }
-
-    get case() {
-      return this.#store.state.case;
-    }
-
-    get full() {
-      return this.#store.full;
+      this.visible = visible;
+      this.follow();
     }
 
     changed() {
@@ -84,7 +54,7 @@
 
     #tell() {
       this.#queued = false;
-      if (!this.#shown || !this.#visible()) return;
+      if (!this.#shown || !this.visible()) return;
       const start = performance.now();
       for (const { draw } of this.#listeners) draw();
       app.lastCompareMs = performance.now() - start;
@@ -95,10 +65,10 @@
     }
 
     /** The tab was opened, or something changed in the tab "Explore". */
-    #follow() {
-      if (!this.case || !this.#visible()) return;
+    follow() {
+      if (!this.case || !this.visible()) return;
       const { state, case: kase } = this;
-      const explored = this.#store.state.budget;
+      const explored = this.store.state.budget;
       const other = this.#shown?.id !== kase.id;
       if (other) {
         state.cursor = -1;
@@ -116,14 +86,10 @@
       this.later();
     }
 
-    wake() {
-      this.#follow();
-    }
-
     /** The method of the tab "Explore", and one that goes about it in another way. */
     #firstPair() {
       const { methods } = this.case;
-      const first = this.#store.method ?? methods[0];
+      const first = this.store.method ?? methods[0];
       const others = methods.filter((method) => method !== first && !method.baseline);
       const second =
         others.find((method) => method.reads_question !== first.reads_question) ?? others[0];
@@ -143,7 +109,7 @@
 
     #entryOf(method, place) {
       const { case: kase, state, full } = this;
-      const { memory } = this.#store;
+      const { memory } = this.store;
       const budget = app.snap(kase, method, state.budget);
       const answer = memory.answer(kase.id, method.key, budget);
       return {
@@ -201,7 +167,7 @@
     get chance() {
       const { case: kase, state, draws } = this;
       const answers = draws.map((draw) =>
-        this.#store.memory.answer(kase.id, draw, state.budget),
+        this.store.memory.answer(kase.id, draw, state.budget),
       );
       return answers.includes(null) ? null : app.chance(answers, this.full);
     }
@@ -216,29 +182,8 @@
       ];
     }
 
-    get missing() {
-      const { memory } = this.#store;
-      return this.wanted.filter(([spec, budget]) => !memory.tried(this.case.id, spec, budget));
-    }
-
-    #isHere(place) {
-      return place?.id === this.case?.id && place?.budget === this.state.budget;
-    }
-
-    /** Whether answers for what is shown are being worked out. */
-    get busy() {
-      return this.#isHere(this.#asked);
-    }
-
-    get cancelled() {
-      return !this.busy && this.#isHere(this.#stopped);
-    }
-
-    /** Whether the visitor has to say so before a model works for long. */
-    get waits() {
-      const { busy, cancelled } = this;
-      const asks = this.case.live || this.#isHere(this.#called);
-      return !busy && this.missing.length > 0 && (cancelled || !asks);
+    get here() {
+      return this.case ? `${this.case.id} ${this.state.budget}` : "";
     }
 
     move(budget) {
@@ -260,60 +205,6 @@
     choose(key) {
       const [, last] = this.state.pair;
       if (key !== last) this.set({ pair: [last, key] });
-    }
-
-    /** Start, or go on after a cancel. */
-    call() {
-      const { id } = this.case;
-      this.#called = { id, budget: this.state.budget };
-      this.#stopped = null;
-      this.error = "";
-      this.#store.memory.forgive();
-      this.settle();
-    }
-
-    cancel() {
-      if (!this.busy) return;
-      this.#stopped = { id: this.case.id, budget: this.state.budget };
-      this.#asked = null;
-      this.#send?.({ case: this.case.id, wanted: [], ticket: ++this.#ticket }, "announce");
-      this.changed();
-    }
-
-    settle() {
-      this.rested();
-      if (this.held || !this.case || this.#store.state.pending) return;
-      if (!this.#send || !this.#visible()) return;
-      const working = this.busy && performance.now() - this.#asked.at < LOST_MS;
-      if (!working) {
-        this.#asked = null;
-        const wanted = this.missing;
-        if (wanted.length && !this.waits && !this.error) this.#ask(wanted);
-      }
-      this.changed();
-    }
-
-    #ask(wanted) {
-      const { id } = this.case;
-      const { budget } = this.state;
-      this.#asked = { id, budget, ticket: ++this.#ticket, at: performance.now() };
-      this.#send({ case: id, wanted, ticket: this.#ticket }, "work");
-    }
-
-    /** Replies of the server: {ticket, case, answers, done, error}; all answers of a run so far. */
-    receive(value) {
-      if (!value) return;
-      for (const answer of value.answers ?? []) this.#store.memory.keep(value.case, answer);
-      if (this.#asked?.ticket === value.ticket) {
-        this.#asked.at = performance.now();
-        if (value.done) this.#asked = null;
-        if (value.error) this.error = value.error;
-      }
-      if (value.done) {
-        this.settle();
-        this.#store.changed(); // the other tab shows these answers, too
-      }
-      this.changed();
     }
   };
 })();

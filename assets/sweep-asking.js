@@ -1,7 +1,6 @@
 /**
- * What the tab "Sweep" looks at, and when it asks: which methods are chosen, and what is known of
- * their answers over their ladders. Asks once for what this page doesn't know yet; every answer goes
- * into the memory that the other tabs read. Knows nothing of elements.
+ * What the tab "Sweep" looks at: which methods are chosen, and what is known of their answers over
+ * their ladders. When it asks is up to boards.js. Knows nothing of elements.
  *
  * @typedef {Object} Curve one method over its ladder
  * @property {string} key
@@ -17,49 +16,20 @@
  */
 (() => {
   const app = (window.explorer ??= {});
-  const LOST_MS = 60_000; // nothing heard for so long: asking again is allowed
 
-  app.Sweeping = class extends app.Resting {
+  app.Sweeping = class extends app.Board {
     state = { chosen: [], stage: "middle" };
-    draws = [];
-    error = "";
-    #store;
-    #send = null;
-    #visible = () => false;
     #listeners = [];
     #queued = false;
-    #ticket = 0;
-    #asked = null; // {id, ticket, at}: the run that is under way
-    #stopped = null; // id of the case where the visitor pressed Cancel
-    #called = null; // id of the case that the visitor asked for, where it isn't done unasked
     #shown = null; // id of the case that is shown
     #curves = new Map(); // of the present case; forgotten whenever an answer comes
     #places = new Map(); // of chosen methods among the colours; stays when others leave
 
-    constructor(store) {
-      super();
-      this.#store = store;
-      store.subscribe(() => this.#follow());
-    }
-
     /** Tell `draw()` before the next frame when something changed. */
     subscribe(draw, visible) {
       this.#listeners.push(draw);
-      this.#visible = visible;
-      this.#follow();
-    }
-
-    connect(sender) {
-      this.#send = sender;
-      this.settle();
-    }
-
-    get case() {
-      return this.#store.state.case;
-    }
-
-    get full() {
-      return this.#store.full;
+      this.visible = visible;
+      this.follow();
     }
 
     changed() {
@@ -67,21 +37,17 @@
       this.#queued = true;
       requestAnimationFrame(() => {
         this.#queued = false;
-        if (this.case && this.#visible()) for (const draw of this.#listeners) draw();
+        if (this.case && this.visible()) for (const draw of this.#listeners) draw();
       });
     }
 
     /** The tab was opened, or something changed in another one. */
-    #follow() {
-      if (!this.case || !this.#visible()) return;
+    follow() {
+      if (!this.case || !this.visible()) return;
       if (this.#shown !== this.case.id) this.error = "";
       this.#shown = this.case.id;
       this.#curves.clear();
       this.later();
-    }
-
-    wake() {
-      this.#follow();
     }
 
     /** Chosen methods of the case that is open, in the order in which they were chosen. */
@@ -116,7 +82,7 @@
 
     #point(spec, budget) {
       const { case: kase, full } = this;
-      const { memory } = this.#store;
+      const { memory } = this.store;
       const { n } = kase.grid;
       // with all tokens every method is the full run
       const whole = budget === n && full ? { ...full, method: spec } : null;
@@ -126,7 +92,7 @@
         answer,
         failure: answer ? null : memory.failure(kase.id, spec, budget),
         likely: app.likeness(answer, full),
-        same: answer ? this.#store.same(answer) : null,
+        same: answer ? this.store.same(answer) : null,
       };
     }
 
@@ -196,77 +162,12 @@
       return ordered.sort((a, b) => a[0] - b[0]).map(([, key, budget]) => [key, budget]);
     }
 
-    get missing() {
-      const { memory } = this.#store;
-      return this.wanted.filter(([spec, budget]) => !memory.tried(this.case.id, spec, budget));
+    get here() {
+      return this.case?.id ?? "";
     }
 
-    /** Whether answers for what is shown are being worked out. */
-    get busy() {
-      return Boolean(this.#asked) && this.#asked.id === this.case?.id;
-    }
-
-    get cancelled() {
-      return !this.busy && this.#stopped === this.case?.id;
-    }
-
-    /** Whether the visitor has to say so before a model works for long. */
-    get waits() {
-      const { busy, cancelled } = this;
-      const asks = this.case.live || this.#called === this.case.id;
-      return !busy && this.missing.length > 0 && (cancelled || !asks);
-    }
-
-    /** Start, or go on after a cancel. */
-    call() {
-      this.#called = this.case.id;
-      this.#stopped = null;
-      this.error = "";
-      this.#store.memory.forgive();
-      this.settle();
-    }
-
-    cancel() {
-      if (!this.busy) return;
-      this.#stopped = this.case.id;
-      this.#asked = null;
-      this.#send?.({ case: this.case.id, wanted: [], ticket: ++this.#ticket }, "announce");
-      this.changed();
-    }
-
-    settle() {
-      this.rested();
-      if (!this.case || this.#store.state.pending || !this.#send || !this.#visible()) return;
-      const working = this.busy && performance.now() - this.#asked.at < LOST_MS;
-      if (!working) {
-        this.#asked = null;
-        const wanted = this.missing;
-        if (wanted.length && !this.waits && !this.error) this.#ask(wanted);
-      }
-      this.changed();
-    }
-
-    #ask(wanted) {
-      const { id } = this.case;
-      this.#asked = { id, ticket: ++this.#ticket, at: performance.now() };
-      this.#send({ case: id, wanted, ticket: this.#ticket }, "work");
-    }
-
-    /** Replies of the server: {ticket, case, answers, done, error}; all answers of a run so far. */
-    receive(value) {
-      if (!value) return;
-      for (const answer of value.answers ?? []) this.#store.memory.keep(value.case, answer);
+    heard() {
       this.#curves.clear();
-      if (this.#asked?.ticket === value.ticket) {
-        this.#asked.at = performance.now();
-        if (value.done) this.#asked = null;
-        if (value.error) this.error = value.error;
-      }
-      if (value.done) {
-        this.settle();
-        this.#store.changed(); // the strip under the slider shows these answers, too
-      }
-      this.changed();
     }
   };
 })();

@@ -21,6 +21,7 @@ SCRIPTS = (
     "payload.js",
     "memory.js",
     "resting.js",
+    "boards.js",
     "asking.js",
     "store.js",
     "wiring.js",
