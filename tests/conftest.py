@@ -61,6 +61,15 @@ def visit(browser, url: str, **context):
     return page
 
 
+@pytest.fixture
+def page(browser, url):
+    """A fresh visit in which no script may fail; some files share one visit instead."""
+    opened = visit(browser, url)
+    yield opened
+    assert opened.errors == []
+    opened.context.close()
+
+
 def open_tab(page, name: str) -> None:
     """Open a tab of the page; on a phone some of them are in a menu."""
     tab = page.get_by_role("tab", name=name, exact=True)

@@ -19,14 +19,6 @@ SIZE = {"width": 1366, "height": 1080}
 SLIDER = ".vt-stage input[type=range][aria-valuetext]"
 
 
-@pytest.fixture
-def page(browser, url):
-    opened = visit(browser, url)
-    yield opened
-    assert opened.errors == []
-    opened.context.close()
-
-
 def stage(page: Page, name: str) -> str:
     return page.locator(".vt-stage").first.get_attribute(f"data-{name}")
 

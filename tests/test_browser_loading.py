@@ -63,14 +63,6 @@ def url(tmp_path_factory, gate):
     zoo.settle(devices.Wish())
 
 
-@pytest.fixture
-def page(browser, url):
-    opened = visit(browser, url)
-    yield opened
-    assert opened.errors == []
-    opened.context.close()
-
-
 def choose(page: Page, title: str) -> None:
     page.locator("#vt-model input").click()
     page.get_by_role("option", name=title).click()

@@ -25,14 +25,6 @@ QUESTION = "what is in the middle ?"
 NOTES = "#vt-travel-notes"
 
 
-@pytest.fixture
-def page(browser, url):
-    opened = visit(browser, url)
-    yield opened
-    assert opened.errors == []
-    opened.context.close()
-
-
 @pytest.fixture(scope="module")
 def saved() -> dict:
     """A case of a scene, as a script would save it."""

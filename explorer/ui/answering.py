@@ -15,7 +15,7 @@ from explorer import jobs
 from explorer.errors import VisitorError
 from explorer.memory import Memory
 from explorer.payload import answer_payload
-from explorer.ui.desk import Desk, Visit
+from explorer.ui.desk import Desk, Visit, ticket_of
 
 if TYPE_CHECKING:
     from explorer.ui.explore import Explore
@@ -28,13 +28,12 @@ def wire(tab: Explore, desk: Desk, on_model: dict) -> None:
     """Connect the two senders in the browser with the readout."""
 
     def announce(asked: dict, request: gr.Request) -> None:
-        if isinstance(asked, dict) and isinstance(asked.get("ticket"), int):
-            desk.tickets.announce(request.session_hash, asked["ticket"])
+        desk.tickets.announce(request.session_hash, ticket_of(asked))
 
     def ask(asked: dict, visit: Visit, request: gr.Request) -> Iterator[dict]:
         if not _meant_for(asked, visit):
             return
-        ticket = asked.get("ticket") if isinstance(asked.get("ticket"), int) else 0
+        ticket = ticket_of(asked)
 
         def stale() -> bool:
             return desk.tickets.stale(request.session_hash, ticket)

@@ -48,14 +48,8 @@ def build() -> gr.HTML:
 
 def wire(desk: Desk, visit: gr.State, on_model: dict) -> None:
     """Make the way in which one more map is asked for; outside the tab, which may be unopened."""
-    sender = parts.block(
-        "<i hidden></i>",
-        "explorer.mountTune(element, props, trigger) /* 'tune' */",
-        elem_classes="vt-sender",
-    )
-    tuned = parts.block(
-        "<i hidden></i>", "explorer.mountTuned(element, props, watch)", elem_classes="vt-sender"
-    )
+    sender = parts.sender("mountTune", "tune")
+    tuned = parts.receiver("mountTuned")
 
     def tune(asked: dict, visit: Visit) -> dict | None:
         if not isinstance(asked, dict) or asked.get("case") != visit.id:

@@ -30,11 +30,7 @@ def build(desk: Desk, visit: gr.State, on_model: dict) -> None:
         given | {"reply": None},
         elem_id="vt-compare",
     )
-    asking = parts.block(
-        "<i hidden></i>",
-        "explorer.mountComparing(element, props, trigger) /* 'work' 'announce' */",
-        elem_classes="vt-sender",
-    )
+    asking = parts.sender("mountComparing", "work", "announce")
     replies.wire(asking, board, given, desk, desk.comparing, visit, on_model, PACE)
 
 

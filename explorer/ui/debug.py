@@ -21,7 +21,7 @@ from explorer.pico import scenes
 from explorer.pico.scenes import Thing
 from explorer.trial import Trial
 from explorer.ui import parts
-from explorer.ui.desk import Desk, Visit
+from explorer.ui.desk import Desk, Visit, ticket_of
 
 PAUSE = 0.2  # seconds between two tellings of progress
 METHODS = 40  # that one trial may be asked for
@@ -42,22 +42,14 @@ def build(desk: Desk, visit: gr.State, on_model: dict) -> None:
 
 
 def _wire(name: str, task: Task, desk: Desk, visit: gr.State, on_model: dict) -> None:
-    asking = parts.block(
-        "<i hidden></i>",
-        f"explorer.mountTask(element, props, trigger, '{name}') /* 'announce' 'work' */",
-        elem_classes="vt-sender",
-    )
-    told = parts.block(
-        "<i hidden></i>",
-        f"explorer.mountReply(element, props, watch, '{name}')",
-        elem_classes="vt-sender",
-    )
+    asking = parts.sender("mountTask", "announce", "work", name=name)
+    told = parts.receiver("mountReply", name=name)
 
     def announce(asked: dict, request: gr.Request) -> None:
-        desk.debugging.announce(f"{request.session_hash} {name}", _ticket(asked))
+        desk.debugging.announce(f"{request.session_hash} {name}", ticket_of(asked))
 
     def work(asked: dict, visit: Visit, request: gr.Request) -> Replies:
-        ticket, session = _ticket(asked), f"{request.session_hash} {name}"
+        ticket, session = ticket_of(asked), f"{request.session_hash} {name}"
         if not isinstance(asked, dict) or asked.get("case") != visit.id:
             return
         if desk.debugging.stale(session, ticket):
@@ -77,11 +69,6 @@ def leave(desk: Desk, session: str) -> None:
     """Forget a session that has left."""
     for name in TASKS:
         desk.debugging.forget(f"{session} {name}")
-
-
-def _ticket(asked: object) -> int:
-    ticket = asked.get("ticket") if isinstance(asked, dict) else None
-    return ticket if isinstance(ticket, int) else 0
 
 
 def _sentences(replies: Replies) -> Replies:

@@ -49,6 +49,12 @@ class Tickets:
             self._newest.pop(session, None)
 
 
+def ticket_of(asked: object) -> int:
+    """Read the ticket of what a browser asks; 0 where there is none that could be one."""
+    ticket = asked.get("ticket") if isinstance(asked, dict) else None
+    return ticket if isinstance(ticket, int) else 0
+
+
 @dataclass
 class Desk:
     """What the visitors of one running page share.

@@ -38,11 +38,7 @@ def build(desk: Desk, visit: gr.State, opening: Opening, on_model: dict) -> None
         settings,
         elem_id="vt-finding",
     )
-    sender = parts.block(
-        "<i hidden></i>",
-        "explorer.mountFindingAsk(element, props, trigger) /* 'find' 'pick' */",
-        elem_classes="vt-sender",
-    )
+    sender = parts.sender("mountFindingAsk", "find", "pick")
 
     def find(asked: dict, visit: Visit) -> dict:
         return settings | {"reply": reply(asked, visit.model)}

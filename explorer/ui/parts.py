@@ -121,31 +121,42 @@ def readout() -> gr.HTML:
     )
 
 
+def sender(mount: str, *events: str, name: str | None = None) -> gr.HTML:
+    """Make a hidden block with which a script of the page asks; see `mount` there.
+
+    events: what it may trigger; Gradio offers those that stand quoted in the line. name: which of
+    several alike it is.
+    """
+    quoted = " ".join(f"'{event}'" for event in events)
+    return _hidden(f"{mount}(element, props, trigger{_named(name)}) /* {quoted} */")
+
+
+def receiver(mount: str, name: str | None = None) -> gr.HTML:
+    """Make a hidden block through which a script of the page gets replies; see `mount` there."""
+    return _hidden(f"{mount}(element, props, watch{_named(name)})")
+
+
+def _named(name: str | None) -> str:
+    return "" if name is None else f", '{name}'"
+
+
+def _hidden(call: str) -> gr.HTML:
+    return block("<i hidden></i>", f"explorer.{call}", elem_classes="vt-sender")
+
+
 def ask() -> gr.HTML:
     """Make the sender of one question: {case, method, budget, ticket}, events ask, announce."""
-    return block(
-        "<i hidden></i>",
-        "explorer.mountAsk(element, props, trigger) /* 'ask' 'announce' */",
-        elem_classes="vt-sender",
-    )
+    return sender("mountAsk", "ask", "announce")
 
 
 def fill() -> gr.HTML:
     """Make the sender of a few questions: {case, method, budgets, ticket}, event fill."""
-    return block(
-        "<i hidden></i>",
-        "explorer.mountFill(element, props, trigger) /* 'fill' */",
-        elem_classes="vt-sender",
-    )
+    return sender("mountFill", "fill")
 
 
 def enlarge() -> gr.HTML:
     """Make the sender of the wish for large curves: {case, method, budget, narrow}."""
-    return block(
-        "<i hidden></i>",
-        "explorer.mountEnlarge(element, props, trigger) /* 'enlarge' */",
-        elem_classes="vt-sender",
-    )
+    return sender("mountEnlarge", "enlarge")
 
 
 def thumbs(items: list[dict], chosen: str | None) -> gr.HTML:

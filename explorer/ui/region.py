@@ -29,11 +29,7 @@ def build(desk: Desk, visit: gr.State, on_model: dict) -> None:
         {"cuts": region.CUTS, "reply": None},
         elem_id="vt-region",
     )
-    asking = parts.block(
-        "<i hidden></i>",
-        "explorer.mountRegionAsk(element, props, trigger) /* 'look' */",
-        elem_classes="vt-sender",
-    )
+    asking = parts.sender("mountRegionAsk", "look")
 
     def look(asked: dict, visit: Visit) -> Iterator[dict]:
         if not isinstance(asked, dict) or asked.get("case") != visit.id:

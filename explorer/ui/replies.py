@@ -15,7 +15,7 @@ import gradio as gr
 from explorer import jobs, together, zoo
 from explorer.errors import VisitorError
 from explorer.payload import answer_payload
-from explorer.ui.desk import Desk, Tickets, Visit
+from explorer.ui.desk import Desk, Tickets, Visit, ticket_of
 
 SLOWLY = 8  # answers of one event where a model takes its time, so that others get their turn
 MOST = 200  # wishes that are looked at
@@ -46,10 +46,10 @@ def wire(
     """Connect a tab's sender (events announce, work) with its board (value: given and a reply)."""
 
     def announce(asked: dict, request: gr.Request) -> None:
-        tickets.announce(request.session_hash, _ticket(asked))
+        tickets.announce(request.session_hash, ticket_of(asked))
 
     def work(asked: dict, visit: Visit, request: gr.Request) -> Iterator[dict]:
-        wishes, ticket = _wishes(asked), _ticket(asked)
+        wishes, ticket = _wishes(asked), ticket_of(asked)
 
         def stale() -> bool:
             return tickets.stale(request.session_hash, ticket)
@@ -62,11 +62,6 @@ def wire(
     quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
     asking.announce(announce, [asking], None, queue=False, **quiet)
     asking.work(work, [asking, visit], [board], **quiet, **on_model)
-
-
-def _ticket(asked: object) -> int:
-    number = asked.get("ticket") if isinstance(asked, dict) else None
-    return number if isinstance(number, int) else 0
 
 
 def _wishes(asked: object) -> list[together.Wanted]:

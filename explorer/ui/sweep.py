@@ -28,11 +28,7 @@ def build(desk: Desk, visit: gr.State, on_model: dict) -> None:
         given | {"reply": None},
         elem_id="vt-sweep",
     )
-    asking = parts.block(
-        "<i hidden></i>",
-        "explorer.mountSweeping(element, props, trigger) /* 'work' 'announce' */",
-        elem_classes="vt-sender",
-    )
+    asking = parts.sender("mountSweeping", "work", "announce")
     replies.wire(asking, board, given, desk, desk.sweeping, visit, on_model, PACE)
 
 

@@ -62,15 +62,11 @@ def build() -> Travel:
             "explorer.mountStored(element, props, watch)",
             elem_id="vt-stored",
         ),
-        wish=_sender("explorer.mountWish(element, props, trigger) /* 'save' */"),
-        file=_sender("explorer.mountFile(element, props, trigger) /* 'open' */"),
-        link=_sender("explorer.mountLink(element, props, trigger) /* 'restore' */"),
-        parcel=_sender("explorer.mountParcel(element, props, watch)"),
+        wish=parts.sender("mountWish", "save"),
+        file=parts.sender("mountFile", "open"),
+        link=parts.sender("mountLink", "restore"),
+        parcel=parts.receiver("mountParcel"),
     )
-
-
-def _sender(on_load: str) -> gr.HTML:
-    return parts.block("<i hidden></i>", on_load, elem_classes="vt-sender")
 
 
 def wire(tab: Explore, opening: Opening, desk: Desk, on_model: dict) -> None:

@@ -18,7 +18,7 @@ from explorer.film_payload import film_payload, tables_payload
 from explorer.payload import answer_payload, method_payload
 from explorer.pico import clips
 from explorer.ui import parts
-from explorer.ui.desk import Desk
+from explorer.ui.desk import Desk, ticket_of
 from explorer.video import MOST_FRAMES, Clip, from_images, open_video, read_seconds
 
 EXAMPLE = 1  # the seed of the built-in film,
@@ -65,14 +65,8 @@ def build(desk: Desk, tab: gr.Tab, model: gr.Dropdown, on_model: dict) -> None:
                 "explorer.mountFilm(element, props, watch)",
                 elem_id="vt-film",
             )
-    reply = parts.block(
-        "<i hidden></i>", "explorer.mountFilmReply(element, props, watch)", elem_classes="vt-sender"
-    )
-    asking = parts.block(
-        "<i hidden></i>",
-        "explorer.mountFilmAsking(element, props, trigger) /* 'ask' 'announce' */",
-        elem_classes="vt-sender",
-    )
+    reply = parts.receiver("mountFilmReply")
+    asking = parts.sender("mountFilmAsking", "ask", "announce")
     showing = gr.State(None)
     blocks = inputs | {"board": board, "showing": showing, "model": model, "tab": tab}
     _wire_opening(desk, blocks, on_model)
@@ -192,12 +186,12 @@ def _wire_asking(
     """Connect the sender of questions {film, budget, alpha, version, method, ...} with replies."""
 
     def announce(asked: dict, request: gr.Request) -> None:
-        desk.filming.announce(request.session_hash, _ticket(asked))
+        desk.filming.announce(request.session_hash, ticket_of(asked))
 
     def ask(asked: dict, now: Showing | None, request: gr.Request) -> Iterator[dict]:
         if now is None or not isinstance(asked, dict):
             return
-        ticket = _ticket(asked)
+        ticket = ticket_of(asked)
         told = {"ticket": ticket, "film": asked.get("film"), "error": None}
         try:
             for more in _replies(desk, now, asked):
@@ -211,11 +205,6 @@ def _wire_asking(
     quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
     asking.announce(announce, [asking], None, queue=False, **quiet)
     asking.ask(ask, [asking, showing], [reply], **quiet, **on_model)
-
-
-def _ticket(asked: object) -> int:
-    ticket = asked.get("ticket") if isinstance(asked, dict) else None
-    return ticket if isinstance(ticket, int) else 0
 
 
 def _replies(desk: Desk, now: Showing, asked: dict) -> Iterator[dict]:
