@@ -7,20 +7,23 @@ Occlusion. Knows functions of visual tokens (f, one number per row), not models:
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from types import ModuleType
 
 import torch
-from captum.attr import (
-    FeatureAblation,
-    IntegratedGradients,
-    Occlusion,
-    ShapleyValueSampling,
-)
 from torch import Tensor
 
 Score = Callable[[Tensor], Tensor]
 Progress = Callable[[int, int], None]
 """Called with evaluations done and evaluations in all; may raise to stop the work."""
+
+
+def captum() -> ModuleType:
+    """Give captum's attributions, imported with the first question: they bring matplotlib along,
+    which would hold up the start of every page that nobody asks why.
+    """
+    return importlib.import_module("captum.attr")
 
 
 def silent(done: int, total: int) -> None:
@@ -44,7 +47,7 @@ def counted(f: Score, total: int, progress: Progress) -> Score:
 def removal(f: Score, n: int, per_call: int = 16, progress: Progress = silent) -> Tensor:
     """Leave one out: f(all) - f(all but i), [N]. f maps presence [B, N] to [B]; N + 1 rows."""
     present = torch.ones(1, n)
-    ablation = FeatureAblation(counted(f, n + 1, progress))
+    ablation = captum().FeatureAblation(counted(f, n + 1, progress))
     return ablation.attribute(present, baselines=0, perturbations_per_eval=per_call)[0]
 
 
@@ -61,8 +64,10 @@ def arrival(
         whole[:, back] = rows
         return f(whole)
 
-    found = FeatureAblation(counted(with_those, len(back) + 1, progress)).attribute(
-        torch.zeros(1, len(back)), baselines=1, perturbations_per_eval=per_call
+    found = (
+        captum()
+        .FeatureAblation(counted(with_those, len(back) + 1, progress))
+        .attribute(torch.zeros(1, len(back)), baselines=1, perturbations_per_eval=per_call)
     )
     return -found[0]
 
@@ -70,11 +75,15 @@ def arrival(
 def ablation(f: Score, tokens: Tensor, baseline: str, per_call: int = 16) -> Tensor:
     """Replace one token by the baseline: f(all) - f(i replaced), [N]. tokens [1, N, D]."""
     each = torch.arange(tokens.shape[1])[None, :, None]
-    found = FeatureAblation(f).attribute(
-        tokens,
-        baselines=absent(tokens, baseline),
-        feature_mask=each,
-        perturbations_per_eval=per_call,
+    found = (
+        captum()
+        .FeatureAblation(f)
+        .attribute(
+            tokens,
+            baselines=absent(tokens, baseline),
+            feature_mask=each,
+            perturbations_per_eval=per_call,
+        )
     )
     return found[0, :, 0]  # the same value stands in all D places
 
@@ -85,12 +94,16 @@ def integrated(f: Score, tokens: Tensor, baseline: str, steps: int = 50) -> tupl
     The delta is how far the sum misses f(tokens) - f(baseline); under a hundredth of that it is
     good, else more steps are needed.
     """
-    found, delta = IntegratedGradients(f).attribute(
-        tokens,
-        baselines=absent(tokens, baseline),
-        n_steps=steps,
-        internal_batch_size=10,
-        return_convergence_delta=True,
+    found, delta = (
+        captum()
+        .IntegratedGradients(f)
+        .attribute(
+            tokens,
+            baselines=absent(tokens, baseline),
+            n_steps=steps,
+            internal_batch_size=10,
+            return_convergence_delta=True,
+        )
     )
     return found.sum(-1)[0].detach(), float(delta)
 
@@ -114,13 +127,17 @@ def shapley(
     shape = (1, -1) + (1,) * (inputs.dim() - 2)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        found = ShapleyValueSampling(counted(f, samples * count + 1, progress)).attribute(
-            inputs,
-            baselines=baseline,
-            feature_mask=groups.view(shape),
-            n_samples=samples,
-            perturbations_per_eval=per_call,
-        )[0]
+        found = (
+            captum()
+            .ShapleyValueSampling(counted(f, samples * count + 1, progress))
+            .attribute(
+                inputs,
+                baselines=baseline,
+                feature_mask=groups.view(shape),
+                n_samples=samples,
+                perturbations_per_eval=per_call,
+            )[0]
+        )
     first = torch.tensor([int((groups == group).nonzero()[0, 0]) for group in range(count)])
     return (found if inputs.dim() == 2 else found[:, 0])[first]
 
@@ -133,11 +150,15 @@ def occlusion(
     pixels [1, C, side, side]; f maps pixels to [B].
     """
     channels = pixels.shape[1]
-    found = Occlusion(f).attribute(
-        pixels,
-        sliding_window_shapes=(channels, window, window),
-        strides=(channels, stride, stride),
-        baselines=baseline,
+    found = (
+        captum()
+        .Occlusion(f)
+        .attribute(
+            pixels,
+            sliding_window_shapes=(channels, window, window),
+            strides=(channels, stride, stride),
+            baselines=baseline,
+        )
     )
     return found[0, 0]
 
