@@ -169,7 +169,7 @@ def test_a_link_restores_scene_question_method_and_budget(browser, url):
     copied = page.evaluate("navigator.clipboard.readText()")
     assert parse_qs(urlsplit(copied).query)["question"] == [asked[1]]
     page.goto(copied)
-    page.wait_for_function("explorer.store?.state.case?.seed === 5", timeout=30_000)
+    page.wait_for_function("window.explorer?.store?.state.case?.seed === 5", timeout=30_000)
     assert place(page) == asked and page.errors == []
     page.context.close()
 
