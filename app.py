@@ -44,7 +44,7 @@ def main() -> None:
     wish = devices.Wish(chosen.device, chosen.dtype, chosen.four_bit, chosen.budget)
     keys = [key.strip() for key in chosen.load.split(",") if key.strip()]
     try:
-        zoo.settle(wish, waits=False)
+        zoo.settle(wish, waits=False, at_once=1 if leases.LENT else chosen.at_once)
         model = given.add(chosen.model)
     except VisitorError as error:
         sys.exit(str(error))

@@ -6,20 +6,25 @@ Knows models and methods; not budgets that somebody asks about, nor what answers
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from types import ModuleType
 
-from explorer import cost, methods
+from explorer import cost, methods, zoo
 from explorer.answers import reference, stream_full
-from explorer.cases import Case, Source, open_case
-from explorer.engine import Prompt
+from explorer.cases import Case, Prompts, Source, open_case
 from explorer.errors import MethodUnavailable
 from explorer.families import Vlm
+from explorer.lanes import side_by_side
 from explorer.maps import map_of
 from explorer.memory import Memory, recall
 from explorer.results import Analysis, Answer, MethodMap
 from explorer.words import unknown_words
 
 ONE_CASE = 64_000_000  # bytes of memory for a caller who has none
+LONGEST = ("both", "inside the LLM", "before the LLM")  # how long maps take by where methods prune
+
+Choice = tuple[str, ModuleType, dict]
+"""A method's spec, the method, and its options."""
 
 
 def analyse(
@@ -59,21 +64,11 @@ def _analyse(case: Case, memory: Memory | None) -> Analysis:
     began = time.perf_counter()
     compared = reference(case, memory)
     answered = time.perf_counter()
-    prompts: dict[frozenset[str], Prompt] = {}
-
-    def prompt(needs: frozenset[str]) -> Prompt:
-        if needs not in prompts:
-            prompts[needs] = case.prompt(needs, lambda: compared.tokens)
-        return prompts[needs]
-
-    maps, notes = [], list(case.picture.notes) + _word_notes(case) + _stand_ins(case)
-    for spec, method, options in methods.choices():
-        if methods.slow(method):
-            continue
-        try:
-            maps.append(map_of(spec, method, options, case.size, case.decoder, prompt))
-        except MethodUnavailable as error:
-            notes.append(str(error))
+    prompts = Prompts(case, lambda: compared.tokens)
+    quick = [choice for choice in methods.choices() if not methods.slow(choice[1])]
+    found = draw_all(case, prompts, quick)
+    notes = [*case.picture.notes, *_word_notes(case), *_stand_ins(case)]
+    notes += [reason for reason in found if isinstance(reason, str)]
     return Analysis(
         id=case.id,
         model=case.vlm.key,
@@ -81,7 +76,7 @@ def _analyse(case: Case, memory: Memory | None) -> Analysis:
         picture=case.picture,
         grid=case.look.grid,
         layers=case.size.layers,
-        methods=tuple(maps),
+        methods=tuple(each for each in found if isinstance(each, MethodMap)),
         full=compared.answer,
         notes=tuple(notes),
         seconds={
@@ -90,9 +85,25 @@ def _analyse(case: Case, memory: Memory | None) -> Analysis:
             "maps": time.perf_counter() - answered,
         },
         shape=cost.shape_of(case.decoder.body.config),
-        text=prompt(frozenset()).embeds.shape[1] - case.size.tokens,
+        text=prompts(frozenset()).embeds.shape[1] - case.size.tokens,
         bytes=case.vlm.model.dtype.itemsize,
     )
+
+
+def draw_all(case: Case, prompts: Prompts, choices: Sequence[Choice]) -> list[MethodMap | str]:
+    """Draw up several maps side by side, in their order, or say why there is none."""
+
+    def work(some: Iterator[Choice]) -> Iterator[tuple[str, MethodMap | str]]:
+        for spec, method, options in some:
+            try:
+                yield spec, map_of(spec, method, options, case.size, case.decoder, prompts)
+            except MethodUnavailable as error:
+                yield spec, str(error)
+
+    # first what takes long, so that no lane has to wait for it in the end
+    long_first = sorted(choices, key=lambda choice: LONGEST.index(choice[1].WHERE))
+    found = dict(side_by_side(work, long_first, zoo.lanes(case.vlm)))
+    return [found[spec] for spec, *_ in choices]
 
 
 def draw(
@@ -107,10 +118,8 @@ def draw_case(case: Case, method: str, memory: Memory | None = None) -> MethodMa
     module, options = methods.resolve(method)
 
     def make() -> MethodMap:
-        def prompt(needs: frozenset[str]) -> Prompt:
-            return case.prompt(needs, lambda: reference(case, memory).tokens)
-
-        return map_of(method, module, options, case.size, case.decoder, prompt)
+        prompts = Prompts(case, lambda: reference(case, memory).tokens)
+        return map_of(method, module, options, case.size, case.decoder, prompts)
 
     return recall(memory, ("map", case.id, method), make, weigh)
 

@@ -12,19 +12,18 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from functools import cache
 
 import torch
 from PIL import Image
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from explorer import cost, jobs, methods, zoo
+from explorer.analysis import draw_all
 from explorer.answers import reference
 from explorer.capture import ATTENTION
-from explorer.cases import open_case
+from explorer.cases import Prompts, open_case
 from explorer.engine import Plan, Prompt, decode, prefill
 from explorer.families import Decoder
-from explorer.maps import map_of
 from explorer.memory import Memory
 from explorer.pico import scenes
 from explorer.signals import Kept, Signals, Stage
@@ -81,15 +80,9 @@ def nine(image: Image.Image) -> None:
     """Look, answer from all tokens and draw the maps of the nine methods that came first."""
     memory = Memory(64_000_000)
     case = open_case("pico", image, QUESTION, memory)
-    tokens = reference(case, memory).tokens
-
-    @cache
-    def prompt(needs: frozenset[str]) -> Prompt:
-        return case.prompt(needs, lambda: tokens)
-
-    for spec in NINE:
-        method, options = methods.resolve(spec)
-        map_of(spec, method, options, case.size, case.decoder, prompt)
+    prompts = Prompts(case, lambda: reference(case, memory).tokens)
+    reference(case, memory)
+    draw_all(case, prompts, [(spec, *methods.resolve(spec)) for spec in NINE])
 
 
 def sweeps() -> None:

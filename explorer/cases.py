@@ -6,6 +6,7 @@ Knows how words and visual tokens come together; does not know methods, answers 
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -178,6 +179,34 @@ class Case:
         ids = self.vlm.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
         ids = torch.tensor(ids, dtype=torch.long, device=self.vlm.device)
         return self.decoder.body.embed_tokens(ids).float()
+
+
+class Prompts:
+    """The prompts of one case, each made once, also for several lanes that ask at the same time.
+
+    answer: gives the tokens of the full answer to methods that explain it.
+    """
+
+    def __init__(self, case: Case, answer: Callable[[], Sequence[int]] | None = None):
+        self._case, self._answer = case, answer
+        self._made: dict[frozenset[str], tuple[Prompt, float]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, needs: frozenset[str]) -> Prompt:
+        """Give the prompt with the signals that are asked for."""
+        return self._get(needs)[0]
+
+    def seconds(self, needs: frozenset[str]) -> float:
+        """Tell how long such a prompt took to make."""
+        return self._get(needs)[1]
+
+    def _get(self, needs: frozenset[str]) -> tuple[Prompt, float]:
+        with self._lock:
+            if needs not in self._made:
+                began = time.perf_counter()
+                prompt = self._case.prompt(needs, self._answer)
+                self._made[needs] = prompt, time.perf_counter() - began
+            return self._made[needs]
 
 
 def open_case(model: str | Vlm, image: Source, question: str, memory: Memory | None = None) -> Case:

@@ -10,6 +10,7 @@ their positions and may differ in length from layer to layer.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from explorer.capture import listen
 from explorer.decoding import Step, decode, forced
 from explorer.families.parts import Decoder
 from explorer.inner import Watch, through
@@ -75,17 +77,21 @@ def _prune(run: Run, sequence: Sequence, plan: Plan, stage: Stage, watch: Watch)
     run.select_seconds += time.perf_counter() - began
 
 
+def _begin(decoder: Decoder, prompt: Prompt) -> Run:
+    return Run(
+        decoder=decoder,
+        cache=DynamicCache(config=decoder.body.config),
+        axes=tuple(prompt.positions.shape[:-2]),
+        heard=torch.zeros(len(decoder.body.layers), 2, device=prompt.embeds.device),
+    )
+
+
 @torch.no_grad()
 def prefill(decoder: Decoder, prompt: Prompt, plan: Plan = EVERYTHING) -> Run:
     """Pass the prompt through all layers; tokens leave where the plan says."""
     started = time.perf_counter()
     body, sequence = decoder.body, Sequence(prompt)
-    run = Run(
-        decoder=decoder,
-        cache=DynamicCache(config=body.config),
-        axes=tuple(prompt.positions.shape[:-2]),
-        heard=torch.zeros(len(body.layers), 2, device=prompt.embeds.device),
-    )
+    run = _begin(decoder, prompt)
     at = {stage.layer: stage for stage in plan.stages}
     watch = Watch(plan.needs, prompt)
     newest: Tensor | None = None
@@ -114,4 +120,55 @@ def prefill(decoder: Decoder, prompt: Prompt, plan: Plan = EVERYTHING) -> Run:
     return run
 
 
-__all__ = ["EVERYTHING", "Outcome", "Plan", "Prompt", "Run", "Step", "decode", "forced", "prefill"]
+def early(plan: Plan) -> bool:
+    """Tell whether all that a plan does is over before the first layer."""
+    return plan.core is None and not any(stage.layer or stage.blank for stage in plan.stages)
+
+
+@torch.no_grad()
+def prefill_together(decoder: Decoder, asked: list[tuple[Prompt, Plan]]) -> list[Run]:
+    """Pass several prompts through all layers side by side; each plan is `early`.
+
+    As many tokens must stay of one prompt as of the other. Rows differ from those of a run that is
+    prefilled alone by rounding only. Their seconds are not a number: they are shared.
+    """
+    body, runs, rows = decoder.body, [], []
+    for prompt, plan in asked:
+        run, row = _begin(decoder, prompt), Sequence(prompt)
+        for stage in plan.stages:
+            _prune(run, row, plan, stage, Watch(plan.needs, prompt))
+        runs.append(run)
+        rows.append(row)
+    x = torch.cat([row.x for row in rows])
+    how = {
+        "attention_mask": None,
+        "position_embeddings": body.rotary_emb(x, torch.cat([row.positions for row in rows], -2)),
+        "cache": DynamicCache(config=body.config),
+        "use_cache": True,
+    }
+    for index, layer in enumerate(body.layers):
+
+        def hear(query: Tensor, key: Tensor, scaling: float, index: int = index) -> None:
+            for run, row, newest in zip(runs, rows, last_row(query, key, scaling), strict=True):
+                run.entered(row)
+                run.hear(index, newest)
+
+        with listen({layer.self_attn: hear}):
+            x = layer(x, **how)
+        if any(len(row.deep) > index for row in rows):
+            x = torch.cat(
+                [row.deepened(each, index) for row, each in zip(rows, x[:, None], strict=True)]
+            )
+    logits = decoder.head(body.norm(x[:, -1:]))[:, -1].float()
+    for number, run in enumerate(runs):
+        for index, held in enumerate(how["cache"].layers):
+            only = slice(number, number + 1)
+            run.cache.update(held.keys[only], held.values[only], index)
+        run.mass, run.logits, run.prefill_seconds = run.heard, logits[number], math.nan
+    return runs
+
+
+__all__ = [
+    "EVERYTHING", "Outcome", "Plan", "Prompt", "Run", "Step", "decode", "early", "forced",
+    "prefill", "prefill_together",
+]  # fmt: skip

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from explorer import jobs, methods, together
+from explorer import jobs, methods, together, zoo
 from explorer.answers import reference
 from explorer.cases import open_case
 from explorer.errors import BadBudget, MethodUnavailable
@@ -114,7 +114,7 @@ def measure(
     if workers == 1:
         yield from (trials(seed, specs, budgets, questions) for seed in seeds)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, None, zoo.share_cores, (workers,)) as pool:
         waiting = [pool.submit(trials, seed, specs, budgets, questions) for seed in seeds]
         yield from (done.result() for done in waiting)
 

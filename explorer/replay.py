@@ -124,8 +124,9 @@ def files(paths: list[Path]) -> Iterator[Path]:
         yield from sorted(path.glob("*.json")) if path.is_dir() else [path]
 
 
-def offer(models: Sequence[str]) -> None:
-    """Let cases be of these models, too; see given.py."""
+def offer(models: Sequence[str], among: int = 1) -> None:
+    """Let cases be of these models, too; see given.py. among: processes that share the cores."""
+    zoo.share_cores(among)
     for source in models:
         given.add(source)
 
@@ -150,7 +151,7 @@ def outcomes(
     # A fork has torch already; it is safe as nothing has run in this process yet.
     ways = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in ways else "spawn")
-    with ProcessPoolExecutor(at_once, context, offer, (models,)) as pool:
+    with ProcessPoolExecutor(at_once, context, offer, (models, at_once)) as pool:
         yield from pool.map(outcome, paths, chunksize=2)
 
 

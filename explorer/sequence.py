@@ -143,8 +143,11 @@ class Sequence:
 
     def deepen(self, layer: int) -> None:
         """Add to the visual tokens what their picture has for them behind a layer (DeepStack)."""
-        if layer < len(self.deep):
-            self.x = deepened(self.x, self.deep[layer], self.visual)
+        self.x = self.deepened(self.x, layer)
+
+    def deepened(self, x: Tensor, layer: int) -> Tensor:
+        """Add it to other states [1, S, D] of these very tokens."""
+        return deepened(x, self.deep[layer], self.visual) if layer < len(self.deep) else x
 
     def rotary(self, body: nn.Module) -> tuple[Tensor, Tensor]:
         """Give cos and sin of the present positions, computed once between two drops."""

@@ -1,29 +1,31 @@
-"""Several answers about one case, decoded side by side.
+"""Several answers about one case, side by side.
 
-Every method prunes its own prompt, timed by itself; the words are then decoded for a group at once,
-since a step of the model costs little more for ten rows than for one. Knows cases and methods; not
-what the answers are compared for.
+Every method prunes its own prompt, timed by itself. Prompts of which equally many tokens are left
+before the first layer pass through the model together, and the words are decoded for a group at
+once: a step of the model costs little more for ten rows than for one. Small models work on several
+groups at the same time (lanes.py). Knows cases and methods; not what the answers are compared for.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from explorer import answers as single
-from explorer import cost, methods
-from explorer.cases import Case, Source, ask, open_case
+from explorer import cost, methods, zoo
+from explorer.cases import Case, Prompts, Source, ask, open_case
 from explorer.decoding import Batch, decode_together, forced_together
-from explorer.engine import Prompt, prefill
+from explorer.engine import Plan, early, prefill, prefill_together
 from explorer.errors import VisitorError
 from explorer.families import Vlm
-from explorer.maps import plan_of
+from explorer.lanes import side_by_side
+from explorer.maps import alive, plan_of
 from explorer.memory import Memory
 from explorer.results import Answer
 from explorer.runs import Run
 
+AT_ONCE = 1000  # tokens of the prompts that pass through the model together
 FIRST_GROUP = 6  # answers that are decoded at once: a few, so that something is told soon,
 GROUP = 32  # then many
 PHRASE = 10  # tokens; where the full answer is short, who says more is heard out later, together
@@ -45,6 +47,16 @@ class Told:
     answer: Answer | None
     error: str | None = None
     known: bool = False
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """A method that shall answer. lengths [L]: tokens that enter each layer, text included."""
+
+    method: str
+    budget: int
+    plan: Plan
+    lengths: tuple[int, ...]
 
 
 @dataclass
@@ -117,46 +129,103 @@ def _slow(wish: Wanted) -> bool:
 def _computed(
     case: Case, pending: list[Wanted], compared: single.Reference, stop: Callable[[], bool]
 ) -> Iterator[Told]:
-    prompts: dict[frozenset[str], tuple[Prompt, float]] = {}
-    group: list[_Row] = []
-    lengthy: list[_Row] = []
-    limit = case.vlm.max_new_tokens
-    most, steps = FIRST_GROUP, PHRASE if len(compared.tokens) <= PHRASE else limit
-    for number, wish in enumerate(pending, 1):
-        if stop():
-            return
+    prompts, lanes = Prompts(case, lambda: compared.tokens), zoo.lanes(case.vlm)
+    wishes = []
+    for wish in pending:
         try:
-            group.append(_prefilled(case, wish, compared, prompts))
+            wishes.append(_planned(case, wish, prompts))
         except VisitorError as error:
             yield Told(*wish, None, str(error))
-        last = number == len(pending)
-        if group and (last or _full(case, group, most)):
-            lengthy += yield from _spoken(case, group, compared, stop, steps)
-            group, most = [], GROUP
-        if lengthy and (last or _full(case, lengthy, GROUP)):
-            yield from _spoken(case, lengthy, compared, stop, limit)
-            lengthy = []
+    limit = case.vlm.max_new_tokens
+    steps = PHRASE if len(compared.tokens) <= PHRASE else limit
+    room = GROUP_BYTES // lanes
+
+    def work(groups: Iterator[list[_Wish]]) -> Iterator[Told]:
+        late: list[_Row] = []
+        for group in groups:
+            rows = yield from _prefilled(case, group, prompts, stop)
+            late += yield from _spoken(case, rows, compared, stop, steps)
+            if len(late) >= GROUP or sum(_held(case, row.run.length) for row in late) > room:
+                yield from _spoken(case, late, compared, stop, limit)
+                late = []
+        yield from _spoken(case, late, compared, stop, limit)
+
+    yield from side_by_side(work, _groups(case, wishes, lanes, room), lanes)
 
 
-def _full(case: Case, group: list[_Row], most: int) -> bool:
-    shape, size = cost.shape_of(case.decoder.body.config), case.vlm.model.dtype.itemsize
-    held = sum(cost.kv_bytes(shape, row.run.length, size) for row in group)
-    return len(group) >= most or held > GROUP_BYTES
-
-
-def _prefilled(case: Case, wish: Wanted, compared: single.Reference, prompts: dict) -> _Row:
-    """Let one method prune; its signals are shared with those that look at the same."""
+def _planned(case: Case, wish: Wanted, prompts: Prompts) -> _Wish:
     method, budget = wish
     module, options = methods.resolve(method)
     single.check_budget(budget, case.size.tokens)
     plan = plan_of(module, options, case.size, budget)
-    if plan.needs not in prompts:
-        began = time.perf_counter()
-        prompt = case.prompt(plan.needs, lambda: compared.tokens)
-        prompts[plan.needs] = prompt, time.perf_counter() - began
-    prompt, prepared = prompts[plan.needs]
-    run = prefill(case.decoder, prompt, plan)
-    return _Row(method, budget, run, prepared, single.Speech(case))
+    text = prompts(frozenset()).embeds.shape[1] - case.size.tokens
+    lengths = alive(plan.stages, case.size).astype(int) + text
+    return _Wish(method, budget, plan, tuple(lengths.tolist()))
+
+
+def _held(case: Case, lengths: Sequence[int]) -> int:
+    """Count the bytes of a run's caches."""
+    shape = cost.shape_of(case.decoder.body.config)
+    return cost.kv_bytes(shape, lengths, case.vlm.model.dtype.itemsize)
+
+
+def _groups(case: Case, wishes: list[_Wish], lanes: int, room: int) -> Iterator[list[_Wish]]:
+    """Cut the wishes, in their order, into groups that are decoded at once."""
+    rest = max(1, len(wishes) - lanes * FIRST_GROUP)
+    rounds = math.ceil(rest / lanes / GROUP)
+    most = max(FIRST_GROUP, math.ceil(rest / lanes / rounds))  # alike, so that no lane idles
+    group, held, number = [], 0, 0
+    for wish in wishes:
+        group.append(wish)
+        held += _held(case, wish.lengths)
+        if len(group) >= (FIRST_GROUP if number < lanes else most) or held > room:
+            yield group
+            group, held, number = [], 0, number + 1
+    if group:
+        yield group
+
+
+def _prefilled(
+    case: Case, group: list[_Wish], prompts: Prompts, stop: Callable[[], bool]
+) -> Generator[Told, None, list[_Row]]:
+    """Let every method prune; gives back the rows, and tells of methods that can't."""
+    rows: list[_Row] = []
+    waves = _waves(group)
+    while waves and not stop():
+        wave = waves.pop(0)
+        try:
+            asked = [(prompts(wish.plan.needs), wish.plan) for wish in wave]
+            alone = len(wave) == 1
+            runs = (
+                [prefill(case.decoder, *asked[0])]
+                if alone
+                else prefill_together(case.decoder, asked)
+            )
+        except VisitorError as error:
+            if len(wave) == 1:
+                yield Told(wave[0].method, wave[0].budget, None, str(error))
+            waves = [[wish] for wish in wave if len(wave) > 1] + waves
+            continue
+        for wish, run in zip(wave, runs, strict=True):
+            prepared = prompts.seconds(wish.plan.needs)
+            rows.append(_Row(wish.method, wish.budget, run, prepared, single.Speech(case)))
+    return rows
+
+
+def _waves(group: list[_Wish]) -> list[list[_Wish]]:
+    """Put together whose prompts can pass through the model side by side."""
+    waves: list[list[_Wish]] = []
+    alike: dict[int, list[_Wish]] = {}
+    for wish in group:
+        length = wish.lengths[0]
+        wave = alike.get(length)
+        if wave is None or not early(wish.plan) or (len(wave) + 1) * length > AT_ONCE:
+            wave = []
+            waves.append(wave)
+            if early(wish.plan):
+                alike[length] = wave
+        wave.append(wish)
+    return waves
 
 
 def _spoken(
@@ -170,6 +239,8 @@ def _spoken(
 
     Gives back the rows that have more to say than `limit` tokens, to start anew.
     """
+    if not group or stop():
+        return []
     runs = [row.run for row in group]
     batch = Batch(runs)
     met = forced_together(batch, compared.tokens)

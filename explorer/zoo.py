@@ -92,17 +92,18 @@ _WAITS, _CLOSED = True, False
 _MAKING = threading.Lock()
 
 
-def settle(wish: devices.Wish, waits: bool = True) -> None:
+def settle(wish: devices.Wish, waits: bool = True, at_once: int = 1) -> None:
     """Take over where and how models shall be loaded; said once, before the first one is.
 
     waits: whether `load` waits for a model that is not there yet, as a command line does. A page
-    does not: others are waiting behind.
+    does not: others are waiting behind. at_once: runs of models that share the cores.
     """
     global _WISH, _WAITS, _CLOSED
     devices.choose(wish.device)
     if wish.four_bit:
         devices.check_four_bit()
     _WISH, _WAITS, _CLOSED = wish, waits, False
+    share_cores(at_once)
     _shelf.cache_clear()
 
 
@@ -239,6 +240,13 @@ if hasattr(os, "register_at_fork"):  # Windows forks nothing
 
 
 CORES = torch.get_num_threads()  # as torch found them, before any model asked for fewer
+MOST_LANES = 4  # more would wait for each other: a lane is half Python
+
+
+def share_cores(among: int) -> None:
+    """Let this process use its share of the cores, since others like it run beside it."""
+    global CORES
+    CORES = max(1, CORES // among)
 
 
 def use_threads(vlm: Vlm, many: bool = False) -> None:
@@ -249,6 +257,12 @@ def use_threads(vlm: Vlm, many: bool = False) -> None:
     wanted = CORES if many else vlm.threads or CORES
     if torch.get_num_threads() != wanted:
         torch.set_num_threads(wanted)
+
+
+def lanes(vlm: Vlm) -> int:
+    """Tell how many runs of this model may go on side by side; see lanes.py."""
+    alone = vlm.threads == 1 and vlm.device.type == "cpu"
+    return min(CORES, MOST_LANES) if alone else 1
 
 
 def wrap(found: Entry, model, processor, model_type: str) -> Vlm:

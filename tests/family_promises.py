@@ -23,7 +23,7 @@ from explorer import jobs, methods, zoo
 from explorer.capture import ATTENTION, attend_by, see, tower_signals
 from explorer.cases import open_case
 from explorer.decoding import decode_together
-from explorer.engine import Plan, decode, forced, prefill
+from explorer.engine import Plan, decode, forced, prefill, prefill_together
 from explorer.errors import MethodUnavailable
 from explorer.explain import gradients
 from explorer.families import Vlm
@@ -458,6 +458,17 @@ class Promises:
             for number, step in steps:
                 together[number].append(step.token)
         assert together == alone
+
+    def test_prompts_of_one_length_pass_together_as_if_alone(self, vlm):
+        case = open_case(vlm, noise(), QUESTION)
+        prompt, every = case.prompt(), case.size.tokens
+        plans = [keeping({0: [0, every - 1]}), keeping({0: [1, every // 2]})]
+        joined = prefill_together(case.decoder, [(prompt, plan) for plan in plans])
+        for run, plan in zip(joined, plans, strict=True):
+            own = prefill(case.decoder, prompt, plan)
+            assert torch.allclose(run.logits, own.logits, atol=1e-4)
+            ours, expected = ([s.token for s in decode(each, STEPS)] for each in (run, own))
+            assert ours == expected
 
     def test_passes_that_explain_an_answer_are_passes_of_the_same_model(self, vlm):
         """The oracle's and the relevance's own loops over the layers."""

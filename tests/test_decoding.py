@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from conftest import random_prompt, taken_apart, tiny_llama
 
 from explorer.decoding import Batch, decode, decode_together, forced, forced_together
-from explorer.engine import EVERYTHING, Plan, Run, prefill
+from explorer.engine import EVERYTHING, Plan, Run, early, prefill, prefill_together
 from explorer.signals import Kept, Signals, Stage
 
 N = 16
@@ -19,6 +21,14 @@ def first(signals: Signals, stage: Stage) -> Kept:
 
 def last(signals: Signals, stage: Stage) -> Kept:
     return Kept(torch.arange(signals.count)[-stage.keep :])
+
+
+def merging(signals: Signals, stage: Stage) -> Kept:
+    """Keep the first, and fold all others into one."""
+    group = torch.zeros(signals.count, dtype=torch.long)
+    group[: stage.keep] = -1
+    merged = signals.features[stage.keep :].mean(0, keepdim=True)
+    return Kept(torch.arange(stage.keep), merged=merged, group=group)
 
 
 PLANS = [
@@ -98,3 +108,34 @@ def test_the_caches_of_joined_runs_stay_their_own():
     lengths = [[run.cache.get_seq_length(i) for i in range(6)] for run in joined]
     list(decode_together(joined, 4))
     assert [[run.cache.get_seq_length(i) for i in range(6)] for run in joined] == lengths
+
+
+EARLY = [
+    Plan((Stage(0, 4),), first, renumber=True),
+    Plan((Stage(0, 4),), last),
+    Plan((Stage(0, 3, merge=1),), merging, renumber=True),
+]
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2])
+def test_prompts_of_one_length_pass_together_as_if_alone(kv_heads):
+    decoder, prompts = taken_apart(tiny_llama(kv_heads)), [random_prompt(visual=N) for _ in EARLY]
+    joined = prefill_together(decoder, list(zip(prompts, EARLY, strict=True)))
+    for run, prompt, plan in zip(joined, prompts, EARLY, strict=True):
+        own = prefill(decoder, prompt, plan)
+        assert torch.allclose(run.logits, own.logits, atol=2e-5)
+        assert torch.allclose(run.mass, own.mass, atol=1e-5)
+        for name in ("starts", "visual", "readable", "length", "axes"):
+            assert getattr(run, name) == getattr(own, name)
+        assert all(torch.equal(a, b) for a, b in zip(run.counted, own.counted, strict=True))
+        assert torch.equal(run.outcomes[0].slot, own.outcomes[0].slot)
+        for ours, theirs in zip(run.cache.layers, own.cache.layers, strict=True):
+            assert torch.allclose(ours.keys, theirs.keys, atol=2e-5)
+        assert [s.token for s in decode(run, 6)] == [s.token for s in decode(own, 6)]
+        assert math.isnan(run.prefill_seconds), "shared with the others"
+
+
+def test_only_what_is_over_before_the_first_layer_is_early():
+    assert [early(plan) for plan in PLANS] == [True, True, True, False, False, False]
+    assert all(early(plan) for plan in EARLY)
+    assert not early(Plan((Stage(0, 4),), first, core=lambda neurons: neurons.values[0] > 0))

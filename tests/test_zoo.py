@@ -228,3 +228,16 @@ def test_a_hub_that_answers_is_reachable(monkeypatch):
         pool.submit(answer)
         assert hub.reachable(2)
     assert not hub.reachable(0.5)
+
+
+def test_a_small_model_gets_a_lane_per_core_and_its_share_of_them(monkeypatch):
+    pico = zoo.load("pico")
+    monkeypatch.setattr(zoo, "CORES", 2)
+    assert zoo.lanes(pico) == 2
+    assert zoo.lanes(replace(pico, threads=0)) == 1, "its runs keep every core busy"
+    zoo.share_cores(2)
+    assert (zoo.CORES, zoo.lanes(pico)) == (1, 1)
+    zoo.share_cores(3)
+    assert zoo.CORES == 1
+    monkeypatch.setattr(zoo, "CORES", 64)
+    assert zoo.lanes(pico) == zoo.MOST_LANES

@@ -1,0 +1,78 @@
+"""Do independent pieces of work side by side, each in a lane that computes on one core.
+
+For small models: their matrices are done before a second core has woken up, so that two runs at
+once are nearly twice as fast as two runs one after the other on two cores. Knows threads; not
+models, nor what the work is.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from queue import SimpleQueue
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Work = Callable[[Iterator[Item]], Iterator[Result]]
+"""Takes pieces from an iterator that all lanes share, and gives results."""
+
+_ENDED = object()
+
+
+class _Shared(Iterator[Item]):
+    """An iterator that several threads may draw from; once closed it has nothing more."""
+
+    def __init__(self, items: Iterable[Item]):
+        self._items = iter(items)
+        self._lock = threading.Lock()
+        self._open = True
+
+    def __next__(self) -> Item:
+        with self._lock:
+            if not self._open:
+                raise StopIteration
+            return next(self._items)
+
+    def close(self) -> None:
+        self._open = False
+
+
+def side_by_side(work: Work, items: Iterable[Item], lanes: int) -> Iterator[Result]:
+    """Give the results of all lanes, as they come; with one lane the work is done right here.
+
+    If a lane fails, or nobody wants more results, the others end with the piece that they are at;
+    then the error is raised here.
+    """
+    if lanes == 1:
+        yield from work(iter(items))
+        return
+    shared, results = _Shared(items), SimpleQueue()
+
+    def lane() -> None:
+        try:
+            torch.set_num_threads(1)  # a new thread may not know yet
+            for result in work(shared):
+                results.put(result)
+        finally:
+            shared.close()  # nothing is left, or something went wrong
+            results.put(_ENDED)
+
+    with ThreadPoolExecutor(lanes, thread_name_prefix="lane") as pool:
+        running = [pool.submit(copy_context().run, lane) for _ in range(lanes)]
+        try:
+            going = lanes
+            while going:
+                result = results.get()
+                if result is _ENDED:
+                    going -= 1
+                else:
+                    yield result
+        finally:
+            shared.close()
+    for each in running:
+        each.result()
