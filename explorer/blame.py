@@ -77,7 +77,9 @@ def blame(
     if len(kept) == case.size.tokens:
         raise BadPick("No patch is dropped here, so none can come back.")
     target = wanted_of(case, Target(text=wanted), memory)
-    probe = Probe(case.decoder, case.prompt(), target.tokens, renumber=renumber)
+    probe = Probe(
+        case.decoder, case.prompt(), target.tokens, renumber=renumber, lanes=zoo.lanes(case.vlm)
+    )
     search = Search(case, target.text, kept, renumber, probe, target.tokens, memory)
     yield from follow(search.run)
 

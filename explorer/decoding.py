@@ -16,8 +16,8 @@ from torch.nn.functional import pad
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from explorer.capture import listen
-from explorer.runs import Run, last_row
+from explorer.capture import causal_rows, listen
+from explorer.runs import Run
 
 ROOM = 32  # tokens by which a cache grows when it is full
 
@@ -86,7 +86,9 @@ class Batch:
             self._join(layer)
         # [B, L] positions of the next token
         self.starts = torch.tensor([run.starts for run in runs], device=device)
-        self.mass = torch.stack([run.heard for run in runs])
+        # [L] of [B, H, q, d]: what the new tokens asked, to be summed up when a row has ended
+        self.asked: list[list[Tensor]] = [[] for _ in layers]
+        self.scaling = [1.0] * len(layers)
         self.cores = _cores(runs)
         self.answered = [1] * len(runs)
 
@@ -118,21 +120,36 @@ class Batch:
     def select(self, rows: list[int]) -> None:
         """Go on with some of the rows; the others have their last word."""
         for row in set(range(len(self.runs))) - set(rows):
-            self._tell(row)
+            self.runs[row].answered = self.answered[row]
+            self.runs[row].mass = self.runs[row].heard + self._listened(row)
         if not rows or len(rows) == len(self.runs):
             return
         index = torch.tensor(rows, device=self.starts.device)
         self.cache.batch_select_indices(torch.tensor(rows))  # layers may be on several cards
         self.seen = [None if seen is None else seen[index] for seen in self.seen]
         self.counted = [counted[index] for counted in self.counted]
-        self.starts, self.mass = self.starts[index], self.mass[index]
+        self.asked = [[torch.cat(q, 2)[index.to(q[0].device)]] if q else [] for q in self.asked]
+        self.starts = self.starts[index]
         self.cores = [core[index] for core in self.cores]
         self.runs = [self.runs[row] for row in rows]
         self.answered = [self.answered[row] for row in rows]
 
-    def _tell(self, row: int) -> None:
-        run = self.runs[row]
-        run.mass, run.answered = self.mass[row].clone(), self.answered[row]
+    def _listened(self, row: int) -> Tensor:
+        """Sum the attention that a row's own words paid to text and to visual tokens, [L, 2]."""
+        heard = torch.zeros_like(self.runs[row].heard)
+        for layer, asked in enumerate(self.asked):
+            if not asked:
+                continue
+            query = torch.cat([q[row] for q in asked], 1)
+            keys, counted = self.cache.layers[layer].keys[row], self.counted[layer][row]
+            newest = torch.arange(keys.shape[1], device=keys.device)[-query.shape[1] :]
+            seen = self.seen[layer]
+            shown = causal_rows(
+                query, keys, newest, self.scaling[layer], None if seen is None else seen[row]
+            )
+            to_prompt = shown.mean(0).sum(0)[: counted.shape[1]]
+            heard[layer] = counted @ to_prompt.to(counted.device)
+        return heard
 
     def advance(self, tokens: Tensor, listening: bool) -> Tensor:
         """Pass tokens [B, q] through all layers behind the caches; gives logits [B, q, V]."""
@@ -150,10 +167,8 @@ class Batch:
                 self.seen[index] = pad(self.seen[index], (0, q), value=True)
 
             def hear(query: Tensor, key: Tensor, scaling: float, index: int = index) -> None:
-                row = last_row(query, key, scaling, self.seen[index]).mean(1)
-                prompt = self.counted[index].shape[-1]
-                row = row[:, :prompt, None].to(self.mass.device)
-                self.mass[:, index] += (self.counted[index] @ row)[..., 0]
+                self.asked[index].append(query)
+                self.scaling[index] = scaling
 
             how = {
                 "attention_mask": self._mask(index, ahead),

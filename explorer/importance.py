@@ -193,7 +193,8 @@ def _explained(case: Case, wanted: Wanted, target: Target, way: str, tell: Tell)
             f"{case.vlm.title} adds the picture in several layers: its tokens can be dropped, but "
             "nothing else can stand in for them."
         )
-    probe = Probe(case.decoder, prompt, wanted.tokens, wanted.span)
+    lanes = zoo.lanes(case.vlm)
+    probe = Probe(case.decoder, prompt, wanted.tokens, wanted.span, lanes=lanes)
     try:
         values, full, none, delta = _by(way, case, probe, tell)
     finally:

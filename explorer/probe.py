@@ -7,7 +7,7 @@ POSITIONS = "renumber" do. Runs the language model only; does not know what is m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from transformers import DynamicCache
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from explorer.families.parts import Decoder
+from explorer.lanes import side_by_side
 from explorer.sequence import Prompt
 
 
@@ -37,7 +38,8 @@ class Probe:
     """One prompt and one answer y_1..y_G of it; N visual tokens, S positions with the answer.
 
     span: the tokens a..b-1 of the answer that count, given all before them; None for all of it.
-    renumber: whether those that stay are counted anew when others are absent.
+    renumber: whether those that stay are counted anew when others are absent. lanes: how many parts
+    of a batch of rows are passed at the same time; see lanes.py.
     """
 
     def __init__(
@@ -47,12 +49,13 @@ class Probe:
         answer: Sequence[int],
         span: tuple[int, int] | None = None,
         renumber: bool = False,
+        lanes: int = 1,
     ):
         tokens = [int(token) for token in answer if int(token) not in decoder.eos]
         first, last = span or (0, len(tokens))
         if not 0 <= first < last <= len(tokens):
             raise ValueError("an empty answer can't be explained")
-        self.decoder, self.visual = decoder, prompt.visual
+        self.decoder, self.visual, self.lanes = decoder, prompt.visual, lanes
         self.renumber = renumber and prompt.positions.dim() == 2  # as the engine does
         device = prompt.embeds.device
         self.answer = torch.tensor(tokens[first:last], device=device)
@@ -86,10 +89,18 @@ class Probe:
 
         What stands before the first absent token can't see it, so that part is computed once.
         """
-        rows = self._rows(present.to(self.embeds.device) > 0.5)
-        x = self.embeds[0, rows.at]
-        found = self._score(self._pass(x, rows, self._prefix(rows.start, len(x))))
-        return found.to(present.device)
+        there = present.to(self.embeds.device) > 0.5
+        parts = there.split(-(-len(there) // self.lanes))
+        self._prefix(0, 1)  # before several lanes ask for it
+        found = dict(side_by_side(self._each, enumerate(parts), len(parts)))
+        return torch.cat([found[number] for number in range(len(parts))]).to(present.device)
+
+    @torch.no_grad()
+    def _each(self, parts: Iterator[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
+        for number, present in parts:
+            rows = self._rows(present)
+            x = self.embeds[0, rows.at]
+            yield number, self._score(self._pass(x, rows, self._prefix(rows.start, len(x))))
 
     def _rows(self, present: Tensor) -> Rows:
         total, device = self.embeds.shape[1], present.device

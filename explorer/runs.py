@@ -67,14 +67,11 @@ class Run:
             held.values = held.values.index_fill(2, places, 0)
 
 
-def last_row(query: Tensor, key: Tensor, scaling: float, seen: Tensor | None = None) -> Tensor:
+def last_row(query: Tensor, key: Tensor, scaling: float) -> Tensor:
     """Give the attention of the newest token of every row of a batch, [B, H, keys] in float32.
 
-    query [B, H, q, d], key [B, Hkv, keys, d]; seen [B, keys] is false where a key is padding.
+    query [B, H, q, d], key [B, Hkv, keys, d].
     """
     newest, keys = query[:, :, -1].float(), key.float()
     grouped = newest.unflatten(1, (keys.shape[1], -1))
-    logits = (grouped @ keys.transpose(2, 3)).flatten(1, 2) * scaling
-    if seen is not None:
-        logits = logits.masked_fill(~seen[:, None].to(logits.device), float("-inf"))
-    return logits.softmax(-1)
+    return ((grouped @ keys.transpose(2, 3)).flatten(1, 2) * scaling).softmax(-1)

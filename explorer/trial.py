@@ -102,7 +102,7 @@ class Court:
     def __init__(self, case: Case, best: np.ndarray, budget: int, memory: Memory):
         self.case, self.best, self.budget, self.memory = case, best, budget, memory
         self.tokens = wanted_of(case, Target(), memory).tokens
-        self.probe = Probe(case.decoder, case.prompt(), self.tokens)
+        self.probe = Probe(case.decoder, case.prompt(), self.tokens, lanes=zoo.lanes(case.vlm))
 
     def _s(self, present: Tensor) -> Tensor:
         return (self.probe.without(present) / len(self.tokens)).exp()
