@@ -12,6 +12,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from PIL import Image
@@ -93,12 +94,11 @@ def sweeps() -> None:
 
 
 def debugging() -> None:
-    """Leave one out, the search for what broke an answer, and an answer from picked patches."""
+    """Leave one out, and the search for what broke an answer."""
     case = ("pico", scenes.make(2).image, "what is in the middle ?")
     kept = jobs.answer(*case, "clsattn", 24).stages[-1].kept.tolist()
-    memory = Memory(256_000_000)
-    oracles, first, searches, picks = [], [], [], []
-    for number in range(3):
+    oracles, first, searches = [], [], []
+    for _ in range(3):
         began = time.perf_counter()
         steps = jobs.oracle(*case)
         next(step for step in steps if step.done)
@@ -106,10 +106,18 @@ def debugging() -> None:
         list(steps)
         oracles.append(time.perf_counter() - began)
         searches.append(timed(lambda: list(jobs.what_broke_it(*case, kept, renumber=True))))
-        picks.append(timed(lambda k=kept[number + 1 :]: jobs.pick(*case, k, memory)))
     report("leave one out: first progress", first, 0.5)
     report("leave one out: 196 tokens, a short answer", oracles, 4)
     report("what broke it: one patch", searches, 10)
+
+
+def picking() -> None:
+    """Answers after a hand has taken patches away from a method's set, on known cases."""
+    picks = []
+    for seed in range(ROUNDS):
+        case, memory = ("pico", scenes.make(seed).image, QUESTION), Memory(64_000_000)
+        kept = jobs.answer(*case, "clsattn", 64, memory).stages[-1].kept.tolist()
+        picks += [timed(partial(jobs.pick, *case, kept[gone:], memory)) for gone in (1, 2)]
     report("answer from picked patches", picks, 0.35)
 
 
@@ -206,6 +214,7 @@ def main() -> None:
     cases()
     sweeps()
     debugging()
+    picking()
     full_answer()
     for threads in sorted({1, zoo.CORES}):
         pruned_prefill(threads)
