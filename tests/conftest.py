@@ -7,6 +7,9 @@ import os
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch; see explorer/__init__.py
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # tiny models, and a process per core: here and in apps
 
 import math
 from collections.abc import Iterator
@@ -14,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from playwright.sync_api import Browser
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from explorer.browser import chromium, served
@@ -23,7 +27,6 @@ from explorer.families import Decoder
 from explorer.signals import Signals
 
 pytest.register_assert_rewrite("family_promises")
-torch.set_num_threads(1)  # tiny models, and a process per core
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,15 +40,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def url() -> Iterator[str]:
-    """The address of an app of its own for every file of tests."""
+    """The address of the app: one for all files that a process runs.
+
+    It remembers answers: a test that needs a new one asks about a scene that no other test has.
+    Files with another app (other options, other models) have a `url` of their own.
+    """
     with served() as (address, _):
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser():
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A Chromium for all files that a process runs; `visit` gives every visitor a fresh session."""
     with chromium() as running:
         yield running
 

@@ -16,15 +16,8 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from explorer import jobs
-from explorer.browser import served
 from explorer.importance import Target
 from explorer.pico import scenes
-
-
-@pytest.fixture(scope="module")
-def url():
-    with served() as (address, _):
-        yield address
 
 
 @pytest.fixture(scope="module")

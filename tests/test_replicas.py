@@ -65,9 +65,9 @@ class Proxy(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def replicas() -> Iterator[tuple[str, str]]:
-    with served() as (first, _), served() as (second, _):
-        yield first, second
+def replicas(url) -> Iterator[tuple[str, str]]:
+    with served() as (second, _):
+        yield url, second
 
 
 def proxy(replicas: tuple[str, ...]) -> tuple[ThreadingHTTPServer, type[Proxy], str]:
