@@ -7,6 +7,7 @@
   const { node, write, mark, say } = app;
   const SHARPEST = 2; // device pixels per CSS pixel that are worth drawing
   const DROPPED = "rgba(9, 9, 11, .77)";
+  const SHARED = "as before: a pair";
 
   const seconds = (x) => `${x.toFixed(x < 100 ? 1 : 0)} s`;
 
@@ -85,9 +86,16 @@
     };
   }
 
-  /** One frame: its time and score, two pictures, two bars. */
-  function frameCard(frame, number) {
-    const picture = () => node("img", { src: frame.src, alt: "" });
+  /** One frame: its time and score, two pictures, two bars; the second of a pair has none. */
+  function frameCard(frame, number, frames) {
+    const shares = frames[number - 1]?.view === frame.view;
+    const under = (canvas) => {
+      const image = node("img", { src: frame.src, alt: "" });
+      const box = node("div", { class: "vt-frame-picture" }, image, canvas);
+      const fit = () => (box.style.aspectRatio = `${image.naturalWidth} / ${image.naturalHeight}`);
+      image.addEventListener("load", fit, { once: true });
+      return box;
+    };
     const grid = node("canvas", { role: "img" });
     const kept = node("canvas", { role: "img" });
     const [above, below] = [bar("quota"), bar("other")];
@@ -103,29 +111,35 @@
         node("b", {}, `q ${frame.score >= 0.005 ? frame.score.toFixed(2) : "0.00"}`),
       ),
       node("div", { class: "vt-frame-q", "aria-hidden": "true" }, score),
-      node("div", { class: "vt-frame-picture" }, picture(), grid),
+      under(grid),
       above.node,
       below.node,
-      node("div", { class: "vt-frame-picture" }, picture(), kept),
+      under(kept),
     );
     const where = `Frame at ${seconds(frame.second)}`;
-    const update = (filming, shape, most, alive) => {
-      const { kase, choice } = filming;
+    const update = ({ kase, choice, grids }, most, kepts) => {
+      const { view } = frame;
+      const [shape, alive] = [grids?.[view], kepts[view]];
       const [rows, columns] = shape ?? [0, 0];
       const count = rows * columns;
       drawGrid(grid, [rows, columns]);
-      drawKept(kept, kase, choice, number);
-      above.update(count, most, count ? `${rows}×${columns} = ${count}` : "dropped");
-      below.update(alive, most, choice ? say.tenths(alive) : "…");
+      drawKept(kept, kase, choice, view);
+      if (shares) {
+        above.update(0, most, SHARED);
+        below.update(0, most, SHARED);
+      } else {
+        above.update(count, most, count ? `${rows}×${columns} = ${count}` : "dropped");
+        below.update(alive, most, choice ? say.tenths(alive) : "…");
+      }
       mark(grid, "aria-label", `${where}: ${count ? `${rows} by ${columns} tokens` : "dropped"}`);
       mark(kept, "aria-label", `${where}: ${say.tenths(alive)} tokens left by the other method`);
       mark(whole, "data-grid", `${rows}x${columns}`);
-      mark(whole, "data-kept", alive);
+      mark(whole, "data-kept", shares ? 0 : alive);
     };
     return { node: whole, update };
   }
 
-  /** How many tokens each frame has after a method's last stage; merged ones count in shares. */
+  /** How many tokens each view has after a method's last stage; merged ones count in shares. */
   app.tokensPerFrame = (kase, choice) => {
     const found = kase.grid.views.map(() => 0);
     if (!choice) return found;
@@ -154,8 +168,9 @@
       }
       const alive = app.tokensPerFrame(kase, choice);
       const sizes = (grids ?? []).map(([rows, columns]) => rows * columns);
-      const most = Math.max(film.side ** 2, ...sizes);
-      cards.forEach((card, f) => card.update(filming, grids?.[f], most, alive[f]));
+      const { rows, columns } = film.grid.views[0];
+      const most = Math.max(rows * columns, ...sizes);
+      for (const card of cards) card.update(filming, most, alive);
     };
     new ResizeObserver(() => filming.film && filming.changed()).observe(strip);
     return { node: strip, update };

@@ -10,11 +10,12 @@
  * @property {string} said how many frames of how long a video
  * @property {string[]} notes
  * @property {?string} sheet the contact sheet, where all frames lie on one picture
- * @property {{src: string, number: number, second: number, score: number}[]} frames F of them
+ * @property {{src: string, number: number, second: number, score: number, view: number}[]} frames F
+ *   of them; view: a pair of frames may share its tokens
  * @property {string[]} things what every frame was asked for, and who named it
  * @property {number[]} budgets B of them; at each the tables have
- * @property {{alpha: number, v1: string, v2: string}} tables u8[B, F, 2] rows and columns of a grid
- * @property {Object} grid as of a case, with a view per frame
+ * @property {{alpha: number, v1: string, v2: string}} tables u8[B, V, 2] rows and columns of a grid
+ * @property {Object} grid as of a case, with a view per frame, or per pair: V of them
  * @property {Object[]} offered the methods that there are: key, title, where, baseline
  * @property {Object} full the answer from all tokens
  */
@@ -82,17 +83,18 @@
       this.later();
     }
 
-    /** Rows and columns of every frame's grid; null while they are being worked out. */
+    /** Rows and columns of every view's grid; null while they are being worked out. */
     get grids() {
       const { film, state } = this;
       const table = this.#tables.get(state.alpha)?.[state.version];
       if (!table) return null;
-      const { budgets, frames } = film;
+      const { budgets } = film;
+      const { views } = film.grid;
       let row = budgets.findIndex((budget) => budget >= state.budget);
       if (row < 0) row = budgets.length - 1;
       if (budgets[row] > state.budget && row) row--;
-      const at = 2 * frames.length * row;
-      return frames.map((_, f) => [table[at + 2 * f], table[at + 2 * f + 1]]);
+      const at = 2 * views.length * row;
+      return views.map((_, v) => [table[at + 2 * v], table[at + 2 * v + 1]]);
     }
 
     get method() {

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from explorer import answers, quota
 from explorer.analysis import draw_case
@@ -39,9 +40,10 @@ class Share:
         if self.version not in quota.VERSIONS:
             raise BadBudget(f"QuoTA's versions here are {' and '.join(quota.VERSIONS)}.")
 
-    def shapes(self, scores: Sequence[float], budget: int, side: int) -> list[quota.Shape]:
-        """Give every frame's grid at a budget."""
-        return quota.shapes(scores, budget, side, self.alpha, self.version)
+    def shapes(self, film: Film, scores: Sequence[float], budget: int) -> list[quota.Shape]:
+        """Give every view's grid at a budget."""
+        rows, columns = film.shape
+        return quota.shapes(film.of_views(scores), budget, rows * columns, self.alpha, self.version)
 
 
 def full(film: Film, memory: Memory | None = None) -> Answer:
@@ -73,7 +75,7 @@ def by_quota(
     """
     share = share or Share()
     answers.check_budget(budget, film.case.size.tokens)
-    grids = tuple(share.shapes(scores, budget, film.side))
+    grids = tuple(share.shapes(film, scores, budget))
     key = ("quota", film.case.id, share.version, grids)
     name = f"quota:{share.version}"
     return recall(
@@ -85,16 +87,25 @@ def by_quota(
 
 
 def _plan(film: Film, grids: Sequence[quota.Shape], share: Share) -> Plan:
-    """Replace all tokens by those of the resized frames, in the order of time."""
+    """Replace the tokens of every frame by those of the resized one; text between them stays."""
     newline = getattr(film.case.vlm.model.model, "image_newline", None)
     cells = film.cells()
 
+    def resized(rows: Tensor) -> list[Tensor]:
+        return quota.resized(rows[cells], grids, share.version, film.shape)
+
     def resize(signals: Signals, stage: Stage) -> Kept:
-        frames = quota.resized(signals.features[cells], grids, share.version)
+        frames = resized(signals.features)
         if newline is not None and share.version == "v1":  # add_token_per_grid_prune
             pairs = zip(frames, grids, strict=True)
             frames = [quota.with_newlines(f, g, newline) if g[0] else f for f, g in pairs]
-        return Kept(torch.arange(0, device=cells.device), merged=torch.cat(frames))
+        sizes = torch.tensor([len(frame) for frame in frames], device=cells.device)
+        return Kept(
+            index=cells.new_empty(0),
+            merged=torch.cat(frames),
+            stands=cells[:, 0].repeat_interleave(sizes),
+            mix=lambda rows: torch.cat(resized(rows)),
+        )
 
     ends = newline is not None and share.version == "v1"
     count = sum(rows * (columns + ends) for rows, columns in grids)
@@ -109,8 +120,8 @@ def budgets(tokens: int) -> list[int]:
 
 
 def table(film: Film, scores: Sequence[float], share: Share) -> np.ndarray:
-    """Give rows and columns of every frame's grid at each of `budgets`, [B, F, 2]."""
+    """Give rows and columns of every view's grid at each of `budgets`, [B, V, 2]."""
     return np.array(
-        [share.shapes(scores, budget, film.side) for budget in budgets(film.case.size.tokens)],
+        [share.shapes(film, scores, budget) for budget in budgets(film.case.size.tokens)],
         dtype=np.uint8,
     )

@@ -161,9 +161,12 @@ class Seen:
 def see(tower: Tower, pixels: Pixels) -> Seen:
     """Run tower and projector once, listening to its first, its last and the projector's layer."""
     heard: dict[str, object] = {"first_cls": None, "last_cls": None}
+    queries, keys = [], []
 
     def hear(query: Tensor, key: Tensor, scaling: float) -> None:
-        heard.update(query=query, key=key, scaling=scaling)
+        queries.append(query)
+        keys.append(key)
+        heard["scaling"] = scaling
 
     def cls_row(name: str) -> Listener:
         def hear_cls(query: Tensor, key: Tensor, scaling: float) -> None:
@@ -179,6 +182,8 @@ def see(tower: Tower, pixels: Pixels) -> Seen:
     with listen(listeners):
         states, features, deep = tower.run(pixels)
     return Seen(
+        query=torch.cat(queries),  # a tower may look at one frame after the other
+        key=torch.cat(keys),
         **heard,
         hidden=states[:, 1:] if tower.has_cls else states,
         cls_hidden=states[:, 0] if tower.has_cls else None,

@@ -1,13 +1,14 @@
 """Frames of a video in front of a model: their tokens as one case, and a score for every frame.
 
-A family that reads several frames offers `frames(vlm, images)`, which gives what its tower gets and
-a grid with a view per frame; every other model gets one picture, a contact sheet of the frames.
-Knows cases and models; not budgets or pages.
+A family that reads several frames offers `frames(vlm, images, time)`, which gives what its tower
+gets and a grid with a view per frame, or per pair of frames; every other model gets one picture, a
+contact sheet of the frames. Knows cases and models; not budgets or pages.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,7 @@ from explorer.cases import Case, Look, open_case
 from explorer.engine import EVERYTHING, Plan, decode, prefill
 from explorer.errors import BadVideo, ModelUnavailable
 from explorer.families import Vlm
+from explorer.grid import Timeline
 from explorer.memory import Memory, recall
 from explorer.pico import looking
 from explorer.picture import Picture
@@ -39,15 +41,16 @@ BACKDROP = (128, 128, 128)
 class Film:
     """A clip and a question in front of a model.
 
-    case: the union of all frames' tokens, [N]. places [N, 3]: frame, row and column of each token,
-    -1 where it shows no frame. side: tokens along a side of a frame. sheet: the picture that holds
-    all frames, or None where the model reads them one by one.
+    case: the union of all frames' tokens, [N]. places [N, 3]: view, row and column of each token,
+    -1 where it shows no frame; a view is a frame, or a pair of frames that share their tokens.
+    shape: rows and columns of tokens of a view. sheet: the picture that holds all frames, or None
+    where the model reads them one by one.
     """
 
     clip: Clip
     case: Case
     places: np.ndarray
-    side: int
+    shape: tuple[int, int]
     sheet: Image.Image | None
 
     @property
@@ -55,12 +58,29 @@ class Film:
         """F, the frames."""
         return len(self.clip.frames)
 
+    @property
+    def views(self) -> int:
+        """V, of which each has its own tokens: the frames, or pairs of them."""
+        return int(self.places[:, 0].max()) + 1
+
+    def view_of(self, frame: int) -> int:
+        """Tell in which view a frame is seen."""
+        return frame // math.ceil(self.count / self.views)
+
+    def of_views(self, scores: Sequence[float]) -> list[float]:
+        """Turn scores of frames [F] into those of views [V]: the larger one of a pair, ours."""
+        found = [0.0] * self.views
+        for frame, score in enumerate(scores):
+            found[self.view_of(frame)] = max(found[self.view_of(frame)], score)
+        return found
+
     def cells(self) -> Tensor:
-        """Give the tokens of every frame, row by row, [F, S * S]."""
-        frame, row, column = self.places.astype(int).T
-        found = np.empty((self.count, self.side**2), dtype=np.int64)
-        real = frame >= 0
-        found[frame[real], row[real] * self.side + column[real]] = real.nonzero()[0]
+        """Give the tokens of every view, row by row, [V, rows * columns]."""
+        view, row, column = self.places.astype(int).T
+        rows, columns = self.shape
+        found = np.empty((self.views, rows * columns), dtype=np.int64)
+        real = view >= 0
+        found[view[real], row[real] * columns + column[real]] = real.nonzero()[0]
         return torch.from_numpy(found).to(self.case.vlm.device)
 
 
@@ -101,7 +121,7 @@ def _on_a_sheet(vlm: Vlm, clip: Clip, question: str, memory: Memory | None) -> F
         seconds=whole.look.seconds,
     )
     places = sheet.frame_places(grid)
-    return Film(clip, replace(whole, look=look), places, sheet.tokens, picture.image)
+    return Film(clip, replace(whole, look=look), places, (sheet.tokens,) * 2, picture.image)
 
 
 def _tokens_of(sheet: Sheet) -> np.ndarray:
@@ -112,10 +132,11 @@ def _tokens_of(sheet: Sheet) -> np.ndarray:
 def _one_by_one(vlm: Vlm, clip: Clip, question: str, memory: Memory | None) -> Film:
     """Let the family lay out the frames; its `words` are asked for as many tokens as there are."""
     images = [frame.picture.image for frame in clip.frames]
-    picture = Picture(images[0], (), _digest("frames", clip))
+    time = Timeline(tuple(frame.second for frame in clip.frames), clip.seconds)
+    picture = Picture(images[0], (), _digest(f"frames at {time}", clip))
 
     def make() -> Look:
-        pixels, grid = vlm.family.frames(vlm, images)
+        pixels, grid = vlm.family.frames(vlm, images, time)
         place, patches = (
             torch.from_numpy(table.astype("int64")).to(vlm.device)
             for table in (grid.place, grid.patches)
@@ -124,7 +145,8 @@ def _one_by_one(vlm: Vlm, clip: Clip, question: str, memory: Memory | None) -> F
 
     look = recall(memory, ("look", vlm.key, picture.digest), make, lambda look: look.nbytes)
     case = Case(vlm, picture, question, look, vlm.family.decoder(vlm))
-    return Film(clip, case, look.grid.place, look.grid.views[0].rows, None)
+    view = look.grid.views[0]
+    return Film(clip, case, look.grid.place, (view.rows, view.columns), None)
 
 
 def _digest(kind: str, clip: Clip) -> str:

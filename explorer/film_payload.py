@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image
 
 from explorer import methods
 from explorer.allotment import Share, budgets, table
@@ -27,6 +28,7 @@ def film_payload(
 ) -> dict:
     """Describe an opened film with its frames' scores and the answer from all tokens."""
     clip, case = film.clip, film.case
+    rows, columns = film.shape
     return {
         "id": case.id,
         "model": case.vlm.title.partition(" ·")[0],
@@ -36,16 +38,16 @@ def film_payload(
         "sheet": None if film.sheet is None else picture_url(film.sheet),
         "frames": [
             {
-                "src": picture_url(pad_to_square(frame.picture.image, BACKDROP), FRAME_SIDE),
+                "src": picture_url(_as_seen(film, frame.picture.image), FRAME_SIDE),
                 "number": frame.number,
                 "second": rounded(frame.second),
                 "score": rounded(score),
+                "view": film.view_of(place),
             }
-            for frame, score in zip(clip.frames, scores, strict=True)
+            for place, (frame, score) in enumerate(zip(clip.frames, scores, strict=True))
         ],
         "things": list(asked.things),
         "who": asked.who,
-        "side": film.side,
         "budgets": budgets(case.size.tokens),
         "truth": truth,
         "full": answer_payload(full, truth),
@@ -53,8 +55,8 @@ def film_payload(
         "grid": {
             "n": case.size.tokens,
             "views": [
-                {"name": f"frame {number + 1}", "rows": film.side, "columns": film.side}
-                for number in range(film.count)
+                {"name": f"frame {number + 1}", "rows": rows, "columns": columns}
+                for number in range(film.views)
             ],
             "place": packed(film.places, "i2"),
             "padding": [],
@@ -72,7 +74,7 @@ def film_payload(
 
 
 def tables_payload(film: Film, scores: Sequence[float], alpha: float) -> dict:
-    """Give every frame's grid at every budget, for both ways to resize: u8 [B, F, 2]."""
+    """Give every view's grid at every budget, for both ways to resize: u8 [B, V, 2]."""
     return {
         "alpha": alpha,
         **{
@@ -82,8 +84,18 @@ def tables_payload(film: Film, scores: Sequence[float], alpha: float) -> dict:
     }
 
 
+def _as_seen(film: Film, frame: Image.Image) -> Image.Image:
+    """Show a frame with the padding that it has on a contact sheet, or as it is."""
+    return frame if film.sheet is None else pad_to_square(frame, BACKDROP)
+
+
 def _notes(film: Film, asked: Wanted) -> list[str]:
     vlm, notes = film.case.vlm, list(film.clip.notes)
+    if film.views < film.count:
+        notes.append(
+            f"{vlm.title.partition(' ·')[0]} reads frames in pairs, which share their tokens; the "
+            "larger of two scores counts."
+        )
     if film.sheet is not None:
         spare = int(np.count_nonzero(film.places[:, 0] < 0))
         empty = f" {spare} of its tokens show no frame." if spare else ""

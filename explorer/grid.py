@@ -32,6 +32,14 @@ class View:
     box: Box
 
 
+@dataclass(frozen=True)
+class Timeline:
+    """When the frames of a video are shown: `seconds` of each; the video `lasts` so many."""
+
+    seconds: tuple[float, ...]
+    lasts: float
+
+
 @dataclass(frozen=True, eq=False)
 class Grid:
     """Where the visual tokens of a picture of width x height pixels lie.
@@ -39,6 +47,7 @@ class Grid:
     place [N, 3] int16: view, row, column; -1 for a token without a patch, such as a newline.
     boxes [N, 4] float32: x0, y0, x1, y1 in pixels of the uploaded picture; NaN without a patch.
     patches [N, P] int32: the patches that a token stands for, crop * n + patch; -1 is padding.
+    time: of the frames of a video; None for a picture.
     """
 
     width: int
@@ -47,6 +56,7 @@ class Grid:
     place: np.ndarray
     boxes: np.ndarray
     patches: np.ndarray
+    time: Timeline | None = None
 
     @property
     def count(self) -> int:

@@ -77,23 +77,26 @@ def shape(tokens: int) -> Shape:
 
 
 def shapes(
-    scores: Sequence[float], budget: int, side: int, alpha: float = ALPHA, version: str = "v1"
+    scores: Sequence[float], budget: int, whole: int, alpha: float = ALPHA, version: str = "v1"
 ) -> list[Shape]:
-    """Give every frame its grid, [F]; version 2 lets no frame have more than side x side."""
+    """Give every frame its grid, [F]; version 2 lets no frame have more than its `whole` tokens."""
     shares = weights(scores, alpha)
     if version == "v2":
-        shares = capped(shares, side**2 / budget)
+        shares = capped(shares, whole / budget)
     return [shape(tokens) for tokens in counts(shares, budget)]
 
 
-def resized(features: Tensor, grids: Sequence[Shape], version: str = "v1") -> list[Tensor]:
+def resized(
+    features: Tensor, grids: Sequence[Shape], version: str = "v1", whole: Shape | None = None
+) -> list[Tensor]:
     """Resize every frame [F, S * S, D] to its grid: [h * w, D] each, row by row.
 
-    Version 1 interpolates bilinearly without smoothing, also to more tokens than there were;
-    version 2 averages.
+    whole: rows and columns of a frame, where they are not S x S; the grids stay squares. Version 1
+    interpolates bilinearly without smoothing, also to more tokens than there were; version 2
+    averages.
     """
-    side = math.isqrt(features.shape[1])
-    frames = features.float().transpose(1, 2).unflatten(2, (side, side))
+    whole = whole or (math.isqrt(features.shape[1]),) * 2
+    frames = features.float().transpose(1, 2).unflatten(2, whole)
     return [
         _resize(frame[None], grid, version)[0].flatten(1).T
         if grid[0]

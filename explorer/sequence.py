@@ -5,12 +5,15 @@ Knows order, positions and which visual token went where; runs no model and choo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from explorer.signals import Kept, Signals, Stage
+
+Mix = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -87,18 +90,15 @@ class Sequence:
         before = self.slot
         mix = None
         if merged and (by_place or self.deep):
-            mix = _shares(kept.group, self.visual, merged)
+            mix = kept.mix or _mean_of(_shares(kept.group, self.visual, merged))
         placed = self.positions[..., self.visual].float()
         self.deep = tuple(_rebuilt(rows, kept, mix) for rows in self.deep)
         self._place_slots(kept, merged)
         stays = ~self.is_visual
         stays[self.visual[kept.index]] = True
         order = stays.nonzero()[:, 0]
-        new = order.new_full((merged,), -1)
-        head = int((order < self.visual[0]).sum())
-        tail = int((order <= self.visual[-1]).sum())
-        lead = kept.lead
-        order = torch.cat([order[:head], new[:lead], order[head:tail], new[lead:], order[tail:]])
+        places = torch.cat([self._places_of_merged(kept, merged), 2 * order + 1])
+        order = torch.cat([order.new_full((merged,), -1), order])[places.argsort(stable=True)]
         added = order < 0
         source = order.clamp(min=0)
         self.x = self.x[:, source]
@@ -112,7 +112,8 @@ class Sequence:
         else:
             self.positions = self.positions[..., source]
             if merged:
-                self.positions[..., added] = (placed @ mix.T).round().to(self.positions.dtype)
+                made = mix(placed.flatten(0, -2).T).T.view(*placed.shape[:-1], merged)
+                self.positions[..., added] = made.round().to(self.positions.dtype)
         self._refresh()
         return Outcome(stage, self.slot, self.itself, before)
 
@@ -124,6 +125,13 @@ class Sequence:
         gone[kept.index] = False
         slot = self.slot.masked_fill(gone[self.slot], -1)  # slot -1 reads the last: gone
         return Outcome(stage, slot, self.itself, self.slot), self.visual[gone[:-1]]
+
+    def _places_of_merged(self, kept: Kept, merged: int) -> Tensor:
+        """Tell where merged tokens stand, [M], if what was at place i before is at 2 i + 1."""
+        if kept.stands is not None:
+            return 2 * self.visual[kept.stands]
+        first, last = self.visual[:1], self.visual[-1:]
+        return torch.cat([(2 * first).expand(kept.lead), (2 * last + 2).expand(merged - kept.lead)])
 
     def _place_slots(self, kept: Kept, merged: int) -> None:
         alive, lead = len(self.itself), kept.lead
@@ -174,10 +182,15 @@ def _shares(group: Tensor | None, visual: Tensor, merged: int) -> Tensor:
     return shares / shares.sum(1, keepdim=True)
 
 
-def _rebuilt(rows: Tensor, kept: Kept, mix: Tensor | None) -> Tensor:
+def _mean_of(shares: Tensor) -> Mix:
+    """Take means of rows [N, C] by shares [M, N]."""
+    return lambda rows: shares.to(rows) @ rows
+
+
+def _rebuilt(rows: Tensor, kept: Kept, mix: Mix | None) -> Tensor:
     """Follow rows [N, D] of the visual tokens through a stage, [K + M, D]."""
     left = rows[kept.index]
     if mix is None:
         return left
-    made = mix.to(rows) @ rows
+    made = mix(rows).to(rows)
     return torch.cat([made[: kept.lead], left, made[kept.lead :]])

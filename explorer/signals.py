@@ -56,12 +56,18 @@ class Kept:
     merged: [M, D] new tokens in the width of the language model, or None.
     group:  [N] which merged token a token was folded into, -1 for none, or None.
     lead:   how many of the merged tokens stand before the kept ones; the others stand behind.
+    stands: [M] ascending, the token before which each merged one stands, where none is kept and
+            text lies between (frames of a video); None otherwise.
+    mix:    maps rows [N, C] of all tokens to those of the merged ones [M, C], where `group` can't
+            tell who was folded into whom; None otherwise.
     """
 
     index: Tensor
     merged: Tensor | None = None
     group: Tensor | None = None
     lead: int = 0
+    stands: Tensor | None = None
+    mix: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)

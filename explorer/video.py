@@ -27,7 +27,7 @@ MOST_FRAMES = 16
 MAX_BYTES = 100 * 1024 * 1024
 MAX_SECONDS = 3600.0
 MAX_PIXELS = 4096 * 2304  # 4K and a little; a decoder holds a dozen of such frames at once
-FRAME_SIDE = 384  # pixels of the longer side that are kept; no model here looks closer at a frame
+FRAME_SIDE = 512  # pixels of the longer side that are kept; no model here looks closer at a frame
 NEAR = 12  # frames; those so near are passed by, as seeking would decode a dozen frames, too
 PATIENCE = 20.0  # seconds that finding the frames of one file may take
 

@@ -5,7 +5,7 @@ Knows tokenizers and chat templates, not pictures. Shared by every family.
 
 from __future__ import annotations
 
-from explorer.errors import BadQuestion
+from explorer.errors import BadQuestion, ModelUnavailable
 from explorer.families.parts import Words
 
 MAX_CHARACTERS = 500
@@ -49,19 +49,24 @@ def unknown_words(question: str, tokenizer) -> list[str]:
     return list(dict.fromkeys(word for word in words if word))
 
 
-def ask(processor, question: str, mark: str, picture: str, image_id: int) -> Words:
+def ask(
+    processor, question: str, mark: str, picture: str, image_id: int, kind: str = "image"
+) -> Words:
     """Write the prompt with the model's own chat template.
 
-    mark: what the template writes for a picture; picture: what takes its place, visual tokens
-    (image_id) and whatever the model wants around and between them, which is no text.
+    mark: what the template writes for a picture, or for another kind: "video"; picture: what takes
+    its place, visual tokens (image_id) and whatever the model wants around and between them, which
+    is no text.
     """
     tokenizer = processor.tokenizer
     question = without_control_tokens(question, tokenizer)
-    content = [{"type": "image"}, {"type": "text", "text": question}]
+    content = [{"type": kind}, {"type": "text", "text": question}]
     text = processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
     )
-    begins = text.index(mark)
+    begins = text.find(mark)
+    if begins < 0:
+        raise ModelUnavailable(f"This model's chat template has no place for a {kind}.")
     text = text.replace(mark, picture, 1)
     has_bos = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token)
     read = tokenizer(

@@ -26,7 +26,7 @@ from explorer.engine import Prompt
 from explorer.families import Decoder
 from explorer.signals import Signals
 
-pytest.register_assert_rewrite("family_promises")
+pytest.register_assert_rewrite("family_promises", "film_promises")
 
 ROOT = Path(__file__).resolve().parent.parent
 

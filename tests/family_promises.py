@@ -6,7 +6,8 @@ A family's test file builds its tiny random model and takes these over: see `Pro
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from unittest import mock
@@ -40,8 +41,12 @@ SIZES = {"square": (336, 336), "wide": (900, 300), "tall": (400, 900), "tiny": (
 # ---- tiny models ------------------------------------------------------------------------------
 
 
-def tokenizer(special: list[str] | dict[str, str], **kwargs) -> PreTrainedTokenizerFast:
-    core = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS.split())}, "<unk>"))
+def tokenizer(
+    special: list[str] | dict[str, str], more: Sequence[str] = (), **kwargs
+) -> PreTrainedTokenizerFast:
+    """Know a few words, and more if they are given."""
+    known = [*WORDS.split(), *more]
+    core = Tokenizer(models.WordLevel({w: i for i, w in enumerate(known)}, "<unk>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
@@ -53,11 +58,12 @@ def tokenizer(special: list[str] | dict[str, str], **kwargs) -> PreTrainedTokeni
     )
 
 
-def template(mark: str, begins: str = "") -> str:
-    """A chat template that writes `mark` for a picture."""
+def template(mark: str, begins: str = "", video: str = "") -> str:
+    """A chat template that writes `mark` for a picture and `video` for a video."""
     return (
         begins + "{% for m in messages %}user {% for c in m['content'] %}"
-        "{% if c['type'] == 'image' %}" + mark + " {% else %}{{ c['text'] }} {% endif %}"
+        "{% if c['type'] == 'image' %}" + mark + " {% elif c['type'] == 'video' %}" + video + " "
+        "{% else %}{{ c['text'] }} {% endif %}"
         "{% endfor %}{% endfor %}{% if add_generation_prompt %}assistant{% endif %}"
     )
 
@@ -109,14 +115,18 @@ def noise(width: int = 180, height: int = 130) -> Image.Image:
 
 @contextmanager
 def eager(vlm: Vlm, modules: list[torch.nn.Module]) -> Iterator[list[torch.Tensor]]:
-    """Run with transformers' eager attention, and hear the weights of some modules."""
-    heard: dict[torch.nn.Module, torch.Tensor] = {}
+    """Run with transformers' eager attention, and hear the weights of some modules.
+
+    A module that looks at one frame after the other gives those of all, [V, H, n, n]; one with
+    windows of several sizes those of the last.
+    """
+    heard: dict[torch.nn.Module, list[torch.Tensor]] = defaultdict(list)
     code = sys.modules[type(modules[0]).__module__]
     plain = code.eager_attention_forward
 
     def spy(module, *args, **kwargs):
         out = plain(module, *args, **kwargs)
-        heard[module] = out[1]
+        heard[module].append(out[1])
         return out
 
     vlm.model.set_attn_implementation("eager")
@@ -124,7 +134,10 @@ def eager(vlm: Vlm, modules: list[torch.nn.Module]) -> Iterator[list[torch.Tenso
         with mock.patch.object(code, "eager_attention_forward", spy):
             weights: list[torch.Tensor] = []
             yield weights
-            weights += [heard[module] for module in modules]
+            for module in modules:
+                parts = heard[module]
+                alike = all(part.shape == parts[0].shape for part in parts)
+                weights.append(torch.cat(parts) if alike else parts[-1])
     finally:
         vlm.model.set_attn_implementation(ATTENTION)
 

@@ -61,7 +61,7 @@ def move(page: Page, slider: str, value: int) -> None:
 
 def wanted_grids(own, budget: int, share: Share) -> list[str]:
     opened, scores = own
-    return [f"{h}x{w}" for h, w in share.shapes(scores, budget, opened.side)]
+    return [f"{h}x{w}" for h, w in share.shapes(opened, scores, budget)]
 
 
 def test_the_built_in_film_is_there_without_an_upload(page, own):

@@ -14,6 +14,7 @@ from family_promises import (
     vision_config,
     wrapped,
 )
+from film_promises import FilmPromises
 from transformers import (
     GotOcr2ImageProcessor,
     InternVLConfig,
@@ -40,7 +41,7 @@ def tiny(side: int, tiles: int, text: dict, vision: dict | None = None):
         words,
         InternVLVideoProcessor(size=size),
         image_seq_length=(side // 28) ** 2,
-        chat_template=template("<IMG_CONTEXT>"),
+        chat_template=template("<IMG_CONTEXT>", video="<video>"),
     )
     config = InternVLConfig(
         vision_config=vision_config([side, side], [14, 14], **(vision or {})),
@@ -52,7 +53,7 @@ def tiny(side: int, tiles: int, text: dict, vision: dict | None = None):
     return wrapped(InternVLForConditionalGeneration, config, processor)
 
 
-class TestWithQwen2(Promises):
+class TestWithQwen2(FilmPromises, Promises):
     exact = (896, 448)
     cls = True
 
@@ -70,7 +71,7 @@ class TestWithQwen2(Promises):
         assert torch.allclose(signals.areas, torch.tensor([[0.0, 0, 1, 1]]).expand(2, 4))
 
 
-class TestWithQwen3(Promises):
+class TestWithQwen3(FilmPromises, Promises):
     """With norms on queries and keys, as InternVL3.5."""
 
     exact = (448, 1344)

@@ -15,6 +15,7 @@ from family_promises import (
     tokenizer,
     wrapped,
 )
+from film_promises import FilmPromises
 
 from explorer.cases import open_case
 from explorer.engine import Plan, prefill
@@ -23,6 +24,7 @@ from explorer.signals import Kept, Stage
 
 MARKS = {f"{name}_token_id": f"<|{name}|>" for name in ("vision_start", "vision_end")}
 MARKS |= {f"{name}_token_id": f"<|{name}_pad|>" for name in ("image", "video")}
+TIMES = ("<2.0", "<10.0", "<16.0")  # seconds, in the middle of each pair
 OF_VERSION = {  # what the towers' configs don't share
     "Qwen2VL": {"embed_dim": 32},
     "Qwen2_5_VL": {"fullatt_block_indexes": [1], "out_hidden_size": 32, "intermediate_size": 64},
@@ -37,15 +39,18 @@ OF_VERSION = {  # what the towers' configs don't share
 
 def tiny(name: str, real: bool):
     """A random model; not real: at most 30 tokens, and windows of 2 x 2 tokens."""
-    words, patch = tokenizer(list(MARKS.values())), 16 if name == "Qwen3VL" else 14
+    words, patch = tokenizer(list(MARKS.values()), TIMES), 16 if name == "Qwen3VL" else 14
     area = (2 * patch) ** 2
     size = {"shortest_edge": 4 * area, "longest_edge": (16384 if real else 30) * area}
     looks = transformers.Qwen2VLImageProcessor(patch_size=patch, size=size)
+    if name == "Qwen3VL":  # whose limit is for all frames together
+        size = size | {"longest_edge": 7 * size["longest_edge"]}
     films = getattr(transformers, name.replace("2_5_", "2") + "VideoProcessor")(
         patch_size=patch, size=size
     )
+    begin, end, image, video = MARKS.values()
     processor = getattr(transformers, f"{name}Processor")(
-        looks, words, films, chat_template=template("<|vision_start|><|image_pad|><|vision_end|>")
+        looks, words, films, chat_template=template(begin + image + end, video=begin + video + end)
     )
     vision = {"depth": 3, "num_heads": 4, "hidden_size": 32, "patch_size": patch}
     if name == "Qwen2_5_VL":
@@ -60,8 +65,12 @@ def tiny(name: str, real: bool):
     return wrapped(getattr(transformers, f"{name}ForConditionalGeneration"), config, processor)
 
 
-class QwenVl(Promises):
+class QwenVl(FilmPromises, Promises):
     """What all three promise, besides what every family does."""
+
+    together = 2
+    whole = (5, 6)
+    split = False
 
     def test_positions_tell_row_and_column_and_stay_when_tokens_leave(self, vlm):
         case = open_case(vlm, noise(), QUESTION)
@@ -148,6 +157,9 @@ class TestQwen25(QwenVl):
 
 class TestQwen3(QwenVl):
     exact = (640, 480)
+    whole = (4, 6)
+    split = True
+    says = TIMES
 
     @staticmethod
     def build(real):

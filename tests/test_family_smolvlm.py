@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import pytest
 import transformers
-from family_promises import Promises, template, text_config, tokenizer, vision_config, wrapped
+from family_promises import (
+    QUESTION,
+    Promises,
+    template,
+    text_config,
+    tokenizer,
+    vision_config,
+    wrapped,
+)
+from film_promises import FilmPromises, clip
+
+from explorer.errors import ModelUnavailable
+from explorer.film import open_film
 
 MARKS = ["<image>", "<fake_token_around_image>", "<global-img>", "<video>", "<end_of_utterance>"]
 MARKS += [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
 
+TIMES = ("five", "0:00:18", "00:00:", "00:04:", "00:08:", "00:12:", "00:16:")
+
 
 def tiny(name: str, side: int, patch: int, scale: int, tiles: int):
     """A random model; side: pixels of a tile, tiles: of them along the longer edge."""
-    words, one = tokenizer(MARKS), {"longest_edge": side}
+    words, one = tokenizer(MARKS, TIMES), {"longest_edge": side}
     looks = getattr(transformers, f"{name}ImageProcessor")(
         size={"longest_edge": tiles * side}, max_image_size=one
     )
@@ -22,7 +36,7 @@ def tiny(name: str, side: int, patch: int, scale: int, tiles: int):
     processor = getattr(transformers, f"{name}Processor")(
         **parts,
         image_seq_len=(side // patch // scale) ** 2,
-        chat_template=template("<image>"),
+        chat_template=template("<image>", video="<video>"),
     )
     config = getattr(transformers, f"{name}Config")(
         vision_config=vision_config(side, patch),
@@ -33,7 +47,8 @@ def tiny(name: str, side: int, patch: int, scale: int, tiles: int):
     return wrapped(getattr(transformers, f"{name}ForConditionalGeneration"), config, processor)
 
 
-class TestSmolVlm2(Promises):
+class TestSmolVlm2(FilmPromises, Promises):
+    says = TIMES
     exact = (2048, 1024)
     reach = 10  # resized three times
 
@@ -53,10 +68,11 @@ class TestSmolVlm1(Promises):
         return tiny("Idefics3", 512, 16, 4, 4) if real else tiny("Idefics3", 64, 16, 2, 3)
 
 
-class TestSmolVlm2Larger(Promises):
+class TestSmolVlm2Larger(FilmPromises, Promises):
     """Tiles of 384 pixels with patches of 14: 6 pixels of each are never seen."""
 
     exact = (1536, 1536)
+    whole = (1, 1)
     reach = 10
 
     @staticmethod
@@ -78,3 +94,9 @@ def test_real_pictures_have_as_many_tokens_as_the_processor_says(size):
     vlm = TestSmolVlm2.build(True)
     tiles = vlm.processor.image_processor.get_number_of_image_patches(*size[::-1])[0]
     assert vlm.family.grid(vlm, *size).count == 64 * tiles
+
+
+def test_a_model_that_reads_pictures_only_says_so():
+    vlm = TestSmolVlm1.build(False)
+    with pytest.raises(ModelUnavailable, match=r"tiny reads pictures only.*another model"):
+        open_film(vlm, clip(), QUESTION)

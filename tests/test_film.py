@@ -51,7 +51,7 @@ def test_a_film_is_drawn_from_its_seed_alone():
 
 
 def test_the_tokens_of_all_frames_are_one_case(owls):
-    assert (owls.case.size.tokens, owls.side, owls.count) == (9 * 16, 4, 9)
+    assert (owls.case.size.tokens, owls.shape, owls.views) == (9 * 16, (4, 4), 9)
     cells = owls.cells()
     assert sorted(cells.flatten().tolist()) == list(range(9 * 16))
     for frame, tokens in enumerate(cells):
@@ -134,7 +134,7 @@ def test_the_tokens_are_those_of_the_grids_and_never_more_than_the_budget(owls, 
     for version in ("v1", "v2"):
         for budget in (1, 20, 77, 144):
             share = Share(version=version)
-            grids = share.shapes(scores, budget, owls.side)
+            grids = share.shapes(owls, scores, budget)
             answer = allotment.by_quota(owls, scores, budget, share)
             assert set(answer.layers) == {sum(h * w for h, w in grids)}
             assert answer.layers[0] <= budget
@@ -142,7 +142,7 @@ def test_the_tokens_are_those_of_the_grids_and_never_more_than_the_budget(owls, 
 
 def test_with_an_even_share_of_everything_no_token_changes(owls, scores):
     features = owls.case.look.seen.features
-    plan = allotment._plan(owls, Share(0).shapes(scores, 144, 4), Share(0))
+    plan = allotment._plan(owls, Share(0).shapes(owls, scores, 144), Share(0))
     kept = plan.choose(owls.case.prompt().signals, plan.stages[0])
     torch.testing.assert_close(kept.merged, features[owls.cells().flatten()].float())
 
@@ -152,7 +152,7 @@ def test_the_table_holds_the_grids_of_every_budget(owls, scores):
     listed = allotment.budgets(144)
     assert table.shape == (len(listed), 9, 2) and listed == list(range(1, 145))
     for budget in (1, 48, 144):
-        assert table[budget - 1].tolist() == [list(s) for s in Share().shapes(scores, budget, 4)]
+        assert table[budget - 1].tolist() == [list(s) for s in Share().shapes(owls, scores, budget)]
     assert len(allotment.budgets(12544)) == 600 and allotment.budgets(12544)[-1] == 12544
 
 
@@ -193,7 +193,7 @@ def family_with_frames() -> ModuleType:
     """A family that reads frames one by one: pico's, with the frames' tokens behind each other."""
     llava = zoo.load("pico").family
 
-    def frames(vlm, images):
+    def frames(vlm, images, time):
         seen = [llava.pixels(vlm, image)["pixel_values"] for image in images]
         return {"pixel_values": torch.cat(seen)}, frame_grid(224, 224, len(images), 14, 14)
 
@@ -203,7 +203,7 @@ def family_with_frames() -> ModuleType:
 def test_a_family_that_offers_frames_needs_no_sheet():
     vlm = replace(zoo.load("pico"), family=family_with_frames())
     opened = film.open_film(vlm, clip(3), QUESTION)
-    assert (opened.sheet, opened.side, opened.case.size.tokens) == (None, 14, 3 * 196)
+    assert (opened.sheet, opened.shape, opened.case.size.tokens) == (None, (14, 14), 3 * 196)
     scores = film.frame_scores(opened, film.wanted(opened))
     assert allotment.by_quota(opened, scores, 196).layers[0] <= 196
     alone = film.open_film("pico", clip(3), QUESTION).clip.frames[1].picture

@@ -26,7 +26,7 @@ SIDE = 7
 def test_no_budget_is_overdrawn_and_nothing_is_invented(scores, version):
     for budget in range(1, len(scores) * SIDE**2 + 1):
         for alpha in (0, 1, 2, 4):
-            grids = quota.shapes(scores, budget, SIDE, alpha, version)
+            grids = quota.shapes(scores, budget, SIDE**2, alpha, version)
             used = sum(h * w for h, w in grids)
             assert 1 <= used <= budget
             assert all(h - w in (0, 1) for h, w in grids)
@@ -38,7 +38,7 @@ def test_no_budget_is_overdrawn_and_nothing_is_invented(scores, version):
 def test_a_better_frame_never_gets_less(scores):
     for budget in (5, 40, 98):
         for version in quota.VERSIONS:
-            grids = quota.shapes(scores, budget, SIDE, version=version)
+            grids = quota.shapes(scores, budget, SIDE**2, version=version)
             sizes = [h * w for h, w in grids]
             for (one, a), (other, b) in itertools.pairwise(sorted(zip(scores, sizes, strict=True))):
                 assert one == other or a <= b
@@ -53,7 +53,7 @@ def test_alpha_zero_is_the_even_share_and_a_large_one_gives_all_to_the_best():
 
 def test_with_all_tokens_and_even_shares_every_frame_stays_as_it_was():
     features = torch.randn(4, SIDE**2, 8, generator=torch.Generator().manual_seed(0))
-    grids = quota.shapes([0.3, 0.2, 0.9, 0.1], 4 * SIDE**2, SIDE, alpha=0)
+    grids = quota.shapes([0.3, 0.2, 0.9, 0.1], 4 * SIDE**2, SIDE**2, alpha=0)
     assert grids == [(SIDE, SIDE)] * 4
     for version in quota.VERSIONS:
         same = torch.stack(quota.resized(features, grids, version))
@@ -62,8 +62,8 @@ def test_with_all_tokens_and_even_shares_every_frame_stays_as_it_was():
 
 def test_version_1_may_blow_a_frame_up_and_version_2_hands_its_rest_on():
     scores, budget = [0.99, 0.1, 0.1, 0.1], 4 * SIDE**2
-    first = quota.shapes(scores, budget, SIDE, version="v1")
-    second = quota.shapes(scores, budget, SIDE, version="v2")
+    first = quota.shapes(scores, budget, SIDE**2, version="v1")
+    second = quota.shapes(scores, budget, SIDE**2, version="v2")
     assert first[0] > (SIDE, SIDE) == second[0]
     assert second[1] > first[1]
 

@@ -71,7 +71,7 @@ def test_the_content_counts_and_not_the_name(tmp_path):
 
 def test_frames_are_kept_small(tmp_path):
     clip = open_video(written(tmp_path / "film.mp4", frames=4, size=(1280, 720)), count=2)
-    assert clip.frames[0].picture.image.size == (384, 216)
+    assert clip.frames[0].picture.image.size == (512, 288)
 
 
 def test_only_the_frames_that_are_asked_for_are_read(tmp_path, monkeypatch):

@@ -8,8 +8,9 @@ and zoo.py knows which model runs:
   tower(vlm) -> Tower                  the vision side taken apart
   decoder(vlm) -> Decoder              the language side taken apart
 A family that reads the frames of a video one by one also has
-  frames(vlm, images) -> (what `pixels` gives, Grid with a view per frame)
-and its `words` writes the prompt for as many tokens as the frames have; see film.py.
+  frames(vlm, images, time) -> (what `pixels` gives, Grid with a view per frame and its time)
+where a view may stand for a pair of frames; `words` writes another prompt for a grid with a time,
+and `tower` looks at frames, too. See film.py.
 """
 
 from __future__ import annotations

@@ -2,19 +2,25 @@
 
 A picture is stretched to the grid of at most twelve tiles that is nearest to its shape; if that is
 more than one tile, the whole picture is looked at as one more. Each becomes side x side visual
-tokens of 2 x 2 patches. The number of tiles follows the shape, hardly the size.
+tokens of 2 x 2 patches. The number of tiles follows the shape, hardly the size. A frame of a video
+is one view behind its number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import torch
 from PIL import Image
+from torch import Tensor
 from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
 
 from explorer.errors import ModelUnavailable
 from explorer.families.language import decoder
 from explorer.families.parts import Pixels, Tower, Vision, Vlm, Words
-from explorer.grid import Grid, tiled
+from explorer.grid import Grid, Timeline, tiled
+from explorer.grid import frames as frame_grid
 from explorer.words import ask
 
 
@@ -44,9 +50,28 @@ def grid(vlm: Vlm, width: int, height: int) -> Grid:
     )
 
 
+def frames(vlm: Vlm, images: Sequence[Image.Image], time: Timeline) -> tuple[Pixels, Grid]:
+    """Let the processor resize and normalise frames of one size: [F, 3, side, side]."""
+    read, config = vlm.processor.video_processor, vlm.model.config
+    found = read([list(images)], do_sample_frames=False, return_tensors="pt")
+    joined = round(1 / config.downsample_ratio)
+    side = read.size["height"] // config.vision_config.patch_size[0] // joined
+    laid = frame_grid(*images[0].size, len(images), side, side, merge=joined)
+    values = found["pixel_values_videos"][0].to(vlm.device, vlm.model.dtype)
+    return {"pixel_values_videos": values}, replace(laid, time=time)
+
+
 def words(vlm: Vlm, question: str, grid: Grid) -> Words:
-    """Write the prompt: the placeholder becomes one framed run of all visual tokens."""
+    """Write the prompt: the placeholder becomes one framed run of all visual tokens.
+
+    Of a video: one run for every frame.
+    """
     processor, mark = vlm.processor, vlm.processor.image_token
+    if grid.time is not None:
+        made = {"pixel_values_videos": [torch.empty(len(grid.views))]}
+        video = processor.replace_video_token(made, 0)
+        of_video = processor.video_token, video, processor.image_token_id, "video"
+        return ask(processor, question, *of_video)
     picture = processor.start_image_token + mark * grid.count + processor.end_image_token
     return ask(processor, question, mark, picture, processor.image_token_id)
 
@@ -58,11 +83,18 @@ def tower(vlm: Vlm) -> Tower:
         raise ModelUnavailable("This InternVL does not read the tower's last layer, as others do.")
     layers = inner.vision_tower.encoder.layer
 
+    def look(values: Tensor) -> Vision:
+        out = inner.get_image_features(pixel_values=values)
+        return Vision(out.last_hidden_state, torch.cat(list(out.pooler_output)))
+
     def run(pixels: Pixels) -> Vision:
+        values = pixels.get("pixel_values_videos")
+        if values is not None:
+            return look(values)
         # The whole picture comes last in the prompt, but views are numbered from it.
-        out = inner.get_image_features(pixel_values=pixels["pixel_values"].roll(1, 0))
-        features = torch.cat(list(out.pooler_output))
-        return Vision(out.last_hidden_state, features.roll(-len(out.pooler_output[0]), 0))
+        values = pixels["pixel_values"].roll(1, 0)
+        states, features, _ = look(values)
+        return Vision(states, features.roll(-(len(features) // len(values)), 0))
 
     return Tower(
         attention=layers[-1].attention,
@@ -75,4 +107,4 @@ def tower(vlm: Vlm) -> Tower:
     )
 
 
-__all__ = ["decoder", "grid", "pixels", "tower", "words"]
+__all__ = ["decoder", "frames", "grid", "pixels", "tower", "words"]

@@ -19,11 +19,11 @@ from PIL import Image
 from explorer.families import llava
 from explorer.families.anyres import canvas
 from explorer.families.language import decoder
-from explorer.families.llava import words
 from explorer.families.llava_next import pixels
-from explorer.families.parts import Pixels, Tower, Vision, Vlm
-from explorer.grid import Grid, tiled
+from explorer.families.parts import Pixels, Tower, Vision, Vlm, Words
+from explorer.grid import Grid, Timeline, tiled
 from explorer.grid import frames as frame_grid
+from explorer.words import ask
 
 ENOUGH = 1.1  # a canvas that is larger than allowed by less than this factor stays as it is
 
@@ -52,9 +52,10 @@ def grid(vlm: Vlm, width: int, height: int) -> Grid:
     )
 
 
-def frames(vlm: Vlm, images: Sequence[Image.Image]) -> tuple[Pixels, Grid]:
+def frames(vlm: Vlm, images: Sequence[Image.Image], time: Timeline) -> tuple[Pixels, Grid]:
     """Let the processor resize and normalise frames of one size: [1, F, 3, side, side]."""
-    found = vlm.processor.video_processor([list(images)], return_tensors="pt")
+    read = vlm.processor.video_processor
+    found = read([list(images)], do_sample_frames=False, return_tensors="pt")
     vision = vlm.model.config.vision_config
     tokens = vision.image_size // vision.patch_size
     laid = frame_grid(
@@ -67,7 +68,15 @@ def frames(vlm: Vlm, images: Sequence[Image.Image]) -> tuple[Pixels, Grid]:
         pooled=(math.ceil(tokens / 2), math.ceil(tokens / 2)),
     )
     values = found["pixel_values_videos"].to(vlm.device, vlm.model.dtype)
-    return {"pixel_values_videos": values}, laid
+    return {"pixel_values_videos": values}, replace(laid, time=time)
+
+
+def words(vlm: Vlm, question: str, grid: Grid) -> Words:
+    """Write the prompt: one placeholder of the template becomes all visual tokens."""
+    if grid.time is None:
+        return llava.words(vlm, question, grid)
+    mark, video = vlm.processor.video_token, vlm.model.config.video_token_id
+    return ask(vlm.processor, question, mark, mark * grid.count, video, "video")
 
 
 def tower(vlm: Vlm) -> Tower:
@@ -84,4 +93,4 @@ def tower(vlm: Vlm) -> Tower:
     return replace(taken, run=run)
 
 
-__all__ = ["decoder", "grid", "pixels", "tower", "words"]
+__all__ = ["decoder", "frames", "grid", "pixels", "tower", "words"]

@@ -4,10 +4,15 @@ A picture is stretched to whole tokens, as few as keep it legible and at most MO
 a token's row and column (mRoPE) and are kept when tokens leave. Qwen2.5's tower attends in windows,
 all but a few layers, and keeps its patches in the order of the windows. Qwen3's tower hands up
 features of earlier layers, which are added behind the decoder's first layers (DeepStack). No [CLS].
+
+Frames of a video are read in pairs, which share their tokens; an odd last one is paired with
+itself. Positions tell the time, too, but text goes on as behind a picture, as in `generate`. Qwen3
+has a run of tokens for every pair instead, behind the second at which it is shown.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -16,12 +21,15 @@ from torch import Tensor, nn
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 from transformers.vision_utils import get_vision_window_index
 
+from explorer.families.footage import metadata
 from explorer.families.language import decoder
 from explorer.families.parts import Pixels, Tower, Vision, Vlm, Words
-from explorer.grid import Grid, merged
+from explorer.grid import Grid, Timeline, merged
+from explorer.grid import frames as frame_grid
 from explorer.words import ask
 
-MOST = 1280  # visual tokens; the checkpoints themselves allow 16384
+MOST = 1280  # visual tokens of a picture; the checkpoints themselves allow 16384
+PAIR = 2  # frames that share their tokens, as every checkpoint has it
 
 
 def pixels(vlm: Vlm, image: Image.Image) -> Pixels:
@@ -49,6 +57,11 @@ def grid(vlm: Vlm, width: int, height: int) -> Grid:
     side = processor.patch_size * processor.merge_size
     down, across = smart_resize(height, width, side, areas["shortest_edge"], areas["longest_edge"])
     found = merged(width, height, down // side, across // side, processor.merge_size)
+    return _by_windows(vlm, found)
+
+
+def _by_windows(vlm: Vlm, found: Grid) -> Grid:
+    """Number the patches as a tower with windows does."""
     vision = vlm.model.config.vision_config
     if not hasattr(vision, "fullatt_block_indexes"):
         return found
@@ -59,23 +72,43 @@ def grid(vlm: Vlm, width: int, height: int) -> Grid:
 
 
 def _grid_thw(vlm: Vlm, grid: Grid) -> Tensor:
-    """Frames, rows and columns of patches, [1, 3]."""
+    """Pairs of frames, rows and columns of patches, [1, 3]."""
     view, merge = grid.views[0], vlm.model.config.vision_config.spatial_merge_size
-    return torch.tensor([[1, view.rows * merge, view.columns * merge]])
+    return torch.tensor([[len(grid.views), view.rows * merge, view.columns * merge]])
+
+
+def frames(vlm: Vlm, images: Sequence[Image.Image], time: Timeline) -> tuple[Pixels, Grid]:
+    """Let the processor resize, normalise, pair and cut frames of one size: patches [n, ...]."""
+    read = vlm.processor.video_processor
+    found = read([list(images)], do_sample_frames=False, return_tensors="pt")
+    pairs, down, across = found["video_grid_thw"][0].tolist()
+    merge = read.merge_size
+    laid = frame_grid(
+        *images[0].size, pairs, down // merge, across // merge, merge=merge, by_token=True
+    )
+    values = {
+        "pixel_values_videos": found["pixel_values_videos"].to(vlm.device, vlm.model.dtype),
+        "video_grid_thw": found["video_grid_thw"].to(vlm.device),
+    }
+    return values, _by_windows(vlm, replace(laid, time=time))
 
 
 def words(vlm: Vlm, question: str, grid: Grid) -> Words:
-    """Write the prompt, and tell row and column of every token of the picture."""
-    config = vlm.model.config
-    marks = [config.vision_start_token_id, config.image_token_id, config.vision_end_token_id]
-    begin, pad, end = vlm.processor.tokenizer.convert_ids_to_tokens(marks)
-    picture = begin + pad * grid.count + end
-    found = ask(vlm.processor, question, begin + pad + end, picture, config.image_token_id)
-    positions, _ = vlm.model.model.get_rope_index(
-        found.ids,
-        mm_token_type_ids=(found.ids == config.image_token_id).int(),
-        image_grid_thw=_grid_thw(vlm, grid),
-    )
+    """Write the prompt, and tell row and column of every token of the picture, or time."""
+    config, processor, time = vlm.model.config, vlm.processor, grid.time
+    token = config.image_token_id if time is None else config.video_token_id
+    marks = [config.vision_start_token_id, token, config.vision_end_token_id]
+    begin, pad, end = processor.tokenizer.convert_ids_to_tokens(marks)
+    size = _grid_thw(vlm, grid)
+    if time is None:
+        kind, run, sizes = "image", pad * grid.count, {"image_grid_thw": size}
+    else:
+        made = {"video_grid_thw": size, "video_metadata": [metadata(grid)]}
+        kind, run, sizes = "video", processor.replace_video_token(made, 0), {"video_grid_thw": size}
+        sizes["second_per_grid_ts"] = [PAIR * time.lasts / len(time.seconds)]
+    found = ask(processor, question, begin + pad + end, begin + run + end, token, kind)
+    seen = (found.ids == token).int() * (1 if time is None else 2)
+    positions, _ = vlm.model.model.get_rope_index(found.ids, mm_token_type_ids=seen, **sizes)
     return replace(found, positions=positions)
 
 
@@ -100,10 +133,13 @@ def tower(vlm: Vlm) -> Tower:
     width = blocks[0].attn.proj.out_features
 
     def run(pixels: Pixels) -> Vision:
-        out = inner.get_image_features(**pixels, return_dict=True)
+        video = "pixel_values_videos" in pixels
+        look = inner.get_video_features if video else inner.get_image_features
+        out = look(**pixels, return_dict=True)
+        pairs = int(pixels["video_grid_thw"][0, 0]) if video else 1
         deep = getattr(out, "deepstack_features", None) or ()
         return Vision(
-            out.last_hidden_state[None],
+            out.last_hidden_state.view(pairs, -1, width),
             torch.cat(list(out.pooler_output)),
             tuple(torch.cat(list(features)) for features in deep),
         )
@@ -119,4 +155,4 @@ def tower(vlm: Vlm) -> Tower:
     )
 
 
-__all__ = ["decoder", "grid", "pixels", "tower", "words"]
+__all__ = ["decoder", "frames", "grid", "pixels", "tower", "words"]

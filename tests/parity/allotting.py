@@ -17,7 +17,7 @@ def run_quota(golden: Golden) -> None:
     assert_close(torch.tensor(shares), raw / raw.sum())
     assert_close(torch.tensor(quota.capped(shares, side**2 / budget)), golden["weights_capped"])
     for version in quota.VERSIONS:
-        grids = quota.shapes(scores, budget, side, version=version)
+        grids = quota.shapes(scores, budget, side**2, version=version)
         kept = [number for number, grid in enumerate(grids) if grid[0]]
         assert kept == golden[f"{version}_frames"].tolist()
         assert [list(grids[number]) for number in kept] == golden[f"{version}_shape"][
