@@ -16,6 +16,7 @@
  * @property {number[]} budgets B of them; at each the tables have
  * @property {{alpha: number, v1: string, v2: string}} tables u8[B, V, 2] rows and columns of a grid
  * @property {Object} grid as of a case, with a view per frame, or per pair: V of them
+ * @property {string} first the method to begin with
  * @property {Object[]} offered the methods that there are: key, title, where, baseline
  * @property {Object} full the answer from all tokens
  */
@@ -27,7 +28,7 @@
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
   app.Filming = class extends app.Resting {
-    state = { budget: 0, alpha: 2, version: "v1", method: "clsattn" };
+    state = { budget: 0, alpha: 2, version: "v1", method: "" };
     film = null;
     error = "";
     #kase = null; // the union of all frames' tokens, as a case of payload.js
@@ -64,6 +65,7 @@
       if (!film) return;
       const { n } = film.grid;
       const same = this.film?.grid.n === n;
+      if (this.film?.model !== film.model) this.state.method = film.first;
       this.film = film;
       this.error = "";
       this.#kase = app.readCase({ ...film, methods: [] });

@@ -21,6 +21,7 @@ from explorer.results import Answer
 from explorer.video import in_words
 
 FRAME_SIDE = 224  # pixels of a frame that the browser gets
+WITH_CLS, WITHOUT_CLS = "clsattn", "visionzip"  # what QuoTA is compared with at first
 
 
 def film_payload(
@@ -61,6 +62,7 @@ def film_payload(
             "place": packed(film.places, "i2"),
             "padding": [],
         },
+        "first": WITH_CLS if case.size.cls else WITHOUT_CLS,
         "offered": [
             {
                 "key": spec,
