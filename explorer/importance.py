@@ -23,7 +23,7 @@ from explorer.following import Progress, Tell, follow
 from explorer.grid import Grid
 from explorer.memory import Memory
 from explorer.probe import Probe
-from explorer.results import Token
+from explorer.results import words_of
 from explorer.words import unknown_words, without_control_tokens
 
 WAYS = {
@@ -138,18 +138,6 @@ def importance(
     """Like `explain`, without the progress."""
     *_, last = explain(model, image, question, target, way, memory)
     return last
-
-
-def words_of(pieces: tuple[Token, ...]) -> list[tuple[str, int, int]]:
-    """Join the tokens of an answer to words: (text, first token, behind the last one)."""
-    words: list[tuple[str, int, int]] = []
-    for at, piece in enumerate(pieces):
-        if words and not piece.text[:1].isspace():
-            text, first, _ = words[-1]
-            words[-1] = text + piece.text, first, at + 1
-        else:
-            words.append((piece.text, at, at + 1))
-    return [(text.strip(), first, last) for text, first, last in words]
 
 
 def wanted_of(case: Case, target: Target, memory: Memory | None = None) -> Wanted:

@@ -77,6 +77,18 @@ class Token:
     probability: float
 
 
+def words_of(pieces: tuple[Token, ...]) -> list[tuple[str, int, int]]:
+    """Join the tokens of an answer to words: (text, first token, behind the last one)."""
+    words: list[tuple[str, int, int]] = []
+    for at, piece in enumerate(pieces):
+        if words and not piece.text[:1].isspace():
+            text, first, _ = words[-1]
+            words[-1] = text + piece.text, first, at + 1
+        else:
+            words.append((piece.text, at, at + 1))
+    return [(text.strip(), first, last) for text, first, last in words]
+
+
 @dataclass(frozen=True)
 class Answer:
     """An answer and what it cost.

@@ -10,7 +10,7 @@ import pytest
 from family_promises import QUESTION, noise
 from test_family_llava import tiny
 
-from explorer import blame, importance, jobs, methods, trial
+from explorer import blame, jobs, methods, trial
 from explorer.answers import reference
 from explorer.cases import open_case
 from explorer.coverage import share
@@ -22,7 +22,7 @@ from explorer.importance import Target
 from explorer.memory import Memory
 from explorer.picking import check_kept
 from explorer.pico import scenes
-from explorer.results import Token
+from explorer.results import Token, words_of
 
 TINY = (tiny(real=False, cls=True, kv_heads=4), noise(180, 180), QUESTION)  # 4 x 4 patches
 PICO = ("pico", scenes.make(3).image, "what is in the middle ?")
@@ -164,7 +164,7 @@ def test_words_add_up_to_the_answer(memory):
 
 def test_tokens_are_joined_to_words():
     pieces = tuple(Token(text, 1.0) for text in ["a", " bl", "ack", "", " cat", "."])
-    assert importance.words_of(pieces) == [("a", 0, 1), ("black", 1, 4), ("cat.", 4, 6)]
+    assert words_of(pieces) == [("a", 0, 1), ("black", 1, 4), ("cat.", 4, 6)]
 
 
 def test_another_answer_can_be_typed(memory):

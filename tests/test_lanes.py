@@ -7,11 +7,15 @@ import time
 from collections.abc import Iterator
 from contextvars import ContextVar
 
+import numpy as np
 import pytest
 import torch
 
+from explorer import jobs, together, zoo
 from explorer.lanes import side_by_side
+from explorer.pico import scenes
 
+QUESTION = "what is in the middle ?"
 LANES = pytest.mark.parametrize("lanes", [1, 2, 3])
 
 
@@ -86,3 +90,26 @@ def test_a_lane_computes_on_one_core_in_the_context_of_who_asked():
         assert set(side_by_side(look, range(4), 2)) == {(1, "me")}
     finally:
         torch.set_num_threads(before)
+
+
+def test_two_lanes_find_what_one_finds(monkeypatch):
+    image = scenes.make(4).image
+    wanted = [(spec, 40) for spec in ("random", "pool", "fastv", "visionzip", "visiondrop")]
+    wanted += [("clsattn", budget) for budget in range(1, 60, 5)]
+    found = {}
+    for cores in (1, 2):
+        monkeypatch.setattr(zoo, "CORES", cores)
+        analysis = jobs.analyse("pico", image, QUESTION)
+        told = {(t.method, t.budget): t for t in together.answers("pico", image, QUESTION, wanted)}
+        oracle = jobs.oracle("pico", image, QUESTION)
+        found[cores] = analysis, told, list(oracle)[-1].values
+    for one, two in zip(found[1][0].methods, found[2][0].methods, strict=True):
+        assert one.spec == two.spec
+        np.testing.assert_allclose(two.score, one.score, rtol=1e-4, atol=1e-5)
+    assert found[1][1].keys() == found[2][1].keys() == set(wanted)
+    for wish, one in found[1][1].items():
+        two = found[2][1][wish].answer
+        assert np.array_equal(two.stages[-1].fate, one.answer.stages[-1].fate)
+        assert two.text == one.answer.text
+        assert two.p_full == pytest.approx(one.answer.p_full, abs=1e-4)
+    np.testing.assert_allclose(found[2][2], found[1][2], atol=1e-4)
