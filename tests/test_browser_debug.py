@@ -35,6 +35,11 @@ def answered(page: Page) -> None:
     page.wait_for_selector('.vt-debug[data-picked="known"]', timeout=PATIENCE)
 
 
+def full_answer(page: Page) -> dict:
+    """What the model says of the whole picture, whichever weights it has."""
+    return page.evaluate("explorer.store.full")
+
+
 def kept(page: Page) -> list[int]:
     return page.evaluate("explorer.picking.tokens")
 
@@ -172,14 +177,38 @@ def test_what_broke_it_is_outlined_and_can_be_put_back(page):
     page.click("#vt-blame-go")
     page.wait_for_selector('#vt-blame[data-state="done"]', timeout=PATIENCE)
     back = page.locator("#vt-blame").get_attribute("data-returned").split()
-    line = page.locator("#vt-blame-line")
-    expect(line).to_contain_text(re.compile(r"restores “a duck” \(p = .* before, .* after\)"))
+    line, said = page.locator("#vt-blame-line"), full_answer(page)["text"]
+    restores = rf"restores “{re.escape(said)}” \(p = .* before, .* after\)"
+    expect(line).to_contain_text(re.compile(restores))
     assert 1 <= len(back) <= 16 and not {int(t) for t in back} & set(kept(page))
     page.click("#vt-put-back")
     answered(page)
     assert {int(t) for t in back} <= set(kept(page))
-    expect(page.locator("#vt-picked .vt-answer")).to_have_text("a duck")
-    expect(page.locator("#vt-picked .vt-mark")).to_contain_text("right, same")
+    expect(page.locator("#vt-picked .vt-answer")).to_have_text(said)
+    expect(page.locator("#vt-picked .vt-mark")).to_contain_text("same")
+
+
+def test_a_wrong_answer_of_the_whole_picture_is_held_against_the_truth(browser, url):
+    """The right answer is looked for, though the model does not give it from all patches."""
+    page = visit(browser, url)
+    for seed in range(900, 960):  # there is a scene that the model gets wrong, whichever it is
+        page.locator("#vt-seed input").fill(str(seed))
+        page.locator("#vt-seed input").press("Enter")
+        page.wait_for_function(f"explorer.store.state.case.seed === {seed}", timeout=PATIENCE)
+        page.wait_for_function("typeof explorer.store.full?.right === 'boolean'", timeout=PATIENCE)
+        if not full_answer(page)["right"]:
+            break
+    assert full_answer(page)["right"] is False
+    page.get_by_role("tab", name="Debug").click()
+    answered(page)
+    page.get_by_label("look for the right answer instead").check()
+    page.click("#vt-blame-go")
+    page.wait_for_selector('#vt-blame[data-state="done"]', timeout=PATIENCE)
+    truth = re.escape(page.evaluate("explorer.store.state.case.truth"))
+    verdict = re.compile(rf"restores “{truth}”|the answer is “{truth}” already")
+    expect(page.locator("#vt-blame-line")).to_contain_text(verdict)
+    assert page.errors == []
+    page.context.close()
 
 
 def test_the_oracle_explains_the_answer_a_word_and_another_answer(page):
@@ -191,17 +220,20 @@ def test_the_oracle_explains_the_answer_a_word_and_another_answer(page):
     expect(panel).not_to_have_attribute("data-state", "busy")
     page.click("#vt-oracle-go")
     expect(panel).to_have_attribute("data-state", "done", timeout=PATIENCE)
-    expect(line).to_have_text("Explained: “a duck”.")
+    said = full_answer(page)["text"]
+    expect(line).to_have_text(f"Explained: “{said}”.")
     expect(page.locator("#vt-oracle-worth")).to_contain_text("without any patch")
     assert page.locator("#vt-oracle-weak").is_hidden()
     drawn = "document.querySelectorAll('#vt-oracle canvas')[1].toDataURL()"
     whole = page.evaluate(drawn)
-    page.locator("#vt-oracle").get_by_role("button", name="duck", exact=True).click()
-    expect(line).to_have_text("Explained: “duck”.", timeout=PATIENCE)
+    last = said.split()[-1]
+    page.locator("#vt-oracle").get_by_role("button", name=last, exact=True).click()
+    expect(line).to_have_text(f"Explained: “{last}”.", timeout=PATIENCE)
     word = page.evaluate(drawn)
-    page.fill("#vt-why-not", "why not a robot?")
+    other = "a tree" if said == "a robot" else "a robot"
+    page.fill("#vt-why-not", f"why not {other}?")
     page.press("#vt-why-not", "Enter")
-    expect(line).to_have_text("Explained: “a robot”.", timeout=PATIENCE)
+    expect(line).to_have_text(f"Explained: “{other}”.", timeout=PATIENCE)
     assert len({whole, word, page.evaluate(drawn)}) == 3
     page.fill("#vt-why-not", "zzzz")
     page.press("#vt-why-not", "Enter")

@@ -122,12 +122,15 @@ def test_a_word_that_the_model_does_not_know_is_named(owls):
     assert "“zeppelin”" in film.wanted(owls, ["zeppelin"]).notes[0]
 
 
-def test_quota_answers_where_an_even_share_does_not(owls, scores, memory):
-    assert allotment.full(owls, memory).text == "yes"
-    shared = allotment.by_quota(owls, scores, 48, Share(), memory)
-    even = allotment.by_quota(owls, scores, 48, Share(alpha=0), memory)
-    assert (shared.text, even.text) == ("yes", "no")
-    assert shared.p_full > 0.6 > 0.4 > even.p_full
+def test_without_alpha_all_frames_get_the_same_and_with_it_the_better_ones_more(owls, memory):
+    scores = [0.1] * 4 + [0.9] + [0.1] * 4
+    even, shared = ([h * w for h, w in Share(alpha=a).shapes(owls, scores, 48)] for a in (0, 2))
+    assert len(set(even)) == 1 and len(set(shared[:4] + shared[5:])) == 1
+    assert shared[4] > even[4] > shared[0]
+    answers = [allotment.by_quota(owls, scores, 48, Share(alpha=a), memory) for a in (0, 2)]
+    assert [answer.layers[0] for answer in answers] == [sum(even), sum(shared)]
+    assert all(0 <= answer.p_full <= 1 for answer in answers)
+    assert answers[0].p_full != answers[1].p_full, "they saw different tokens"
 
 
 def test_the_tokens_are_those_of_the_grids_and_never_more_than_the_budget(owls, scores):
