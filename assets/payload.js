@@ -40,6 +40,7 @@
  *   null = as many as the budget
  * @property {?Knot[]} knots methods that are not nested
  * @property {number[]} ladder budgets whose answers are worth knowing
+ * @property {?{whole: number, crops: number[]}} portions how HiRED shares the budget out over crops
  *
  * @typedef {Object} Answer
  * @property {string} method "full" for the run with all tokens
@@ -57,8 +58,10 @@
  * @property {number} layers L
  * @property {boolean} live whether answers over the ladder are worked out unasked
  * @property {{src: string, width: number, height: number, alt: string, backdrop?: string}} picture
- * @property {{n: number, views: View[], place: string, boxes: string, padding: number[]}} grid
- *   place i16[N*3]: view, row, column of a token, -1 for a token without a patch
+ * @property {{n: number, views: View[], place: string, boxes: string, padding: number[],
+ *   crops?: string}} grid
+ *   place i16[N*3]: view, row, column of a token, -1 for a token without a patch; boxes f32[N*4] on
+ *   the picture; crops i16[N], with several views: the crop of a token, 0 the whole picture, -1 none
  * @property {Method[]} methods
  * @property {?number} seed of the scene that is shown; null for a picture of the visitor's own
  * @property {?{method: string, budget: number}} show where the page goes when the case opens
@@ -140,7 +143,9 @@
       }
       return map;
     });
-    return { ...raw, grid: { ...raw.grid, place, padded, cells }, opened: new Map() };
+    const boxes = numbers(raw.grid.boxes, Float32Array);
+    const crops = numbers(raw.grid.crops, Int16Array);
+    return { ...raw, grid: { ...raw.grid, place, boxes, crops, padded, cells }, opened: new Map() };
   };
 
   function open(kase, method) {

@@ -77,7 +77,8 @@
     return `${parts.join(", ")} · ${means}${byRank ? ", by rank" : ""}`;
   };
 
-  function lay(image, frame, kase, view) {
+  /** Place the picture behind a frame that shows the part of it which a view covers. */
+  app.layPicture = (image, frame, kase, view) => {
     const [x0, y0, x1, y1] = view.box;
     const [width, height] = [x1 - x0, y1 - y0];
     const { picture } = kase;
@@ -88,7 +89,7 @@
     frame.style.setProperty("--vt-aspect", width / height);
     frame.style.setProperty("--vt-backdrop", picture.backdrop ?? "rgb(128, 128, 128)");
     if (image.getAttribute("src") !== picture.src) image.src = picture.src;
-  }
+  };
 
   /** Move the cursor through the cells of the view, skipping cells without a token. */
   function step(store, key) {
@@ -165,7 +166,7 @@
       const kase = state.case;
       const view = kase.grid.views[state.view];
       if (laid !== view) {
-        lay(image, frame, kase, view);
+        app.layPicture(image, frame, kase, view);
         laid = view;
         fit();
       }

@@ -143,6 +143,7 @@
     const shown = tools(store);
     const chosen = choosers(store);
     const budget = app.budgetPanel(store);
+    const crops = app.cropsPanel(store);
     const empty = node("p", { class: "vt-empty" }, "Choose a picture and ask a question.");
     const waiting = waitingPicture(picture.node);
     const under = node(
@@ -161,6 +162,7 @@
       picture.node,
       under,
       ...budget.nodes,
+      crops.node,
       head.doubts,
     );
     root.classList.add("vt-panel");
@@ -172,7 +174,7 @@
       mark(root, "data-pending", pending?.id);
       waiting.update(state);
       if (pending || !state.case) return;
-      for (const part of [head, picture, bar, shown, ...chosen, budget]) part.update(state);
+      for (const part of [head, picture, bar, shown, ...chosen, budget, crops]) part.update(state);
       label(root, store);
     });
     store.openCase(props.value);

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 
+import numpy as np
+
 from explorer import cost, methods, zoo
 from explorer.answers import reference, stream_full
 from explorer.cases import Case, Prompts, Source, open_case
@@ -87,6 +89,7 @@ def _analyse(case: Case, memory: Memory | None) -> Analysis:
         shape=cost.shape_of(case.decoder.body.config),
         text=prompts(frozenset()).embeds.shape[1] - case.size.tokens,
         bytes=case.vlm.model.dtype.itemsize,
+        crops=_crops(case),
     )
 
 
@@ -104,6 +107,14 @@ def draw_all(case: Case, prompts: Prompts, choices: Sequence[Choice]) -> list[Me
     long_first = sorted(choices, key=lambda choice: LONGEST.index(choice[1].WHERE))
     found = dict(side_by_side(work, long_first, zoo.lanes(case.vlm)))
     return [found[spec] for spec, *_ in choices]
+
+
+def _crops(case: Case) -> np.ndarray | None:
+    """Tell which crop of the picture every token is from."""
+    look = case.look
+    if len(look.grid.views) == 1:
+        return None
+    return look.grid.patches[:, 0] // look.seen.hidden.shape[1]
 
 
 def draw(

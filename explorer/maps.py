@@ -70,12 +70,13 @@ def map_of(
     found: dict[str, object] = {}
     trunk = Trunk(decoder, prompt(method.NEEDS), method.NEEDS)
     if method.NESTED:
-        score, layer = _score_once(method, options, size, trunk)
+        score, layer, portions = _score_once(method, options, size, trunk)
         order = torch.argsort(score, descending=True, stable=True)
         keeps = np.full(size.tokens, 0, dtype=np.uint16)
         for budget in range(floor, size.tokens + 1):
             keeps[budget - 1] = method.schedule(size, budget, **options)[-1].keep
         found = {"order": _numpy(order, np.uint16), "keeps": keeps, "layer": layer}
+        found["portions"] = portions and (portions[0], _numpy(portions[1], np.float32))
     else:
         knots = tuple(
             _knot(method, options, size, budget, trunk)
@@ -93,17 +94,22 @@ def map_of(
     )
 
 
-def _score_once(method: ModuleType, options: dict, size: Size, trunk: Trunk) -> tuple[Tensor, int]:
-    """Score all tokens at a nested method's one stage, with nothing dropped before it."""
+def _score_once(
+    method: ModuleType, options: dict, size: Size, trunk: Trunk
+) -> tuple[Tensor, int, tuple[float, Tensor] | None]:
+    """Score all tokens at a nested method's one stage, with nothing dropped before it.
+
+    Gives also its layer, and how crops share the budget where the method can tell.
+    """
     layer = method.schedule(size, size.tokens, **options)[-1].layer
-    seen: list[Tensor] = []
+    seen, told = [], getattr(method, "portions", lambda _, **__: None)
 
     def look(signals: Signals, stage: Stage) -> Kept:
-        seen.append(method.score(signals, **options))
+        seen.append((method.score(signals, **options), layer, told(signals, **options)))
         return Kept(torch.arange(signals.count, device=signals.place.device))
 
     scout(trunk, Plan((Stage(layer, size.tokens),), look, method.NEEDS))
-    return seen[0], layer
+    return seen[0]
 
 
 def _knot(method: ModuleType, options: dict, size: Size, budget: int, trunk: Trunk) -> Knot:

@@ -76,6 +76,7 @@ def case_payload(
             "place": packed(grid.place, "i2"),
             "boxes": packed(grid.boxes, "f4"),
             "padding": np.flatnonzero(grid.padding).tolist(),
+            **({} if analysis.crops is None else {"crops": packed(analysis.crops, "i2")}),
         },
         "methods": [method_payload(found, lean) for found in analysis.methods],
         "later": [
@@ -109,6 +110,10 @@ def method_payload(found: MethodMap, lean: bool = False) -> dict:
     if lean and nested and np.array_equal(keeps, np.arange(1, len(keeps) + 1)):
         keeps = None
     small = lean and len(found.score) <= BYTE
+    portions = {}
+    if found.portions:
+        whole, crops = found.portions
+        portions["portions"] = {"whole": whole, "crops": [float(part) for part in crops]}
     return method_words(found.spec) | {
         "floor": found.floor,
         "score": packed(found.score, "f4"),
@@ -117,6 +122,7 @@ def method_payload(found: MethodMap, lean: bool = False) -> dict:
         "keeps": None if keeps is None else packed(keeps, "u2"),
         "knots": None if nested else [_knot(knot, found.score, lean) for knot in knots],
         "ladder": list(found.ladder),
+        **portions,
     }
 
 

@@ -55,7 +55,9 @@ class MethodMap:
 
     score [N] float32. A nested method has order [N] (kept first to last), the layer it prunes
     before, and keeps [N] (entry budget - 1: tokens kept after its stage); the others have knots.
-    ladder: the budgets whose answers are worth knowing. seconds: what the map took.
+    ladder: the budgets whose answers are worth knowing. seconds: what the map took. portions: of a
+    method that shares its budget out over crops, the part of crop 0 and how the others share what
+    is left [k].
     """
 
     spec: str
@@ -67,6 +69,7 @@ class MethodMap:
     keeps: np.ndarray | None = None
     knots: tuple[Knot, ...] | None = None
     seconds: float = 0.0
+    portions: tuple[float, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,8 @@ class Analysis:
     """All that is known of a picture and a question before a budget is chosen.
 
     methods: without those that are too slow to run unasked. shape, text (tokens of the prompt that
-    are not visual) and bytes (of a number in the cache): what costs are counted from.
+    are not visual) and bytes (of a number in the cache): what costs are counted from. crops: which
+    crop a token is from, [N], crop 0 being the whole picture, -1 for none; None with one view.
     """
 
     id: str
@@ -148,6 +152,7 @@ class Analysis:
     shape: Shape
     text: int
     bytes: int
+    crops: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

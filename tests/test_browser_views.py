@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import test_family_llava_next as llava_next
+import torch
 from conftest import visit
 from playwright.sync_api import expect
 
 from explorer import given, jobs, zoo
 from explorer.browser import served
+from explorer.methods import hired
 from explorer.pico import scenes
 
 pytestmark = pytest.mark.browser
@@ -82,6 +84,43 @@ def test_both_views_show_what_is_kept_at_every_position_of_the_slider(page, fold
             assert page.evaluate(DARK, [number, budget]) == dark.tolist()
             words = f"kept ({len(here)} in this view)"
             expect(page.locator(".vt-stage")).to_contain_text(words)
+
+
+CROPS = """(budget) => new Promise((done) => {
+  explorer.store.moveBudget(budget);
+  requestAnimationFrame(() => requestAnimationFrame(() =>
+    done([...document.querySelectorAll(".vt-crop")].map(({ dataset }) =>
+      ["crop", "kept", "count", "allotted"].map((key) => Number(dataset[key] ?? -1))))));
+})"""
+
+
+@pytest.mark.parametrize("method", ["hired", "hired:paper", "clsattn"])
+def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, folder, monkeypatch, method):
+    monkeypatch.setattr(zoo, "_OFFERED", {})
+    own = jobs.analyse(given.add(str(folder)), scenes.make(11).image, QUESTION)
+    found = next(each for each in own.methods if each.spec == method)
+    page.evaluate("(key) => explorer.store.chooseMethod(key)", method)
+    page.wait_for_function("explorer.store.asking.pruned.is === 'computed'")
+    sizes = np.bincount(own.crops[own.crops >= 0])
+    assert len(sizes) == 5, "the whole picture and four crops"
+    sent = []
+    page.evaluate("explorer.store.asking.hold()")  # as a hand on the slider does
+    page.on("request", lambda request: sent.append(request.url))
+    for budget in range(1, own.grid.count + 1):
+        kept = own.crops[found.order[:budget]]
+        given_to = [-1] * 5
+        if method.startswith("hired"):
+            alpha, share = found.portions
+            table = hired.budgets(
+                torch.from_numpy(share), torch.from_numpy(sizes), torch.tensor([budget]), alpha
+            )
+            given_to = table[:, 0].tolist()
+        wanted = [[n, int((kept == n).sum()), sizes[n], given_to[n]] for n in range(5)]
+        assert page.evaluate(CROPS, budget) == wanted
+    assert sent == []
+    expect(page.locator(".vt-crops-title")).to_contain_text(
+        "what the method allots" if method != "clsattn" else "kept / of each"
+    )
 
 
 def test_the_compared_pictures_change_their_view_too(page):

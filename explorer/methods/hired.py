@@ -100,6 +100,15 @@ def budgets(share: Tensor, sizes: Tensor, totals: Tensor, alpha: float) -> Tenso
     return torch.cat([whole[None], crops.minimum(sizes[1:, None])])
 
 
+def portions(signals: Signals, **options) -> tuple[float, Tensor] | None:
+    """Give alpha, and how crops 1..k share what alpha leaves, [k]; None for a single view."""
+    late = attention(signals)
+    if len(late) == 1:
+        return None
+    share = shares(signals, crop_of(signals, late.shape[1]), len(late) - 1, **options)
+    return options.get("alpha", OPTIONS["alpha"][0]), share
+
+
 def score(signals: Signals, **options) -> Tensor:
     """Give [CLS] attention; with several crops, the order in which K takes the tokens in; [N]."""
     late = attention(signals)
@@ -109,8 +118,8 @@ def score(signals: Signals, **options) -> Tensor:
     crop = crop_of(signals, late.shape[1])
     sizes = crop[crop >= 0].bincount(minlength=count + 1)
     totals = torch.arange(len(crop) + 1, device=crop.device)
-    share = shares(signals, crop, count, **options)
-    table = budgets(share, sizes, totals, options.get("alpha", OPTIONS["alpha"][0]))
+    alpha, share = portions(signals, **options)
+    table = budgets(share, sizes, totals, alpha)
     # differs: tokens that the cut off shares leave over go to those whom a larger K takes in next
     return falling(as_shares_grow(seen, crop, table))
 

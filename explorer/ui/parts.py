@@ -30,6 +30,7 @@ SCRIPTS = (
     "picture.js",
     "curves.js",
     "budget.js",
+    "crops.js",
     "stage.js",
     "answers.js",
     "costs.js",
@@ -67,6 +68,7 @@ SCRIPTS = (
 
 STYLES = (
     "explorer.css",
+    "crops.css",
     "loading.css",
     "travel.css",
     "finding.css",
