@@ -85,8 +85,9 @@ def answers(
 ) -> Iterator[Told]:
     """Answer by several methods, each at its own mean budget; what is remembered comes first.
 
-    A method that can't do it gets a sentence in place of an answer. The seconds of decoding are not
-    a number (a step is shared by many rows), selection and prefill are each method's own.
+    A method that can't do it gets a sentence in place of an answer. The seconds of selection are
+    each method's own, measured while another core may be busy with another method; what many rows
+    share is not a number: the seconds of decoding, and of prompts that passed together.
     stop: asked between two steps; once true, nothing more is told. Raises `VisitorError` for a
     picture, question or model that is no good.
     """
@@ -195,16 +196,13 @@ def _prefilled(
         wave = waves.pop(0)
         try:
             asked = [(prompts(wish.plan.needs), wish.plan) for wish in wave]
-            alone = len(wave) == 1
-            runs = (
-                [prefill(case.decoder, *asked[0])]
-                if alone
-                else prefill_together(case.decoder, asked)
-            )
+            alone = [prefill(case.decoder, *asked[0])] if len(asked) == 1 else None
+            runs = alone or prefill_together(case.decoder, asked)
         except VisitorError as error:
-            if len(wave) == 1:
+            if len(wave) > 1:  # one of them can't: let each try by itself
+                waves = [[wish] for wish in wave] + waves
+            else:
                 yield Told(wave[0].method, wave[0].budget, None, str(error))
-            waves = [[wish] for wish in wave if len(wave) > 1] + waves
             continue
         for wish, run in zip(wave, runs, strict=True):
             prepared = prompts.seconds(wish.plan.needs)

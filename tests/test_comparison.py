@@ -11,7 +11,7 @@ from PIL import Image
 
 from explorer import comparison, fidelity, jobs, methods, together
 from explorer.cases import open_case
-from explorer.errors import BadBudget, BadQuestion, UnknownMethod
+from explorer.errors import BadBudget, BadQuestion, MethodUnavailable, UnknownMethod
 from explorer.memory import Memory
 from explorer.pico import scenes
 from explorer.results import Answer, Token
@@ -219,3 +219,14 @@ def test_settings_and_slow_methods_can_be_compared_by_name(picture, memory):
     found = jobs.compare("pico", picture, QUESTION, BUDGET, named, memory)
     assert [each.method for each in found.methods][3:] == named
     assert all(each.answer is not None for each in found.methods)
+
+
+def test_a_method_that_fails_in_company_takes_nobody_along(picture, monkeypatch):
+    def can_not(*_, **__):
+        raise MethodUnavailable("Not today.")
+
+    monkeypatch.setattr(methods.find("uniform"), "keep", can_not)
+    wanted = [(spec, 40) for spec in ("random", "uniform", "clsattn")]
+    told = {t.method: t for t in together.answers("pico", picture, QUESTION, wanted)}
+    assert told["uniform"].error == "Not today."
+    assert told["random"].answer.text and told["clsattn"].answer.text
