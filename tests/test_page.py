@@ -38,6 +38,11 @@ def test_only_the_named_endpoints_are_public(client):
         "/analyse", "/answer", "/compare", "/oracle", "/sweep",
     }  # fmt: skip
     assert not endpoints["unnamed_endpoints"]
+    for name, endpoint in endpoints["named_endpoints"].items():
+        needed = [
+            p["parameter_name"] for p in endpoint["parameters"] if not p["parameter_has_default"]
+        ]
+        assert needed == ["image", "question"], f"{name}: all else has a sensible default"
 
 
 def test_analyse_gives_scores_of_every_method(client, picture):

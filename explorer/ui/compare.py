@@ -63,7 +63,7 @@ def endpoint(desk: Desk, on_model: dict) -> None:
 
     with gr.Row(visible=False):
         image = parts.PictureInput(type="filepath", label="image")
-        question, methods = gr.Textbox(label="question"), gr.Textbox(label="methods")
+        question, methods = gr.Textbox(label="question"), gr.Textbox("", label="methods")
         budget = gr.Number(64, label="budget", precision=0)
         model = gr.Textbox(zoo.DEFAULT, label="model")
         out, run = gr.JSON(label="result"), gr.Button()

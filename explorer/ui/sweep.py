@@ -64,8 +64,8 @@ def endpoint(desk: Desk, on_model: dict) -> None:
 
     with gr.Row(visible=False):
         image = parts.PictureInput(type="filepath", label="image")
-        question, methods = gr.Textbox(label="question"), gr.Textbox(label="methods")
-        budgets, model = gr.Textbox(label="budgets"), gr.Textbox(zoo.DEFAULT, label="model")
+        question, methods = gr.Textbox(label="question"), gr.Textbox("", label="methods")
+        budgets, model = gr.Textbox("", label="budgets"), gr.Textbox(zoo.DEFAULT, label="model")
         out, run = gr.JSON(label="result"), gr.Button()
     inputs = [image, question, methods, budgets, model]
     run.click(sweep, inputs, out, api_name="sweep", **on_model)
