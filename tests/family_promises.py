@@ -15,8 +15,8 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from conftest import scatter_weights
 from PIL import Image
+from tiny_models import scatter_weights
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 import pytest
 import torch
@@ -92,6 +93,7 @@ def embedder(width: int):
     return embed
 
 
+@lru_cache(maxsize=64)
 def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Signals:
     place, patches, views, n, _ = LAYOUTS[layout]
     make = numbers(content, torch.Generator().manual_seed(7))
@@ -126,6 +128,12 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
 
 def inner_signals(place: Tensor, content: str, layer: int, original: int | None = None) -> Signals:
     """Signals before a layer; `original`: visual tokens of the untouched prompt."""
+    return _inner_signals(tuple(map(tuple, place.tolist())), content, layer, original)
+
+
+@lru_cache(maxsize=512)
+def _inner_signals(rows: tuple, content: str, layer: int, original: int | None) -> Signals:
+    place = torch.tensor(rows)
     n = len(place)
     make = numbers(content, torch.Generator().manual_seed(100 + layer))
     causal = torch.full((n, n), float("-inf")).triu(1)
@@ -163,6 +171,11 @@ def size_of(layout: str, cls: bool = True) -> Size:
     return Size(len(LAYOUTS[layout][0]), LAYERS, LAYOUTS[layout][4], cls)
 
 
+def touched(signals: Signals) -> int:
+    """How often any of the signals was written to in place."""
+    return sum(value._version for value in vars(signals).values() if isinstance(value, Tensor))
+
+
 def walk(
     method, options: dict, budget: int, layout: str, content: str = "random", cls: bool = True
 ) -> Iterator[tuple[Signals, Stage, Kept]]:
@@ -173,7 +186,9 @@ def walk(
             signals = tower_signals(layout, content, cls)
         else:
             signals = inner_signals(place, content, stage.layer, len(LAYOUTS[layout][0]))
+        changes = touched(signals)
         kept = method.keep(signals, stage, **options)
+        assert touched(signals) == changes, "a method changes nothing that it is given"
         yield signals, stage, kept
         if stage.blank:
             continue

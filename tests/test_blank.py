@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import random_prompt, taken_apart, tiny_llama
+from tiny_models import random_prompt, taken_apart, tiny_llama
 from transformers import DynamicCache
 
 from explorer import methods

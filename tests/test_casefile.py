@@ -35,6 +35,16 @@ def text() -> str:
     return casefile.save("pico", open_picture(image), QUESTION, full, runs, "a cat", seed=5)
 
 
+@pytest.fixture(scope="module")
+def known() -> Memory:
+    """What was recomputed for one changed file of this case need not be for the next."""
+    return Memory(64_000_000)
+
+
+def replayed(case: casefile.CaseFile, known: Memory) -> list[replay.Difference]:
+    return list(replay.replay(case, memory=known))
+
+
 def file_of(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
@@ -71,14 +81,14 @@ def test_replayed_on_the_same_machine_nothing_differs(text):
         assert difference.again.p_full == pytest.approx(difference.stored.p_full, abs=1e-5)
 
 
-def test_a_changed_answer_or_set_is_told(text):
+def test_a_changed_answer_or_set_is_told(text, known):
     other = casefile.load(changed(text, "runs", 0, "text", to="a submarine"))
-    assert [d.change for d in replay.replay(other)] == ["", "answer", "", ""]
+    assert [d.change for d in replayed(other, known)] == ["", "answer", "", ""]
     kept = json.loads(text)["runs"][0]["stages"][0]["kept"]
     fewer = casefile.load(changed(text, "runs", 0, "stages", 0, "kept", to=kept[:-1]))
-    assert [d.change for d in replay.replay(fewer)] == ["", "tokens", "", ""]
+    assert [d.change for d in replayed(fewer, known)] == ["", "tokens", "", ""]
     gone = casefile.load(changed(text, "runs", 1, "method", to="no-such-method"))
-    assert [d.change for d in replay.replay(gone)] == ["", "", "not run", ""]
+    assert [d.change for d in replayed(gone, known)] == ["", "", "not run", ""]
 
 
 @pytest.mark.parametrize(
@@ -92,9 +102,9 @@ def test_a_changed_answer_or_set_is_told(text):
         (("runs", 0, "p_full"), None, "differ by up to inf"),
     ],
 )
-def test_what_differs_is_said_in_a_sentence(text, path, to, words):
+def test_what_differs_is_said_in_a_sentence(text, known, path, to, words):
     case = casefile.load(changed(text, *path, to=to))
-    sentence = replay.verdict(list(replay.replay(case)))
+    sentence = replay.verdict(replayed(case, known))
     assert words in sentence and sentence.endswith(".")
 
 
@@ -112,9 +122,9 @@ def test_a_case_does_not_tell_where_somebody_keeps_models():
     assert casefile.model_of(zoo.entry("pico")).source == "assets/pico"
 
 
-def test_a_stored_text_can_not_command_a_terminal(text):
+def test_a_stored_text_can_not_command_a_terminal(text, known):
     case = casefile.load(changed(text, "runs", 0, "text", to="\x1b[2Jgone\r\n\u202e"))
-    lines = [replay.row(difference) for difference in replay.replay(case)]
+    lines = [replay.row(difference) for difference in replayed(case, known)]
     assert all(line.isprintable() for line in lines) and "[2Jgone" in lines[1]
 
 

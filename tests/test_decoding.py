@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from conftest import random_prompt, taken_apart, tiny_llama
+from tiny_models import random_prompt, taken_apart, tiny_llama
 
 from explorer.decoding import Batch, decode, decode_together, forced, forced_together
 from explorer.engine import EVERYTHING, Plan, Run, early, prefill, prefill_together

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import random_prompt, taken_apart, tiny_llama
+from tiny_models import random_prompt, taken_apart, tiny_llama
 from transformers import LlavaForConditionalGeneration
 
 from explorer import zoo

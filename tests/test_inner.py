@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import random_prompt, taken_apart, tiny_llama
+from tiny_models import random_prompt, taken_apart, tiny_llama
 
 from explorer.engine import Plan, prefill
 from explorer.inner import OF_LAST_LAYER, OF_MODULES, OF_NEXT_LAYER

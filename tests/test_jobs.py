@@ -57,6 +57,12 @@ def memory() -> Memory:
     return Memory(100_000_000)
 
 
+@pytest.fixture(scope="module")
+def known() -> Memory:
+    """The full answer, and what the tower saw, need not be computed anew for every method."""
+    return Memory(100_000_000)
+
+
 def whole_inputs(picture: Image.Image, question: str) -> dict:
     """Processor output for the untouched model."""
     processor = zoo.load("pico").processor
@@ -93,10 +99,10 @@ def test_analysis_has_a_map_of_every_method_that_is_not_slow(analysis, maps):
 
 
 @pytest.mark.parametrize("spec", [spec for spec, *_ in methods.choices()])
-def test_an_answer_keeps_exactly_what_the_map_shows(maps, picture, memory, spec):
+def test_an_answer_keeps_exactly_what_the_map_shows(maps, picture, known, spec):
     found = maps[spec]
     for budget in found.ladder[::4]:
-        answer = jobs.answer("pico", picture, QUESTION, spec, budget, memory)
+        answer = jobs.answer("pico", picture, QUESTION, spec, budget, known)
         if found.order is not None:
             kept = np.sort(found.order[: found.keeps[budget - 1]])
             assert answer.stages[-1].kept.tolist() == kept.tolist()
@@ -114,8 +120,8 @@ def test_an_answer_keeps_exactly_what_the_map_shows(maps, picture, memory, spec)
 
 
 @pytest.mark.parametrize("spec", [spec for spec, *_ in methods.choices()])
-def test_keeping_everything_changes_nothing(analysis, picture, memory, spec):
-    answer = jobs.answer("pico", picture, QUESTION, spec, 196, memory)
+def test_keeping_everything_changes_nothing(analysis, picture, known, spec):
+    answer = jobs.answer("pico", picture, QUESTION, spec, 196, known)
     assert answer.text == analysis.full.text and answer.same
     assert answer.p_full == pytest.approx(analysis.full.p_full, rel=1e-4)
     assert answer.kl == pytest.approx(0, abs=1e-5)
@@ -123,9 +129,9 @@ def test_keeping_everything_changes_nothing(analysis, picture, memory, spec):
     assert np.allclose(answer.dominance.mdi, analysis.full.dominance.mdi, rtol=1e-3)
 
 
-def test_fewer_tokens_cost_less(picture, memory):
+def test_fewer_tokens_cost_less(picture, known):
     few, many = (
-        jobs.answer("pico", picture, QUESTION, "clsattn", budget, memory) for budget in (16, 128)
+        jobs.answer("pico", picture, QUESTION, "clsattn", budget, known) for budget in (16, 128)
     )
     assert few.flops < many.flops and few.kv_bytes < many.kv_bytes
     assert few.mean == 16 and many.mean == 128

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import random_prompt, taken_apart, tiny_llama
 from made_signals import grid, inner_signals, tower_signals
+from tiny_models import random_prompt, taken_apart, tiny_llama
 
 from explorer.engine import prefill
 from explorer.maps import plan_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import random_prompt, taken_apart, tiny_llama
+from tiny_models import random_prompt, taken_apart, tiny_llama
 
 from explorer import answers, curves, fidelity, oracle
 from explorer.cases import open_case
