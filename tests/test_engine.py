@@ -187,13 +187,8 @@ def test_signals_inside_the_model_equal_eager_attention(kv_heads):
     visual = out.attentions[3][0][:, v][:, :, v].mean(0)
     assert torch.allclose(signals.visual_attention, visual, atol=1e-5)
     assert torch.allclose(signals.features, out.hidden_states[3][0, v], atol=1e-4)
-    assert (
-        torch.allclose(
-            signals.visual_keys, out.past_key_values.layers[3].keys[0][:, v].mean(0), atol=1e-4
-        )
-        if hasattr(out, "past_key_values") and out.past_key_values
-        else True
-    )
+    keys = out.past_key_values.layers[3].keys[0][:, v].mean(0)
+    assert torch.allclose(signals.visual_keys, keys, atol=1e-4)
 
 
 @torch.no_grad()
