@@ -1,7 +1,8 @@
 /**
  * The plot of a sweep: above, how likely the full answer is at every budget, chance as a band, full
  * markers where the answer is the full one; below, the MDI. Drawn by plotly.js, which is fetched
- * when it is first needed. Knows curves; nothing of the server.
+ * when it is needed, or before on a desk where it disturbs nobody. Knows curves; nothing of the
+ * server.
  */
 (() => {
   const app = (window.explorer ??= {});
@@ -18,6 +19,7 @@
   const CONFIG = { displaylogo: false, responsive: true, modeBarButtons: [BUTTONS] };
   const LINE = 48; // letters in a line of a hover label
   const LINES = 4;
+  const AHEAD_MS = 8000; // after the page: its first example has long been looked at
 
   let loading = null;
 
@@ -42,6 +44,13 @@
     if (tab?.textContent.trim() === "Sweep") app.plotly().catch(() => {});
   }
   for (const event of ["pointerover", "focusin"]) document.addEventListener(event, near);
+
+  /** Fetch it in a quiet moment, but not for a phone, nor for who saves data. */
+  function ahead() {
+    const desk = window.matchMedia("(hover: hover)").matches && !navigator.connection?.saveData;
+    if (desk) window.requestIdleCallback?.(() => app.plotly().catch(() => {}));
+  }
+  setTimeout(ahead, AHEAD_MS);
 
   /** How a line is told from the others: by colour, by shape, and after eight by dashes. */
   app.lineStyle = (place) => ({
