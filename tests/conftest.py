@@ -16,11 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page, expect
 
 from explorer.browser import chromium, served
 
 pytest.register_assert_rewrite("family_promises", "film_promises")
+expect.set_options(timeout=20_000)  # milliseconds; a busy machine is late, not wrong
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,8 +60,16 @@ def visit(browser, url: str, **context):
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.goto(url)
-    page.wait_for_selector(".vt-stage[data-kept]")
+    ready(page)
     return page
+
+
+def ready(page: Page) -> None:
+    """Wait until scripts have run and a case is drawn, after whatever has loaded the page.
+
+    Before that there is no `explorer`, and asking for it fails at once instead of waiting.
+    """
+    page.wait_for_selector(".vt-stage[data-kept]", timeout=60_000)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from conftest import visit
+from conftest import ready, visit
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -53,7 +53,7 @@ def test_a_case_is_saved_opened_again_and_equal(page, tmp_path):
     assert case.opened().image.tobytes() == scenes.make(5).image.tobytes()
 
     page.reload()
-    page.wait_for_selector(".vt-stage[data-kept]")
+    ready(page)
     open_file(page, tmp_path / "again.json", path.read_text())
     expect(page.locator(NOTES)).to_contain_text("the same answers from the same", timeout=30_000)
     expect(page.locator(".vt-stored section")).to_have_count(2)
@@ -169,7 +169,8 @@ def test_a_link_restores_scene_question_method_and_budget(browser, url):
     copied = page.evaluate("navigator.clipboard.readText()")
     assert parse_qs(urlsplit(copied).query)["question"] == [asked[1]]
     page.goto(copied)
-    page.wait_for_function("window.explorer?.store?.state.case?.seed === 5", timeout=30_000)
+    ready(page)
+    page.wait_for_function("explorer.store.state.case.seed === 5", timeout=30_000)
     assert place(page) == asked and page.errors == []
     page.context.close()
 
