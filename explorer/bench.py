@@ -2,7 +2,8 @@
 
 Prints each number with its median, its 95th percentile and what it is compared with in the same
 run. Machines differ and timings are noisy; ratios within one run say more than milliseconds.
-`--page` adds the numbers that need a browser (see bench_page.py).
+`--page` adds the numbers that need a browser (see bench_page.py), `--large` measures the shape of a
+7B model instead (bench_large.py).
 """
 
 from __future__ import annotations
@@ -209,8 +210,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--page", action="store_true", help="also measure the page in a browser")
     parser.add_argument("--cases", type=int, default=200, help="cases for the memory measurement")
+    parser.add_argument(
+        "--large", action="store_true", help="only the shape of a 7B model, an eighth as wide"
+    )
     chosen = parser.parse_args()
     print(f"torch {torch.__version__}, {zoo.CORES} threads, {zoo.device()}")
+    if chosen.large:
+        from explorer import bench_large
+
+        bench_large.main()
+        return
     cases()
     sweeps()
     debugging()
