@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from explorer import failures, jobs
@@ -9,6 +11,7 @@ from explorer.errors import BadBudget, UnknownMethod
 from explorer.fidelity import agrees
 from explorer.pico import scenes
 from explorer.pico.questions import truths
+from explorer.shards import shard
 
 SEEDS = range(40, 46)
 FEW = SEEDS[:3]
@@ -63,3 +66,50 @@ def test_unknown_methods_and_budgets_out_of_reach_are_refused():
         hits("random", 20, against="nonsense")
     with pytest.raises(BadBudget):
         hits("fastv", 2)
+
+
+SEARCH = failures.Search("random", 2, scenes=5, first=40)
+
+
+@pytest.fixture(scope="module")
+def shares(tmp_path_factory):
+    """The files of a search by three machines, the last of which is done first."""
+    folder, files = tmp_path_factory.mktemp("shares"), []
+    for share in (shard("3/3"), shard("1/3"), shard("2/3")):
+        files.append(folder / f"failures-{share}.json")
+        failures.write_share(SEARCH, share, SEARCH.hits(share), files[-1])
+    return files
+
+
+def printed(monkeypatch, capsys, *options: object) -> str:
+    monkeypatch.setattr(sys, "argv", ["failures", *map(str, options)])
+    failures.main()
+    return capsys.readouterr().out
+
+
+def test_shares_put_together_are_what_one_machine_finds(shares):
+    search, hits = failures.merged(shares)
+    assert search == SEARCH
+    assert failures.ranked(hits) == failures.ranked(SEARCH.hits())
+    assert {hit.seed for hit in hits} <= set(range(40, 45)) and hits
+
+
+def test_the_command_prints_the_same_with_shares(shares, monkeypatch, capsys, tmp_path):
+    asked = ["--method", "random", "--budget", 2, "--scenes", 5, "--first", 40]
+    alone = printed(monkeypatch, capsys, *asked)
+    assert alone.endswith("failures in 5 scenes, 3 questions each\n")
+    assert printed(monkeypatch, capsys, "--merge", *shares) == alone
+    printed(monkeypatch, capsys, *asked, "--shard", "2/3", "--out", tmp_path / "new")
+    [written] = (tmp_path / "new").iterdir()
+    assert written.read_text() == shares[2].read_text() and written.name == shares[2].name
+
+
+def test_shares_that_do_not_fit_together_are_refused(shares, monkeypatch, capsys, tmp_path):
+    for wrong in (shares[:2], [*shares, shares[0]], [tmp_path / "none.json"]):
+        with pytest.raises(SystemExit):
+            printed(monkeypatch, capsys, "--merge", *wrong)
+    assert "1/3, 3/3" in capsys.readouterr().err
+    other = tmp_path / "other.json"
+    failures.write_share(failures.Search("random", 3), shard("2/3"), [], other)
+    with pytest.raises(ValueError, match="different searches"):
+        failures.merged([*shares[:2], other])
