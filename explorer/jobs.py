@@ -219,7 +219,8 @@ def pick(
 ) -> Answer:
     """Answer from hand-picked visual tokens alone; see `picking.pick`."""
     asked = ask(model, image, question)
-    return leases.call(picking.pick, asked, memory, kept=kept, renumber=renumber)
+    much = Work(answers=2)  # the full answer, to which it is compared, is one
+    return leases.call(picking.pick, asked, memory, much=much, kept=kept, renumber=renumber)
 
 
 def kept_shares(
@@ -232,7 +233,7 @@ def kept_shares(
 ) -> list[float]:
     """Tell how much of each box lies under kept patches; see `picking.shares`."""
     asked = ask(model, image, question)
-    return leases.call(picking.shares, asked, memory, kept=kept, boxes=boxes)
+    return leases.call(picking.shares, asked, memory, much=Work(0), kept=kept, boxes=boxes)
 
 
 def oracle(

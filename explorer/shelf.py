@@ -1,8 +1,10 @@
 """Loaded things, once each however many people ask, within a budget of bytes.
 
 Every load runs in a thread of its own, so that whoever wants something else never waits for it. Who
-waits sees how far it is and may leave; the load ends when nobody waits any more. Over the budget,
-what was used longest ago goes first. Knows keys and bytes; not what is loaded, devices or pages.
+waits sees how far it is and may leave; the load ends when nobody waits any more: at its next step,
+or, while files are fetched, after a second, for a download may stand still and its thread can't be
+stopped. Over the budget, what was used longest ago goes first. Knows keys and bytes; not what is
+loaded, devices or pages.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from explorer.errors import VisitorError
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 WAIT = 0.1  # seconds between two looks at whether there is room
+STILL = 0.8  # seconds that a download may still take until its next step, once nobody waits for it
 REMEMBERED = 30.0  # seconds for which a failure is told again instead of trying again
 
 
@@ -159,33 +162,58 @@ class Shelf(Generic[T]):
         """Wait no longer; the last one who leaves ends the load."""
         with self._lock:
             loading.waiting -= 1
+            alone = loading.waiting <= 0 and not loading.ended.is_set()
+        if alone:
+            timer = threading.Timer(STILL, self._abandon, (loading,))
+            timer.daemon = True
+            timer.start()
+
+    def _abandon(self, loading: Loading[T]) -> None:
+        """Let go of a load for which nobody waits; its thread ends at its next step, if ever.
+
+        Not while weights come in: they take memory until that thread has ended.
+        """
+        with self._lock:
+            wanted = loading.waiting > 0 or loading.ended.is_set()
+            if wanted or loading.progress.stage == "weights":
+                return
+            loading.given_up = True
+            loading.error = Cancelled()
+            self._reserved.pop(id(loading), None)
+            if self._loading.get(loading.key) is loading:
+                del self._loading[loading.key]
+        loading.ended.set()
 
     def _run(self, loading: Loading[T]) -> None:
         key = loading.key
 
         def report(progress: Progress) -> None:
             with self._lock:
-                loading.progress = progress
-                if loading.waiting <= 0:
+                if loading.waiting <= 0 or loading.given_up:
                     loading.given_up = True
                     raise Cancelled
+                loading.progress = progress
 
+        value = wrong = None
         try:
             self._make_room(loading, self._expect(key), report)
-            loading.value = self._make(key, report)
+            value = self._make(key, report)
         except Exception as error:  # for those who wait, to be raised in their own threads
             if not isinstance(error, (VisitorError, Cancelled)):
                 LOG.exception("%s could not be loaded", key)
-            loading.error = error.with_traceback(None)  # whose frames may hold half of it
+            wrong = error.with_traceback(None)  # whose frames may hold half of it
         with self._lock:
             self._reserved.pop(id(loading), None)
-            loading.when = time.monotonic()
-            if loading.error is None:
-                self._held[key] = loading.value, self._weigh(loading.value)
+            if loading.ended.is_set():  # abandoned: nobody is there any more
+                return
+            loading.when, loading.error = time.monotonic(), wrong
+            if wrong is None:
+                loading.value = value
+                self._held[key] = value, self._weigh(value)
             if not loading.failed_just_now and self._loading.get(key) is loading:
                 del self._loading[key]
             gone = self._drop(0, but=key)
-        if gone or loading.error is not None:
+        if gone or wrong is not None:
             self._release()
         loading.ended.set()
 

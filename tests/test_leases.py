@@ -185,6 +185,11 @@ def test_more_work_asks_for_more_seconds(lent, memory, image):
     jobs.answer("pico", image, QUESTION, "clsattn", 64, memory)
     jobs.analyse("pico", image, QUESTION, memory)
     assert lent[0].seconds < lent[1].seconds <= 60
+    answer = lent[0].seconds
+    jobs.pick("pico", image, QUESTION, [1, 2, 3], memory)
+    jobs.kept_shares("pico", image, QUESTION, [1, 2, 3], [(0, 0, 9, 9)], memory)
+    picked, looked = (lease.seconds for lease in lent[2:])
+    assert looked < picked == answer, "a picked answer is compared with the full one"
     work = [leases.Work(n).seconds(words) for n in (1, 2, 16, 40)]
     assert work == sorted(work) and leases.Work(2).seconds(16) < leases.Work(2).seconds(512)
 

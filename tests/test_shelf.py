@@ -155,6 +155,77 @@ def test_the_last_who_leaves_ends_the_load_and_the_first_does_not():
     assert shelf.get("big") == {"key": "big"}, "and may be wanted again"
 
 
+class Stalled:
+    """Downloads "stuck" until its gate opens, without another step; other keys come at once."""
+
+    def __init__(self, stage: str = "download"):
+        self.stage, self.gate, self.begun, self.ended = stage, threading.Event(), [], []
+
+    def __call__(self, key, report):
+        self.begun.append(key)
+        report(Progress(self.stage, 1, 100))
+        try:
+            if key == "stuck":
+                assert self.gate.wait(2 * SOON)
+            report(Progress("weights", 2, 100))
+            return {"key": key}
+        finally:
+            self.ended.append(key)
+
+    def left(self) -> tuple[Shelf, object]:
+        """A shelf whose only visitor has left while the download stood still."""
+        shelf = Shelf(self, lambda key: 60, lambda thing: 60, 100)
+        loading = shelf.want("stuck")
+        until(lambda: loading.progress.stage == self.stage)
+        shelf.leave(loading)
+        return shelf, loading
+
+
+def test_a_download_that_stands_still_is_left_within_a_second():
+    loader = Stalled()
+    shelf, loading = loader.left()
+    assert loading.ended.wait(1.0)
+    with pytest.raises(Cancelled):
+        loading.result()
+    assert shelf.nbytes == 0 and not loader.ended, "the room is free before the thread has ended"
+    assert shelf.get("other") == {"key": "other"}, "which did not fit beside it"
+    loader.gate.set()
+    until(lambda: loader.ended.count("stuck"))
+    time.sleep(0.05)
+    assert shelf.keys() == ["other"] and shelf.nbytes == 60, "what comes late is thrown away"
+
+
+def test_a_model_whose_download_was_left_can_be_wanted_again():
+    loader = Stalled()
+    shelf, loading = loader.left()
+    assert loading.ended.wait(1.0)
+    again = shelf.want("stuck")
+    assert again is not loading
+    loader.gate.set()
+    assert again.ended.wait(SOON) and again.result() == {"key": "stuck"}
+    assert shelf.keys() == ["stuck"] and shelf.nbytes == 60
+
+
+def test_who_comes_back_within_the_second_finds_the_download_where_it_was():
+    loader = Stalled()
+    shelf, loading = loader.left()
+    assert shelf.want("stuck") is loading
+    assert not loading.ended.wait(1.2)
+    loader.gate.set()
+    assert loading.ended.wait(SOON) and loading.result() == {"key": "stuck"}
+    assert loader.begun == ["stuck"]
+
+
+def test_weights_that_are_coming_in_keep_their_room_until_the_thread_has_ended():
+    loader = Stalled("weights")
+    shelf, loading = loader.left()
+    assert not loading.ended.wait(1.2)
+    assert shelf.nbytes == 60
+    loader.gate.set()
+    assert loading.ended.wait(SOON)
+    assert shelf.nbytes == 0
+
+
 def test_a_failure_is_told_to_everybody_and_again_for_a_while():
     loader = Loader()
     loader.broken["big"] = ModelUnavailable("No network.")
