@@ -26,6 +26,15 @@ ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # In a container there is often no sandbox, and the background requests would only fail.
 FLAGS = ("--no-sandbox", "--disable-background-networking", "--disable-component-update")
+# Suggestions of the address bar are web pages of their own, loaded anew for every session: a second
+# of work that nobody sees. Of several such lists only the last counts, so playwright's is repeated.
+OFF = (
+    "WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup",
+    "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding",
+    "ThirdPartyStoragePartitioning", "OptimizationHints", "NetworkTimeServiceQuerying",
+    "AimEnabled", "PreconnectToSearch",
+)  # fmt: skip
 
 
 @contextmanager
@@ -35,7 +44,8 @@ def chromium() -> Iterator[Browser]:
 
     installed = next(filter(None, map(shutil.which, NAMES)), None)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=installed, args=list(FLAGS))
+        flags = [*FLAGS, f"--disable-features={','.join(OFF)}"]
+        browser = playwright.chromium.launch(executable_path=installed, args=flags)
         try:
             yield browser
         finally:
