@@ -53,7 +53,7 @@ def pruned(page: Page) -> dict:
     return page.evaluate("explorer.store.asking.pruned")
 
 
-def answered(page: Page, timeout: int = 20_000) -> dict:
+def answered(page: Page, timeout: int = 60_000) -> dict:
     """Wait until the pruned answer for the present budget is there."""
     page.wait_for_function(
         "(() => { const { answer } = explorer.store.asking.pruned;"
@@ -231,7 +231,7 @@ def test_curves_are_enlarged_when_asked_for_and_go_with_their_case(browser, url,
     page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine = 'yes'")
     page.locator(".vt-larger").click()
     plot = page.locator("#vt-larger .js-plotly-plot")
-    expect(plot.locator(".legend")).to_contain_text("[CLS] attention", timeout=30_000)
+    expect(plot.locator(".legend")).to_contain_text("[CLS] attention", timeout=60_000)
     expect(plot).to_be_in_viewport()
     axes = plot.evaluate("plot => [plot.layout.yaxis.type, plot.layout.yaxis2.type]")
     lines = plot.evaluate("plot => plot.layout.shapes.map(({ y0, y1 }) => [y0, y1])")
@@ -248,7 +248,7 @@ def test_curves_are_enlarged_when_asked_for_and_go_with_their_case(browser, url,
     assert plot.get_attribute("data-mine") == "yes"
     assert page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine") == "yes"
     page.locator("#vt-scene button").click()
-    expect(plot).to_have_count(0, timeout=30_000)
+    expect(plot).to_have_count(0, timeout=60_000)
     assert page.errors == []
     page.context.close()
 
@@ -302,7 +302,7 @@ def test_a_bad_file_gets_a_sentence_and_changes_nothing(shared, tmp_path, kind):
         Image.new("RGB", (20000, 10) if kind == "long" else (1, 1)).save(path)
     upload(shared, path)
     note = shared.locator("#vt-picture-notes .vt-notes[data-kind=error]")
-    expect(note).to_contain_text(re.compile(r"\w.*\."), timeout=15_000)
+    expect(note).to_contain_text(re.compile(r"\w.*\."), timeout=60_000)
     assert stage(shared, "case") == before
     shared.locator("#vt-scene button").click()
     another_case(shared, before)
@@ -346,7 +346,7 @@ def test_the_strip_of_answers_fills_in(shared):
     shared.locator("#vt-scene button").click()
     another_case(shared, before)
     shared.wait_for_function(
-        "explorer.store.ladder.every((budget) => explorer.store.known(budget))", timeout=30_000
+        "explorer.store.ladder.every((budget) => explorer.store.known(budget))", timeout=60_000
     )
 
 

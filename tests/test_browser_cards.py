@@ -18,6 +18,7 @@ def page(browser, url):
     opened = visit(browser, url)
     yield opened
     assert opened.errors == []
+    opened.context.close()
 
 
 def test_every_method_has_a_card_that_follows_the_open_picture(page):

@@ -75,6 +75,22 @@ def done(page: Page, budget: int | None = None) -> None:
     )
 
 
+def drawn(page: Page) -> None:
+    """Wait until what was just changed is drawn, and what waits for a calm hand, too.
+
+    Told by the page's own frames and clock: they are as late as the page itself.
+    """
+    page.evaluate(
+        """(async () => {
+          const frame = () => new Promise(requestAnimationFrame);
+          await frame();
+          await frame();
+          await new Promise((resolve) => setTimeout(resolve, 200));
+          await frame();
+        })()"""
+    )
+
+
 def ask(page: Page, seed: int, question: str | None = None) -> None:
     """Open a scene, and a question about it, in the other tab; come back."""
     page.get_by_role("tab", name="Explore").click()
@@ -165,7 +181,7 @@ def test_dragging_moves_all_cards_without_a_single_request(page):
     before, drawn = cards(page), pixels(page, ".vt-mini canvas:nth-child(2)")
     drag(page, 0.9, 0.5, 0.15, 0.75, release=False)
     page.wait_for_function("explorer.comparing.state.budget > 120")
-    page.wait_for_timeout(200)
+    drawn(page)
     after = cards(page)
     moved = [new["kept"] != old["kept"] for new, old in zip(after, before, strict=True)]
     assert sum(moved) >= len(moved) - 2  # pooling keeps no patch as it was, at any budget
@@ -235,20 +251,20 @@ def test_cards_are_sorted_by_what_is_chosen(page):
     likely = [entry["likely"] for entry in entries(page)]
     assert likely == sorted(likely, reverse=True)
     order.select_option("ms")
-    page.wait_for_timeout(200)
+    drawn(page)
     times = [entry["answer"]["seconds"]["select"] for entry in entries(page)]
     assert times == sorted(times)
     assert [card["method"] for card in cards(page)] == [entry["key"] for entry in entries(page)]
     order.select_option("same")
-    page.wait_for_timeout(200)
+    drawn(page)
     same = [entry["answer"]["same"] for entry in entries(page)]
     assert same == sorted(same, reverse=True)
     order.select_option("right")
-    page.wait_for_timeout(200)
+    drawn(page)
     right = [entry["answer"]["right"] for entry in entries(page)]
     assert right == sorted(right, reverse=True)
     order.select_option("listed")
-    page.wait_for_timeout(200)
+    drawn(page)
     keys = page.evaluate("explorer.store.state.case.methods.map(({ key }) => key)")
     assert [card["method"] for card in cards(page)] == keys
 
@@ -265,7 +281,7 @@ def test_cards_are_sorted_by_what_is_chosen(page):
 def test_a_family_is_shown_with_the_baselines(page, family, belongs):
     every = entries(page)
     page.locator("#vt-compare-family").select_option(family)
-    page.wait_for_timeout(300)
+    drawn(page)
     shown = {card["method"] for card in cards(page)}
     assert shown == {e["key"] for e in every if e["baseline"] or belongs(e)}
     assert {"random", "uniform", "pool"} <= shown and len(shown) > 3
@@ -308,11 +324,11 @@ def test_two_cards_are_laid_side_by_side(page):
     budget = page.evaluate("explorer.comparing.state.budget")
     assert counts[0] + counts[1] == counts[0] + counts[2] == budget
     panel.scroll_into_view_if_needed()
-    page.wait_for_timeout(200)
+    drawn(page)
     before = pixels(page, ".vt-pair-middle canvas:nth-child(2)")
     panel.get_by_label("Method B").select_option("random")
     expect(panel).to_have_attribute("data-pair", "uniform random")
-    page.wait_for_timeout(200)
+    drawn(page)
     assert pixels(page, ".vt-pair-middle canvas:nth-child(2)") != before
     panel.locator(".vt-large").nth(1).focus()
     page.keyboard.press("ArrowRight")
@@ -412,7 +428,7 @@ def test_text_of_visitors_never_runs(page):
 
 def test_cards_are_made_once_and_follow_another_case(page):
     page.locator("#vt-compare-sort").select_option("listed")  # its card is in view then
-    page.wait_for_timeout(200)
+    drawn(page)
     page.evaluate("document.querySelector('[data-method=clsattn] canvas').dataset.mine = 'yes'")
     before = pixels(page, ".vt-mini[data-method=clsattn] canvas:nth-child(1)")
     ask(page, 31)

@@ -42,9 +42,9 @@ def test_hits_are_those_of_the_command_and_open_where_they_were_found(page):
         "([seed, question]) => explorer.store.state.case.seed === seed"
         " && explorer.store.state.case.question === question",
         arg=[own[0].seed, own[0].question],
-        timeout=30_000,
+        timeout=60_000,
     )
-    expect(page.locator("#vt-pruned .vt-answer")).to_have_text(own[0].wrong, timeout=30_000)
+    expect(page.locator("#vt-pruned .vt-answer")).to_have_text(own[0].wrong, timeout=60_000)
     expect(page.locator("#vt-pruned .vt-mark")).to_contain_text("wrong")
     expect(page.locator("#vt-full .vt-mark")).to_contain_text("right")
     expect(page.locator("#vt-number")).to_have_text("8")
@@ -52,7 +52,7 @@ def test_hits_are_those_of_the_command_and_open_where_they_were_found(page):
 
 def test_a_search_is_stopped_its_late_replies_are_dropped_and_errors_are_said(page):
     search(page, 200, 40)
-    page.wait_for_function("explorer.finding.looked > 0", timeout=30_000)
+    page.wait_for_function("explorer.finding.looked > 0", timeout=60_000)
     page.get_by_role("button", name="Cancel", exact=True).click()
     expect(page.locator(".vt-finding-status")).to_contain_text("stopped")
     looked = page.evaluate("explorer.finding.looked")
@@ -62,7 +62,7 @@ def test_a_search_is_stopped_its_late_replies_are_dropped_and_errors_are_said(pa
     expect(page.get_by_role("button", name="Find", exact=True)).to_be_disabled()
     page.locator("#vt-against").select_option("fastv")
     search(page, 6, 40)  # FastV can't keep as few as that
-    expect(page.locator(".vt-finding-status[data-error]")).to_contain_text(".", timeout=30_000)
+    expect(page.locator(".vt-finding-status[data-error]")).to_contain_text(".", timeout=60_000)
     expect(page.locator(BOARD)).to_have_attribute("data-is", "done")
 
 
@@ -71,7 +71,7 @@ def test_the_gallery_fits_a_phone(browser, url):
     page.evaluate("explorer.openTab('Failures')")
     page.wait_for_selector(BOARD)
     search(page, 3, 40)
-    expect(page.locator(BOARD)).to_have_attribute("data-is", "done", timeout=30_000)
+    expect(page.locator(BOARD)).to_have_attribute("data-is", "done", timeout=60_000)
     assert page.locator(".vt-hit").count() > 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.context.close()

@@ -24,6 +24,7 @@ def page(browser, url):
     opened.wait_for_selector(".vt-field img")
     yield opened
     assert opened.errors == []
+    opened.context.close()
 
 
 def region(page: Page) -> str:

@@ -42,7 +42,7 @@ def open_file(page: Page, path: Path, content: object) -> None:
 def test_a_case_is_saved_opened_again_and_equal(page, tmp_path):
     page.locator("#vt-seed input").fill("5")
     page.locator("#vt-seed input").press("Enter")
-    page.wait_for_function("explorer.store.state.case.seed === 5", timeout=30_000)
+    page.wait_for_function("explorer.store.state.case.seed === 5", timeout=60_000)
     shown = page.evaluate("[explorer.store.state.method, explorer.store.state.budget]")
     with page.expect_download() as download:
         page.get_by_role("button", name="Save", exact=True).click()
@@ -55,7 +55,7 @@ def test_a_case_is_saved_opened_again_and_equal(page, tmp_path):
     page.reload()
     ready(page)
     open_file(page, tmp_path / "again.json", path.read_text())
-    expect(page.locator(NOTES)).to_contain_text("the same answers from the same", timeout=30_000)
+    expect(page.locator(NOTES)).to_contain_text("the same answers from the same", timeout=60_000)
     expect(page.locator(".vt-stored section")).to_have_count(2)
     expect(page.locator(".vt-stored [data-differs]")).to_have_count(0)
     assert page.evaluate("[explorer.store.state.method, explorer.store.state.budget]") == shown
@@ -68,7 +68,7 @@ def test_what_differs_is_said_and_shown_beside_it_on_the_same_screen(page, saved
     other["packages"]["torch"] = "0.4"
     other["seed"], other["truth"] = None, ""
     open_file(page, tmp_path / "case.json", other)
-    expect(page.locator(NOTES)).to_contain_text("1 of 2 answers changed", timeout=30_000)
+    expect(page.locator(NOTES)).to_contain_text("1 of 2 answers changed", timeout=60_000)
     expect(page.locator(NOTES)).to_contain_text("torch 0.4 (here ")
     row = page.locator(".vt-stored [data-change=answer] tr[data-differs] td").all_inner_texts()
     assert row[0] == "a submarine" and row[1] == saved["runs"][0]["text"]
@@ -77,13 +77,13 @@ def test_what_differs_is_said_and_shown_beside_it_on_the_same_screen(page, saved
         box = page.locator(name).first.bounding_box()
         assert box["y"] + box["height"] <= 1081, name
     page.locator("#vt-scene button").click()
-    expect(page.locator(".vt-stored")).to_be_hidden(timeout=30_000)
+    expect(page.locator(".vt-stored")).to_be_hidden(timeout=60_000)
 
 
 def test_on_a_phone_the_case_stands_behind_the_answers(browser, url, saved, tmp_path):
     page = visit(browser, url, viewport={"width": 390, "height": 844})
     open_file(page, tmp_path / "case.json", saved)
-    expect(page.locator(".vt-stored")).to_be_visible(timeout=30_000)
+    expect(page.locator(".vt-stored")).to_be_visible(timeout=60_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     answers = page.locator(".vt-readout").first.bounding_box()
     assert page.locator("#vt-case").bounding_box()["y"] >= answers["y"] + answers["height"]
@@ -104,7 +104,7 @@ def test_scripts_in_every_text_of_a_file_stay_texts(page, saved, tmp_path):
         run["tokens"] = [{"text": EVIL, "probability": 1.0}]
     other["runs"].append(other["runs"][0] | {"method": EVIL})
     open_file(page, tmp_path / "case.json", other)
-    expect(page.locator(".vt-stored section")).to_have_count(3, timeout=30_000)
+    expect(page.locator(".vt-stored section")).to_have_count(3, timeout=60_000)
     expect(page.locator(NOTES)).to_contain_text("2 of 3 answers changed")
     expect(page.locator(NOTES)).to_contain_text("other weights")
     assert EVIL in page.locator(".vt-stored").inner_text()
@@ -143,10 +143,10 @@ def test_a_hostile_file_gets_a_sentence_and_changes_nothing(page, saved, tmp_pat
         for line in (".vt-notes", ".vt-told"):
             page.evaluate(f"document.querySelector('#vt-case {line}').replaceChildren()")
         open_file(page, tmp_path / "case.json", content)
-        expect(said.filter(has_text=re.compile(r"\w.*\.$"))).to_have_count(1, timeout=15_000)
+        expect(said.filter(has_text=re.compile(r"\w.*\.$"))).to_have_count(1, timeout=60_000)
         assert page.locator(".vt-stage").first.get_attribute("data-case") == before, name
     open_file(page, tmp_path / "case.json", saved)
-    expect(page.locator(".vt-stored")).to_be_visible(timeout=30_000)
+    expect(page.locator(".vt-stored")).to_be_visible(timeout=60_000)
 
 
 def place(page: Page) -> list:
@@ -161,7 +161,7 @@ def test_a_link_restores_scene_question_method_and_budget(browser, url):
     names = ("scene", "question", "method", "budget")
     query = urlencode(dict(zip(names, asked, strict=True)))
     page = visit(browser, f"{url}/?{query}", permissions=["clipboard-read", "clipboard-write"])
-    page.wait_for_function("explorer.store.state.case.seed === 5", timeout=30_000)
+    page.wait_for_function("explorer.store.state.case.seed === 5", timeout=60_000)
     assert place(page) == asked
     expect(page.locator("#vt-seed input")).to_have_value("5")
     page.get_by_role("button", name="Link", exact=True).click()
@@ -170,7 +170,7 @@ def test_a_link_restores_scene_question_method_and_budget(browser, url):
     assert parse_qs(urlsplit(copied).query)["question"] == [asked[1]]
     page.goto(copied)
     ready(page)
-    page.wait_for_function("explorer.store.state.case.seed === 5", timeout=30_000)
+    page.wait_for_function("explorer.store.state.case.seed === 5", timeout=60_000)
     assert place(page) == asked and page.errors == []
     page.context.close()
 
@@ -186,7 +186,7 @@ def test_a_link_to_an_example_shows_it_finished(browser, url):
 def test_a_wrong_link_gets_a_sentence_and_the_first_page(browser, url):
     page = visit(browser, f"{url}/?example=middle&budget=500")
     note = page.locator("#vt-picture-notes .vt-notes[data-kind=error]")
-    expect(note).to_contain_text("196", timeout=15_000)
+    expect(note).to_contain_text("196", timeout=60_000)
     assert place(page)[:2] == [11, "what is in the middle ?"] and page.errors == []
     page.context.close()
 
@@ -195,7 +195,7 @@ def test_a_picture_of_ones_own_has_no_link(page, tmp_path):
     path = tmp_path / "own.png"
     scenes.make(5).image.save(path)
     page.locator("#vt-picture input[type=file]").set_input_files(path)
-    page.wait_for_function("explorer.store.state.case.seed === null", timeout=30_000)
+    page.wait_for_function("explorer.store.state.case.seed === null", timeout=60_000)
     page.get_by_role("button", name="Link", exact=True).click()
     expect(page.locator(".vt-told")).to_contain_text("save the case instead")
 

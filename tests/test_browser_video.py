@@ -24,6 +24,7 @@ def page(browser, url):
     done(opened)
     yield opened
     assert opened.errors == []
+    opened.context.close()
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +183,4 @@ def test_a_gif_on_a_dark_phone(browser, url, tmp_path):
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     expect(page.locator("#vt-film-budget")).to_be_in_viewport()
     assert page.errors == []
+    page.context.close()

@@ -89,7 +89,7 @@ def test_labels_forget_the_lower_half():
 
 
 def test_training_learns_what_there_is_to_learn():
-    net, samples = fresh(), made(256)
+    net, samples = fresh(), made(128)
     before = mapping.judge(net.logits(samples.attention).softmax(-1).detach(), samples)
     losses = mapping.fit(net, samples, epochs=300)
     after = mapping.judge(net.logits(samples.attention).softmax(-1).detach(), samples)
