@@ -12,6 +12,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch; see explorer/__init__.py
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small models, and a process per core
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,13 +31,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "browser: drives the page in a real Chromium")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Fast tests first, the browser last; the other way round where processes share them out.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first, the browser last, and of its files the largest first.
 
-    Files with a browser take longest: begun last, one of them would keep one process busy alone.
+    Where processes share files out, a large one that is begun last would keep one of them alone.
     """
-    shared_out = hasattr(config, "workerinput")
-    items.sort(key=lambda item: (item.get_closest_marker("browser") is None) == shared_out)
+    size = Counter(item.path for item in items)
+
+    def order(item: pytest.Item) -> int:
+        return size[item.path] if item.get_closest_marker("browser") else 1_000_000
+
+    items.sort(key=order, reverse=True)
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 Makes a virtual environment in .venv, installs the packages, makes sure of a Chromium (an installed
 one, else playwright's own, else the system package manager's), checks the style, and runs pytest in
-a process per core: files with a browser first, as they take longest. Arguments are handed on to
-pytest. Needs Python 3.11 or newer.
+a process per core: fast tests first, then the browser. Arguments are handed on to pytest. Needs
+Python 3.11 or newer.
 """
 
 from __future__ import annotations
