@@ -20,7 +20,7 @@ from torch import Tensor
 from explorer import decouple, zoo
 from explorer.answers import Speech
 from explorer.capture import see
-from explorer.cases import Case, Look, open_case
+from explorer.cases import Case, Look, case_id, open_case
 from explorer.engine import EVERYTHING, Plan, decode, prefill
 from explorer.errors import BadVideo, ModelUnavailable
 from explorer.families import Vlm
@@ -84,6 +84,34 @@ class Film:
         return torch.from_numpy(found).to(self.case.vlm.device)
 
 
+@dataclass(frozen=True)
+class AskedFilm:
+    """What somebody wants to know of a clip, checked, before any model is touched."""
+
+    model: str | Vlm
+    clip: Clip
+    question: str
+
+    @property
+    def id(self) -> str:
+        """The name of the case that the frames' tokens are; see `case_id`."""
+        key = self.model if isinstance(self.model, str) else self.model.key
+        first = self.clip.frames[0].picture.image
+        return case_id(key, Picture(first, (), _digest(self.clip)), self.question)
+
+    @property
+    def case(self) -> tuple[str | Vlm, Clip, str]:
+        """The three things, as the use cases take them."""
+        return self.model, self.clip, self.question
+
+
+def ask_film(model: str | Vlm, clip: Clip, question: str) -> AskedFilm:
+    """Check what somebody wants to know; `VisitorError` says what is wrong."""
+    if isinstance(model, str):
+        zoo.entry(model)
+    return AskedFilm(model, clip, check_question(question))
+
+
 def open_film(model: str | Vlm, clip: Clip, question: str, memory: Memory | None = None) -> Film:
     """Let the tower look at the frames of a clip; `VisitorError` says what is wrong."""
     question = check_question(question)
@@ -109,7 +137,7 @@ def _on_a_sheet(vlm: Vlm, clip: Clip, question: str, memory: Memory | None) -> F
             f"{(side // SMALLEST) ** 2}."
         )
     images = [frame.picture.image for frame in clip.frames]
-    picture = Picture(sheet.draw(images, BACKDROP), (), _digest("sheet", clip))
+    picture = Picture(sheet.draw(images, BACKDROP), (), _digest(clip))
     whole = open_case(vlm, picture, question, memory)
     grid = sheet.grid(whole.look.grid)
     kept = torch.from_numpy(_tokens_of(sheet)).to(vlm.device)
@@ -132,8 +160,7 @@ def _tokens_of(sheet: Sheet) -> np.ndarray:
 def _one_by_one(vlm: Vlm, clip: Clip, question: str, memory: Memory | None) -> Film:
     """Let the family lay out the frames; its `words` are asked for as many tokens as there are."""
     images = [frame.picture.image for frame in clip.frames]
-    time = Timeline(tuple(frame.second for frame in clip.frames), clip.seconds)
-    picture = Picture(images[0], (), _digest(f"frames at {time}", clip))
+    time, picture = _time(clip), Picture(images[0], (), _digest(clip))
 
     def make() -> Look:
         pixels, grid = vlm.family.frames(vlm, images, time)
@@ -149,9 +176,13 @@ def _one_by_one(vlm: Vlm, clip: Clip, question: str, memory: Memory | None) -> F
     return Film(clip, case, look.grid.place, (view.rows, view.columns), None)
 
 
-def _digest(kind: str, clip: Clip) -> str:
-    """Name the frames' tokens; a picture that looks like the sheet is another case."""
-    return hashlib.sha256(f"{kind} {clip.digest}".encode()).hexdigest()[:16]
+def _time(clip: Clip) -> Timeline:
+    return Timeline(tuple(frame.second for frame in clip.frames), clip.seconds)
+
+
+def _digest(clip: Clip) -> str:
+    """Name the frames and their times; a picture that looks like the sheet is another case."""
+    return hashlib.sha256(f"film {clip.digest} {_time(clip)}".encode()).hexdigest()[:16]
 
 
 # ---- what each frame is asked -------------------------------------------------------------------
@@ -230,18 +261,20 @@ def frame_scores(film: Film, asked: Wanted, memory: Memory | None = None) -> lis
     largest (ours). With nothing to ask for, every frame gets 1.
     """
     return [
-        max((_yes(film.case.vlm, frame.picture, question, asked.yes, memory)
+        max((_yes(film.case, frame.picture, question, asked.yes, memory)
              for question in asked.questions), default=1.0)
         for frame in film.clip.frames
     ]  # fmt: skip
 
 
-def _yes(vlm: Vlm, picture: Picture, question: str, yes: str, memory: Memory | None) -> float:
+def _yes(film: Case, picture: Picture, question: str, yes: str, memory: Memory | None) -> float:
+    vlm = film.vlm
+
     def make() -> float:
         # the question is ours: it may be longer than a visitor's, and has lines
         case = replace(open_case(vlm, picture, "frame", memory), question=question)
         run = prefill(case.decoder, case.prompt(), EVERYTHING)
         return float(run.logits.softmax(-1)[_ids(vlm, yes)[0]])
 
-    key = ("yes", vlm.key, picture.digest, question, yes)
+    key = ("yes", film.id, picture.digest, question, yes)
     return recall(memory, key, make, lambda _: 200)

@@ -1,6 +1,6 @@
 """The use cases: analyse a picture and a question, answer from fewer tokens, compare, sweep.
 
-Of a video: open some frames, score them, answer at one budget over all of them.
+Those of a video are in filming.py.
 
 Pure functions, used alike by the page, the API, the command line and the tests. What they remember
 goes into a `Memory` that the caller owns and may leave out: what is known is given at once, without
@@ -27,12 +27,10 @@ from explorer import (
     together,
     trial,
 )
-from explorer.allotment import by_method, by_quota
 from explorer.answers import FULL, check_budget
 from explorer.blame import Blame
 from explorer.cases import Source, ask
 from explorer.families import Vlm
-from explorer.film import frame_scores, open_film, wanted
 from explorer.following import Progress
 from explorer.grid import Box
 from explorer.importance import Importance, Target
@@ -282,8 +280,7 @@ def trials(
 
 
 __all__ = [
-    "FULL", "analyse", "answer", "by_method", "by_quota", "check_budget", "compare",
-    "count_tokens", "draw", "frame_scores", "kept_shares", "open_film", "oracle", "pick",
-    "second_looks", "several", "stream", "stream_full", "sweep", "trials", "unfold", "wanted",
-    "what_broke_it",
+    "FULL", "analyse", "answer", "check_budget", "compare", "count_tokens", "draw", "kept_shares",
+    "oracle", "pick", "second_looks", "several", "stream", "stream_full", "sweep", "trials",
+    "unfold", "what_broke_it",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from explorer import devices, spaces, zoo
 from explorer.cases import Asked
 from explorer.errors import VisitorError
+from explorer.film import AskedFilm
 from explorer.memory import Entry, Memory
 
 WORKER_BYTES = 512_000_000  # of the memory of one lease
@@ -26,6 +27,7 @@ START, MAPS, PREFILL, WORD = 5.0, 10.0, 0.5, 0.06
 SIDE_BY_SIDE = 16  # answers that are decoded at once
 MOST = 60.0
 UNASKED = 32  # words of an answer, where a model's limit is not known
+AnyAsked = Asked | AskedFilm
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Parcel:
 
 def stream(
     work: Callable,
-    asked: Asked,
+    asked: AnyAsked,
     memory: Memory | None = None,
     /,
     much: Work = Work(),
@@ -62,9 +64,10 @@ def stream(
 ) -> Iterator[object]:
     """Run a use case and pass on what it gives.
 
-    work: a function of the package, called as work(model, picture, question, memory=, **options);
-    what is no generator gives one value. stop: asked between two values, and handed to work where
-    that runs here. Raises `OutOfMemory` where memory runs out; the model stays usable.
+    work: a function of the package, called as work(model, picture, question, memory=, **options),
+    with a clip for a picture where a film is asked about; what is no generator gives one value.
+    stop: asked between two values, and handed to work where that runs here. Raises `OutOfMemory`
+    where memory runs out; the model stays usable.
     """
     if _lease is None:
         here = options if stop is None else options | {"stop": stop}
@@ -84,19 +87,19 @@ def stream(
 
 
 def call(
-    work: Callable, asked: Asked, memory: Memory | None = None, /, much: Work = Work(), **options
+    work: Callable, asked: AnyAsked, memory: Memory | None = None, /, much: Work = Work(), **options
 ) -> object:
     """Run a use case that gives one value; see `stream`."""
     *_, value = stream(work, asked, memory, much=much, **options)
     return value
 
 
-def _words(asked: Asked) -> int:
+def _words(asked: AnyAsked) -> int:
     return zoo.entry(asked.model).max_new_tokens if isinstance(asked.model, str) else UNASKED
 
 
 def _leased(
-    work: Callable, asked: Asked, known: list[Entry], options: dict, seconds: float
+    work: Callable, asked: AnyAsked, known: list[Entry], options: dict, seconds: float
 ) -> Iterator[Parcel]:
     """Do the work in the process that has the card; seconds is for the decorator alone."""
     memory = Memory(WORKER_BYTES)
@@ -128,7 +131,7 @@ AT_ONCE = 6 if LENT else 1  # events that run a model: every lease has a card of
 
 
 def _careful(
-    work: Callable, asked: Asked, memory: Memory | None, options: dict
+    work: Callable, asked: AnyAsked, memory: Memory | None, options: dict
 ) -> Iterator[object]:
     if isinstance(asked.model, str):
         title, device = zoo.entry(asked.model).name, zoo.device()
@@ -138,7 +141,9 @@ def _careful(
     return devices.within_memory(values, f"{title} on {device}", device)
 
 
-def _values(work: Callable, asked: Asked, memory: Memory | None, options: dict) -> Iterator[object]:
+def _values(
+    work: Callable, asked: AnyAsked, memory: Memory | None, options: dict
+) -> Iterator[object]:
     if inspect.isgeneratorfunction(work):
         yield from work(*asked.case, memory=memory, **options)
     else:

@@ -12,10 +12,10 @@ import pytest
 import torch
 from conftest import ROOT
 
-from explorer import analysis, answers, jobs, leases, zoo
+from explorer import analysis, answers, film, filming, jobs, leases, video, zoo
 from explorer.errors import BadBudget, OutOfMemory
 from explorer.memory import Memory
-from explorer.pico import scenes
+from explorer.pico import clips, scenes
 from explorer.region import Cells
 from explorer.results import Analysis
 
@@ -165,6 +165,51 @@ def test_other_use_cases_cross_too(lent, memory, image):
     looks = list(jobs.second_looks("pico", image, QUESTION, Cells(2, 2, 5, 5), memory=memory))
     assert [look.mode for look in looks] == ["full", "both", "crop", "equal"]
     assert jobs.count_tokens("pico", image, QUESTION) == 196
+
+
+OWLS = "is there an owl in the picture ?"
+ASKED = {"budget": 40, "alpha": 2, "version": "v1", "method": "clsattn", "map": True, "at": 40}
+
+
+def film_of(count: int) -> video.Clip:
+    return video.from_images(clips.make(1).images, clips.FPS, count)
+
+
+@pytest.fixture(scope="module")
+def film_here() -> tuple[dict, list[dict]]:
+    """A film and its answers in this process."""
+    clip, memory = film_of(3), Memory(100_000_000)
+    told = filming.show("pico", clip, OWLS, memory=memory)
+    return told, list(filming.answer("pico", clip, OWLS, (), ASKED, None, memory))
+
+
+def test_a_film_is_opened_in_one_lease_and_answered_in_another(
+    film_here, lent, memory, monkeypatch
+):
+    clip, (own, own_answers) = film_of(3), film_here
+    told = filming.show("pico", clip, OWLS, memory=memory)
+    assert len(lent) == 1
+    assert told["id"] == own["id"] and told["full"]["text"] == own["full"]["text"]
+    assert [f["score"] for f in told["frames"]] == pytest.approx(
+        [f["score"] for f in own["frames"]], rel=1e-3
+    )
+
+    def again(*_):
+        raise AssertionError("a frame was asked twice")
+
+    monkeypatch.setattr(film, "prefill", again)  # in the forked process, too
+    drawn, quota, other = filming.answer("pico", clip, OWLS, (), ASKED, None, memory)
+    assert len(lent) == 2
+    assert drawn["map"]["order"] == own_answers[0]["map"]["order"]
+    assert quota["quota"]["text"] == own_answers[1]["quota"]["text"]
+    assert other["other"]["text"] == own_answers[2]["other"]["text"] and other["done"]
+
+
+def test_a_film_asks_for_seconds_by_its_frames(lent, memory):
+    for count in (2, 9):
+        filming.show("pico", film_of(count), OWLS, memory=memory)
+    few, many = (lease.seconds for lease in lent)
+    assert many == few + 7 * leases.PREFILL
 
 
 def test_sentences_keep_their_words(lent, memory, image, monkeypatch):

@@ -11,11 +11,9 @@ from dataclasses import dataclass, replace
 
 import gradio as gr
 
-from explorer import allotment, decouple
-from explorer.errors import BadBudget, VisitorError
-from explorer.film import Film, Wanted, frame_scores, open_film, wanted
-from explorer.film_payload import film_payload, tables_payload
-from explorer.payload import answer_payload, method_payload
+from explorer import decouple, filming
+from explorer.errors import VisitorError
+from explorer.film import ask_film
 from explorer.pico import clips
 from explorer.ui import parts
 from explorer.ui.desk import Desk, ticket_of
@@ -42,11 +40,10 @@ class Showing:
     question: str
     things: tuple[str, ...] = ()
 
-    def opened(self, desk: Desk) -> tuple[Film, Wanted, list[float]]:
-        """Open the film again; what was computed before is remembered."""
-        film = open_film(self.model, self.clip, self.question, desk.memory)
-        asked = wanted(film, self.things)
-        return film, asked, frame_scores(film, asked, desk.memory)
+    @property
+    def case(self) -> tuple[str, Clip, str, tuple[str, ...]]:
+        """Model, frames, question and what to look for, as the use cases take them."""
+        return self.model, self.clip, self.question, self.things
 
     @property
     def truth(self) -> str | None:
@@ -123,13 +120,10 @@ def _wire_opening(desk: Desk, blocks: dict, on_model: dict) -> None:
     def show(made: Showing) -> Iterator[dict]:
         yield {notes: parts.lines("busy", BUSY)}
         try:
-            film, asked, scores = made.opened(desk)
-            full = allotment.full(film, desk.memory)
+            told = filming.show(*made.case, truth=made.truth, memory=desk.memory)
         except VisitorError as error:
             yield {notes: parts.lines("error", str(error))}
             return
-        told = film_payload(film, asked, scores, full, made.truth)
-        told |= {"tables": tables_payload(film, scores, allotment.Share().alpha)}
         yield {board: told, showing: made, notes: None}
 
     def take(source, count, seconds, question, things, model) -> Iterator[dict]:
@@ -191,10 +185,12 @@ def _wire_asking(
     def ask(asked: dict, now: Showing | None, request: gr.Request) -> Iterator[dict]:
         if now is None or not isinstance(asked, dict):
             return
+        if asked.get("film") != ask_film(now.model, now.clip, now.question).id:
+            return
         ticket = ticket_of(asked)
         told = {"ticket": ticket, "film": asked.get("film"), "error": None}
         try:
-            for more in _replies(desk, now, asked):
+            for more in filming.answer(*now.case, asked, now.truth, desk.memory):
                 if desk.filming.stale(request.session_hash, ticket):
                     return
                 told = told | more
@@ -205,31 +201,3 @@ def _wire_asking(
     quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
     asking.announce(announce, [asking], None, queue=False, **quiet)
     asking.ask(ask, [asking, showing], [reply], **quiet, **on_model)
-
-
-def _replies(desk: Desk, now: Showing, asked: dict) -> Iterator[dict]:
-    """Give first what is drawn, then QuoTA's answer, then the method's."""
-    film, _, scores = now.opened(desk)
-    if asked.get("film") != film.case.id:
-        return
-    budget, method = asked.get("budget"), str(asked.get("method"))
-    share = allotment.Share(_number(asked.get("alpha")), str(asked.get("version")))
-    shown: dict = {"alpha": share.alpha, "version": share.version, "budget": budget}
-    if asked.get("tables"):
-        shown["tables"] = tables_payload(film, scores, share.alpha)
-    if asked.get("map"):
-        shown["map"] = method_payload(allotment.map_of_method(film, method, desk.memory))
-    yield shown
-    answer = allotment.by_quota(film, scores, budget, share, desk.memory)
-    yield {"quota": answer_payload(answer, now.truth)}
-    if asked.get("at") is not None:
-        answer = allotment.by_method(film, method, asked["at"], desk.memory)
-        yield {"other": answer_payload(answer, now.truth), "done": True}
-    else:
-        yield {"done": True}
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadBudget("The exponent of the scores must be a number.")
-    return float(value)
