@@ -51,7 +51,7 @@ def url(folder):
         yield address
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(browser, url):
     opened = visit(browser, url)
     opened.wait_for_function("explorer.store.state.case.model === 'tiny-next'", timeout=60_000)

@@ -79,9 +79,10 @@ def test_the_package_is_imported_before_torch_and_only_on_zerogpu():
         [sys.executable, "-c", code], env=env | {"SPACES_ZERO_GPU": "true"}, **run
     )
     assert lent.stdout.startswith("True 45"), lent.stderr
-    code = "import explorer.leases as leases; print(leases.LENT)"
+    code = "import explorer; print(explorer.spaces)"
     here = subprocess.run([sys.executable, "-c", code], env=env, **run)
-    assert here.stdout == "False\n", here.stderr
+    assert here.stdout == "None\n", here.stderr
+    assert not leases.LENT, "of this process, which is not on ZeroGPU"
 
 
 def test_weights_are_out_of_reach_of_this_process(lent, image):
