@@ -16,7 +16,7 @@ def test_an_unknown_type_of_model_is_refused_with_a_sentence():
 
 
 @pytest.mark.parametrize("family", dict.fromkeys(FAMILIES.values()), ids=lambda f: f.__name__)
-def test_every_family_has_the_same_five_functions(family):
+def test_every_family_has_the_same_five_functions_and_frames_where_it_reads_videos(family):
     takes = {
         "pixels": ["vlm", "image"],
         "grid": ["vlm", "width", "height"],
@@ -24,6 +24,8 @@ def test_every_family_has_the_same_five_functions(family):
         "tower": ["vlm"],
         "decoder": ["vlm"],
     }
+    if hasattr(family, "frames"):
+        takes["frames"] = ["vlm", "images", "time"]
     assert set(family.__all__) == set(takes)
     for name, parameters in takes.items():
         assert list(inspect.signature(getattr(family, name)).parameters) == parameters
