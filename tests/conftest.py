@@ -98,3 +98,10 @@ def open_tab(page, name: str) -> None:
         return
     page.locator(".overflow-menu > button").click()
     page.locator(".overflow-dropdown button", has_text=name).click()
+
+
+def requests_of(page: Page) -> list[str]:
+    """Collect what a page asks for from now on, but for the plot's script, fetched ahead."""
+    urls: list[str] = []
+    page.on("request", lambda request: "plotly" in request.url or urls.append(request.url))
+    return urls

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import visit
+from conftest import requests_of, visit
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -90,8 +90,7 @@ def test_the_page_opens_with_a_finished_example(page):
 
 def test_dragging_redraws_without_a_single_request(page):
     page.wait_for_timeout(500)
-    requests = []
-    page.on("request", lambda request: requests.append(request.url))
+    requests = requests_of(page)
     before = stage(page, "kept")
     drag(page, 0.9, 0.5, 0.3, 0.7, release=False)
     assert stage(page, "kept") != before
@@ -152,8 +151,7 @@ def test_the_full_answer_grows_while_the_methods_are_at_work(page):
 
 def test_costs_follow_the_hand_and_are_those_that_the_server_counts(page):
     page.wait_for_timeout(500)
-    requests = []
-    page.on("request", lambda request: requests.append(request.url))
+    requests = requests_of(page)
     drag(page, 0.83, 0.41, release=False)
     budget = int(stage(page, "budget"))
     assert page.evaluate("explorer.store.known(explorer.store.state.budget)") is None
@@ -225,8 +223,7 @@ def test_what_is_drawn_is_what_the_methods_keep(shared):
 @pytest.mark.parametrize("width", [1366, 390])
 def test_curves_are_enlarged_when_asked_for_and_go_with_their_case(browser, url, width):
     page = visit(browser, url, viewport={"width": width, "height": 844})
-    requests = []
-    page.on("request", lambda request: requests.append(request.url))
+    requests = requests_of(page)
     assert page.locator("#vt-larger").count() == 0
     page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine = 'yes'")
     page.locator(".vt-larger").click()

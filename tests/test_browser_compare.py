@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import visit
+from conftest import requests_of, visit
 from playwright.sync_api import Browser, Page, expect
 
 from explorer import comparison, jobs
@@ -176,9 +176,8 @@ def test_every_method_has_a_card_with_a_picture_and_an_answer(page):
 
 def test_dragging_moves_all_cards_without_a_single_request(page):
     page.wait_for_timeout(500)
-    requests = []
-    page.on("request", lambda request: requests.append(request.url))
-    before, drawn = cards(page), pixels(page, ".vt-mini canvas:nth-child(2)")
+    requests = requests_of(page)
+    before, pictures = cards(page), pixels(page, ".vt-mini canvas:nth-child(2)")
     drag(page, 0.9, 0.5, 0.15, 0.75, release=False)
     page.wait_for_function("explorer.comparing.state.budget > 120")
     drawn(page)
@@ -186,7 +185,7 @@ def test_dragging_moves_all_cards_without_a_single_request(page):
     moved = [new["kept"] != old["kept"] for new, old in zip(after, before, strict=True)]
     assert sum(moved) >= len(moved) - 2  # pooling keeps no patch as it was, at any budget
     now = pixels(page, ".vt-mini canvas:nth-child(2)")
-    assert all(a != b for a, b in zip(now[:14], drawn[:14], strict=True)), "those in view"
+    assert all(a != b for a, b in zip(now[:14], pictures[:14], strict=True)), "those in view"
     assert requests == []
     page.mouse.up()
 
@@ -207,8 +206,7 @@ def test_what_the_browser_knows_is_not_asked_again(page):
     for budget in (60, 90):
         move(page, budget)
         done(page, budget)
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked = requests_of(page)
     move(page, 60)
     done(page, 60)
     page.wait_for_timeout(400)
@@ -433,6 +431,7 @@ def test_cards_are_made_once_and_follow_another_case(page):
     before = pixels(page, ".vt-mini[data-method=clsattn] canvas:nth-child(1)")
     ask(page, 31)
     done(page)
+    drawn(page)
     mine = "document.querySelector('[data-method=clsattn] canvas').dataset.mine"
     assert page.evaluate(mine) == "yes"
     assert pixels(page, ".vt-mini[data-method=clsattn] canvas:nth-child(1)") != before

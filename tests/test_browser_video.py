@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import open_tab, visit
+from conftest import open_tab, requests_of, visit
 from playwright.sync_api import Page, expect
 from test_video import gif, written
 
@@ -98,8 +98,7 @@ def test_a_moving_hand_asks_nothing_and_a_resting_one_once(page):
     move(page, "#vt-film-budget", 60)
     box = page.locator("#vt-film-budget").bounding_box()
     y = box["y"] + box["height"] / 2
-    sent = []
-    page.on("request", lambda request: sent.append(request.url))
+    sent = requests_of(page)
     page.mouse.move(box["x"] + box["width"] * 59 / 143, y)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.8, y, steps=12)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import test_family_llava_next as llava_next
 import torch
-from conftest import visit
+from conftest import requests_of, visit
 from playwright.sync_api import expect
 
 from explorer import given, jobs, zoo
@@ -103,9 +103,8 @@ def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, folder, mo
     page.wait_for_function("explorer.store.asking.pruned.is === 'computed'")
     sizes = np.bincount(own.crops[own.crops >= 0])
     assert len(sizes) == 5, "the whole picture and four crops"
-    sent = []
     page.evaluate("explorer.store.asking.hold()")  # as a hand on the slider does
-    page.on("request", lambda request: sent.append(request.url))
+    sent = requests_of(page)
     for budget in range(1, own.grid.count + 1):
         kept = own.crops[found.order[:budget]]
         given_to = [-1] * 5

@@ -95,6 +95,6 @@ def test_a_name_that_means_nothing_is_refused():
 def test_the_app_says_in_one_sentence_what_is_wrong_with_a_model(monkeypatch, tmp_path):
     folder = folder_of(tmp_path / "model", model_type="bert")
     monkeypatch.setattr("sys.argv", ["app.py", "--model", str(folder)])
-    monkeypatch.setattr(zoo, "settle", lambda wish, waits: None)
+    monkeypatch.setattr(zoo, "settle", lambda wish, waits, at_once: None)
     with pytest.raises(SystemExit, match=r"^Models of type bert are not supported yet[^.]*\.$"):
         app.main()

@@ -29,6 +29,17 @@ def in_turn(orders: list[Tensor], count: int) -> Tensor:
     return torch.cat([chosen, rest(chosen, count)])
 
 
+def budgets(share: Tensor, sizes: Tensor, totals: Tensor, alpha: float) -> Tensor:
+    """Give B_0, B_1 .. B_k of crops of `sizes` tokens for every total K, [k + 1, len(totals)].
+
+    Crop 0 gets alpha of a total; crops 1..k share what is left, share [k] adding up to 1.
+    """
+    whole = (totals.double() * alpha).long().clamp(max=sizes[0])
+    left = (totals - whole).clamp(max=sizes[1:].sum())
+    crops = (share[:, None] * left).long()  # cut off, not rounded
+    return torch.cat([whole[None], crops.minimum(sizes[1:, None])])
+
+
 def as_shares_grow(seen: Tensor, crop: Tensor, table: Tensor) -> Tensor:
     """Order all tokens by the smallest total that takes them in, [N].
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from explorer.methods.crops import as_shares_grow, crop_of, inside
+from explorer.methods.crops import as_shares_grow, budgets, crop_of, inside
 from explorer.signals import Kept, Signals, Size, Stage, falling, top
 
 KEY = "hired"
@@ -92,14 +92,6 @@ def shares(
     return content / total if total > 0 else torch.full_like(content, 1 / count)
 
 
-def budgets(share: Tensor, sizes: Tensor, totals: Tensor, alpha: float) -> Tensor:
-    """Give B_0, B_1 .. B_k of crops of `sizes` tokens for every total K, [k + 1, len(totals)]."""
-    whole = (totals.double() * alpha).long().clamp(max=sizes[0])
-    left = (totals - whole).clamp(max=sizes[1:].sum())
-    crops = (share[:, None] * left).long()  # cut off, not rounded
-    return torch.cat([whole[None], crops.minimum(sizes[1:, None])])
-
-
 def portions(signals: Signals, **options) -> tuple[float, Tensor] | None:
     """Give alpha, and how crops 1..k share what alpha leaves, [k]; None for a single view."""
     late = attention(signals)
@@ -117,9 +109,8 @@ def score(signals: Signals, **options) -> Tensor:
         return seen
     crop = crop_of(signals, late.shape[1])
     sizes = crop[crop >= 0].bincount(minlength=count + 1)
-    totals = torch.arange(len(crop) + 1, device=crop.device)
     alpha, share = portions(signals, **options)
-    table = budgets(share, sizes, totals, alpha)
+    table = budgets(share, sizes, torch.arange(len(crop) + 1, device=crop.device), alpha)
     # differs: tokens that the cut off shares leave over go to those whom a larger K takes in next
     return falling(as_shares_grow(seen, crop, table))
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from explorer.grid import padded_square
 from explorer.methods import cdpruner, dart, hired, mmtok
+from explorer.methods.crops import budgets
 from explorer.methods.keywords import keywords
 from explorer.methods.volume import widest
 from explorer.signals import Signals, Size, Stage, falling
@@ -61,7 +62,7 @@ def run_hired(golden: Golden) -> None:
     strips = distribution.reshape(crops - 1, -1).sum(1)
     assert_close(share, strips / strips.sum())
     sizes, total = crop.bincount(), torch.tensor([budget])
-    whole, *others = hired.budgets(share, sizes, total, alpha)[:, 0].tolist()
+    whole, *others = budgets(share, sizes, total, alpha)[:, 0].tolist()
     assert whole == int(golden["full_budget"])
     assert others == golden["sub_budgets"].tolist()
     # what the official code keeps comes first; the tokens that its shares leave over come next
