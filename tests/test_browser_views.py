@@ -100,7 +100,8 @@ def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, folder, mo
     own = jobs.analyse(given.add(str(folder)), scenes.make(11).image, QUESTION)
     found = next(each for each in own.methods if each.spec == method)
     page.evaluate("(key) => explorer.store.chooseMethod(key)", method)
-    page.wait_for_function("explorer.store.asking.pruned.is === 'computed'")
+    known = "['computed', 'memory'].includes(explorer.store.asking.pruned.is)"
+    page.wait_for_function(known)
     sizes = np.bincount(own.crops[own.crops >= 0])
     assert len(sizes) == 5, "the whole picture and four crops"
     page.evaluate("explorer.store.asking.hold()")  # as a hand on the slider does
@@ -117,6 +118,7 @@ def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, folder, mo
         wanted = [[n, int((kept == n).sum()), sizes[n], given_to[n]] for n in range(5)]
         assert page.evaluate(CROPS, budget) == wanted
     assert sent == []
+    page.evaluate("explorer.store.asking.release()")
     expect(page.locator(".vt-crops-title")).to_contain_text(
         "what the method allots" if method != "clsattn" else "kept / of each"
     )
