@@ -87,7 +87,7 @@ def _analyse(case: Case, memory: Memory | None) -> Analysis:
             "maps": time.perf_counter() - answered,
         },
         shape=cost.shape_of(case.decoder.body.config),
-        text=prompts(frozenset()).embeds.shape[1] - case.size.tokens,
+        text=prompts.text,
         bytes=case.vlm.model.dtype.itemsize,
         crops=_crops(case),
     )

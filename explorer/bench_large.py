@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -28,11 +28,10 @@ from transformers import (
 )
 
 from explorer import given, methods, zoo
-from explorer.cases import Case, open_case
-from explorer.engine import Prompt, prefill
-from explorer.errors import MethodUnavailable
+from explorer.analysis import draw_all
+from explorer.cases import Case, Prompts, open_case
+from explorer.engine import prefill
 from explorer.families import Vlm
-from explorer.maps import map_of
 from explorer.pico import scenes
 
 SIDE, PATCH, VOCABULARY = 336, 14, 32064
@@ -94,18 +93,11 @@ def forward(vlm: Vlm, picture) -> None:
 def analyse(vlm: Vlm, picture, but: str = "") -> Case:
     """Look, pass all tokens through, and draw the map of every method before the LLM but one."""
     case = open_case(vlm, picture, QUESTION)
-
-    @cache
-    def prompt(needs: frozenset[str]) -> Prompt:
-        return case.prompt(needs)
-
-    prefill(case.decoder, prompt(frozenset()))
-    for spec, method, options in methods.choices():
-        if method.WHERE == "before the LLM" and not methods.slow(method) and spec != but:
-            try:
-                map_of(spec, method, options, case.size, case.decoder, prompt)
-            except MethodUnavailable:  # a network that nobody has trained for this model
-                continue
+    prompts = Prompts(case)
+    prefill(case.decoder, prompts(frozenset()))
+    quick = [choice for choice in methods.choices() if not methods.slow(choice[1])]
+    at_input = [choice for choice in quick if choice[1].WHERE == "before the LLM"]
+    draw_all(case, prompts, [choice for choice in at_input if choice[0] != but])
     return case
 
 

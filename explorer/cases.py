@@ -200,6 +200,11 @@ class Prompts:
         """Tell how long such a prompt took to make."""
         return self._get(needs)[1]
 
+    @property
+    def text(self) -> int:
+        """Count the tokens around the visual ones."""
+        return self(frozenset()).embeds.shape[1] - self._case.size.tokens
+
     def _get(self, needs: frozenset[str]) -> tuple[Prompt, float]:
         with self._lock:
             if needs not in self._made:

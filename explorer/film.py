@@ -20,7 +20,7 @@ from torch import Tensor
 from explorer import decouple, zoo
 from explorer.answers import Speech
 from explorer.capture import see
-from explorer.cases import Case, Look, case_id, open_case
+from explorer.cases import Asked, Case, Look, ask, open_case
 from explorer.engine import EVERYTHING, Plan, decode, prefill
 from explorer.errors import BadVideo, ModelUnavailable
 from explorer.families import Vlm
@@ -85,19 +85,10 @@ class Film:
 
 
 @dataclass(frozen=True)
-class AskedFilm:
-    """What somebody wants to know of a clip, checked, before any model is touched."""
+class AskedFilm(Asked):
+    """What somebody wants to know of a clip; its picture is the first frame, named by all."""
 
-    model: str | Vlm
     clip: Clip
-    question: str
-
-    @property
-    def id(self) -> str:
-        """The name of the case that the frames' tokens are; see `case_id`."""
-        key = self.model if isinstance(self.model, str) else self.model.key
-        first = self.clip.frames[0].picture.image
-        return case_id(key, Picture(first, (), _digest(self.clip)), self.question)
 
     @property
     def case(self) -> tuple[str | Vlm, Clip, str]:
@@ -107,9 +98,8 @@ class AskedFilm:
 
 def ask_film(model: str | Vlm, clip: Clip, question: str) -> AskedFilm:
     """Check what somebody wants to know; `VisitorError` says what is wrong."""
-    if isinstance(model, str):
-        zoo.entry(model)
-    return AskedFilm(model, clip, check_question(question))
+    named = Picture(clip.frames[0].picture.image, (), _digest(clip))
+    return AskedFilm(**vars(ask(model, named, question)), clip=clip)
 
 
 def open_film(model: str | Vlm, clip: Clip, question: str, memory: Memory | None = None) -> Film:

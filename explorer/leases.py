@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from explorer import devices, spaces, zoo
 from explorer.cases import Asked
 from explorer.errors import VisitorError
-from explorer.film import AskedFilm
 from explorer.memory import Entry, Memory
 
 WORKER_BYTES = 512_000_000  # of the memory of one lease
@@ -27,7 +26,6 @@ START, MAPS, PREFILL, WORD = 5.0, 10.0, 0.5, 0.06
 SIDE_BY_SIDE = 16  # answers that are decoded at once
 MOST = 60.0
 UNASKED = 32  # words of an answer, where a model's limit is not known
-AnyAsked = Asked | AskedFilm
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Parcel:
 
 def stream(
     work: Callable,
-    asked: AnyAsked,
+    asked: Asked,
     memory: Memory | None = None,
     /,
     much: Work = Work(),
@@ -87,19 +85,19 @@ def stream(
 
 
 def call(
-    work: Callable, asked: AnyAsked, memory: Memory | None = None, /, much: Work = Work(), **options
+    work: Callable, asked: Asked, memory: Memory | None = None, /, much: Work = Work(), **options
 ) -> object:
     """Run a use case that gives one value; see `stream`."""
     *_, value = stream(work, asked, memory, much=much, **options)
     return value
 
 
-def _words(asked: AnyAsked) -> int:
+def _words(asked: Asked) -> int:
     return zoo.entry(asked.model).max_new_tokens if isinstance(asked.model, str) else UNASKED
 
 
 def _leased(
-    work: Callable, asked: AnyAsked, known: list[Entry], options: dict, seconds: float
+    work: Callable, asked: Asked, known: list[Entry], options: dict, seconds: float
 ) -> Iterator[Parcel]:
     """Do the work in the process that has the card; seconds is for the decorator alone."""
     memory = Memory(WORKER_BYTES)
@@ -131,7 +129,7 @@ AT_ONCE = 6 if LENT else 1  # events that run a model: every lease has a card of
 
 
 def _careful(
-    work: Callable, asked: AnyAsked, memory: Memory | None, options: dict
+    work: Callable, asked: Asked, memory: Memory | None, options: dict
 ) -> Iterator[object]:
     if isinstance(asked.model, str):
         title, device = zoo.entry(asked.model).name, zoo.device()
@@ -141,9 +139,7 @@ def _careful(
     return devices.within_memory(values, f"{title} on {device}", device)
 
 
-def _values(
-    work: Callable, asked: AnyAsked, memory: Memory | None, options: dict
-) -> Iterator[object]:
+def _values(work: Callable, asked: Asked, memory: Memory | None, options: dict) -> Iterator[object]:
     if inspect.isgeneratorfunction(work):
         yield from work(*asked.case, memory=memory, **options)
     else:

@@ -159,8 +159,7 @@ def _planned(case: Case, wish: Wanted, prompts: Prompts) -> _Wish:
     module, options = methods.resolve(method)
     single.check_budget(budget, case.size.tokens)
     plan = plan_of(module, options, case.size, budget)
-    text = prompts(frozenset()).embeds.shape[1] - case.size.tokens
-    lengths = alive(plan.stages, case.size).astype(int) + text
+    lengths = alive(plan.stages, case.size).astype(int) + prompts.text
     return _Wish(method, budget, plan, tuple(lengths.tolist()))
 
 

@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small models, and a process per
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -81,13 +82,20 @@ def ready(page: Page) -> None:
     page.wait_for_selector(".vt-stage[data-kept]", timeout=60_000)
 
 
-@pytest.fixture
-def page(browser, url):
-    """A fresh visit in which no script may fail; some files share one visit instead."""
+@contextmanager
+def visiting(browser, url: str) -> Iterator[Page]:
+    """Open the page in a fresh session for a while in which no script may fail."""
     opened = visit(browser, url)
     yield opened
     assert opened.errors == []
     opened.context.close()
+
+
+@pytest.fixture
+def page(browser, url):
+    """A visit for one test; some files share one among their tests instead."""
+    with visiting(browser, url) as opened:
+        yield opened
 
 
 def open_tab(page, name: str) -> None:

@@ -148,6 +148,20 @@ def keeping(choices: dict[int, list[int]], **kwargs) -> Plan:
     return Plan(stages, lambda _, stage: Kept(torch.tensor(choices[stage.layer])), **kwargs)
 
 
+def sparse(prompt, shares: dict[int, int]) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+    """Keep every how many-th visual token, as a choice for `keeping` and as the places left.
+
+    shares: layer -> every how many-th of those alive stays.
+    """
+    rest = [i for i in range(prompt.embeds.shape[1]) if i not in prompt.visual]
+    choices, alive, now = {}, {}, prompt.visual.tolist()
+    for layer, every in shares.items():
+        choices[layer] = list(range(1, len(now), every))
+        now = [now[i] for i in choices[layer]]
+        alive[layer] = rest + now
+    return choices, alive
+
+
 @torch.no_grad()
 def masked_reference(vlm: Vlm, prompt, alive: dict[int, list[int]], tokens) -> torch.Tensor:
     """Logits of the model's own forward, from which dropped keys are hidden by 4-D masks.
@@ -404,12 +418,7 @@ class Promises:
         """shares: layer -> every how many-th visual token stays."""
         case = open_case(vlm, noise(), QUESTION)
         prompt = case.prompt()
-        rest = [i for i in range(prompt.embeds.shape[1]) if i not in prompt.visual]
-        choices, alive, now = {}, {}, prompt.visual.tolist()
-        for layer, every in shares.items():
-            choices[layer] = list(range(1, len(now), every))
-            now = [now[i] for i in choices[layer]]
-            alive[layer] = rest + now
+        choices, alive = sparse(prompt, shares)
         run = prefill(case.decoder, prompt, keeping(choices))
         answer = list(decode(run, STEPS))
         tokens, logits = [s.token for s in answer], torch.stack([s.logits for s in answer])

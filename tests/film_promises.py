@@ -19,6 +19,7 @@ from family_promises import (
     noise,
     overlaps,
     plain_picture,
+    sparse,
 )
 from PIL import Image
 from transformers.video_utils import VideoMetadata
@@ -141,12 +142,7 @@ class FilmPromises:
     @pytest.mark.parametrize("shares", [{0: 3}, {2: 3}, {0: 2, 3: 3}], ids=str)
     def test_dropping_tokens_of_a_film_equals_masking(self, vlm, film, shares):
         prompt, case = film.case.prompt(), film.case
-        rest = [i for i in range(prompt.embeds.shape[1]) if i not in prompt.visual]
-        choices, alive, now = {}, {}, prompt.visual.tolist()
-        for layer, every in shares.items():
-            choices[layer] = list(range(1, len(now), every))
-            now = [now[i] for i in choices[layer]]
-            alive[layer] = rest + now
+        choices, alive = sparse(prompt, shares)
         answer = list(decode(prefill(case.decoder, prompt, keeping(choices)), STEPS))
         tokens, logits = [s.token for s in answer], torch.stack([s.logits for s in answer])
         reference = masked_reference(vlm, prompt, alive, tokens)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import open_tab, visit
+from conftest import open_tab, visiting
 from playwright.sync_api import expect
 
 from explorer import methods
@@ -15,10 +15,8 @@ PATIENCE = 60_000  # milliseconds
 
 @pytest.fixture(scope="module")
 def page(browser, url):
-    opened = visit(browser, url)
-    yield opened
-    assert opened.errors == []
-    opened.context.close()
+    with visiting(browser, url) as opened:
+        yield opened
 
 
 def test_every_method_has_a_card_that_follows_the_open_picture(page):

@@ -7,7 +7,7 @@ import statistics
 from urllib.parse import urlencode
 
 import pytest
-from conftest import requests_of, visit
+from conftest import requests_of, visit, visiting
 from playwright.sync_api import Page, expect
 
 from explorer import jobs
@@ -23,12 +23,10 @@ PICTURE = "#vt-pick"
 @pytest.fixture(scope="module")
 def page(browser, url):
     """One visit for all tests: the example that is broken at its first budget."""
-    opened = visit(browser, url)
-    opened.get_by_role("tab", name="Debug").click()
-    answered(opened)
-    yield opened
-    assert opened.errors == []
-    opened.context.close()
+    with visiting(browser, url) as opened:
+        opened.get_by_role("tab", name="Debug").click()
+        answered(opened)
+        yield opened
 
 
 @pytest.fixture(autouse=True)

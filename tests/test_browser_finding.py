@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import visit
+from conftest import visit, visiting
 from playwright.sync_api import Page, expect
 
 from explorer import failures
@@ -14,13 +14,11 @@ BOARD = ".vt-finding"
 
 @pytest.fixture
 def page(browser, url):
-    opened = visit(browser, f"{url}/?method=random&budget=8")
-    opened.wait_for_function("explorer.store.state.method === 'random'")
-    opened.get_by_role("tab", name="Failures").click()
-    expect(opened.locator(BOARD)).to_contain_text("Random at 8 tokens")
-    yield opened
-    assert opened.errors == []
-    opened.context.close()
+    with visiting(browser, f"{url}/?method=random&budget=8") as opened:
+        opened.wait_for_function("explorer.store.state.method === 'random'")
+        opened.get_by_role("tab", name="Failures").click()
+        expect(opened.locator(BOARD)).to_contain_text("Random at 8 tokens")
+        yield opened
 
 
 def search(page: Page, scenes: int, first: int) -> None:

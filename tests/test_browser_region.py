@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import visit
+from conftest import visiting
 from playwright.sync_api import Page, expect
 
 from explorer.pico import scenes
@@ -19,12 +19,10 @@ PATIENCE = 60_000  # milliseconds
 
 @pytest.fixture(scope="module")
 def page(browser, url):
-    opened = visit(browser, url)
-    opened.get_by_role("tab", name="Debug").click()
-    opened.wait_for_selector(".vt-field img")
-    yield opened
-    assert opened.errors == []
-    opened.context.close()
+    with visiting(browser, url) as opened:
+        opened.get_by_role("tab", name="Debug").click()
+        opened.wait_for_selector(".vt-field img")
+        yield opened
 
 
 def region(page: Page) -> str:

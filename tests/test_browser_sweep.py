@@ -81,14 +81,6 @@ def whole(browser: Browser, url: str) -> Page:
     page.context.close()
 
 
-@pytest.fixture
-def page(browser: Browser, url: str) -> Page:
-    opened = visit(browser, url)
-    yield opened
-    assert opened.errors == []
-    opened.context.close()
-
-
 def test_the_page_sums_up_as_the_function_does(whole):
     curves = whole.evaluate("explorer.sweeping.curves")
     assert [curve["key"] for curve in curves] == list(sweeps.FIVE)

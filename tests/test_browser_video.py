@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import open_tab, requests_of, visit
+from conftest import open_tab, requests_of, visit, visiting
 from playwright.sync_api import Page, expect
 from test_video import gif, written
 
@@ -19,12 +19,10 @@ BOARD = ".vt-film"
 
 @pytest.fixture(scope="module")
 def page(browser, url):
-    opened = visit(browser, url)
-    opened.get_by_role("tab", name="Video").click()
-    done(opened)
-    yield opened
-    assert opened.errors == []
-    opened.context.close()
+    with visiting(browser, url) as opened:
+        opened.get_by_role("tab", name="Video").click()
+        done(opened)
+        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import test_family_llava_next as llava_next
 import torch
-from conftest import requests_of, visit
+from conftest import requests_of, visit, visiting
 from playwright.sync_api import expect
 
 from explorer import given, jobs, zoo
@@ -53,11 +53,9 @@ def url(folder):
 
 @pytest.fixture(scope="module")
 def page(browser, url):
-    opened = visit(browser, url)
-    opened.wait_for_function("explorer.store.state.case.model === 'tiny-next'", timeout=60_000)
-    yield opened
-    assert opened.errors == []
-    opened.context.close()
+    with visiting(browser, url) as opened:
+        opened.wait_for_function("explorer.store.state.case.model === 'tiny-next'", timeout=60_000)
+        yield opened
 
 
 def test_the_page_goes_on_from_its_example_with_the_model_that_was_given(page):
