@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from explorer import bench_large
+from explorer import analysis, bench_large
 from explorer.pico import scenes
 
 
@@ -21,7 +21,7 @@ def test_it_has_the_tokens_and_layers_of_a_7b_model(vlm):
 
 def test_the_analysis_draws_every_method_before_the_llm_but_those_left_out(vlm, monkeypatch):
     drawn = []
-    monkeypatch.setattr(bench_large, "map_of", lambda spec, *_: drawn.append(spec))
+    monkeypatch.setattr(analysis, "map_of", lambda spec, *_: drawn.append(spec))
     image = scenes.make(1).image
     assert bench_large.analyse(vlm, image).size.tokens == 576
     whole, drawn[:] = set(drawn), []
