@@ -32,6 +32,7 @@ Listener = Callable[[Tensor, Tensor, float], None]
 Attend = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 _LISTENERS: ContextVar[dict[nn.Module, Listener] | None] = ContextVar("listeners", default=None)
 _INSTEAD: ContextVar[Attend | None] = ContextVar("instead", default=None)
+_PACKED: ContextVar[list[int]] = ContextVar("packed", default=[])  # noqa: B039 - never changed
 
 
 def _attention(
@@ -49,9 +50,15 @@ def _attention(
         return instead(query, key, value, factor).transpose(1, 2).contiguous(), None
     if listeners is not None and module in listeners:
         listeners[module](query, key, factor)
-    return sdpa_attention_forward(
-        module, query, key, value, attention_mask, scaling=scaling, **kwargs
-    )
+
+    def attend(*states: Tensor) -> Tensor:
+        return sdpa_attention_forward(module, *states, attention_mask, scaling=scaling, **kwargs)[0]
+
+    lengths = _PACKED.get()
+    if not lengths:
+        return attend(query, key, value), None
+    parts = zip(*(states.split(lengths, 2) for states in (query, key, value)), strict=True)
+    return torch.cat([attend(*part) for part in parts], 1), None
 
 
 AttentionInterface.register(ATTENTION, _attention)
@@ -69,6 +76,19 @@ def listen(listeners: dict[nn.Module, Listener]) -> Iterator[None]:
         yield
     finally:
         _LISTENERS.reset(token)
+
+
+@contextmanager
+def packed(lengths: list[int]) -> Iterator[None]:
+    """Let attention, inside this context, see sequences of these lengths in one row of tokens.
+
+    They stand one behind the other, and none sees another; no mask may be given.
+    """
+    token = _PACKED.set(lengths)
+    try:
+        yield
+    finally:
+        _PACKED.reset(token)
 
 
 @contextmanager

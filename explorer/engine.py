@@ -2,7 +2,7 @@
 
 With decoding.py, which goes on from here, the only place that runs the language model. Knows
 sequences, positions and caches; not where tokens come from, which method chooses them, or what the
-words mean. One prompt at a time.
+words mean. Prompts that pass together stand one behind the other in one row of tokens.
 Facts about transformers 5.24 that this file rests on: a decoder layer returns one tensor; sdpa
 without a mask is causal for more than one query and open for a single one; caches hold keys with
 their positions and may differ in length from layer to layer.
@@ -19,11 +19,10 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from explorer.capture import listen
 from explorer.decoding import Step, decode, forced
 from explorer.families.parts import Decoder
-from explorer.inner import Watch, through
-from explorer.runs import Run, last_row
+from explorer.inner import Walk, Watch, overhear, through
+from explorer.runs import Run, last_rows, note
 from explorer.sequence import Outcome, Prompt, Sequence
 from explorer.signals import Kept, Neurons, Signals, Stage
 
@@ -48,13 +47,12 @@ class Plan:
 EVERYTHING = Plan()
 
 
-def prune(
-    decoder: Decoder, sequence: Sequence, plan: Plan, stage: Stage, watch: Watch
-) -> tuple[Outcome, Tensor]:
+def prune(decoder: Decoder, walk: Walk, plan: Plan, stage: Stage) -> tuple[Outcome, Tensor]:
     """Let the plan choose who leaves at one stage, and rebuild the sequence.
 
     Gives also the places of those that stay but shall be blanked in the last layer's cache.
     """
+    sequence, watch = walk.sequence, walk.watch
     if stage.layer == 0:
         signals = watch.prompt.signals
     else:
@@ -68,107 +66,80 @@ def prune(
     return outcome, kept.index[:0]
 
 
-def _prune(run: Run, sequence: Sequence, plan: Plan, stage: Stage, watch: Watch) -> None:
-    began = time.perf_counter()
-    outcome, blank = prune(run.decoder, sequence, plan, stage, watch)
-    run.outcomes.append(outcome)
-    if stage.blank:
-        run.blank(stage.layer - 1, blank)
-    run.select_seconds += time.perf_counter() - began
+class _Filling:
+    """A run that is being prefilled: its walk through the layers and the stages on its way."""
+
+    def __init__(self, decoder: Decoder, prompt: Prompt, plan: Plan):
+        body = decoder.body
+        self.plan = plan
+        self.stages = {stage.layer: stage for stage in plan.stages}
+        self.noted = len(body.layers) if plan.core else max(self.stages, default=0)
+        self.run = Run(
+            decoder=decoder,
+            cache=DynamicCache(config=body.config),
+            axes=tuple(prompt.positions.shape[:-2]),
+            heard=torch.zeros(len(body.layers), 2, device=prompt.embeds.device),
+        )
+        self.walk = Walk(Sequence(prompt), Watch(plan.needs, prompt), self.run.cache)
+
+    def prune(self, layer: int) -> None:
+        """Let tokens leave before a layer if there is a stage."""
+        if layer not in self.stages:
+            return
+        began, stage, run = time.perf_counter(), self.stages[layer], self.run
+        outcome, blank = prune(run.decoder, self.walk, self.plan, stage)
+        run.outcomes.append(outcome)
+        if stage.blank:
+            run.blank(layer - 1, blank)
+        run.select_seconds += time.perf_counter() - began
 
 
-def _begin(decoder: Decoder, prompt: Prompt) -> Run:
-    return Run(
-        decoder=decoder,
-        cache=DynamicCache(config=decoder.body.config),
-        axes=tuple(prompt.positions.shape[:-2]),
-        heard=torch.zeros(len(decoder.body.layers), 2, device=prompt.embeds.device),
-    )
-
-
-@torch.no_grad()
 def prefill(decoder: Decoder, prompt: Prompt, plan: Plan = EVERYTHING) -> Run:
     """Pass the prompt through all layers; tokens leave where the plan says."""
-    started = time.perf_counter()
-    body, sequence = decoder.body, Sequence(prompt)
-    run = _begin(decoder, prompt)
-    at = {stage.layer: stage for stage in plan.stages}
-    watch = Watch(plan.needs, prompt)
-    newest: Tensor | None = None
-
-    def hear(query: Tensor, key: Tensor, scaling: float) -> None:
-        nonlocal newest
-        watch.hear(query, key, scaling)
-        newest = last_row(query, key, scaling)[0]
-
-    noted = len(body.layers) if plan.core else max(at, default=0)
-    for index, layer in enumerate(body.layers):
-        if index in at:
-            _prune(run, sequence, plan, at[index], watch)
-        run.entered(sequence)
-        through(layer, sequence, body, watch, run.cache, hear, index < noted)
-        if newest is None:
-            raise RuntimeError("the language model is not set to the listening attention")
-        run.hear(index, newest)
-        if plan.core:
-            run.core.append(plan.core(watch.neurons(sequence)))
-    if len(body.layers) in at:  # a blank stage may stand behind the last layer
-        _prune(run, sequence, plan, at[len(body.layers)], watch)
-    run.mass = run.heard
-    run.logits = decoder.head(body.norm(sequence.x[:, -1:]))[0, -1].float()
-    run.prefill_seconds = time.perf_counter() - started - run.select_seconds
+    [run] = prefill_together(decoder, [(prompt, plan)])
     return run
-
-
-def early(plan: Plan) -> bool:
-    """Tell whether all that a plan does is over before the first layer."""
-    return plan.core is None and not any(stage.layer or stage.blank for stage in plan.stages)
 
 
 @torch.no_grad()
 def prefill_together(decoder: Decoder, asked: list[tuple[Prompt, Plan]]) -> list[Run]:
-    """Pass several prompts through all layers side by side; each plan is `early`.
+    """Pass several prompts through all layers side by side, each by its own plan.
 
-    As many tokens must stay of one prompt as of the other. Rows differ from those of a run that is
-    prefilled alone by rounding only. Their seconds are not a number: they are shared.
+    Runs differ from those that are prefilled alone by rounding only, if at all. Their
+    `prefill_seconds` are not a number: they are shared.
     """
-    body, runs, rows = decoder.body, [], []
-    for prompt, plan in asked:
-        run, row = _begin(decoder, prompt), Sequence(prompt)
-        for stage in plan.stages:
-            _prune(run, row, plan, stage, Watch(plan.needs, prompt))
-        runs.append(run)
-        rows.append(row)
-    x = torch.cat([row.x for row in rows])
-    how = {
-        "attention_mask": None,
-        "position_embeddings": body.rotary_emb(x, torch.cat([row.positions for row in rows], -2)),
-        "cache": DynamicCache(config=body.config),
-        "use_cache": True,
-    }
+    started, body = time.perf_counter(), decoder.body
+    rows = [_Filling(decoder, prompt, plan) for prompt, plan in asked]
+    runs, walks = [row.run for row in rows], [row.walk for row in rows]
+    newest: Tensor | None = None
+
+    def hear(walks: list[Walk], query: Tensor, key: Tensor, scaling: float) -> None:
+        nonlocal newest
+        overhear(walks, query, key, scaling)
+        newest = last_rows(query, key, scaling, [walk.length for walk in walks])
+
+    noted = max(row.noted for row in rows)
     for index, layer in enumerate(body.layers):
-
-        def hear(query: Tensor, key: Tensor, scaling: float, index: int = index) -> None:
-            for run, row, newest in zip(runs, rows, last_row(query, key, scaling), strict=True):
-                run.entered(row)
-                run.hear(index, newest)
-
-        with listen({layer.self_attn: hear}):
-            x = layer(x, **how)
-        if any(len(row.deep) > index for row in rows):
-            x = torch.cat(
-                [row.deepened(each, index) for row, each in zip(rows, x[:, None], strict=True)]
-            )
-    logits = decoder.head(body.norm(x[:, -1:]))[:, -1].float()
-    for number, run in enumerate(runs):
-        for index, held in enumerate(how["cache"].layers):
-            only = slice(number, number + 1)
-            run.cache.update(held.keys[only], held.values[only], index)
-        run.mass, run.logits, run.prefill_seconds = run.heard, logits[number], math.nan
+        for row in rows:
+            row.prune(index)
+            row.run.entered(row.walk.sequence)
+        through(layer, walks, body, hear, index < noted)
+        if newest is None:
+            raise RuntimeError("the language model is not set to the listening attention")
+        note(runs, index, newest)
+        for row in rows:
+            if row.plan.core:
+                row.run.core.append(row.plan.core(row.walk.watch.neurons(row.walk.sequence)))
+    for row in rows:
+        row.prune(len(body.layers))  # a blank stage may stand behind the last layer
+    last = torch.cat([walk.sequence.x[:, -1:] for walk in walks])
+    logits = decoder.head(body.norm(last))[:, -1].float()
+    alone = time.perf_counter() - started if len(rows) == 1 else math.nan
+    for run, own in zip(runs, logits, strict=True):
+        run.mass, run.logits, run.prefill_seconds = run.heard, own, alone - run.select_seconds
     return runs
 
 
 __all__ = [
-    "EVERYTHING", "Outcome", "Plan", "Prompt", "Run", "Step", "decode", "early", "forced",
-    "prefill", "prefill_together",
+    "EVERYTHING", "Outcome", "Plan", "Prompt", "Run", "Step", "decode", "forced", "prefill",
+    "prefill_together",
 ]  # fmt: skip

@@ -7,13 +7,15 @@ is in float32 and local to the call. Knows Llama-like decoder layers; does not k
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from transformers import Cache
 
-from explorer.capture import Listener, causal_rows, listen, queries_and_keys
+from explorer.capture import causal_rows, listen, packed, queries_and_keys
 from explorer.sequence import Prompt, Sequence
 from explorer.signals import Neurons, Signals, Transition
 
@@ -24,7 +26,20 @@ OF_NEXT_LAYER = frozenset(
     {"next_last_attention", "next_tail_attention", "visual_attention", "visual_keys"}
 )
 OF_MODULES = frozenset({"transitions", "neurons"})
+Hear = Callable[[list["Walk"], Tensor, Tensor, float], None]
+"""Is told whose queries [1, H, S, d] and keys [1, Hkv, S, d] these are, and their scaling."""
 AT_ONCE = 512  # rows of attention: those of thousands of tokens and all heads take gigabytes
+
+
+class Said(NamedTuple):
+    """What the modules of one layer said, [1, S, D] each, values [1, S, I]; x goes on."""
+
+    read: Tensor
+    given: Tensor
+    looked: Tensor
+    answered: Tensor
+    values: Tensor
+    x: Tensor
 
 
 class Watch:
@@ -45,22 +60,13 @@ class Watch:
             self.query, self.key = query[0].to(place), key[0].to(place)
             self.scaling = scaling
 
-    def run(self, layer: nn.Module, x: Tensor, sequence: Sequence, **how) -> Tensor:
-        """Run a layer module by module, which gives exactly what the layer gives, and take notes.
-
-        Not by hooks: they would stay on modules that other visitors' runs share.
-        """
-        read = layer.input_layernorm(x)
-        given, _ = layer.self_attn(read, **how)
-        x = x + given
-        looked = layer.post_attention_layernorm(x)
-        mlp = layer.mlp
-        values = mlp.act_fn(mlp.gate_proj(looked)) * mlp.up_proj(looked)
-        answered = mlp.down_proj(values)
+    def note(self, said: Said, sequence: Sequence) -> None:
+        """Remember what the modules of the layer that has just run said of a sequence's tokens."""
         if "neurons" in self.needs:
-            self.values = values[0].float()
+            self.values = said.values[0].float()
         if "transitions" in self.needs:
-            pairs = [(read[0].float(), given[0].float()), (looked[0].float(), answered[0].float())]
+            pairs = [(said.read, said.given), (said.looked, said.answered)]
+            pairs = [(before[0].float(), after[0].float()) for before, after in pairs]
             norms = [(a.norm(dim=-1), b.norm(dim=-1)) for a, b in pairs]
             self.transitions.append(
                 Transition(
@@ -69,7 +75,6 @@ class Watch:
                     visual=sequence.visual,
                 )
             )
-        return x + answered
 
     def dropped(self, index: Tensor, lead: int, trail: int) -> None:
         """Follow the visual tokens that stay; -1 stands for merged tokens, which have no past."""
@@ -164,27 +169,96 @@ class Watch:
         return found
 
 
+@dataclass
+class Walk:
+    """One prompt on its way through the layers: its tokens and the notes about them.
+
+    cache: takes its keys and values, if they are wanted later on.
+    """
+
+    sequence: Sequence
+    watch: Watch
+    cache: Cache | None = None
+
+    @property
+    def length(self) -> int:
+        """How many tokens are on their way."""
+        return self.sequence.x.shape[1]
+
+
+class _Shared:
+    """What a layer takes for a cache, and hands every walk of a pack its own part."""
+
+    def __init__(self, walks: list[Walk]):
+        self.walks = walks
+
+    def update(self, keys: Tensor, values: Tensor, layer: int, **_) -> tuple[Tensor, Tensor]:
+        lengths = [walk.length for walk in self.walks]
+        parts = zip(self.walks, keys.split(lengths, 2), values.split(lengths, 2), strict=True)
+        for walk, own_keys, own_values in parts:
+            walk.cache.update(own_keys, own_values, layer)
+        return keys, values
+
+
 def through(
-    layer: nn.Module,
-    sequence: Sequence,
-    body: nn.Module,
-    watch: Watch,
-    cache: Cache | None = None,
-    hear: Listener | None = None,
-    noting: bool = True,
+    layer: nn.Module, walks: list[Walk], body: nn.Module, hear: Hear | None, noting: bool = True
 ) -> None:
-    """Let a sequence pass a decoder layer; noting: whether the layer's modules are looked into."""
+    """Let one or several walks pass a decoder layer, as one row of tokens: none sees another.
+
+    noting: whether the layer's modules are looked into. All walks have a cache, or none has.
+    """
+    lengths = [walk.length for walk in walks]
+    turns = zip(*(walk.sequence.rotary(body) for walk in walks), strict=True)
+    x = _joined([walk.sequence.x for walk in walks], 1)
+    alone, cached = len(walks) == 1, walks[0].cache is not None
     how = {
         "attention_mask": None,
-        "position_embeddings": sequence.rotary(body),
-        "cache": cache,
+        "position_embeddings": tuple(_joined(turn, -2) for turn in turns),
+        "cache": walks[0].cache if alone or not cached else _Shared(walks),
+        "use_cache": cached,
     }
-    with listen({layer.self_attn: hear} if hear else {}):
-        if watch.in_parts and noting:
-            sequence.x = watch.run(layer, sequence.x, sequence, **how)
+    own = layer.self_attn
+    listeners = {own: lambda *heard: hear(walks, *heard)} if hear else {}
+    with listen(listeners), packed([] if alone else lengths):
+        if noting and any(walk.watch.in_parts for walk in walks):
+            said = _in_parts(layer, x, how)
+            x = said.x
+            split = (states.split(lengths, 1) for states in said)
+            for walk, *parts in zip(walks, *split, strict=True):
+                walk.watch.note(Said(*parts), walk.sequence)
         else:
-            sequence.x = layer(sequence.x, use_cache=cache is not None, **how)
-    sequence.deepen(layer.self_attn.layer_idx)
+            x = layer(x, **how)
+    for walk, states in zip(walks, x.split(lengths, 1), strict=True):
+        walk.sequence.x = states
+        walk.sequence.deepen(own.layer_idx)
+
+
+def overhear(walks: list[Walk], query: Tensor, key: Tensor, scaling: float) -> None:
+    """Let every walk of a pack take notes of its own queries and keys."""
+    lengths = [walk.length for walk in walks]
+    parts = zip(walks, query.split(lengths, 2), key.split(lengths, 2), strict=True)
+    for walk, own_query, own_key in parts:
+        walk.watch.hear(own_query, own_key, scaling)
+
+
+def _joined(rows: Iterable[Tensor], dim: int) -> Tensor:
+    first, *more = rows
+    return torch.cat([first, *more], dim) if more else first
+
+
+def _in_parts(layer: nn.Module, x: Tensor, how: dict) -> Said:
+    """Run a layer module by module, which gives exactly what the layer gives.
+
+    Not by hooks: they would stay on modules that other visitors' runs share.
+    """
+    read = layer.input_layernorm(x)
+    given, _ = layer.self_attn(read, **how)
+    x = x + given
+    looked = layer.post_attention_layernorm(x)
+    mlp = layer.mlp
+    values = mlp.act_fn(mlp.gate_proj(looked)) * mlp.up_proj(looked)
+    answered = mlp.down_proj(values)
+    return Said(read, given, looked, answered, values, x + answered)
 
 
 def _turned_ones(cos: Tensor, sin: Tensor) -> Tensor:

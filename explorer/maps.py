@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -78,10 +79,7 @@ def map_of(
         found = {"order": _numpy(order, np.uint16), "keeps": keeps, "layer": layer}
         found["portions"] = portions and (portions[0], _numpy(portions[1], np.float32))
     else:
-        knots = tuple(
-            _knot(method, options, size, budget, trunk)
-            for budget in ladder(size.tokens, floor, per_octave, length)
-        )
+        knots = _knots(method, options, size, ladder(size.tokens, floor, per_octave, length), trunk)
         score = torch.from_numpy(knots[-1].stages[0].score)
         found = {"knots": knots}
     return MethodMap(
@@ -108,20 +106,34 @@ def _score_once(
         seen.append((method.score(signals, **options), layer, told(signals, **options)))
         return Kept(torch.arange(signals.count, device=signals.place.device))
 
-    scout(trunk, Plan((Stage(layer, size.tokens),), look, method.NEEDS))
+    scout(trunk, [Plan((Stage(layer, size.tokens),), look, method.NEEDS)])
     return seen[0]
 
 
-def _knot(method: ModuleType, options: dict, size: Size, budget: int, trunk: Trunk) -> Knot:
-    """Run a method's stages at one budget and tell what became of every token."""
-    plan = plan_of(method, options, size, budget)
-    scores: list[Tensor] = []
+def _knots(
+    method: ModuleType, options: dict, size: Size, budgets: Sequence[int], trunk: Trunk
+) -> tuple[Knot, ...]:
+    """Run a method's stages at several budgets and tell what became of every token."""
+    scores: list[list[Tensor]] = []
 
-    def look(signals: Signals, stage: Stage) -> Kept:
-        scores.append(method.score(signals, **options))
-        return method.keep(signals, stage, **options)
+    def watched(budget: int) -> Plan:
+        plan, seen = plan_of(method, options, size, budget), []
+        scores.append(seen)
 
-    outcomes = scout(trunk, Plan(plan.stages, look, plan.needs, plan.renumber))
+        def look(signals: Signals, stage: Stage) -> Kept:
+            seen.append(method.score(signals, **options))
+            return plan.choose(signals, stage)
+
+        return replace(plan, choose=look)
+
+    found = scout(trunk, [watched(budget) for budget in budgets])
+    return tuple(
+        _knot(budget, size, outcomes, seen)
+        for budget, outcomes, seen in zip(budgets, found, scores, strict=True)
+    )
+
+
+def _knot(budget: int, size: Size, outcomes: list[Outcome], scores: list[Tensor]) -> Knot:
     # an optional stage may have let everybody stay
     happened = [o.stage for o in outcomes if not o.stage.optional or len(o.itself) == o.stage.total]
     return Knot(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 from transformers import DynamicCache
 
@@ -53,10 +54,6 @@ class Run:
         self.readable.append(len(sequence.visual))
         self.length.append(sequence.x.shape[1])
 
-    def hear(self, layer: int, row: Tensor) -> None:
-        """Note the last prompt row [H, keys] of a layer that has just run."""
-        self.heard[layer] = self.counted[layer] @ row.mean(0).to(self.heard.device)
-
     def blank(self, layer: int, places: Tensor) -> None:
         """Set what a layer has cached at these places to zero; without a cache there is nothing."""
         self.readable[layer] -= len(places)
@@ -67,11 +64,27 @@ class Run:
             held.values = held.values.index_fill(2, places, 0)
 
 
-def last_row(query: Tensor, key: Tensor, scaling: float) -> Tensor:
-    """Give the attention of the newest token of every row of a batch, [B, H, keys] in float32.
+def last_rows(query: Tensor, key: Tensor, scaling: float, lengths: list[int]) -> Tensor:
+    """Give the attention of the newest token of every sequence in a pack, [B, keys] in float32.
 
-    query [B, H, q, d], key [B, Hkv, keys, d].
+    Mean over heads. query [1, H, S, d], key [1, Hkv, S, d]; lengths [B] of the sequences, which
+    stand one behind the other.
     """
-    newest, keys = query[:, :, -1].float(), key.float()
-    grouped = newest.unflatten(1, (keys.shape[1], -1))
-    return ((grouped @ keys.transpose(2, 3)).flatten(1, 2) * scaling).softmax(-1)
+    _, H, S, d = query.shape
+    ends = torch.tensor(lengths, device=query.device).cumsum(0)
+    grouped = query[0, :, ends - 1].float().reshape(key.shape[1], -1, d)
+    logits = (grouped @ key[0].float().transpose(1, 2)).view(H, -1, S) * scaling
+    if len(lengths) > 1:
+        place = torch.arange(S, device=query.device)
+        own = (place < ends[:, None]) & (
+            place >= ends[:, None] - ends.diff(prepend=ends[:1] * 0)[:, None]
+        )
+        logits = logits.masked_fill(~own, float("-inf"))
+    return logits.softmax(-1).mean(0)
+
+
+def note(runs: list[Run], layer: int, rows: Tensor) -> None:
+    """Note what the last prompt token of every run in a pack heard in a layer; see `last_rows`."""
+    counted = torch.cat([run.counted[layer] for run in runs], 1)
+    for run, sums in zip(runs, rows.to(counted.device) @ counted.T, strict=True):
+        run.heard[layer] = sums.to(run.heard.device)

@@ -6,14 +6,17 @@ its first stage is. Knows stages and layers; not methods, pictures or words.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 
 import torch
 
 from explorer.engine import Outcome, Plan, Prompt, prune
 from explorer.families.parts import Decoder
-from explorer.inner import OF_LAST_LAYER, Watch, through
+from explorer.inner import OF_LAST_LAYER, Walk, Watch, overhear, through
 from explorer.sequence import Sequence
+
+AT_ONCE = 1000  # tokens that pass a layer as one row; more don't make it faster
 
 
 class Trunk:
@@ -24,40 +27,56 @@ class Trunk:
 
     def __init__(self, decoder: Decoder, prompt: Prompt, needs: frozenset[str]):
         self.decoder = decoder
-        self.hears = bool(needs & OF_LAST_LAYER)
-        self._stations = [(Sequence(prompt), Watch(needs, prompt))]
+        self._hear = overhear if needs & OF_LAST_LAYER else None
+        self._stations = [Walk(Sequence(prompt), Watch(needs, prompt))]
 
-    def at(self, layer: int) -> tuple[Sequence, Watch]:
-        """Give sequence and notes as they are before a layer; they are the caller's own."""
+    def at(self, layer: int) -> Walk:
+        """Give the walk as it is before a layer; it is the caller's own."""
         while len(self._stations) <= layer:
-            sequence, watch = self._copy(-1)
-            self.walk(sequence, watch, len(self._stations) - 1)
-            self._stations.append((sequence, watch))
-        return self._copy(layer)
+            walk = _copy(self._stations[-1])
+            self.go([walk], len(self._stations) - 1)
+            self._stations.append(walk)
+        return _copy(self._stations[layer])
 
-    def _copy(self, station: int) -> tuple[Sequence, Watch]:
-        sequence, watch = self._stations[station]
-        watch = copy(watch)
-        watch.transitions = list(watch.transitions)
-        return copy(sequence), watch  # both replace their tensors and never write into them
+    def go(self, walks: list[Walk], layer: int) -> None:
+        """Let walks pass one layer; no cache, and no listening where nobody needs it."""
+        for pack in _packs(walks):
+            through(self.decoder.body.layers[layer], pack, self.decoder.body, self._hear)
 
-    def walk(self, sequence: Sequence, watch: Watch, layer: int) -> None:
-        """Let a sequence pass one layer; no cache, and no listening where nobody needs it."""
-        body = self.decoder.body
-        hear = watch.hear if self.hears else None
-        through(body.layers[layer], sequence, body, watch, hear=hear)
+
+def _copy(walk: Walk) -> Walk:
+    watch = copy(walk.watch)
+    watch.transitions = list(watch.transitions)
+    return Walk(copy(walk.sequence), watch)  # both replace their tensors, never write into them
+
+
+def _packs(walks: list[Walk]) -> Iterator[list[Walk]]:
+    pack, held = [], 0
+    for walk in walks:
+        if pack and held + walk.length > AT_ONCE:
+            yield pack
+            pack, held = [], 0
+        pack.append(walk)
+        held += walk.length
+    if pack:
+        yield pack
 
 
 @torch.no_grad()
-def scout(trunk: Trunk, plan: Plan) -> list[Outcome]:
-    """Follow a plan's stages and tell their outcomes; layers behind the last stage don't run."""
-    at = {stage.layer: stage for stage in plan.stages}
-    sequence, watch = trunk.at(min(at))
-    outcomes = []
-    for layer in range(min(at), max(at) + 1):
-        if layer in at:
-            outcome, _ = prune(trunk.decoder, sequence, plan, at[layer], watch)
-            outcomes.append(outcome)
-        if layer < max(at):
-            trunk.walk(sequence, watch, layer)
+def scout(trunk: Trunk, plans: list[Plan]) -> list[list[Outcome]]:
+    """Follow the stages of plans and tell their outcomes; layers behind the last don't run."""
+    stages = [{stage.layer: stage for stage in plan.stages} for plan in plans]
+    first, last = min(map(min, stages)), max(map(max, stages))
+    walks: dict[int, Walk] = {}
+    outcomes: list[list[Outcome]] = [[] for _ in plans]
+    for layer in range(first, last + 1):
+        for number, (plan, at) in enumerate(zip(plans, stages, strict=True)):
+            if layer == min(at):
+                walks[number] = trunk.at(layer)
+            if layer in at:
+                outcome, _ = prune(trunk.decoder, walks[number], plan, at[layer])
+                outcomes[number].append(outcome)
+            if layer == max(at):
+                del walks[number]
+        trunk.go(list(walks.values()), layer)
     return outcomes

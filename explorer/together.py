@@ -16,7 +16,7 @@ from explorer import answers as single
 from explorer import cost, methods, zoo
 from explorer.cases import Case, Prompts, Source, ask, open_case
 from explorer.decoding import Batch, decode_together, forced_together
-from explorer.engine import Plan, early, prefill, prefill_together
+from explorer.engine import Plan, prefill_together
 from explorer.errors import VisitorError
 from explorer.families import Vlm
 from explorer.lanes import side_by_side
@@ -195,8 +195,7 @@ def _prefilled(
         wave = waves.pop(0)
         try:
             asked = [(prompts(wish.plan.needs), wish.plan) for wish in wave]
-            alone = [prefill(case.decoder, *asked[0])] if len(asked) == 1 else None
-            runs = alone or prefill_together(case.decoder, asked)
+            runs = prefill_together(case.decoder, asked)
         except VisitorError as error:
             if len(wave) > 1:  # one of them can't: let each try by itself
                 waves = [[wish] for wish in wave] + waves
@@ -210,18 +209,15 @@ def _prefilled(
 
 
 def _waves(group: list[_Wish]) -> list[list[_Wish]]:
-    """Put together whose prompts can pass through the model side by side."""
+    """Cut a group into prompts that pass through the model together."""
     waves: list[list[_Wish]] = []
-    alike: dict[int, list[_Wish]] = {}
+    held = AT_ONCE
     for wish in group:
-        length = wish.lengths[0]
-        wave = alike.get(length)
-        if wave is None or not early(wish.plan) or (len(wave) + 1) * length > AT_ONCE:
-            wave = []
-            waves.append(wave)
-            if early(wish.plan):
-                alike[length] = wave
-        wave.append(wish)
+        if held + wish.lengths[0] > AT_ONCE:
+            waves.append([])
+            held = 0
+        waves[-1].append(wish)
+        held += wish.lengths[0]
     return waves
 
 

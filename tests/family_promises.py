@@ -481,10 +481,11 @@ class Promises:
                 together[number].append(step.token)
         assert together == alone
 
-    def test_prompts_of_one_length_pass_together_as_if_alone(self, vlm):
+    def test_prompts_pass_together_as_if_alone(self, vlm):
         case = open_case(vlm, noise(), QUESTION)
         prompt, every = case.prompt(), case.size.tokens
-        plans = [keeping({0: [0, every - 1]}), keeping({0: [1, every // 2]})]
+        plans = [keeping({0: [0, every - 1]}), Plan(), keeping({0: [1]})]
+        plans.append(keeping({2: list(range(0, every, 3))}))
         joined = prefill_together(case.decoder, [(prompt, plan) for plan in plans])
         for run, plan in zip(joined, plans, strict=True):
             own = prefill(case.decoder, prompt, plan)

@@ -86,7 +86,7 @@ def test_tokens_that_are_gone_stay_gone_in_the_outcome_of_a_blank_stage():
 
 def test_a_map_needs_no_cache():
     trunk = Trunk(taken_apart(tiny_llama()), random_prompt(), frozenset())
-    scouted = scout(trunk, blank_plan())
+    [scouted] = scout(trunk, [blank_plan()])
     run = prefill(taken_apart(tiny_llama()), random_prompt(), blank_plan())
     assert [o.slot.tolist() for o in scouted] == [o.slot.tolist() for o in run.outcomes]
 

@@ -9,7 +9,7 @@ import torch
 from tiny_models import random_prompt, taken_apart, tiny_llama
 
 from explorer.decoding import Batch, decode, decode_together, forced, forced_together
-from explorer.engine import EVERYTHING, Plan, Run, early, prefill, prefill_together
+from explorer.engine import EVERYTHING, Plan, Run, prefill, prefill_together
 from explorer.signals import Kept, Signals, Stage
 
 N = 16
@@ -110,32 +110,24 @@ def test_the_caches_of_joined_runs_stay_their_own():
     assert [[run.cache.get_seq_length(i) for i in range(6)] for run in joined] == lengths
 
 
-EARLY = [
-    Plan((Stage(0, 4),), first, renumber=True),
-    Plan((Stage(0, 4),), last),
-    Plan((Stage(0, 3, merge=1),), merging, renumber=True),
-]
+MERGING = Plan((Stage(0, 3, merge=1), Stage(2, 2, merge=1)), merging, renumber=True)
 
 
 @pytest.mark.parametrize("kv_heads", [4, 2])
-def test_prompts_of_one_length_pass_together_as_if_alone(kv_heads):
-    decoder, prompts = taken_apart(tiny_llama(kv_heads)), [random_prompt(visual=N) for _ in EARLY]
-    joined = prefill_together(decoder, list(zip(prompts, EARLY, strict=True)))
-    for run, prompt, plan in zip(joined, prompts, EARLY, strict=True):
+def test_prompts_pass_together_as_if_alone(kv_heads):
+    plans = [*PLANS, MERGING]
+    decoder, prompts = taken_apart(tiny_llama(kv_heads)), [random_prompt(visual=N) for _ in plans]
+    joined = prefill_together(decoder, list(zip(prompts, plans, strict=True)))
+    for run, prompt, plan in zip(joined, prompts, plans, strict=True):
         own = prefill(decoder, prompt, plan)
         assert torch.allclose(run.logits, own.logits, atol=2e-5)
         assert torch.allclose(run.mass, own.mass, atol=1e-5)
         for name in ("starts", "visual", "readable", "length", "axes"):
             assert getattr(run, name) == getattr(own, name)
         assert all(torch.equal(a, b) for a, b in zip(run.counted, own.counted, strict=True))
-        assert torch.equal(run.outcomes[0].slot, own.outcomes[0].slot)
+        for ours, theirs in zip(run.outcomes, own.outcomes, strict=True):
+            assert torch.equal(ours.slot, theirs.slot)
         for ours, theirs in zip(run.cache.layers, own.cache.layers, strict=True):
             assert torch.allclose(ours.keys, theirs.keys, atol=2e-5)
         assert [s.token for s in decode(run, 6)] == [s.token for s in decode(own, 6)]
         assert math.isnan(run.prefill_seconds), "shared with the others"
-
-
-def test_only_what_is_over_before_the_first_layer_is_early():
-    assert [early(plan) for plan in PLANS] == [True, True, True, False, False, False]
-    assert all(early(plan) for plan in EARLY)
-    assert not early(Plan((Stage(0, 4),), first, core=lambda neurons: neurons.values[0] > 0))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from tiny_models import random_prompt, taken_apart, tiny_llama
 
+from explorer import scouting
 from explorer.engine import Plan, prefill
 from explorer.inner import OF_LAST_LAYER, OF_MODULES, OF_NEXT_LAYER
 from explorer.scouting import Trunk, scout
@@ -36,12 +38,13 @@ PLANS = [
 ]
 
 
-def test_scouts_on_one_trunk_find_what_full_runs_find():
+@pytest.mark.parametrize("at_once", [1000, 30, 1])
+def test_scouts_on_one_trunk_find_what_full_runs_find(at_once, monkeypatch):
+    monkeypatch.setattr(scouting, "AT_ONCE", at_once)
     decoder, prompt = taken_apart(tiny_llama()), random_prompt()
     trunk = Trunk(decoder, prompt, NEEDS)
-    for plan in [*PLANS, *PLANS]:
+    for plan, found in zip(PLANS * 2, scout(trunk, PLANS * 2), strict=True):
         expected = prefill(decoder, prompt, plan).outcomes
-        found = scout(trunk, plan)
         assert [o.stage for o in found] == list(plan.stages)
         for ours, own in zip(found, expected, strict=True):
             assert torch.equal(ours.slot, own.slot)
@@ -59,5 +62,5 @@ def test_layers_are_walked_once_and_not_beyond_the_last_stage():
         return Kept(torch.arange(stage.keep))
 
     for keep in (9, 5, 2):
-        scout(trunk, Plan((Stage(2, keep), Stage(3, 1)), first))
+        scout(trunk, [Plan((Stage(2, keep), Stage(3, 1)), first)])
     assert walked == [0, 1, 2, 2, 2]
