@@ -108,19 +108,19 @@ def attend_by(instead: Attend) -> Iterator[None]:
 def causal_rows(
     query: Tensor, key: Tensor, rows: Tensor, scaling: float, seen: Tensor | None = None
 ) -> Tensor:
-    """Give the softmaxed causal attention of a few query rows, [H, R, S] in float32.
+    """Give the softmaxed causal attention of a few query rows, [..., H, R, S] in float32.
 
-    query [H, R, d] and key [Hkv, S, d] carry their positions; rows [R] are the places of the
-    queries among the S keys. Key heads are shared by groups of query heads. seen [S] is false where
-    a key is padding.
+    query [..., H, R, d] and key [..., Hkv, S, d] carry their positions; rows [R] are the places of
+    the queries among the S keys. Key heads are shared by groups of query heads. seen [..., S] is
+    false where a key is padding.
     """
-    H, R, d = query.shape
-    shared, S = key.shape[0], key.shape[1]
-    grouped = query.float().reshape(shared, H // shared * R, d)
-    logits = (grouped @ key.float().transpose(1, 2)).view(H, R, S) * scaling
+    *batch, H, R, d = query.shape
+    shared, S = key.shape[-3:-1]
+    grouped = query.float().reshape(*batch, shared, H // shared * R, d)
+    logits = (grouped @ key.float().transpose(-1, -2)).view(*batch, H, R, S) * scaling
     future = torch.arange(S, device=key.device)[None, :] > rows[:, None]
     if seen is not None:
-        future = future | ~seen.to(future.device)
+        future = future | ~seen.to(future.device)[..., None, None, :]
     return logits.masked_fill(future, float("-inf")).softmax(-1)
 
 

@@ -16,7 +16,7 @@ from torch.nn.functional import pad
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from explorer.capture import causal_rows, listen
+from explorer.capture import AT_ONCE, causal_rows, listen
 from explorer.runs import Run
 
 ROOM = 32  # tokens by which a cache grows when it is full
@@ -119,9 +119,11 @@ class Batch:
 
     def select(self, rows: list[int]) -> None:
         """Go on with some of the rows; the others have their last word."""
-        for row in set(range(len(self.runs))) - set(rows):
-            self.runs[row].answered = self.answered[row]
-            self.runs[row].mass = self.runs[row].heard + self._listened(row)
+        ended = sorted(set(range(len(self.runs))) - set(rows))
+        for some in self._parts(ended):
+            for row, heard in zip(some, self._listened(some), strict=True):
+                self.runs[row].answered = self.answered[row]
+                self.runs[row].mass = self.runs[row].heard + heard
         if not rows or len(rows) == len(self.runs):
             return
         index = torch.tensor(rows, device=self.starts.device)
@@ -134,21 +136,29 @@ class Batch:
         self.runs = [self.runs[row] for row in rows]
         self.answered = [self.answered[row] for row in rows]
 
-    def _listened(self, row: int) -> Tensor:
-        """Sum the attention that a row's own words paid to text and to visual tokens, [L, 2]."""
-        heard = torch.zeros_like(self.runs[row].heard)
+    def _parts(self, rows: list[int]) -> Iterator[list[int]]:
+        """Cut rows into parts whose attention fits into memory."""
+        asked = sum(query.shape[1] * query.shape[2] for query in self.asked[0])
+        most = max(1, AT_ONCE // max(1, asked * self.cache.get_seq_length()))
+        yield from (rows[i : i + most] for i in range(0, len(rows), most))
+
+    def _listened(self, rows: list[int]) -> Tensor:
+        """Sum the attention that rows' own words paid to text and to visual tokens, [R, L, 2]."""
+        place = self.starts.device
+        index = torch.tensor(rows, device=place)
+        heard = torch.zeros(len(rows), len(self.asked), 2, device=place)
         for layer, asked in enumerate(self.asked):
             if not asked:
                 continue
-            query = torch.cat([q[row] for q in asked], 1)
-            keys, counted = self.cache.layers[layer].keys[row], self.counted[layer][row]
-            newest = torch.arange(keys.shape[1], device=keys.device)[-query.shape[1] :]
-            seen = self.seen[layer]
-            shown = causal_rows(
-                query, keys, newest, self.scaling[layer], None if seen is None else seen[row]
-            )
-            to_prompt = shown.mean(0).sum(0)[: counted.shape[1]]
-            heard[layer] = counted @ to_prompt.to(counted.device)
+            keys, seen = self.cache.layers[layer].keys, self.seen[layer]
+            here = index.to(keys.device)
+            query, keys = torch.cat([query[here] for query in asked], 2), keys[here]
+            newest = torch.arange(keys.shape[2], device=keys.device)[-query.shape[2] :]
+            seen = None if seen is None else seen[index]
+            shown = causal_rows(query, keys, newest, self.scaling[layer], seen)
+            counted = self.counted[layer][index]
+            to_prompt = shown.mean(1).sum(1)[:, : counted.shape[2]].to(place)
+            heard[:, layer] = (counted @ to_prompt[..., None])[..., 0]
         return heard
 
     def advance(self, tokens: Tensor, listening: bool) -> Tensor:

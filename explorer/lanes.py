@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from queue import SimpleQueue
+from queue import Queue
 from typing import TypeVar
 
 import torch
@@ -21,6 +21,7 @@ Result = TypeVar("Result")
 Work = Callable[[Iterator[Item]], Iterator[Result]]
 """Takes pieces from an iterator that all lanes share, and gives results."""
 
+WAITING = 1  # results that nobody has taken yet
 _ENDED = object()
 
 
@@ -50,8 +51,23 @@ def side_by_side(work: Work, items: Iterable[Item], lanes: int) -> Iterator[Resu
     """
     if lanes == 1:
         yield from work(iter(items))
-        return
-    shared, results = _Shared(items), SimpleQueue()
+    else:
+        yield from _in_threads(work, items, lanes, 0)
+
+
+def ahead(work: Work, items: Iterable[Item], lanes: int) -> Iterator[Result]:
+    """Work out the next results while the caller is busy with one: he is the last of the lanes.
+
+    Only a few lie waiting for him. With one lane he waits for each instead.
+    """
+    if lanes == 1:
+        yield from work(iter(items))
+    else:
+        yield from _in_threads(work, items, lanes - 1, WAITING)
+
+
+def _in_threads(work: Work, items: Iterable[Item], lanes: int, waiting: int) -> Iterator[Result]:
+    shared, results = _Shared(items), Queue(waiting)
 
     def lane() -> None:
         try:
@@ -64,8 +80,8 @@ def side_by_side(work: Work, items: Iterable[Item], lanes: int) -> Iterator[Resu
 
     with ThreadPoolExecutor(lanes, thread_name_prefix="lane") as pool:
         running = [pool.submit(copy_context().run, lane) for _ in range(lanes)]
+        going = lanes
         try:
-            going = lanes
             while going:
                 result = results.get()
                 if result is _ENDED:
@@ -74,5 +90,7 @@ def side_by_side(work: Work, items: Iterable[Item], lanes: int) -> Iterator[Resu
                     yield result
         finally:
             shared.close()
+            while going:  # nobody wants these, but their lanes may wait to hand them over
+                going -= results.get() is _ENDED
     for each in running:
         each.result()

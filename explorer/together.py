@@ -1,9 +1,9 @@
 """Several answers about one case, side by side.
 
-Every method prunes its own prompt, timed by itself. Prompts of which equally many tokens are left
-before the first layer pass through the model together, and the words are decoded for a group at
-once: a step of the model costs little more for ten rows than for one. Small models work on several
-groups at the same time (lanes.py). Knows cases and methods; not what the answers are compared for.
+Every method prunes its own prompt, timed by itself. Prompts pass through the model together, as one
+row of tokens, and the words are decoded for a group at once: a step of the model costs little more
+for ten rows than for one. With small models the next group prunes while one is decoded (lanes.py).
+Knows cases and methods; not what the answers are compared for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from explorer.decoding import Batch, decode_together, forced_together
 from explorer.engine import Plan, prefill_together
 from explorer.errors import VisitorError
 from explorer.families import Vlm
-from explorer.lanes import side_by_side
+from explorer.lanes import WAITING, ahead
 from explorer.maps import alive, plan_of
 from explorer.memory import Memory
 from explorer.results import Answer
@@ -139,19 +139,24 @@ def _computed(
             yield Told(*wish, None, str(error))
     limit = case.vlm.max_new_tokens
     steps = PHRASE if len(compared.tokens) <= PHRASE else limit
-    room = GROUP_BYTES // lanes
+    room = GROUP_BYTES // (1 if lanes == 1 else lanes + WAITING)  # groups that are held at a time
 
-    def work(groups: Iterator[list[_Wish]]) -> Iterator[Told]:
-        late: list[_Row] = []
+    def work(groups: Iterator[list[_Wish]]) -> Iterator[Told | list[_Row]]:
         for group in groups:
-            rows = yield from _prefilled(case, group, prompts, stop)
-            late += yield from _spoken(case, rows, compared, stop, steps)
-            if len(late) >= GROUP or sum(_held(case, row.run.length) for row in late) > room:
-                yield from _spoken(case, late, compared, stop, limit)
-                late = []
-        yield from _spoken(case, late, compared, stop, limit)
+            yield (yield from _prefilled(case, group, prompts, stop))
 
-    yield from side_by_side(work, _groups(case, wishes, lanes, room), lanes)
+    late: list[_Row] = []
+    for found in ahead(work, _groups(case, wishes, room), lanes):
+        if isinstance(found, Told):
+            yield found
+            continue
+        more = yield from _spoken(case, found, compared, stop, steps)
+        late += more
+        held = sum(_held(case, row.run.length) for row in late)
+        if not more or len(late) >= GROUP or held > room:  # none are left, or there are enough
+            yield from _spoken(case, late, compared, stop, limit)
+            late = []
+    yield from _spoken(case, late, compared, stop, limit)
 
 
 def _planned(case: Case, wish: Wanted, prompts: Prompts) -> _Wish:
@@ -169,18 +174,17 @@ def _held(case: Case, lengths: Sequence[int]) -> int:
     return cost.kv_bytes(shape, lengths, case.vlm.model.dtype.itemsize)
 
 
-def _groups(case: Case, wishes: list[_Wish], lanes: int, room: int) -> Iterator[list[_Wish]]:
+def _groups(case: Case, wishes: list[_Wish], room: int) -> Iterator[list[_Wish]]:
     """Cut the wishes, in their order, into groups that are decoded at once."""
-    rest = max(1, len(wishes) - lanes * FIRST_GROUP)
-    rounds = math.ceil(rest / lanes / GROUP)
-    most = max(FIRST_GROUP, math.ceil(rest / lanes / rounds))  # alike, so that no lane idles
-    group, held, number = [], 0, 0
+    rest = max(1, len(wishes) - FIRST_GROUP)
+    most = max(FIRST_GROUP, math.ceil(rest / math.ceil(rest / GROUP)))  # all of one size
+    group, held, first = [], 0, True
     for wish in wishes:
         group.append(wish)
         held += _held(case, wish.lengths)
-        if len(group) >= (FIRST_GROUP if number < lanes else most) or held > room:
+        if len(group) >= (FIRST_GROUP if first else most) or held > room:
             yield group
-            group, held, number = [], 0, number + 1
+            group, held, first = [], 0, False
     if group:
         yield group
 
