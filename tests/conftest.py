@@ -63,6 +63,22 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
+@contextmanager
+def hosted(model: str = "pico") -> Iterator[str]:
+    """Serve the page from this very process, which spares a new one all its imports.
+
+    For tests that change the zoo, or bring a model of their own; gives the address.
+    """
+    from explorer.ui import page as pages
+
+    demo = pages.build(model=model)
+    _, address, _ = demo.launch(
+        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **pages.launch_settings()
+    )
+    yield address.rstrip("/")
+    demo.close()
+
+
 def visit(browser, url: str, **context):
     """Open the page in a fresh session; `page.errors` collects what scripts did wrong."""
     viewport = context.pop("viewport", {"width": 1366, "height": 1080})

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import test_family_llava_next as llava_next
 import test_family_qwen_vl as qwen_vl
-from conftest import visit
+from conftest import hosted, visit
 from playwright.sync_api import Page, expect
 
-from explorer.browser import served
+from explorer import devices, given, zoo
 
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # milliseconds
 
 
-def opened(browser, folder, family, **context) -> Page:
-    """The tab "Video" of an app that was started with a tiny random model."""
+def opened(browser, folder, family, **context) -> Iterator[Page]:
+    """The tab "Video" of a page that begins with a tiny random model."""
     vlm = family.build(False)
     vlm.model.save_pretrained(folder)
     vlm.processor.save_pretrained(folder)
-    with served("--model", str(folder)) as (url, _):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zoo, "_OFFERED", {})
+        zoo.settle(devices.Wish(), waits=False)  # as the app does: nobody waits for a load
+        yield from visited(browser, given.add(str(folder)), **context)
+    zoo.settle(devices.Wish())
+
+
+def visited(browser, model: str, **context) -> Iterator[Page]:
+    with hosted(model) as url:
         page = visit(browser, url, **context)
-        named = f"explorer.store.state.case.model === '{folder.name}'"
+        named = f"explorer.store.state.case.model === '{model}'"
         page.wait_for_function(named, timeout=PATIENCE)
         page.get_by_role("tab", name="Video").click()
         yield page

@@ -9,13 +9,12 @@ import time
 from dataclasses import replace
 
 import pytest
-from conftest import visit
+from conftest import hosted, visit
 from huggingface_hub import constants
 from playwright.sync_api import Page, expect
 
 from explorer import devices, zoo
 from explorer.shelf import Progress
-from explorer.ui import page as pages
 
 pytestmark = pytest.mark.browser
 NOTES = "#vt-model-notes"
@@ -53,13 +52,9 @@ def url(tmp_path_factory, gate):
         patch.setattr(constants, "HF_HUB_OFFLINE", False)
         patch.setattr(constants, "ENDPOINT", "http://10.255.255.1")  # nobody there, nobody refuses
         zoo.settle(devices.Wish(), waits=False)
-        demo = pages.build()
-        _, address, _ = demo.launch(
-            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **pages.launch_settings()
-        )
-        yield address.rstrip("/")
-        gate.set()
-        demo.close()
+        with hosted() as address:
+            yield address
+            gate.set()
     zoo.settle(devices.Wish())
 
 
