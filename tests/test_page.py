@@ -159,13 +159,14 @@ def test_files_of_the_server_can_not_be_asked_for(client):
 
 def test_eight_clients_get_their_own_answers(url, tmp_path):
     told: dict[int, dict] = {}
+    question = "what is in the middle ?"
 
     def visit(seed: int) -> None:
         path = tmp_path / f"{seed}.png"
         scenes.make(seed).image.save(path)
         told[seed] = Client(url, verbose=False).predict(
             handle_file(path),
-            "describe the picture .",
+            question,
             "clsattn",
             40 + seed,
             "pico",
@@ -178,11 +179,11 @@ def test_eight_clients_get_their_own_answers(url, tmp_path):
     for thread in threads:
         thread.join()
     for seed in range(8):
-        own = jobs.answer(
-            "pico", scenes.make(seed).image, "describe the picture .", "clsattn", 40 + seed
-        )
+        own = jobs.answer("pico", scenes.make(seed).image, question, "clsattn", 40 + seed)
         assert told[seed]["text"] == own.text
         assert told[seed]["budget"] == 40 + seed
+        assert told[seed]["p_full"] == pytest.approx(own.p_full, abs=1e-4), "another's picture"
+    assert len({told[seed]["p_full"] for seed in range(8)}) == 8
 
 
 def test_the_example_in_the_readme_runs(url, picture, capsys):
