@@ -71,14 +71,13 @@ def last_rows(query: Tensor, key: Tensor, scaling: float, lengths: list[int]) ->
     stand one behind the other.
     """
     _, H, S, d = query.shape
-    ends = torch.tensor(lengths, device=query.device).cumsum(0)
+    counts = torch.tensor(lengths, device=query.device)
+    ends = counts.cumsum(0)
     grouped = query[0, :, ends - 1].float().reshape(key.shape[1], -1, d)
     logits = (grouped @ key[0].float().transpose(1, 2)).view(H, -1, S) * scaling
     if len(lengths) > 1:
         place = torch.arange(S, device=query.device)
-        own = (place < ends[:, None]) & (
-            place >= ends[:, None] - ends.diff(prepend=ends[:1] * 0)[:, None]
-        )
+        own = (place >= (ends - counts)[:, None]) & (place < ends[:, None])
         logits = logits.masked_fill(~own, float("-inf"))
     return logits.softmax(-1).mean(0)
 

@@ -6,8 +6,9 @@ its first stage is. Knows stages and layers; not methods, pictures or words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
+from typing import TypeVar
 
 import torch
 
@@ -15,6 +16,8 @@ from explorer.engine import Outcome, Plan, Prompt, prune
 from explorer.families.parts import Decoder
 from explorer.inner import OF_LAST_LAYER, Walk, Watch, overhear, through
 from explorer.sequence import Sequence
+
+Item = TypeVar("Item")
 
 AT_ONCE = 1000  # tokens that pass a layer as one row; more don't make it faster
 
@@ -40,7 +43,7 @@ class Trunk:
 
     def go(self, walks: list[Walk], layer: int) -> None:
         """Let walks pass one layer; no cache, and no listening where nobody needs it."""
-        for pack in _packs(walks):
+        for pack in packs(walks, lambda walk: walk.length):
             through(self.decoder.body.layers[layer], pack, self.decoder.body, self._hear)
 
 
@@ -50,14 +53,15 @@ def _copy(walk: Walk) -> Walk:
     return Walk(copy(walk.sequence), watch)  # both replace their tensors, never write into them
 
 
-def _packs(walks: list[Walk]) -> Iterator[list[Walk]]:
+def packs(items: Iterable[Item], length: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """Cut items, in their order, into those that pass the layers as one row of tokens."""
     pack, held = [], 0
-    for walk in walks:
-        if pack and held + walk.length > AT_ONCE:
+    for item in items:
+        if pack and held + length(item) > AT_ONCE:
             yield pack
             pack, held = [], 0
-        pack.append(walk)
-        held += walk.length
+        pack.append(item)
+        held += length(item)
     if pack:
         yield pack
 

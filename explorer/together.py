@@ -24,8 +24,8 @@ from explorer.maps import alive, plan_of
 from explorer.memory import Memory
 from explorer.results import Answer
 from explorer.runs import Run
+from explorer.scouting import packs
 
-AT_ONCE = 1000  # tokens of the prompts that pass through the model together
 FIRST_GROUP = 6  # answers that are decoded at once: a few, so that something is told soon,
 GROUP = 32  # then many
 PHRASE = 10  # tokens; where the full answer is short, who says more is heard out later, together
@@ -194,7 +194,7 @@ def _prefilled(
 ) -> Generator[Told, None, list[_Row]]:
     """Let every method prune; gives back the rows, and tells of methods that can't."""
     rows: list[_Row] = []
-    waves = _waves(group)
+    waves = list(packs(group, lambda wish: wish.lengths[0]))
     while waves and not stop():
         wave = waves.pop(0)
         try:
@@ -210,19 +210,6 @@ def _prefilled(
             prepared = prompts.seconds(wish.plan.needs)
             rows.append(_Row(wish.method, wish.budget, run, prepared, single.Speech(case)))
     return rows
-
-
-def _waves(group: list[_Wish]) -> list[list[_Wish]]:
-    """Cut a group into prompts that pass through the model together."""
-    waves: list[list[_Wish]] = []
-    held = AT_ONCE
-    for wish in group:
-        if held + wish.lengths[0] > AT_ONCE:
-            waves.append([])
-            held = 0
-        waves[-1].append(wish)
-        held += wish.lengths[0]
-    return waves
 
 
 def _spoken(
