@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -40,6 +41,7 @@ STEPS = (50, 200)  # of integrated gradients; more if the first don't converge
 SAMPLES = 5  # permutations of Shapley's
 CELLS = 7  # squares along a side of the picture
 ROWS = 8  # evaluated at once: few enough that progress is seen soon
+MANY = 32  # where progress is told in between
 CHARACTERS = 200  # of a typed answer
 
 
@@ -214,7 +216,8 @@ def _by(way: str, case: Case, probe: Probe, tell: Tell) -> Found:
     if way in ("removed", "shapley"):
         full, none = probe.without(torch.stack([torch.ones(n), torch.zeros(n)])).tolist()
         if way == "removed":
-            return oracle.removal(probe.without, n, ROWS, tell), full, none, None
+            without = partial(probe.without, done=oracle.counter(n + 1, tell))
+            return oracle.removal(without, n, MANY), full, none, None
         groups = squares(case.look.grid)
         shared = oracle.shapley(
             probe.without, torch.ones(1, n), 0, groups, SAMPLES, per_call=ROWS, progress=tell

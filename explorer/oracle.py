@@ -30,15 +30,25 @@ def silent(done: int, total: int) -> None:
     """Tell nobody."""
 
 
-def counted(f: Score, total: int, progress: Progress) -> Score:
-    """Tell after every call how many rows have been evaluated."""
+def counter(total: int, progress: Progress) -> Callable[[int], None]:
+    """Give what is called with every few rows that have been evaluated, and tells how many are."""
     done = 0
 
-    def call(rows: Tensor) -> Tensor:
+    def count(rows: int) -> None:
         nonlocal done
-        found = f(rows)
-        done += len(rows)
+        done += rows
         progress(min(done, total), total)
+
+    return count
+
+
+def counted(f: Score, total: int, progress: Progress) -> Score:
+    """Tell after every call how many rows have been evaluated."""
+    count = counter(total, progress)
+
+    def call(rows: Tensor) -> Tensor:
+        found = f(rows)
+        count(len(rows))
         return found
 
     return call

@@ -7,7 +7,7 @@ POSITIONS = "renumber" do. Runs the language model only; does not know what is m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,12 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from explorer.families.parts import Decoder
 from explorer.lanes import side_by_side
+from explorer.scouting import AT_ONCE, packs
 from explorer.sequence import Prompt
+
+
+def untold(rows: int) -> None:
+    """Tell nobody that some rows have been evaluated."""
 
 
 @dataclass(frozen=True)
@@ -84,16 +89,29 @@ class Probe:
         return self.embeds[:, self.visual]
 
     @torch.no_grad()
-    def without(self, present: Tensor) -> Tensor:
+    def without(self, present: Tensor, done: Callable[[int], None] = untold) -> Tensor:
         """Give f [B] while only some tokens are present: [B, N], zero where one is absent.
 
         What stands before the first absent token can't see it, so that part is computed once.
+        done: told how many rows have been evaluated since it was told last.
         """
         there = present.to(self.embeds.device) > 0.5
-        parts = there.split(-(-len(there) // self.lanes))
+        parts = self._parts(there)
         self._prefix(0, 1)  # before several lanes ask for it
-        found = dict(side_by_side(self._each, enumerate(parts), len(parts)))
+        found = {}
+        for number, part in side_by_side(self._each, enumerate(parts), min(self.lanes, len(parts))):
+            found[number] = part
+            done(len(part))
         return torch.cat([found[number] for number in range(len(parts))]).to(present.device)
+
+    def _parts(self, present: Tensor) -> list[Tensor]:
+        """Cut rows into parts that are passed at once, enough of them for all lanes."""
+        absent, count = ~present, present.sum(1)
+        before = torch.where(absent.any(1), absent.to(torch.uint8).argmax(1), count)
+        passed = count - before + self.embeds.shape[1] - present.shape[1]  # the prefix has the rest
+        most = min(AT_ONCE, -(-int(passed.sum()) // self.lanes))
+        rows = packs(range(len(present)), passed.tolist().__getitem__, most)
+        return [present[some] for some in rows]
 
     @torch.no_grad()
     def _each(self, parts: Iterator[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:

@@ -53,11 +53,13 @@ def _copy(walk: Walk) -> Walk:
     return Walk(copy(walk.sequence), watch)  # both replace their tensors, never write into them
 
 
-def packs(items: Iterable[Item], length: Callable[[Item], int]) -> Iterator[list[Item]]:
+def packs(
+    items: Iterable[Item], length: Callable[[Item], int], most: int = AT_ONCE
+) -> Iterator[list[Item]]:
     """Cut items, in their order, into those that pass the layers as one row of tokens."""
     pack, held = [], 0
     for item in items:
-        if pack and held + length(item) > AT_ONCE:
+        if pack and held + length(item) > most:
             yield pack
             pack, held = [], 0
         pack.append(item)
