@@ -91,6 +91,19 @@ def packed(lengths: list[int]) -> Iterator[None]:
         _PACKED.reset(token)
 
 
+def look_up(
+    attention: nn.Module,
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None,
+    scaling: float,
+) -> Tensor:
+    """Compute what sdpa gives in an attention module, [B, H, S, d]."""
+    found, _ = sdpa_attention_forward(attention, query, keys, values, mask, scaling=scaling)
+    return found.transpose(1, 2)
+
+
 @contextmanager
 def attend_by(instead: Attend) -> Iterator[None]:
     """Compute attention by another function than sdpa inside this context, in every module.

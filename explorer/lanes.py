@@ -52,22 +52,37 @@ def side_by_side(work: Work, items: Iterable[Item], lanes: int) -> Iterator[Resu
     if lanes == 1:
         yield from work(iter(items))
     else:
-        yield from _in_threads(work, items, lanes, 0)
+        yield from _in_threads(work, items, lanes, Queue())
 
 
-def ahead(work: Work, items: Iterable[Item], lanes: int) -> Iterator[Result]:
-    """Work out the next results while the caller is busy with one: he is the last of the lanes.
+class Ahead(Iterator[Result]):
+    """The next results, worked out while the caller is busy with one: he is the last of the lanes.
 
-    Only a few lie waiting for him. With one lane he waits for each instead.
+    Only a few lie waiting for him. With one lane he waits for each instead. Has to be closed.
     """
-    if lanes == 1:
-        yield from work(iter(items))
-    else:
-        yield from _in_threads(work, items, lanes - 1, WAITING)
+
+    def __init__(self, work: Work, items: Iterable[Item], lanes: int):
+        self._waiting = None if lanes == 1 else Queue(WAITING)
+        if lanes == 1:
+            self._results = work(iter(items))
+        else:
+            self._results = _in_threads(work, items, lanes - 1, self._waiting)
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing is gained by waiting: a result is there, or has to be asked for."""
+        return self._waiting is None or not self._waiting.empty()
+
+    def __next__(self) -> Result:
+        return next(self._results)
+
+    def close(self) -> None:
+        """Want no more; work that is under way is ended first."""
+        self._results.close()
 
 
-def _in_threads(work: Work, items: Iterable[Item], lanes: int, waiting: int) -> Iterator[Result]:
-    shared, results = _Shared(items), Queue(waiting)
+def _in_threads(work: Work, items: Iterable[Item], lanes: int, results: Queue) -> Iterator[Result]:
+    shared = _Shared(items)
 
     def lane() -> None:
         try:

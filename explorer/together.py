@@ -10,26 +10,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass
+
+from torch import Tensor
 
 from explorer import answers as single
 from explorer import cost, methods, zoo
+from explorer.batch import Batch
 from explorer.cases import Case, Prompts, Source, ask, open_case
-from explorer.decoding import Batch, decode_together, forced_together
+from explorer.decoding import Talk, forced_together
 from explorer.engine import Plan, prefill_together
 from explorer.errors import VisitorError
 from explorer.families import Vlm
-from explorer.lanes import WAITING, ahead
+from explorer.lanes import WAITING, Ahead
 from explorer.maps import alive, plan_of
 from explorer.memory import Memory
 from explorer.results import Answer
 from explorer.runs import Run
 from explorer.scouting import packs
 
-FIRST_GROUP = 6  # answers that are decoded at once: a few, so that something is told soon,
+FIRST_GROUP = 6  # answers that begin at once: a few, so that something is told soon,
 GROUP = 32  # then many
-PHRASE = 10  # tokens; where the full answer is short, who says more is heard out later, together
-GROUP_BYTES = 1_000_000_000  # of the caches of a group
+PHRASE = 10  # tokens that a group says before the next may join; many answers end within them
+GROUP_BYTES = 1_000_000_000  # of all caches
 
 Wanted = tuple[str, int]
 """A method's spec and a mean budget."""
@@ -61,13 +65,16 @@ class _Wish:
 
 @dataclass
 class _Row:
-    """One prefilled run of a group. prepared: seconds that its signals took."""
+    """One prefilled run. prepared: seconds that its signals took; met [G, V]: the logits with
+    which it meets the full answer.
+    """
 
     method: str
     budget: int
     run: Run
     prepared: float
     speech: single.Speech
+    met: Tensor | None = None
 
 
 def never() -> bool:
@@ -137,26 +144,66 @@ def _computed(
             wishes.append(_planned(case, wish, prompts))
         except VisitorError as error:
             yield Told(*wish, None, str(error))
-    limit = case.vlm.max_new_tokens
-    steps = PHRASE if len(compared.tokens) <= PHRASE else limit
-    room = GROUP_BYTES // (1 if lanes == 1 else lanes + WAITING)  # groups that are held at a time
+    room = GROUP_BYTES // (lanes + WAITING)  # groups that are held at a time, one of them speaking
 
     def work(groups: Iterator[list[_Wish]]) -> Iterator[Told | list[_Row]]:
         for group in groups:
             yield (yield from _prefilled(case, group, prompts, stop))
 
-    late: list[_Row] = []
-    for found in ahead(work, _groups(case, wishes, room), lanes):
-        if isinstance(found, Told):
-            yield found
-            continue
-        more = yield from _spoken(case, found, compared, stop, steps)
-        late += more
-        held = sum(_held(case, row.run.length) for row in late)
-        if not more or len(late) >= GROUP or held > room:  # none are left, or there are enough
-            yield from _spoken(case, late, compared, stop, limit)
-            late = []
-    yield from _spoken(case, late, compared, stop, limit)
+    talk = _Talk(case, compared, room)
+    with closing(Ahead(work, _groups(case, wishes, room), lanes)) as coming:
+        more = True
+        while not stop() and (more or talk.rows):
+            if more and talk.may_join and (coming.ready or not talk.rows):
+                found = next(coming, None)
+                more = found is not None
+                if isinstance(found, Told):
+                    yield found
+                elif found:
+                    talk.join(found)
+            else:
+                yield from talk.step()
+
+
+class _Talk:
+    """The rows that are answering, whoever pruned for them; an answer is told once it has ended."""
+
+    def __init__(self, case: Case, compared: single.Reference, room: int):
+        self.case, self.compared, self.room = case, compared, room
+        self.talk = Talk(case.vlm.max_new_tokens)
+        self.rows: dict[int, _Row] = {}
+        self.newest = 0  # tokens that those have said who joined last
+
+    @property
+    def may_join(self) -> bool:
+        """Whether the newest have said a phrase, and there is room for more."""
+        if not self.rows:
+            return True
+        held = sum(_held(self.case, row.run.length) for row in self.rows.values())
+        return self.newest >= PHRASE and len(self.rows) <= GROUP and held <= self.room
+
+    def join(self, rows: list[_Row]) -> None:
+        """Let more rows answer. All meet the full answer first."""
+        batch = Batch([row.run for row in rows])
+        met = forced_together(batch, self.compared.tokens)
+        for number, row, logits in zip(self.talk.join(batch), rows, met, strict=True):
+            row.met = logits
+            self.rows[number] = row
+        self.newest = 0
+
+    def step(self) -> Iterator[Told]:
+        """Let every row say one more token; tells of those who have nothing more to say."""
+        steps = self.talk.step()
+        for number in sorted(self.rows.keys() - {number for number, _ in steps}):
+            yield self._told(self.rows.pop(number))
+        for number, step in steps:
+            self.rows[number].speech.add(step)
+        self.newest += 1
+
+    def _told(self, row: _Row) -> Told:
+        said = row.speech.told(row.run, row.method, row.budget)
+        answer = single.measured(self.case, row.run, said, row.prepared, math.nan)
+        return Told(row.method, row.budget, single.against(self.compared, answer, row.met))
 
 
 def _planned(case: Case, wish: Wanted, prompts: Prompts) -> _Wish:
@@ -210,46 +257,3 @@ def _prefilled(
             prepared = prompts.seconds(wish.plan.needs)
             rows.append(_Row(wish.method, wish.budget, run, prepared, single.Speech(case)))
     return rows
-
-
-def _spoken(
-    case: Case,
-    group: list[_Row],
-    compared: single.Reference,
-    stop: Callable[[], bool],
-    limit: int,
-) -> Generator[Told, None, list[_Row]]:
-    """Decode a group; every answer is told as soon as it has ended.
-
-    Gives back the rows that have more to say than `limit` tokens, to start anew.
-    """
-    if not group or stop():
-        return []
-    runs = [row.run for row in group]
-    batch = Batch(runs)
-    met = forced_together(batch, compared.tokens)
-
-    def ended(number: int) -> Told:
-        row = group[number]
-        said = row.speech.told(row.run, row.method, row.budget)
-        answer = single.measured(case, row.run, said, row.prepared, math.nan)
-        return Told(row.method, row.budget, single.against(compared, answer, met[number]))
-
-    going = set(range(len(group)))
-    for steps in decode_together(runs, min(limit, case.vlm.max_new_tokens), batch):
-        if stop():
-            return []
-        now = {number for number, _ in steps}
-        for number in sorted(going - now):
-            yield ended(number)
-        going = now
-        for number, step in steps:
-            group[number].speech.add(step)
-    left = []
-    for number in sorted(going):
-        row = group[number]
-        if limit < case.vlm.max_new_tokens and row.speech.tokens[-1] not in case.decoder.eos:
-            left.append(replace(row, speech=single.Speech(case)))
-        else:
-            yield ended(number)
-    return left

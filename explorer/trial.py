@@ -19,9 +19,10 @@ from torch import Tensor
 from explorer import curves, methods, zoo
 from explorer.analysis import analyse, draw
 from explorer.answers import check_budget, reference
+from explorer.batch import Batch
 from explorer.cases import Case, Source, open_case
 from explorer.comparison import spearman
-from explorer.decoding import Batch, forced_together
+from explorer.decoding import forced_together
 from explorer.engine import prefill
 from explorer.errors import MethodUnavailable
 from explorer.families import Vlm

@@ -8,7 +8,8 @@ import pytest
 import torch
 from tiny_models import random_prompt, taken_apart, tiny_llama
 
-from explorer.decoding import Batch, decode, decode_together, forced, forced_together
+from explorer.batch import Batch
+from explorer.decoding import Step, Talk, decode, decode_together, forced, forced_together
 from explorer.engine import EVERYTHING, Plan, Run, prefill, prefill_together
 from explorer.signals import Kept, Signals, Stage
 
@@ -89,11 +90,44 @@ def test_a_given_answer_meets_the_same_logits_side_by_side():
 def test_meeting_an_answer_leaves_no_trace():
     batch, plain = Batch(runs(4)), [[step.token for step in decode(run, 40)] for run in runs(4)]
     forced_together(batch, [5, 9, 11, 7])
-    said: list[list[int]] = [[] for _ in PLANS]
-    for steps in decode_together(batch.runs, 40, batch):
+    talk = Talk(40)
+    talk.join(batch)
+    said = heard_out(talk)
+    assert [[step.token for step in said[number]] for number in range(len(PLANS))] == plain
+
+
+def heard_out(talk: Talk, said: dict[int, list[Step]] | None = None) -> dict[int, list[Step]]:
+    """Let everybody speak until nobody has anything to say."""
+    said = {} if said is None else said
+    while steps := talk.step():
         for number, step in steps:
-            said[number].append(step.token)
-    assert said == plain
+            said.setdefault(number, []).append(step)
+    return said
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2])
+def test_who_joins_later_answers_as_if_alone(kv_heads):
+    plain = [list(decode(run, 8)) for run in runs(kv_heads)]
+    eos = frozenset({plain[0][5].token, plain[3][1].token, plain[4][2].token})
+    ends = [
+        next((i + 1 for i, step in enumerate(steps) if step.token in eos), 8) for steps in plain
+    ]
+    talk, later, said = Talk(8), runs(kv_heads, eos), {}
+    for some in ([0, 1], [2, 3], [4, 5]):
+        assert list(talk.join(Batch([later[number] for number in some]))) == some
+        for _ in range(3):
+            for number, step in talk.step():
+                said.setdefault(number, []).append(step)
+    heard_out(talk, said)
+    assert len(set(ends)) > 2, "they end at different steps"
+    for number, (run, steps, end) in enumerate(zip(later, plain, ends, strict=True)):
+        assert [s.token for s in said[number]] == [s.token for s in steps[:end]]
+        for ours, expected in zip(said[number], steps, strict=False):
+            assert torch.allclose(ours.logits, expected.logits, atol=2e-5)
+        own = runs(kv_heads)[number]
+        list(decode(own, end))
+        assert run.answered == own.answered == end
+        assert torch.allclose(run.mass, own.mass, atol=1e-5)
 
 
 def test_answering_twice_starts_anew():
