@@ -137,9 +137,14 @@ def _full(case: Case, memory: Memory | None, every: float) -> Iterator[Answer]:
         for found in _reference(case, every):
             if isinstance(found, Answer):
                 yield found
-        if memory:
-            memory.put(key, found, found.nbytes)
+        remember_full(case, found, memory)
     yield found.answer
+
+
+def remember_full(case: Case, found: Reference, memory: Memory | None) -> None:
+    """Keep the full run for the next who asks for it."""
+    if memory is not None:
+        memory.put(("full", case.id), found, found.nbytes)
 
 
 @dataclass
@@ -213,10 +218,15 @@ def _reference(case: Case, every: float = math.inf) -> Iterator[Answer | Referen
     tokens = case.size.tokens
     run = prefill(case.decoder, case.prompt(), EVERYTHING)
     speech, spent = yield from _spoken(case, run, FULL, tokens, every)
-    answer = measured(case, run, speech.told(run, FULL, tokens), 0.0, spent)
+    yield whole(case, run, speech, spent)
+
+
+def whole(case: Case, run: Run, speech: Speech, spent: float) -> Reference:
+    """Write down a run with all visual tokens; spent: the seconds of decoding."""
+    answer = measured(case, run, speech.told(run, FULL, case.size.tokens), 0.0, spent)
     probability = fidelity.probability(speech.logits, speech.tokens)
     answer = replace(answer, same=True, p_full=probability, kl=0.0, drop=0.0)
-    yield Reference(answer, tuple(speech.tokens), speech.logits.cpu().numpy())
+    return Reference(answer, tuple(speech.tokens), speech.logits.cpu().numpy())
 
 
 def pruned(

@@ -10,16 +10,21 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from PIL import Image
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from explorer import cost, jobs, methods, zoo
+from explorer import casefile, cost, jobs, methods, zoo
 from explorer.analysis import draw_all
 from explorer.answers import reference
 from explorer.capture import ATTENTION
@@ -28,6 +33,7 @@ from explorer.engine import Plan, Prompt, decode, prefill
 from explorer.families import Decoder
 from explorer.memory import Memory
 from explorer.pico import scenes
+from explorer.picture import open_picture
 from explorer.signals import Kept, Signals, Stage
 
 QUESTION = "what is in the middle ?"
@@ -110,6 +116,20 @@ def debugging() -> None:
     report("leave one out: first progress", first, 0.5)
     report("leave one out: 196 tokens, a short answer", oracles, 4)
     report("what broke it: one patch", searches, 10)
+
+
+def replaying(cases: int = 128) -> None:
+    """A folder of saved cases, one pruned answer each, by the command that people use."""
+    with TemporaryDirectory() as folder:
+        for seed in range(cases):
+            case, memory = ("pico", open_picture(scenes.make(seed).image), QUESTION), Memory(10**8)
+            answers = [jobs.answer(*case, method, 64, memory) for method in (jobs.FULL, "clsattn")]
+            saved = casefile.save(*case, answers[0], answers[1:])
+            Path(folder, f"{seed}.json").write_text(saved, encoding="utf-8")
+        line = [sys.executable, "-m", "explorer.replay", folder]
+        told = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    rate = re.search(r"([\d.]+) cases a second", told)[1]
+    print(f"{f'replay: {cases} cases':58} {rate} cases a second  goal 10", flush=True)
 
 
 def picking() -> None:
@@ -224,6 +244,7 @@ def main() -> None:
     sweeps()
     debugging()
     picking()
+    replaying()
     full_answer()
     for threads in sorted({1, zoo.CORES}):
         pruned_prefill(threads)

@@ -174,20 +174,23 @@ def decode(run: Run, max_new_tokens: int) -> Iterator[Step]:
 
 
 @torch.no_grad()
-def forced_together(batch: Batch, tokens: Sequence[int]) -> Tensor:
-    """Give the logits [B, G, V] with which each run would have met a given answer of G tokens.
+def forced_together(batch: Batch, answers: Sequence[Sequence[int]]) -> list[Tensor]:
+    """Give the logits [G, V] with which each run would have met a given answer of G tokens.
 
     The batch is as before afterwards.
     """
-    first = torch.stack([run.logits for run in batch.runs])[:, None]
-    if len(tokens) == 1:
-        return first
-    ids = torch.tensor(tokens[:-1], device=first.device).expand(len(first), -1)
-    [met] = advance([batch], [ids], listening=False)
-    batch.rewind(ids.shape[1])
-    return torch.cat([first, met], 1)
+    device = batch.starts.device
+    longest = max(len(tokens) for tokens in answers)
+    met = torch.stack([run.logits for run in batch.runs])[:, None]
+    if longest > 1:
+        # behind the end of a shorter answer stands anything: nothing before it sees that
+        ids = [[*tokens[:-1], *[0] * (longest - len(tokens))] for tokens in answers]
+        [behind] = advance([batch], [torch.tensor(ids, device=device)], listening=False)
+        batch.rewind(longest - 1)
+        met = torch.cat([met, behind], 1)
+    return [logits[: len(tokens)] for logits, tokens in zip(met, answers, strict=True)]
 
 
 def forced(run: Run, tokens: Sequence[int]) -> Tensor:
     """Give the logits [G, V] with which this run would have met a given answer of G tokens."""
-    return forced_together(Batch([run]), tokens)[0]
+    return forced_together(Batch([run]), [tokens])[0]

@@ -15,17 +15,18 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer import casefile, given, jobs, zoo
+from explorer import casefile, given, jobs, together, zoo
 from explorer.casefile import CaseFile, StoredRun
 from explorer.errors import BadCase, VisitorError
 from explorer.memory import Memory
 from explorer.picture import Picture
 
 MEMORY_BYTES = 64_000_000
-ENOUGH = 8  # files for which one more process is worth its start
+ENOUGH = 8  # files that are recomputed together, and for which a process is worth its start
 CLOSE = 1e-3  # probabilities this near to each other are called equal
 
 
@@ -131,28 +132,71 @@ def offer(models: Sequence[str], among: int = 1) -> None:
         given.add(source)
 
 
-def outcome(file: Path) -> tuple[Path, list[Difference], str]:
-    """Recompute one file; gives what was found, or a sentence that says why nothing was."""
+Outcome = tuple[Path, list[Difference], str]
+"""A file and what was found, or a sentence that says why nothing was."""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file that holds a case."""
+
+    file: Path
+    case: CaseFile
+    picture: Picture
+
+
+def _open(file: Path) -> _Opened | Outcome:
     try:
         if file.stat().st_size > casefile.MAX_BYTES:
             raise BadCase("This file is too large for a case.")
-        return file, list(replay(casefile.load(file.read_bytes()))), ""
+        case = casefile.load(file.read_bytes())
+        return _Opened(file, case, case.opened())
     except (OSError, VisitorError) as error:
         return file, [], str(error)
 
 
-def outcomes(
-    paths: list[Path], at_once: int, models: Sequence[str] = ()
-) -> Iterator[tuple[Path, list[Difference], str]]:
-    """Recompute files in their order, several at once in processes of their own."""
+def _prepare(group: Sequence[_Opened], memory: Memory) -> None:
+    """Answer what the cases of one model ask, side by side, into the memory."""
+    asked = [
+        (one.picture, one.case.question, [(run.method, run.budget) for run in one.case.runs])
+        for one in group
+    ]
+    with suppress(VisitorError):  # whose fault it is will be told with its file
+        together.prepare(group[0].case.model.key, asked, memory)
+
+
+def some_outcomes(paths: Sequence[Path]) -> list[Outcome]:
+    """Recompute a few files, those of one model together."""
+    opened, memory = [_open(file) for file in paths], Memory(MEMORY_BYTES)
+    models: dict[str, list[_Opened]] = {}
+    for one in opened:
+        if isinstance(one, _Opened):
+            models.setdefault(one.case.model.key, []).append(one)
+    for group in models.values():
+        _prepare(group, memory)
+    return [_outcome(one, memory) if isinstance(one, _Opened) else one for one in opened]
+
+
+def _outcome(one: _Opened, memory: Memory) -> Outcome:
+    try:
+        return one.file, list(replay(one.case, one.picture, memory)), ""
+    except VisitorError as error:
+        return one.file, [], str(error)
+
+
+def outcomes(paths: list[Path], at_once: int, models: Sequence[str] = ()) -> Iterator[Outcome]:
+    """Recompute files in their order, several at once, in processes of their own if need be."""
+    parts = [paths[first : first + ENOUGH] for first in range(0, len(paths), ENOUGH)]
     if at_once == 1:
-        yield from map(outcome, paths)
+        for part in parts:
+            yield from some_outcomes(part)
         return
     # A fork has torch already; it is safe as nothing has run in this process yet.
     ways = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in ways else "spawn")
     with ProcessPoolExecutor(at_once, context, offer, (models, at_once)) as pool:
-        yield from pool.map(outcome, paths, chunksize=2)
+        for found in pool.map(some_outcomes, parts):
+            yield from found
 
 
 def worth(paths: list[Path]) -> int:

@@ -1,80 +1,38 @@
-"""Several answers about one case, side by side.
+"""Several answers side by side: of many methods about one case, or of many cases.
 
-Every method prunes its own prompt, timed by itself. Prompts pass through the model together, as one
-row of tokens, and the words are decoded for a group at once: a step of the model costs little more
-for ten rows than for one. With small models the next group prunes while one is decoded (lanes.py).
-Knows cases and methods; not what the answers are compared for.
+Every method prunes its own prompt, timed by itself. With small models the next group prunes while
+others speak (speaking.py, lanes.py). Knows cases and methods; not what the answers are compared
+for.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-
-from torch import Tensor
 
 from explorer import answers as single
-from explorer import cost, methods, zoo
-from explorer.batch import Batch
-from explorer.cases import Case, Prompts, Source, ask, open_case
-from explorer.decoding import Talk, forced_together
-from explorer.engine import Plan, prefill_together
+from explorer import methods, zoo
+from explorer.cases import Source, ask, open_case
 from explorer.errors import VisitorError
 from explorer.families import Vlm
 from explorer.lanes import WAITING, Ahead
-from explorer.maps import alive, plan_of
 from explorer.memory import Memory
-from explorer.results import Answer
-from explorer.runs import Run
-from explorer.scouting import packs
+from explorer.speaking import (
+    Row,
+    Subject,
+    Table,
+    Told,
+    Wanted,
+    Wish,
+    planned,
+    prefilled,
+    references,
+)
 
 FIRST_GROUP = 6  # answers that begin at once: a few, so that something is told soon,
 GROUP = 32  # then many
-PHRASE = 10  # tokens that a group says before the next may join; many answers end within them
 GROUP_BYTES = 1_000_000_000  # of all caches
-
-Wanted = tuple[str, int]
-"""A method's spec and a mean budget."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """What became of one wish: an answer, or the sentence that says why there is none.
-
-    known: it was remembered and not computed anew.
-    """
-
-    method: str
-    budget: int
-    answer: Answer | None
-    error: str | None = None
-    known: bool = False
-
-
-@dataclass(frozen=True)
-class _Wish:
-    """A method that shall answer. lengths [L]: tokens that enter each layer, text included."""
-
-    method: str
-    budget: int
-    plan: Plan
-    lengths: tuple[int, ...]
-
-
-@dataclass
-class _Row:
-    """One prefilled run. prepared: seconds that its signals took; met [G, V]: the logits with
-    which it meets the full answer.
-    """
-
-    method: str
-    budget: int
-    run: Run
-    prepared: float
-    speech: single.Speech
-    met: Tensor | None = None
 
 
 def never() -> bool:
@@ -106,11 +64,8 @@ def answers(
     pending = sorted((wish for wish, answer in remembered.items() if answer is None), key=_slow)
     if not pending or stop():
         return
-    compared = single.reference(case, memory)
-    for told in _computed(case, pending, compared, stop):
-        if told.answer is not None:
-            single.remember(case, told.answer, memory)
-        yield told
+    subject = Subject(case, single.reference(case, memory))
+    yield from _computed([(subject, *wish) for wish in pending], zoo.lanes(case.vlm), memory, stop)
 
 
 def remembered(
@@ -134,126 +89,84 @@ def _slow(wish: Wanted) -> bool:
         return False
 
 
+def prepare(
+    model: str | Vlm, asked: Sequence[tuple[Source, str, Sequence[Wanted]]], memory: Memory
+) -> None:
+    """Answer questions about several pictures, (picture, question, wishes), into a memory.
+
+    What can't be answered is left out. Raises `VisitorError` for a picture, question or model that
+    is no good.
+    """
+    cases = [open_case(model, image, question, memory) for image, question, _ in asked]
+    new = {case.id: case for case in cases if ("full", case.id) not in memory}
+    if new:
+        for case, found in zip(new.values(), references(list(new.values())), strict=True):
+            single.remember_full(case, found, memory)
+    pending = []
+    for case, (_, _, wanted) in zip(cases, asked, strict=True):
+        subject = Subject(case, single.reference(case, memory))
+        pending += [
+            (subject, *wish)
+            for wish in dict.fromkeys(wanted)
+            if single.remembered(case.id, *wish, memory) is None
+        ]
+    for _ in _computed(pending, 1, memory, never):
+        pass
+
+
 def _computed(
-    case: Case, pending: list[Wanted], compared: single.Reference, stop: Callable[[], bool]
+    pending: Sequence[tuple[Subject, str, int]],
+    lanes: int,
+    memory: Memory | None,
+    stop: Callable[[], bool],
 ) -> Iterator[Told]:
-    prompts, lanes = Prompts(case, lambda: compared.tokens), zoo.lanes(case.vlm)
     wishes = []
-    for wish in pending:
+    for subject, *wish in pending:
         try:
-            wishes.append(_planned(case, wish, prompts))
+            wishes.append(planned(subject, *wish))
         except VisitorError as error:
             yield Told(*wish, None, str(error))
+    if not wishes:
+        return
     room = GROUP_BYTES // (lanes + WAITING)  # groups that are held at a time, one of them speaking
+    for wish, told in _spoken(wishes, lanes, room, stop):
+        if told.answer is not None:
+            single.remember(wish.subject.case, told.answer, memory)
+        yield told
 
-    def work(groups: Iterator[list[_Wish]]) -> Iterator[Told | list[_Row]]:
+
+def _spoken(
+    wishes: Sequence[Wish], lanes: int, room: float, stop: Callable[[], bool]
+) -> Iterator[tuple[Wish, Told]]:
+    def work(groups: Iterator[list[Wish]]) -> Iterator[tuple[Wish, Told] | list[Row]]:
         for group in groups:
-            yield (yield from _prefilled(case, group, prompts, stop))
+            yield (yield from prefilled(group, stop))
 
-    talk = _Talk(case, compared, room)
-    with closing(Ahead(work, _groups(case, wishes, room), lanes)) as coming:
+    table = Table(wishes[0].subject.case.vlm.max_new_tokens, room)
+    with closing(Ahead(work, _groups(wishes, room), lanes)) as coming:
         more = True
-        while not stop() and (more or talk.rows):
-            if more and talk.may_join and (coming.ready or not talk.rows):
+        while not stop() and (more or table.rows):
+            if more and table.open and (coming.ready or not table.rows):
                 found = next(coming, None)
                 more = found is not None
-                if isinstance(found, Told):
+                if isinstance(found, tuple):
                     yield found
                 elif found:
-                    talk.join(found)
+                    table.join(found)
             else:
-                yield from talk.step()
+                yield from table.step()
 
 
-class _Talk:
-    """The rows that are answering, whoever pruned for them; an answer is told once it has ended."""
-
-    def __init__(self, case: Case, compared: single.Reference, room: int):
-        self.case, self.compared, self.room = case, compared, room
-        self.talk = Talk(case.vlm.max_new_tokens)
-        self.rows: dict[int, _Row] = {}
-        self.newest = 0  # tokens that those have said who joined last
-
-    @property
-    def may_join(self) -> bool:
-        """Whether the newest have said a phrase, and there is room for more."""
-        if not self.rows:
-            return True
-        held = sum(_held(self.case, row.run.length) for row in self.rows.values())
-        return self.newest >= PHRASE and len(self.rows) <= GROUP and held <= self.room
-
-    def join(self, rows: list[_Row]) -> None:
-        """Let more rows answer. All meet the full answer first."""
-        batch = Batch([row.run for row in rows])
-        met = forced_together(batch, self.compared.tokens)
-        for number, row, logits in zip(self.talk.join(batch), rows, met, strict=True):
-            row.met = logits
-            self.rows[number] = row
-        self.newest = 0
-
-    def step(self) -> Iterator[Told]:
-        """Let every row say one more token; tells of those who have nothing more to say."""
-        steps = self.talk.step()
-        for number in sorted(self.rows.keys() - {number for number, _ in steps}):
-            yield self._told(self.rows.pop(number))
-        for number, step in steps:
-            self.rows[number].speech.add(step)
-        self.newest += 1
-
-    def _told(self, row: _Row) -> Told:
-        said = row.speech.told(row.run, row.method, row.budget)
-        answer = single.measured(self.case, row.run, said, row.prepared, math.nan)
-        return Told(row.method, row.budget, single.against(self.compared, answer, row.met))
-
-
-def _planned(case: Case, wish: Wanted, prompts: Prompts) -> _Wish:
-    method, budget = wish
-    module, options = methods.resolve(method)
-    single.check_budget(budget, case.size.tokens)
-    plan = plan_of(module, options, case.size, budget)
-    lengths = alive(plan.stages, case.size).astype(int) + prompts.text
-    return _Wish(method, budget, plan, tuple(lengths.tolist()))
-
-
-def _held(case: Case, lengths: Sequence[int]) -> int:
-    """Count the bytes of a run's caches."""
-    shape = cost.shape_of(case.decoder.body.config)
-    return cost.kv_bytes(shape, lengths, case.vlm.model.dtype.itemsize)
-
-
-def _groups(case: Case, wishes: list[_Wish], room: int) -> Iterator[list[_Wish]]:
-    """Cut the wishes, in their order, into groups that are decoded at once."""
+def _groups(wishes: Sequence[Wish], room: float) -> Iterator[list[Wish]]:
+    """Cut the wishes, in their order, into groups that begin to speak at once."""
     rest = max(1, len(wishes) - FIRST_GROUP)
     most = max(FIRST_GROUP, math.ceil(rest / math.ceil(rest / GROUP)))  # all of one size
     group, held, first = [], 0, True
     for wish in wishes:
         group.append(wish)
-        held += _held(case, wish.lengths)
+        held += wish.held
         if len(group) >= (FIRST_GROUP if first else most) or held > room:
             yield group
             group, held, first = [], 0, False
     if group:
         yield group
-
-
-def _prefilled(
-    case: Case, group: list[_Wish], prompts: Prompts, stop: Callable[[], bool]
-) -> Generator[Told, None, list[_Row]]:
-    """Let every method prune; gives back the rows, and tells of methods that can't."""
-    rows: list[_Row] = []
-    waves = list(packs(group, lambda wish: wish.lengths[0]))
-    while waves and not stop():
-        wave = waves.pop(0)
-        try:
-            asked = [(prompts(wish.plan.needs), wish.plan) for wish in wave]
-            runs = prefill_together(case.decoder, asked)
-        except VisitorError as error:
-            if len(wave) > 1:  # one of them can't: let each try by itself
-                waves = [[wish] for wish in wave] + waves
-            else:
-                yield Told(wave[0].method, wave[0].budget, None, str(error))
-            continue
-        for wish, run in zip(wave, runs, strict=True):
-            prepared = prompts.seconds(wish.plan.needs)
-            rows.append(_Row(wish.method, wish.budget, run, prepared, single.Speech(case)))
-    return rows

@@ -23,16 +23,17 @@ from explorer.batch import Batch
 from explorer.cases import Case, Source, open_case
 from explorer.comparison import spearman
 from explorer.decoding import forced_together
-from explorer.engine import prefill
+from explorer.engine import prefill_together
 from explorer.errors import MethodUnavailable
 from explorer.families import Vlm
 from explorer.fidelity import overlap
 from explorer.following import Progress
 from explorer.importance import Target, importance, wanted_of
-from explorer.maps import plan_of
 from explorer.memory import Memory, recall
 from explorer.probe import Probe
 from explorer.results import MethodMap
+from explorer.scouting import packs
+from explorer.speaking import Subject, planned
 
 ORACLE, RANDOM = "oracle", "random"
 SEEDS = 5  # orders drawn for the random curve
@@ -133,7 +134,7 @@ class Court:
 
     def method(self, found: MethodMap) -> Trial:
         """Try a method's score, and its pruning where that doesn't follow the score."""
-        module, options = methods.resolve(found.spec)
+        module, _ = methods.resolve(found.spec)
         plain = module.NESTED and not module.MERGES and module.WHERE == "before the LLM"
         tried = self.of(found.spec, found.score)
         k = self.budget
@@ -142,27 +143,27 @@ class Court:
         return Trial(
             **{
                 **vars(tried),
-                "pruned": None if plain else self._pruned(found, module, options),
+                "pruned": None if plain else self._pruned(found),
                 "spearman": None if np.isnan(rho) else rho,
                 "overlap": overlap(ours, theirs, k),
             }
         )
 
     @torch.no_grad()
-    def _pruned(self, found: MethodMap, module, options: dict) -> tuple[tuple[int, float], ...]:
+    def _pruned(self, found: MethodMap) -> tuple[tuple[int, float], ...]:
         """Give s at the rungs of a method's ladder, from the engine's own runs."""
-        compared = reference(self.case, self.memory)
+        subject = Subject(self.case, reference(self.case, self.memory))
 
         def make() -> tuple[tuple[int, float], ...]:
             zoo.use_threads(self.case.vlm)
+            wishes = [planned(subject, found.spec, budget) for budget in found.ladder]
             runs = []
-            for budget in found.ladder:
-                plan = plan_of(module, options, self.case.size, budget)
-                prompt = self.case.prompt(plan.needs, lambda: compared.tokens)
-                runs.append(prefill(self.case.decoder, prompt, plan))
-            logits = forced_together(Batch(runs), self.tokens).log_softmax(-1)
-            at = torch.tensor(self.tokens, device=logits.device).expand(len(runs), -1)[..., None]
-            s = logits.gather(2, at)[..., 0].mean(1).exp()
+            for pack in packs(wishes, lambda wish: wish.lengths[0]):
+                asked = [(subject.prompts(wish.plan.needs), wish.plan) for wish in pack]
+                runs += prefill_together(self.case.decoder, asked)
+            met = torch.stack(forced_together(Batch(runs), [self.tokens] * len(runs)))
+            at = torch.tensor(self.tokens, device=met.device).expand(len(runs), -1)[..., None]
+            s = met.log_softmax(-1).gather(2, at)[..., 0].mean(1).exp()
             return tuple(zip(found.ladder, s.tolist(), strict=True))
 
         key = ("pruning", self.case.id, found.spec)

@@ -80,16 +80,17 @@ def test_a_row_that_has_ended_leaves_the_others_alone():
     assert len({len(tokens) for tokens in said}) > 1, "they end at different steps"
 
 
-def test_a_given_answer_meets_the_same_logits_side_by_side():
-    tokens = [5, 9, 11, 7]
-    joined = forced_together(Batch(runs(2)), tokens)
-    for logits, own in zip(joined, runs(2), strict=True):
+def test_given_answers_meet_the_same_logits_side_by_side():
+    answers = [[5, 9, 11, 7], [3], [5, 9, 11, 7, 2, 4], [8, 8], [1, 2, 3], [6, 6, 6, 6]]
+    joined = forced_together(Batch(runs(2)), answers)
+    for logits, tokens, own in zip(joined, answers, runs(2), strict=True):
+        assert len(logits) == len(tokens)
         assert torch.allclose(logits, forced(own, tokens), atol=2e-5)
 
 
 def test_meeting_an_answer_leaves_no_trace():
     batch, plain = Batch(runs(4)), [[step.token for step in decode(run, 40)] for run in runs(4)]
-    forced_together(batch, [5, 9, 11, 7])
+    forced_together(batch, [[5, 9, 11, 7]] * len(PLANS))
     talk = Talk(40)
     talk.join(batch)
     said = heard_out(talk)

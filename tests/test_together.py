@@ -1,0 +1,64 @@
+"""Questions about several pictures, answered side by side, get the answers they get alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from explorer import jobs, together
+from explorer.errors import VisitorError
+from explorer.memory import Memory
+from explorer.pico import scenes
+from explorer.picture import open_picture
+
+ASKED = [
+    (3, "what is in the middle ?", [("clsattn", 24), ("fastv", 120), ("random", 9)]),
+    (3, "describe the picture .", [("visionzip", 40)]),
+    (5, "how many things are there ?", []),
+    (8, "what is in the middle ?", [("clsattn", 196), ("visiondrop", 100), ("fopru:row", 28)]),
+]
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Memory:
+    memory = Memory(64_000_000)
+    asked = [(scenes.make(seed).image, question, wanted) for seed, question, wanted in ASKED]
+    together.prepare("pico", asked, memory)
+    return memory
+
+
+@pytest.mark.parametrize("seed, question, wanted", ASKED)
+def test_each_is_answered_as_if_alone(prepared, seed, question, wanted):
+    case = ("pico", open_picture(scenes.make(seed).image), question)
+    full = prepared.get(("full", jobs.ask(*case).id)).answer
+    alone = jobs.answer(*case, "full", 196)
+    assert full.text == alone.text
+    assert full.p_full == pytest.approx(alone.p_full, abs=1e-4)
+    told = {(t.method, t.budget): t.answer for t in together.remembered(*case, wanted, prepared)}
+    assert told.keys() == set(wanted), "all are remembered"
+    for wish, answer in told.items():
+        own = jobs.answer(*case, *wish)
+        assert answer.text == own.text and answer.same == own.same
+        assert answer.p_full == pytest.approx(own.p_full, abs=1e-4)
+        assert answer.kl == pytest.approx(own.kl, abs=1e-4)
+        assert [s.kept.tolist() for s in answer.stages] == [s.kept.tolist() for s in own.stages]
+        assert answer.dominance.mdi == pytest.approx(own.dominance.mdi, rel=1e-3)
+
+
+def test_what_can_not_be_answered_is_left_out():
+    image, memory, question = scenes.make(3).image, Memory(64_000_000), "what is in the middle ?"
+    wanted = [("fastv", 2), ("no_such_method", 40), ("clsattn", 24), ("clsattn", 500)]
+    together.prepare("pico", [(image, question, wanted)], memory)
+    told = together.remembered("pico", image, question, wanted, memory)
+    assert [(t.method, t.budget) for t in told] == [("clsattn", 24)]
+
+
+def test_a_bad_question_is_refused():
+    with pytest.raises(VisitorError):
+        together.prepare("pico", [(scenes.make(3).image, "   ", [])], Memory(1_000_000))
+
+
+def test_little_memory_gives_the_same_answers():
+    case, memory = ("pico", scenes.make(3).image, "what is in the middle ?"), Memory(50_000)
+    together.prepare(*case[:1], [(*case[1:], [("clsattn", 24)])], memory)
+    [told] = together.remembered(*case, [("clsattn", 24)], memory)
+    assert told.answer.text == jobs.answer(*case, "clsattn", 24).text
