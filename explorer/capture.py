@@ -17,6 +17,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.functional import linear
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
@@ -167,7 +168,8 @@ class Seen:
     query, key [V, H, n (+1 with a [CLS]), d] of the layer that feeds the projector; first_cls,
     last_cls [V, H, n] attention of [CLS] in the tower's first and last layer, or None;
     hidden [V, n, Dv] what the projector reads; cls_hidden [V, Dv] or None; features [N, D] the
-    visual tokens, deep what is added to them later on; project maps [..., joins * Dv] to [..., D].
+    visual tokens, deep what is added to them later on; project maps [..., joins * Dv] to [..., D],
+    differ x and nudges to project(x + nudge) - project(x - nudge).
     """
 
     query: Tensor
@@ -180,6 +182,7 @@ class Seen:
     features: Tensor
     deep: tuple[Tensor, ...]
     project: Callable[[Tensor], Tensor]
+    differ: Callable[[Tensor, Tensor], Tensor]
     joins: int
 
     @property
@@ -214,6 +217,8 @@ def see(tower: Tower, pixels: Pixels) -> Seen:
         listeners |= {tower.first: cls_row("first_cls"), tower.last: cls_row("last_cls")}
     with listen(listeners):
         states, features, deep = tower.run(pixels)
+    project = partial(_exactly, tower.project, states.dtype)
+    differ = partial(_exactly, _Chain(tower.chain), states.dtype)
     return Seen(
         query=torch.cat(queries),  # a tower may look at one frame after the other
         key=torch.cat(keys),
@@ -222,17 +227,47 @@ def see(tower: Tower, pixels: Pixels) -> Seen:
         cls_hidden=states[:, 0] if tower.has_cls else None,
         features=features,
         deep=deep,
-        project=partial(_exactly, tower.project, states.dtype),
+        project=project,
+        differ=differ if tower.chain else partial(_both_sides, project),
         joins=tower.joins,
     )
 
 
-def _exactly(project: Callable[[Tensor], Tensor], dtype: torch.dtype, x: Tensor) -> Tensor:
+class _Chain(nn.Module):
+    """How far apart two inputs come out of a projector whose last layer is linear.
+
+    That layer is passed once, with the difference, and by a first linear one the nudges pass for
+    all tokens together: of a two-layer projector a fifth of the work of two projections is left.
+    """
+
+    def __init__(self, layers: tuple[nn.Module, ...]):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor, nudge: Tensor) -> Tensor:
+        """Give project(x + nudge) - project(x - nudge)."""
+        first, *between = self.layers[:-1] or [nn.Identity()]
+        if isinstance(first, nn.Linear):
+            here, step = first(x), linear(nudge, first.weight)
+            above, below = here + step, here - step
+        else:
+            above, below = first(x + nudge), first(x - nudge)
+        for layer in between:
+            above, below = layer(above), layer(below)
+        return linear(above - below, self.layers[-1].weight)
+
+
+def _both_sides(project: Callable[[Tensor], Tensor], x: Tensor, nudge: Tensor) -> Tensor:
+    return project(x + nudge) - project(x - nudge)
+
+
+def _exactly(module: nn.Module, dtype: torch.dtype, *inputs: Tensor) -> Tensor:
     """Project in float32: half precision would lose the small nudges of finite differences."""
-    if dtype == torch.float32 or not isinstance(project, nn.Module):
-        return project(x.to(dtype)).float()
-    weights = {name: weight.float() for name, weight in project.state_dict().items()}
-    return functional_call(project, weights, (x.float(),))
+    inputs = tuple(x.float() for x in inputs)
+    if dtype == torch.float32:
+        return module(*inputs)
+    weights = {name: weight.float() for name, weight in module.state_dict().items()}
+    return functional_call(module, weights, inputs)
 
 
 def _cls_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:
@@ -286,4 +321,6 @@ def tower_signals(seen: Seen, place: Tensor, patches: Tensor, needs: frozenset[s
         found["cls_hidden"] = seen.cls_hidden.float().repeat(1, seen.joins)
     if "project" in needs:
         found["project"] = seen.project
+    if "differ" in needs:
+        found["differ"] = seen.differ
     return Signals(place=place, features=seen.features, patches=patches, **found)

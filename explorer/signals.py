@@ -133,6 +133,7 @@ class Signals:
       cls_hidden           [V, joins * Dv] the hidden state of [CLS], as often as the projector
                            wants it; None without a [CLS].
       project              maps [..., joins * Dv] to [..., D]; `unprojected` is what it maps.
+      differ               maps x and nudges to project(x + nudge) - project(x - nudge), faster.
       padding              [N] true for a token that lies wholly outside the picture.
       areas                [V, 4] x0 y0 x1 y1 of each view, as shares of the picture; view 0 is
                            the whole picture where there are several.
@@ -185,6 +186,7 @@ class Signals:
     joins: int = 1
     cls_hidden: Tensor | None = None
     project: Callable[[Tensor], Tensor] | None = None
+    differ: Callable[[Tensor, Tensor], Tensor] | None = None
     padding: Tensor | None = None
     areas: Tensor | None = None
     patch_embeds: Tensor | None = None

@@ -390,8 +390,12 @@ class Promises:
     @torch.no_grad()
     def test_the_projector_makes_the_tokens_of_the_patches_that_the_grid_names(self, vlm):
         case = open_case(vlm, noise(), QUESTION)
-        signals = case.prompt(frozenset({"hidden", "project", "cls_hidden"})).signals
-        made = signals.project(signals.unprojected())
+        signals = case.prompt(frozenset({"hidden", "project", "differ", "cls_hidden"})).signals
+        x = signals.unprojected()
+        nudge = 0.1 * torch.randn(3, 1, x.shape[1])
+        apart = signals.project(x + nudge) - signals.project(x - nudge)
+        assert torch.allclose(signals.differ(x, nudge), apart, atol=1e-5)
+        made = signals.project(x)
         several = (signals.patches >= 0).sum(1) > 1
         alone = (signals.place[:, 0] >= 0) & ~(several & (signals.joins == 1))
         assert alone.any()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
@@ -93,6 +93,11 @@ def embedder(width: int):
     return embed
 
 
+def differing(project: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Give the difference of two projections, for projectors that are no chain of layers."""
+    return lambda x, nudge: project(x + nudge) - project(x - nudge)
+
+
 @lru_cache(maxsize=64)
 def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Signals:
     place, patches, views, n, _ = LAYOUTS[layout]
@@ -111,6 +116,7 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
         hidden=make(views, n, TOWER_WIDTH),
         cls_hidden=make(views, 1, TOWER_WIDTH)[:, 0] if cls else None,
         project=lambda x: x @ projector,
+        differ=differing(lambda x: x @ projector),
         padding=torch.arange(len(place)) == len(place) - 1,
         areas=torch.tensor([[0.0, 0, 1, 1], [0.0, 0, 1, 0.5]])[:views],
         question="what is left of the red square ?",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from made_signals import grid, tower_signals
+from made_signals import differing, grid, tower_signals
 
 from explorer.methods import zooprune
 from explorer.signals import Signals, Stage
@@ -14,7 +14,7 @@ from explorer.signals import Signals, Stage
 def test_a_linear_projector_is_as_sensitive_everywhere():
     matrix = torch.randn(6, 9, generator=torch.Generator().manual_seed(0))
     u = zooprune.directions(6, m=16)
-    found = zooprune.sensitivity(torch.randn(5, 6), lambda x: x @ matrix, u)
+    found = zooprune.sensitivity(torch.randn(5, 6), differing(lambda x: x @ matrix), u)
     assert torch.allclose(found, (u @ matrix).norm(dim=1).mean().expand(5), rtol=1e-3)
 
 
@@ -22,7 +22,9 @@ def test_the_estimate_is_the_length_of_the_derivative():
     """M(x) = x squared, place by place: J u = 2 x u."""
     x, u = torch.tensor([[1.0, 2], [3, 0]]), zooprune.directions(2, m=8)
     expected = (2 * x[:, None] * u).norm(dim=-1).mean(1)
-    assert torch.allclose(zooprune.sensitivity(x, lambda v: v**2, u), expected, rtol=1e-3)
+    assert torch.allclose(
+        zooprune.sensitivity(x, differing(lambda v: v**2), u), expected, rtol=1e-3
+    )
 
 
 def test_directions_are_unit_vectors_drawn_by_seed():
@@ -40,9 +42,11 @@ def test_the_heaviest_comes_first_then_weight_times_distance():
 
 def test_the_least_sensitive_token_is_taken_last():
     plain = tower_signals("square")
-    signals = replace(plain, project=lambda x: plain.project(x**3))  # a linear one has no favourite
+    signals = replace(
+        plain, differ=differing(lambda x: plain.project(x**3))
+    )  # a linear one has no favourite
     u = zooprune.directions(signals.hidden.shape[-1])
-    found = zooprune.sensitivity(signals.hidden[0], signals.project, u)
+    found = zooprune.sensitivity(signals.hidden[0], signals.differ, u)
     score = zooprune.score(signals)
     assert int(score.argmax()) == int(found.argmax())
     weight = zooprune.weights(found)
@@ -55,9 +59,9 @@ def test_every_direction_counts_once_however_many_go_at_a_time():
         torch.randn(4, 5, generator=torch.Generator().manual_seed(1)),
         zooprune.directions(5, m=19),
     )
-    one_by_one = [zooprune.sensitivity(x, torch.sin, direction[None]) for direction in u]
+    one_by_one = [zooprune.sensitivity(x, differing(torch.sin), direction[None]) for direction in u]
     expected = torch.stack(one_by_one).mean(0)
-    assert torch.allclose(zooprune.sensitivity(x, torch.sin, u), expected, rtol=1e-5)
+    assert torch.allclose(zooprune.sensitivity(x, differing(torch.sin), u), expected, rtol=1e-5)
 
 
 def test_crops_choose_by_themselves_and_newlines_stay():
@@ -69,11 +73,13 @@ def test_crops_choose_by_themselves_and_newlines_stay():
     patches = torch.arange(13)[:, None]
     patches[12] = -1
     features = torch.randn(13, 5, generator=generator)
-    signals = Signals(place, features, patches=patches, hidden=hidden, project=lambda x: x**2)
+    signals = Signals(
+        place, features, patches=patches, hidden=hidden, differ=differing(torch.square)
+    )
     kept = zooprune.keep(signals, Stage(0, 7)).index.tolist()
     assert kept[-1] == 12
     for view, tokens in ((0, range(6)), (1, range(6, 12))):
-        found = zooprune.sensitivity(hidden[view], signals.project, zooprune.directions(5))
+        found = zooprune.sensitivity(hidden[view], signals.differ, zooprune.directions(5))
         chosen = zooprune.order(zooprune.weights(found), features[list(tokens)])[:3] + tokens[0]
         assert [token for token in kept if token in tokens] == sorted(chosen.tolist())
 
@@ -88,7 +94,7 @@ def test_patches_that_the_projector_joins_are_nudged_alike():
         for direction in u:
             steep[token] += (2 * x[token] * torch.cat([direction, direction])).norm() / len(u)
     signals = Signals(
-        grid(2, 2), x**2, patches=patches, hidden=hidden, joins=2, project=lambda v: v**2
+        grid(2, 2), x**2, patches=patches, hidden=hidden, joins=2, differ=differing(torch.square)
     )
     chosen = zooprune.order(zooprune.weights(steep), x**2)
     assert zooprune.score(signals).argsort(descending=True).tolist() == chosen.tolist()

@@ -79,6 +79,7 @@ def words(vlm: Vlm, question: str, grid: Grid) -> Words:
 def tower(vlm: Vlm) -> Tower:
     """Take the vision side apart."""
     config, inner = vlm.model.config, vlm.model.model
+    projector = inner.multi_modal_projector
     if config.vision_feature_layer != -1:
         raise ModelUnavailable("This InternVL does not read the tower's last layer, as others do.")
     layers = inner.vision_tower.encoder.layer
@@ -102,7 +103,8 @@ def tower(vlm: Vlm) -> Tower:
         last=layers[-1].attention,
         has_cls=config.vision_feature_select_strategy == "default",
         run=run,
-        project=inner.multi_modal_projector,
+        project=projector,
+        chain=(projector.layer_norm, projector.linear_1, projector.act, projector.linear_2),
         joins=round(1 / config.downsample_ratio) ** 2,
     )
 

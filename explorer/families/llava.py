@@ -44,6 +44,7 @@ def words(vlm: Vlm, question: str, grid: Grid) -> Words:
 def tower(vlm: Vlm) -> Tower:
     """Take the vision side apart."""
     config, inner = vlm.model.config, vlm.model.model
+    projector = inner.multi_modal_projector
     layer = config.vision_feature_layer
     if not isinstance(layer, int):
         raise ModelUnavailable("This model mixes several vision layers, which is not supported.")
@@ -60,7 +61,8 @@ def tower(vlm: Vlm) -> Tower:
         last=layers[-1].self_attn,
         has_cls=config.vision_feature_select_strategy == "default",
         run=run,
-        project=inner.multi_modal_projector,
+        project=projector,
+        chain=(projector.linear_1, projector.act, projector.linear_2),
     )
 
 

@@ -61,6 +61,7 @@ class Tower:
     attention, first, last: the attention modules of the layer that feeds the projector, of the
     tower's first layer and of its last. run: looks at a picture. project: maps [..., joins * Dv]
     to [..., D]. joins: how many patches, one behind the other, the projector makes a token of.
+    chain: the projector's layers one behind the other, if the last of them is linear.
     """
 
     attention: nn.Module
@@ -68,8 +69,9 @@ class Tower:
     last: nn.Module
     has_cls: bool
     run: Callable[[Pixels], Vision]
-    project: Callable[[Tensor], Tensor]
+    project: nn.Module
     joins: int = 1
+    chain: tuple[nn.Module, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,7 @@ def tower(vlm: Vlm) -> Tower:
         has_cls=False,
         run=run,
         project=inner.connector.modality_projection,
+        chain=(inner.connector.modality_projection.proj,),
         joins=vlm.model.config.scale_factor**2,
     )
 

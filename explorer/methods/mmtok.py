@@ -81,11 +81,11 @@ def cover(
 
 def greedy(matrix: Tensor, allowed: Tensor, count: int) -> Tensor:
     """Choose up to `count` allowed columns, each with the largest gain of coverage (Alg. 2)."""
-    best = torch.zeros_like(matrix[:, :1])
+    best, gains = torch.zeros_like(matrix[:, :1]), torch.empty_like(matrix)
     barred = torch.zeros_like(matrix[0]).masked_fill_(~allowed, -torch.inf)
     chosen = []
     for _ in range(min(count, int(allowed.sum()))):
-        gain = (matrix - best).clamp(min=0).sum(0) + barred
+        gain = torch.sub(matrix, best, out=gains).clamp_(min=0).sum(0) + barred
         pick = int(gain.argmax())  # of equals the lowest index
         barred[pick] = -torch.inf
         best = torch.maximum(best, matrix[:, pick, None])

@@ -33,7 +33,7 @@ UNCERTAIN = (
     "code chooses crop by crop and keeps newline tokens; that every crop gets the same share, and "
     "that newline tokens count in the budget, is ours. Its low-rank projector is left out."
 )
-NEEDS = frozenset({"hidden", "project"})
+NEEDS = frozenset({"hidden", "differ"})
 READS_QUESTION = False
 NESTED = True
 MERGES = TRAINED = False
@@ -68,13 +68,12 @@ def directions(width: int, *, seed: int = 0, m: int = 64) -> Tensor:
 
 
 def sensitivity(
-    x: Tensor, project: Callable[[Tensor], Tensor], u: Tensor, h: float = 0.01
+    x: Tensor, differ: Callable[[Tensor, Tensor], Tensor], u: Tensor, h: float = 0.01
 ) -> Tensor:
     """Give S_i, the mean length of the central differences (Eq. 2-4): x [n, Dv] -> [n]."""
     x, total = x.float(), torch.zeros(len(x), device=x.device)
     for part in u.to(x.device).split(8):  # not all directions at once
-        nudge = h * part[:, None]
-        total += (project(x + nudge) - project(x - nudge)).float().norm(dim=-1).sum(0)
+        total += differ(x, h * part[:, None]).float().norm(dim=-1).sum(0)
     return total / (len(u) * 2 * h)
 
 
@@ -105,7 +104,7 @@ def score(signals: Signals, *, seed: int = 0, m: int = 64, h: float = 0.01) -> T
     n, width = signals.hidden.shape[1:]
     # where the projector joins several patches, all of them are nudged alike
     u = directions(width, seed=seed, m=m).repeat(1, signals.joins)
-    sensitive = sensitivity(signals.unprojected(), signals.project, u, h)
+    sensitive = sensitivity(signals.unprojected(), signals.differ, u, h)
     crop, orders = crop_of(signals, n), []
     for number in crop[crop >= 0].unique():  # select_tokens_sads_multi_frames
         tokens = (crop == number).nonzero()[:, 0]

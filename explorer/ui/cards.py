@@ -24,7 +24,7 @@ PLACES = {
         "cls_attention", "first_cls_attention", "last_cls_attention", "patch_attention",
         "patch_logits", "keys", "hidden", "cls_hidden", "patch_embeds",
     ),
-    "projector": ("features", "project", "inputs"),
+    "projector": ("features", "project", "differ", "inputs"),
     "question": ("question", "embed", "tail", "text_embeds", "question_attention", "relevance_net"),
     "llm": (
         "last_attention", "next_last_attention", "tail_attention", "next_tail_attention",
