@@ -10,7 +10,6 @@ import threading
 from explorer import devices, given, jobs, leases, zoo
 from explorer.errors import VisitorError
 from explorer.pico import scenes
-from explorer.ui import page
 
 LOAD = os.environ.get("EXPLORER_LOAD", "")  # a Space has variables instead of a command line
 
@@ -30,11 +29,11 @@ def settings() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def warm_up(keys: list[str]) -> None:
+def warm_up(load: str) -> None:
     """Load models and answer once: the first answer of a process is a slow one."""
-    if not leases.LENT:  # a lease that no visitor asks for would be billed to nobody
+    if not leases.LENT:  # nobody could be billed for that lease
         jobs.answer(zoo.DEFAULT, scenes.make(0).image, "what is in the middle ?", "visiondrop", 64)
-    for sentence in zoo.stock([zoo.DEFAULT, *keys], only=leases.LENT):
+    for sentence in zoo.stock([zoo.DEFAULT, *load.replace(",", " ").split()], only=leases.LENT):
         print(sentence, file=sys.stderr)
 
 
@@ -42,17 +41,18 @@ def main() -> None:
     """Build and launch; models load while the page is served, on ZeroGPU before."""
     chosen = settings()
     wish = devices.Wish(chosen.device, chosen.dtype, chosen.four_bit, chosen.budget)
-    keys = [key.strip() for key in chosen.load.split(",") if key.strip()]
     try:
         zoo.settle(wish, waits=False, at_once=1 if leases.LENT else chosen.at_once)
         model = given.add(chosen.model)
     except VisitorError as error:
         sys.exit(str(error))
+    from explorer.ui import page  # gradio takes seconds: what can't be started is told before
+
     demo = page.build(at_once=chosen.at_once, model=model)
     if leases.LENT:
-        warm_up(keys)
+        warm_up(chosen.load)
     else:
-        threading.Thread(target=warm_up, args=(keys,), daemon=True).start()
+        threading.Thread(target=warm_up, args=(chosen.load,), daemon=True).start()
     demo.launch(server_name=chosen.host, server_port=chosen.port, **page.launch_settings())
 
 

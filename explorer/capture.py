@@ -16,14 +16,13 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn.functional import linear
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from explorer.families.parts import Pixels, Tower
+from explorer.projector import differ, project
 from explorer.signals import Signals
 
 ATTENTION = "sdpa_with_listeners"
@@ -217,8 +216,6 @@ def see(tower: Tower, pixels: Pixels) -> Seen:
         listeners |= {tower.first: cls_row("first_cls"), tower.last: cls_row("last_cls")}
     with listen(listeners):
         states, features, deep = tower.run(pixels)
-    project = partial(_exactly, tower.project, states.dtype)
-    differ = partial(_exactly, _Chain(tower.chain), states.dtype)
     return Seen(
         query=torch.cat(queries),  # a tower may look at one frame after the other
         key=torch.cat(keys),
@@ -227,47 +224,10 @@ def see(tower: Tower, pixels: Pixels) -> Seen:
         cls_hidden=states[:, 0] if tower.has_cls else None,
         features=features,
         deep=deep,
-        project=project,
-        differ=differ if tower.chain else partial(_both_sides, project),
+        project=partial(project, tower.project, states.dtype),
+        differ=partial(differ, tower.project, tower.chain, states.dtype),
         joins=tower.joins,
     )
-
-
-class _Chain(nn.Module):
-    """How far apart two inputs come out of a projector whose last layer is linear.
-
-    That layer is passed once, with the difference, and by a first linear one the nudges pass for
-    all tokens together: of a two-layer projector a fifth of the work of two projections is left.
-    """
-
-    def __init__(self, layers: tuple[nn.Module, ...]):
-        super().__init__()
-        self.layers = nn.ModuleList(layers)
-
-    def forward(self, x: Tensor, nudge: Tensor) -> Tensor:
-        """Give project(x + nudge) - project(x - nudge)."""
-        first, *between = self.layers[:-1] or [nn.Identity()]
-        if isinstance(first, nn.Linear):
-            here, step = first(x), linear(nudge, first.weight)
-            above, below = here + step, here - step
-        else:
-            above, below = first(x + nudge), first(x - nudge)
-        for layer in between:
-            above, below = layer(above), layer(below)
-        return linear(above - below, self.layers[-1].weight)
-
-
-def _both_sides(project: Callable[[Tensor], Tensor], x: Tensor, nudge: Tensor) -> Tensor:
-    return project(x + nudge) - project(x - nudge)
-
-
-def _exactly(module: nn.Module, dtype: torch.dtype, *inputs: Tensor) -> Tensor:
-    """Project in float32: half precision would lose the small nudges of finite differences."""
-    inputs = tuple(x.float() for x in inputs)
-    if dtype == torch.float32:
-        return module(*inputs)
-    weights = {name: weight.float() for name, weight in module.state_dict().items()}
-    return functional_call(module, weights, inputs)
 
 
 def _cls_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:

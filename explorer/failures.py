@@ -23,7 +23,7 @@ from explorer.fidelity import agrees
 from explorer.memory import Memory
 from explorer.pico import scenes
 from explorer.pico.questions import Question, sample
-from explorer.picture import open_picture
+from explorer.picture import Picture, open_picture
 from explorer.results import Answer
 from explorer.shards import Shard, shard
 
@@ -66,15 +66,32 @@ def find(
     for seed in seeds:
         scene, memory = scenes.make(seed), Memory(MEMORY_BYTES)
         picture = open_picture(scene.image)
-        for asked in sample(scene, random.Random(f"failures {seed}"), QUESTIONS):
-            case = (model, picture, asked.text)
-            right = jobs.answer(*case, against, budget, memory)
-            if not agrees(right.text, asked.answer):
-                continue
-            pruned = jobs.answer(*case, method, budget, memory)
-            if not agrees(pruned.text, asked.answer):
-                yield _failure(seed, asked, right, pruned)
+        asked = sample(scene, random.Random(f"failures {seed}"), QUESTIONS)
+        said = _answers(model, picture, asked, against, budget, memory)
+        right = [pair for pair in zip(asked, said, strict=True) if _right(*pair)]
+        asked = [question for question, _ in right]
+        said = _answers(model, picture, asked, method, budget, memory)
+        for (question, surely), pruned in zip(right, said, strict=True):
+            if not _right(question, pruned):
+                yield _failure(seed, question, surely, pruned)
         yield None
+
+
+def _answers(
+    model: str,
+    picture: Picture,
+    asked: Sequence[Question],
+    method: str,
+    budget: int,
+    memory: Memory,
+) -> list[Answer]:
+    wishes = [] if method == jobs.FULL else [(method, budget)]
+    jobs.prepare(model, [(picture, question.text, wishes) for question in asked], memory)
+    return [jobs.answer(model, picture, q.text, method, budget, memory) for q in asked]
+
+
+def _right(question: Question, answer: Answer) -> bool:
+    return agrees(answer.text, question.answer)
 
 
 def _failure(seed: int, asked: Question, right: Answer, pruned: Answer) -> Failure:

@@ -159,6 +159,17 @@ def several(
         yield from leases.stream(together.answers, asked, memory, much=much, stop=stop, wanted=left)
 
 
+def prepare(
+    model: str | Vlm, asked: Sequence[tuple[Source, str, Sequence[Wanted]]], memory: Memory
+) -> None:
+    """Answer several questions side by side, ahead of those who ask; see `together.prepare`.
+
+    Does nothing where GPUs are lent: every case has a lease of its own there.
+    """
+    if not leases.LENT:
+        together.prepare(model, asked, memory)
+
+
 def compare(
     model: str | Vlm,
     image: Source,
@@ -281,6 +292,6 @@ def trials(
 
 __all__ = [
     "FULL", "analyse", "answer", "check_budget", "compare", "count_tokens", "draw", "kept_shares",
-    "oracle", "pick", "second_looks", "several", "stream", "stream_full", "sweep", "trials",
-    "unfold", "what_broke_it",
+    "oracle", "pick", "prepare", "second_looks", "several", "stream", "stream_full", "sweep",
+    "trials", "unfold", "what_broke_it",
 ]  # fmt: skip

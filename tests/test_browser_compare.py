@@ -203,7 +203,7 @@ def test_answers_come_when_the_hand_rests_and_belong_to_the_budget(page):
 
 def test_what_the_browser_knows_is_not_asked_again(page):
     ask(page, 31)
-    for budget in (60, 90):
+    for budget in (60, 196):
         move(page, budget)
         done(page, budget)
     asked = requests_of(page)
@@ -228,7 +228,7 @@ def test_only_the_last_budget_is_finished(page):
 
 
 def test_cancel_stops_and_go_on_goes_on(page):
-    ask(page, 34)
+    ask(page, 33)
     move(page, 30)
     cancel = page.locator("#vt-compare-cancel")
     cancel.click(timeout=PATIENCE)
@@ -418,8 +418,7 @@ def test_words_that_look_like_formulas_stay_words(page):
 
 def test_text_of_visitors_never_runs(page):
     evil = "<img src=x onerror='window.hacked=1'> ${window.hacked=1} {{constructor}}"
-    ask(page, 36, evil)
-    done(page)
+    ask(page, 33, evil)
     expect(page.locator(".vt-compare-caption")).to_contain_text("onerror")
     assert page.evaluate("window.hacked") is None
 
@@ -430,7 +429,6 @@ def test_cards_are_made_once_and_follow_another_case(page):
     page.evaluate("document.querySelector('[data-method=clsattn] canvas').dataset.mine = 'yes'")
     before = pixels(page, ".vt-mini[data-method=clsattn] canvas:nth-child(1)")
     ask(page, 31)
-    done(page)
     drawn(page)
     mine = "document.querySelector('[data-method=clsattn] canvas').dataset.mine"
     assert page.evaluate(mine) == "yes"

@@ -101,8 +101,7 @@ def test_two_lanes_find_what_one_finds(monkeypatch):
         monkeypatch.setattr(zoo, "CORES", cores)
         analysis = jobs.analyse("pico", image, QUESTION)
         told = {(t.method, t.budget): t for t in together.answers("pico", image, QUESTION, wanted)}
-        oracle = jobs.oracle("pico", image, QUESTION)
-        found[cores] = analysis, told, list(oracle)[-1].values
+        found[cores] = analysis, told
     for one, two in zip(found[1][0].methods, found[2][0].methods, strict=True):
         assert one.spec == two.spec
         np.testing.assert_allclose(two.score, one.score, rtol=1e-4, atol=1e-5)
@@ -112,4 +111,3 @@ def test_two_lanes_find_what_one_finds(monkeypatch):
         assert np.array_equal(two.stages[-1].fate, one.answer.stages[-1].fate)
         assert two.text == one.answer.text
         assert two.p_full == pytest.approx(one.answer.p_full, abs=1e-4)
-    np.testing.assert_allclose(found[2][2], found[1][2], atol=1e-4)

@@ -45,6 +45,18 @@ def test_absent_is_the_same_as_dropped(probe):
         assert float(alone) == pytest.approx(float(together[row]), abs=2e-5)
 
 
+@pytest.mark.parametrize("lanes", [2, 3])
+@pytest.mark.parametrize("renumber", [False, True])
+def test_several_lanes_find_what_one_finds_and_tell_of_every_row(probe, lanes, renumber):
+    present = (torch.rand(23, N, generator=torch.Generator().manual_seed(4)) > 0.4).float()
+    alone = Probe(probe.decoder, random_prompt(visual=N), ANSWER, renumber=renumber)
+    several = Probe(probe.decoder, random_prompt(visual=N), ANSWER, renumber=renumber, lanes=lanes)
+    told: list[int] = []
+    found = several.without(present, told.append)
+    assert torch.allclose(found, alone.without(present), atol=2e-5)
+    assert sum(told) == 23 and len(told) >= lanes
+
+
 def test_those_that_stay_may_be_counted_anew(probe):
     again = Probe(probe.decoder, random_prompt(visual=N), ANSWER, renumber=True)
     for kept in ([0, 3, 8], [15], list(range(1, N)), [2, 3]):
