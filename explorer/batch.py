@@ -136,7 +136,7 @@ class Batch:
         """Sum the attention that rows' own words paid to text and to visual tokens, [R, L, 2]."""
         place = self.starts.device
         index = torch.tensor(rows, device=place)
-        heard = torch.zeros(len(rows), len(self.asked), 2, device=place)
+        heard = torch.zeros(len(rows), len(self.asked), 2, device=place, dtype=torch.float32)
         for layer, asked in enumerate(self.asked):
             if not asked:
                 continue

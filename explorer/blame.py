@@ -183,7 +183,7 @@ class Search:
         return picked(self.case, kept, self.memory, self.renumber)
 
     def _present(self, back: Sequence[int]) -> Tensor:
-        present = torch.zeros(self.case.size.tokens)
+        present = torch.zeros(self.case.size.tokens, dtype=torch.float32)
         present[[*self.kept, *back]] = 1
         return present
 

@@ -144,7 +144,9 @@ class Case:
         if "padding" in needs:
             found["padding"] = torch.from_numpy(grid.padding).to(device)
         if "areas" in needs:
-            boxes = torch.tensor([view.box for view in grid.views], device=device)
+            boxes = torch.tensor(
+                [view.box for view in grid.views], device=device, dtype=torch.float32
+            )
             found["areas"] = (boxes - boxes[0, :2].repeat(2)) / (
                 boxes[0, 2:] - boxes[0, :2]
             ).repeat(2)

@@ -26,7 +26,7 @@ def presence(order: np.ndarray, step: int, inserting: bool) -> Tensor:
     Inserting starts from nobody and adds the best first; deleting starts from all of them.
     """
     n = len(order)
-    rows = torch.zeros(-(-n // step) + 1, n)
+    rows = torch.zeros(-(-n // step) + 1, n, dtype=torch.float32)
     for row in range(1, len(rows)):
         rows[row, torch.from_numpy(order[: row * step].copy())] = 1
     return rows if inserting else 1 - rows

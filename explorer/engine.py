@@ -78,7 +78,9 @@ class _Filling:
             decoder=decoder,
             cache=DynamicCache(config=body.config),
             axes=tuple(prompt.positions.shape[:-2]),
-            heard=torch.zeros(len(body.layers), 2, device=prompt.embeds.device),
+            heard=torch.zeros(
+                len(body.layers), 2, device=prompt.embeds.device, dtype=torch.float32
+            ),
         )
         self.walk = Walk(Sequence(prompt), Watch(plan.needs, prompt), self.run.cache)
 

@@ -214,13 +214,19 @@ def _by(way: str, case: Case, probe: Probe, tell: Tell) -> Found:
     if way == "occlusion":
         return _occluded(case, probe, tell)
     if way in ("removed", "shapley"):
-        full, none = probe.without(torch.stack([torch.ones(n), torch.zeros(n)])).tolist()
+        full, none = probe.without(torch.stack([torch.ones(n), torch.zeros(n)]).float()).tolist()
         if way == "removed":
             without = partial(probe.without, done=oracle.counter(n + 1, tell))
             return oracle.removal(without, n, MANY), full, none, None
         groups = squares(case.look.grid)
         shared = oracle.shapley(
-            probe.without, torch.ones(1, n), 0, groups, SAMPLES, per_call=ROWS, progress=tell
+            probe.without,
+            torch.ones(1, n, dtype=torch.float32),
+            0,
+            groups,
+            SAMPLES,
+            per_call=ROWS,
+            progress=tell,
         )
         return (shared / groups.bincount())[groups], full, none, None
     baseline = "mean" if way == "gradients" else way
@@ -281,7 +287,7 @@ def _occluded(case: Case, probe: Probe, tell: Tell) -> Found:
             tell(min(done, total), total)
         return probe.replaced(torch.stack(seen)).to(cells.device)
 
-    whole = torch.ones(1, 1, down, across)
+    whole = torch.ones(1, 1, down, across, dtype=torch.float32)
     full, none = float(f(whole)), float(f(torch.zeros_like(whole)))
     values = oracle.occlusion(f, whole, 1, 1)
     x0, y0, x1, y1 = case.look.grid.boxes.T

@@ -264,5 +264,6 @@ def _in_parts(layer: nn.Module, x: Tensor, how: dict) -> Said:
 def _turned_ones(cos: Tensor, sin: Tensor) -> Tensor:
     """Turn the vector of ones by every position's rotary embedding: [S, d]."""
     half = cos.shape[-1] // 2
-    signs = torch.cat([-torch.ones(half), torch.ones(half)]).to(sin)
+    signs = sin.new_ones(2 * half)
+    signs[:half] = -1
     return (cos + signs * sin)[0].float()

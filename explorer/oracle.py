@@ -56,7 +56,7 @@ def counted(f: Score, total: int, progress: Progress) -> Score:
 
 def removal(f: Score, n: int, per_call: int = 16, progress: Progress = silent) -> Tensor:
     """Leave one out: f(all) - f(all but i), [N]. f maps presence [B, N] to [B]; N + 1 rows."""
-    present = torch.ones(1, n)
+    present = torch.ones(1, n, dtype=torch.float32)
     ablation = captum().FeatureAblation(counted(f, n + 1, progress))
     return ablation.attribute(present, baselines=0, perturbations_per_eval=per_call)[0]
 
@@ -77,7 +77,11 @@ def arrival(
     found = (
         captum()
         .FeatureAblation(counted(with_those, len(back) + 1, progress))
-        .attribute(torch.zeros(1, len(back)), baselines=1, perturbations_per_eval=per_call)
+        .attribute(
+            torch.zeros(1, len(back), dtype=torch.float32),
+            baselines=1,
+            perturbations_per_eval=per_call,
+        )
     )
     return -found[0]
 

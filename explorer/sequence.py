@@ -174,7 +174,7 @@ def _shares(group: Tensor | None, visual: Tensor, merged: int) -> Tensor:
 
     What nobody was folded into ([CLS]) stands for all alike.
     """
-    shares = torch.zeros(merged, len(visual), device=visual.device)
+    shares = torch.zeros(merged, len(visual), device=visual.device, dtype=torch.float32)
     if group is not None:
         folded = (group >= 0).nonzero()[:, 0]
         shares[group[folded], folded] = 1

@@ -261,7 +261,7 @@ def top(score: Tensor, k: int) -> Tensor:
 
 def falling(order: Tensor) -> Tensor:
     """Turn an order of all tokens into scores: 1 for the first token, 0 for the last; [N]."""
-    scores = torch.empty(len(order), device=order.device)
+    scores = torch.empty(len(order), device=order.device, dtype=torch.float32)
     ranks = torch.arange(len(order), dtype=torch.float32, device=order.device)
     scores[order] = 1 - ranks / max(len(order) - 1, 1)
     return scores

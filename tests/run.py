@@ -49,12 +49,12 @@ def browser() -> None:
     if has_browser():
         return
     run(PYTHON, "-m", "playwright", "install", "--with-deps", "chromium", check=False)
-    if has_browser():
-        return
-    if shutil.which("apt-get"):
-        sudo = [] if os.geteuid() == 0 else ["sudo"]
+    sudo = [] if os.name == "nt" or os.geteuid() == 0 else ["sudo"]
+    if not has_browser() and shutil.which("apt-get"):
         run(*sudo, "apt-get", "update", check=False)
-        run(*sudo, "apt-get", "install", "--yes", "chromium", check=False)
+        for package in ("chromium-headless-shell", "chromium"):
+            if run(*sudo, "apt-get", "install", "--yes", package, check=False) == 0:
+                break
     if not has_browser():
         sys.exit("No Chromium could be found or installed; please install chromium or chrome.")
 

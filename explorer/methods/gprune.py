@@ -84,7 +84,7 @@ def score(signals: Signals, **options) -> Tensor:
     """
     view = signals.place[:, 0]
     parts = [part for part in (view == 0, view > 0) if part.any()]
-    scores = torch.zeros(signals.count, device=view.device)
+    scores = torch.zeros(signals.count, device=view.device, dtype=torch.float32)
     for part in parts:
         found, _ = flow(signals.features[part], **options)
         if len(parts) > 1:

@@ -74,7 +74,9 @@ def centrality(cosine: Tensor, kind: str = "threshold", threshold: float | str =
     if kind == "degree":  # section 3.1
         return linked.sum(1)
     weight = cosine.clamp(min=0) if kind == "continuous" else linked  # Eq. 10, or Eq. 8
-    weight = weight + torch.eye(n, device=cosine.device) * (weight.sum(1) == 0)  # nobody is lost
+    weight = weight + torch.eye(n, device=cosine.device, dtype=cosine.dtype) * (
+        weight.sum(1) == 0
+    )  # nobody is lost
     walk = weight / weight.sum(1, keepdim=True)
     # solved at once instead of by the power method of algorithm 2: the same fixed point
     system = torch.eye(n, dtype=cosine.dtype, device=cosine.device) - FOLLOW * walk.T

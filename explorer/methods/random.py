@@ -53,7 +53,7 @@ def score(signals: Signals, *, seed: int = 0) -> Tensor:
     n = signals.count
     # drawn on the CPU: the same seed gives the same tokens on every device
     queue = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    scores = torch.empty(n)
+    scores = torch.empty(n, dtype=torch.float32)
     scores[queue] = torch.arange(n, 0, -1, dtype=torch.float32) / n
     return scores.to(signals.place.device)
 

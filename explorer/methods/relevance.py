@@ -100,7 +100,7 @@ def score(signals: Signals, *, target: str = "logit", **_) -> Tensor:
     """
     if signals.explain is None:
         raise MethodUnavailable("Relevance needs gradients, which this model does not give.")
-    total = torch.zeros(signals.count, device=signals.place.device)
+    total = torch.zeros(signals.count, device=signals.place.device, dtype=torch.float32)
     count = 0
     for explained in signals.explain(target):
         total += row_of(explained)[explained.visual]

@@ -49,7 +49,7 @@ def floor(size: Size) -> int:
 
 def score(signals: Signals) -> Tensor:
     """Give every token the same score, [N] ones: only its place counts."""
-    return torch.ones(signals.count, device=signals.place.device)
+    return torch.ones(signals.count, device=signals.place.device, dtype=torch.float32)
 
 
 def keep(signals: Signals, stage: Stage) -> Kept:

@@ -63,7 +63,8 @@ def floor(size: Size, **options) -> int:
 
 def directions(width: int, *, seed: int = 0, m: int = 64) -> Tensor:
     """Draw one bank of m unit vectors for all tokens, [m, width]; the same on every device."""
-    drawn = torch.randn(m, width, generator=torch.Generator().manual_seed(seed))
+    random = torch.Generator().manual_seed(seed)
+    drawn = torch.randn(m, width, generator=random, dtype=torch.float32)
     return normalize(drawn, dim=1)
 
 
@@ -71,7 +72,7 @@ def sensitivity(
     x: Tensor, differ: Callable[[Tensor, Tensor], Tensor], u: Tensor, h: float = 0.01
 ) -> Tensor:
     """Give S_i, the mean length of the central differences (Eq. 2-4): x [n, Dv] -> [n]."""
-    x, total = x.float(), torch.zeros(len(x), device=x.device)
+    x, total = x.float(), torch.zeros(len(x), device=x.device, dtype=torch.float32)
     for part in u.to(x.device).split(8):  # not all directions at once
         total += differ(x, h * part[:, None]).float().norm(dim=-1).sum(0)
     return total / (len(u) * 2 * h)
