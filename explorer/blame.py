@@ -155,8 +155,15 @@ class Search:
 
     def _by_oracle(self, dropped: list[int], tell: Tell) -> tuple[list[int], bool]:
         """Let those come back at once that the answer rests on most when all are there."""
-        worth = oracle.removal(self.probe.without, self.case.size.tokens, ROWS, tell)
-        back = sorted(dropped, key=lambda token: (-float(worth[token]), token))[:MOST]
+
+        def without(rows: Tensor) -> Tensor:
+            whole = rows.new_ones(len(rows), self.case.size.tokens)
+            whole[:, dropped] = rows
+            return self.probe.without(whole)
+
+        worth = oracle.removal(without, len(dropped), ROWS, tell)
+        best_first = worth.argsort(descending=True, stable=True).tolist()
+        back = [dropped[place] for place in best_first[:MOST]]
         return back, self._restored(back)
 
     def _thinned(self, back: list[int]) -> list[int]:

@@ -28,7 +28,7 @@ from explorer.errors import MethodUnavailable
 from explorer.families import Vlm
 from explorer.fidelity import overlap
 from explorer.following import Progress
-from explorer.importance import Target, importance, wanted_of
+from explorer.importance import Target, explain, wanted_of
 from explorer.memory import Memory, recall
 from explorer.probe import Probe
 from explorer.results import MethodMap
@@ -82,19 +82,22 @@ def trials(
     check_budget(budget, case.size.tokens)
     asked = (model, case.picture, case.question)
     wanted = [spec for spec in dict.fromkeys(specs) if spec != RANDOM]
-    told, total = 0, len(wanted) + 2
-    yield Progress(0, total)
-    best = importance(*asked, Target(), "removed", memory).values
+    of_oracle, of_order = case.size.tokens + 1, 2 * (curves.STEPS + 1)  # evaluations of the model
+    total = of_oracle + of_order * (1 + SEEDS + len(wanted))
+    for step in explain(*asked, Target(), "removed", memory):
+        if isinstance(step, Progress):
+            yield Progress(of_oracle * step.done // step.total, total)
+    best, told = step.values, of_oracle
     court = Court(case, best, budget, memory)
-    for trial in (lambda: court.of(ORACLE, best), court.random):
+    for trial, count in ((lambda: court.of(ORACLE, best), 1), (court.random, SEEDS)):
         yield trial()
-        told += 1
+        told += count * of_order
         yield Progress(told, total)
     ready = {found.spec: found for found in analyse(*asked, memory).methods}
     for spec in wanted:
         with suppress(MethodUnavailable):  # a case's notes say why
             yield court.method(ready[spec] if spec in ready else draw(*asked, spec, memory))
-        told += 1
+        told += of_order
         yield Progress(told, total)
 
 
@@ -109,27 +112,24 @@ class Court:
     def _s(self, present: Tensor) -> Tensor:
         return (self.probe.without(present) / len(self.tokens)).exp()
 
-    def _curves(self, name: str, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _curves(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         def make() -> tuple[np.ndarray, np.ndarray]:
             zoo.use_threads(self.case.vlm, many=True)
             return tuple(
                 curves.curve(self._s, order, inserting=way, per_call=ROWS) for way in (True, False)
             )
 
-        key = ("curves", self.case.id, name)
+        key = ("curves", self.case.id, order.tobytes())  # several methods may have the same
         return recall(self.memory, key, make, lambda found: sum(x.nbytes for x in found) + 500)
 
     def of(self, name: str, score: np.ndarray) -> Trial:
         """Try one score."""
-        return _trial(name, len(score), *self._curves(name, curves.order_of(score)))
+        return _trial(name, len(score), *self._curves(curves.order_of(score)))
 
     def random(self) -> Trial:
         """Try orders drawn at random; their curves' mean."""
         n = len(self.best)
-        drawn = [
-            self._curves(f"{RANDOM} {seed}", np.random.default_rng(seed).permutation(n))
-            for seed in range(SEEDS)
-        ]
+        drawn = [self._curves(np.random.default_rng(seed).permutation(n)) for seed in range(SEEDS)]
         return _trial(RANDOM, n, *(np.mean(each, 0) for each in zip(*drawn, strict=True)))
 
     def method(self, found: MethodMap) -> Trial:
