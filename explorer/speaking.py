@@ -166,6 +166,13 @@ class Table:
         self._newest += 1
 
 
+def whole_bytes(case: Case) -> int:
+    """Count the bytes of the caches of a run with all visual tokens; its words are few."""
+    shape = cost.shape_of(case.decoder.body.config)
+    lengths = [case.size.tokens] * case.size.layers
+    return cost.kv_bytes(shape, lengths, case.vlm.model.dtype.itemsize)
+
+
 def references(cases: Sequence[Case]) -> list[single.Reference]:
     """Run several cases of one model with all visual tokens, side by side."""
     asked = [(case.prompt(), EVERYTHING) for case in cases]

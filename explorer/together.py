@@ -18,6 +18,7 @@ from explorer.errors import VisitorError
 from explorer.families import Vlm
 from explorer.lanes import WAITING, Ahead
 from explorer.memory import Memory
+from explorer.scouting import packs
 from explorer.speaking import (
     Row,
     Subject,
@@ -28,6 +29,7 @@ from explorer.speaking import (
     planned,
     prefilled,
     references,
+    whole_bytes,
 )
 
 FIRST_GROUP = 6  # answers that begin at once: a few, so that something is told soon,
@@ -99,8 +101,8 @@ def prepare(
     """
     cases = [open_case(model, image, question, memory) for image, question, _ in asked]
     new = {case.id: case for case in cases if ("full", case.id) not in memory}
-    if new:
-        for case, found in zip(new.values(), references(list(new.values())), strict=True):
+    for some in packs(new.values(), whole_bytes, GROUP_BYTES):
+        for case, found in zip(some, references(some), strict=True):
             single.remember_full(case, found, memory)
     pending = []
     for case, (_, _, wanted) in zip(cases, asked, strict=True):

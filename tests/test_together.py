@@ -57,6 +57,19 @@ def test_a_bad_question_is_refused():
         together.prepare("pico", [(scenes.make(3).image, "   ", [])], Memory(1_000_000))
 
 
+def test_little_room_for_caches_gives_the_same_answers(prepared, monkeypatch):
+    monkeypatch.setattr(together, "GROUP_BYTES", 1)  # one run at a time
+    memory = Memory(64_000_000)
+    asked = [(scenes.make(seed).image, question, wanted) for seed, question, wanted in ASKED[:2]]
+    together.prepare("pico", asked, memory)
+    for image, question, wanted in asked:
+        case = ("pico", image, question)
+        ours, theirs = (together.remembered(*case, wanted, m) for m in (memory, prepared))
+        assert [t.answer.text for t in ours] == [t.answer.text for t in theirs]
+        full = [m.get(("full", jobs.ask(*case).id)).answer.text for m in (memory, prepared)]
+        assert full[0] == full[1]
+
+
 def test_little_memory_gives_the_same_answers():
     case, memory = ("pico", scenes.make(3).image, "what is in the middle ?"), Memory(50_000)
     together.prepare(*case[:1], [(*case[1:], [("clsattn", 24)])], memory)
