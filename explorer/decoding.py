@@ -82,11 +82,11 @@ class Talk:
     @torch.no_grad()
     def step(self) -> list[tuple[int, Step]]:
         """Give what each row says next, as (number, step); whoever isn't among them has ended."""
-        spoken = [group for group in self._groups if group.said is not None]
-        for group in spoken:
-            group.part(self.limit)
+        for group in self._groups:
+            if group.said is not None:
+                group.part(self.limit)
         self._groups = [group for group in self._groups if group.numbers]
-        spoken = [group for group in spoken if group.numbers]
+        spoken = [group for group in self._groups if group.said is not None]
         if spoken:
             tokens = [
                 torch.tensor(group.said, device=group.logits.device)[:, None] for group in spoken

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer import casefile, given, jobs, together, zoo
+from explorer import casefile, given, jobs, zoo
 from explorer.casefile import CaseFile, StoredRun
 from explorer.errors import BadCase, VisitorError
 from explorer.memory import Memory
@@ -162,7 +162,7 @@ def _prepare(group: Sequence[_Opened], memory: Memory) -> None:
         for one in group
     ]
     with suppress(VisitorError):  # whose fault it is will be told with its file
-        together.prepare(group[0].case.model.key, asked, memory)
+        jobs.prepare(group[0].case.model.key, asked, memory)
 
 
 def some_outcomes(paths: Sequence[Path]) -> list[Outcome]:

@@ -55,20 +55,16 @@ class Subject:
 
 @dataclass(frozen=True)
 class Wish:
-    """A method that shall answer. lengths [L]: tokens that enter each layer, text included."""
+    """A method that shall answer. length: tokens that enter the first layer, text included; held:
+    bytes of the caches.
+    """
 
     subject: Subject
     method: str
     budget: int
     plan: Plan
-    lengths: tuple[int, ...]
-
-    @property
-    def held(self) -> int:
-        """Bytes of its caches."""
-        case = self.subject.case
-        shape = cost.shape_of(case.decoder.body.config)
-        return cost.kv_bytes(shape, self.lengths, case.vlm.model.dtype.itemsize)
+    length: int
+    held: int
 
     def told(self, answer: Answer | None, error: str | None = None) -> Told:
         """Say what became of it."""
@@ -99,8 +95,14 @@ def planned(subject: Subject, method: str, budget: int) -> Wish:
     module, options = methods.resolve(method)
     single.check_budget(budget, case.size.tokens)
     plan = plan_of(module, options, case.size, budget)
-    lengths = alive(plan.stages, case.size).astype(int) + subject.prompts.text
-    return Wish(subject, method, budget, plan, tuple(lengths.tolist()))
+    lengths = (alive(plan.stages, case.size).astype(int) + subject.prompts.text).tolist()
+    return Wish(subject, method, budget, plan, lengths[0], _bytes(case, lengths))
+
+
+def _bytes(case: Case, lengths: Sequence[int]) -> int:
+    """Count the bytes of the caches behind a prompt; lengths [L]: tokens that enter each layer."""
+    shape = cost.shape_of(case.decoder.body.config)
+    return cost.kv_bytes(shape, lengths, case.vlm.model.dtype.itemsize)
 
 
 def prefilled(
@@ -108,7 +110,7 @@ def prefilled(
 ) -> Generator[tuple[Wish, Told], None, list[Row]]:
     """Let every method prune; gives back the rows, and tells of methods that can't."""
     rows: list[Row] = []
-    waves = list(packs(wishes, lambda wish: wish.lengths[0]))
+    waves = list(packs(wishes, lambda wish: wish.length))
     while waves and not stop():
         wave = waves.pop(0)
         try:
@@ -143,8 +145,9 @@ class Table:
         """Whether the newest have said a phrase, and there is room for more."""
         if not self.rows:
             return True
-        held = sum(row.wish.held for row in self.rows.values())
-        return self._newest >= PHRASE and len(self.rows) <= MOST and held <= self._room
+        if self._newest < PHRASE or len(self.rows) > MOST:
+            return False
+        return sum(row.wish.held for row in self.rows.values()) <= self._room
 
     def join(self, rows: Sequence[Row]) -> None:
         """Let more rows answer. All meet the full answer of their case first."""
@@ -168,9 +171,7 @@ class Table:
 
 def whole_bytes(case: Case) -> int:
     """Count the bytes of the caches of a run with all visual tokens; its words are few."""
-    shape = cost.shape_of(case.decoder.body.config)
-    lengths = [case.size.tokens] * case.size.layers
-    return cost.kv_bytes(shape, lengths, case.vlm.model.dtype.itemsize)
+    return _bytes(case, [case.size.tokens] * case.size.layers)
 
 
 def references(cases: Sequence[Case]) -> list[single.Reference]:

@@ -158,7 +158,7 @@ class Court:
             zoo.use_threads(self.case.vlm)
             wishes = [planned(subject, found.spec, budget) for budget in found.ladder]
             runs = []
-            for pack in packs(wishes, lambda wish: wish.lengths[0]):
+            for pack in packs(wishes, lambda wish: wish.length):
                 asked = [(subject.prompts(wish.plan.needs), wish.plan) for wish in pack]
                 runs += prefill_together(self.case.decoder, asked)
             met = torch.stack(forced_together(Batch(runs), [self.tokens] * len(runs)))
