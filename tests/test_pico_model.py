@@ -10,7 +10,8 @@ import pytest
 import torch
 from conftest import ROOT
 
-from explorer.pico import evaluate, questions, scenes
+from explorer.methods import divprune
+from explorer.pico import architecture, evaluate, questions, scenes
 from explorer.pico.vocabulary import CLASSES, WORDS, encode
 
 FOLDER = ROOT / "assets" / "pico"
@@ -114,6 +115,39 @@ def test_evaluate_prints_a_column_per_kind_and_the_overall_share_last(monkeypatc
     assert sum(asked[:-1]) == asked[-1] == 6
     assert len(re.findall(r"\d\.\d\d", right)) == len(kinds)
     assert re.fullmatch(r"overall [01]\.\d{3}", last)
+
+
+def test_answers_from_all_tokens_are_counted_as_when_they_are_generated(pico):
+    model, processor = pico
+    score, retention = evaluate.evaluate_dropped(model, processor, range(8), per_scene=3)
+    assert score == evaluate.evaluate(model, processor, range(8), per_scene=3)
+    assert score.overall < 1 and retention.answers == score.asked.total() == 24
+
+
+def test_all_tokens_give_the_same_answers_and_few_tokens_others(pico, monkeypatch):
+    monkeypatch.setattr(evaluate, "KEPT", [("random", 196), ("random", 1)])
+    _, retention = evaluate.evaluate_dropped(*pico, range(8), per_scene=3)
+    assert [retention.share("random", 196, counted) for counted in (False, True)] == [1, 1]
+    assert all(retention.share("random", 1, counted) < 0.8 for counted in (False, True))
+    assert "| random 196 | 1.000 | 1.000 |" in retention.table()
+
+
+@torch.no_grad()
+def test_orders_of_patches_are_those_of_the_tower_and_of_farthest_first(pico):
+    model, _ = pico
+    pixels = torch.stack([architecture.as_pixels(scenes.make(seed).image) for seed in (1, 2)])
+    patches, _ = architecture.see(model, pixels)
+    found = evaluate.orders(model, pixels, patches, seeds=(1, 2))
+    everything = torch.arange(architecture.PATCHES).expand(2, -1)
+    assert all(torch.equal(order.sort(1).values, everything) for order in found.values())
+    model.model.vision_tower.set_attn_implementation("eager")
+    paid = model.model.vision_tower(architecture.normalised(pixels), output_attentions=True)
+    model.model.vision_tower.set_attn_implementation("sdpa")
+    wanted = paid.attentions[-2][:, :, 0, 1:].mean(1)
+    assert (evaluate.cls_attention(model, pixels) - wanted).abs().max() < 1e-5
+    tokens = model.model.multi_modal_projector(patches)
+    for order, own in zip(found["farthest first"], tokens, strict=True):
+        assert torch.equal(order, divprune.order(own))
 
 
 def test_every_kind_of_question_has_a_column_and_comes_up():

@@ -1,14 +1,16 @@
 """All questions of a picture in one row, so that the picture is read once.
 
 A block mask lets each question see the picture and itself, never another question, and positions
-start anew after the picture: each is answered exactly as if it were asked alone. Knows nothing of
-how questions come about.
+start anew after the picture: each is answered exactly as if it were asked alone. Patches may leave
+such rows, at the input or between two layers. Knows nothing of how questions come about or which
+patches leave.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import torch
@@ -34,6 +36,10 @@ class Span(NamedTuple):
     first: int
     stop: int
 
+    def after(self, gone: int) -> Span:
+        """Give the same place in a row that has lost `gone` patches."""
+        return Span(self.row, self.first - gone, self.stop - gone)
+
 
 @dataclass
 class Packed:
@@ -41,7 +47,8 @@ class Packed:
 
     pixels: uint8 [B, 3, 224, 224]; ids: int64 [B, S]; targets: int64 [B, S], the token that must
     follow each position, or IGNORE; positions: int64 [B, S]; mask: bool [B, 1, S, S], True where
-    a query sees a key; spans: one per question, in order.
+    a query sees a key; spans: one per question, in order; patches: K, how many visual tokens every
+    row has, from its second token on.
     """
 
     pixels: Tensor
@@ -50,6 +57,12 @@ class Packed:
     positions: Tensor
     mask: Tensor
     spans: list[Span]
+    patches: int = PATCHES
+
+    @property
+    def standing(self) -> Tensor:
+        """Positions of the patches, and last of what follows them: int64 [B, K + 1]."""
+        return self.positions[:, 1 : self.patches + 2]
 
     def to(self, device: torch.device | str) -> Packed:
         """Copy all tensors to a device."""
@@ -101,10 +114,16 @@ def block_mask(blocks: Tensor) -> Tensor:
     return ((same | (blocks[:, None, :] == 0)) & causal)[:, None]
 
 
-def read(model: LlavaForConditionalGeneration, packed: Packed, frozen_tower: bool = True) -> Tensor:
-    """Run the model on packed questions; returns the last hidden states [B, S, D]."""
-    with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen_tower):
-        patches, _ = see(model, packed.pixels)
+def read(
+    model: LlavaForConditionalGeneration, packed: Packed, patches: Tensor | None = None
+) -> Tensor:
+    """Run the model on packed questions; returns the last hidden states [B, S, D].
+
+    patches: what `see` gave for the pictures; without them the tower looks, and doesn't learn.
+    """
+    if patches is None:
+        with torch.no_grad():
+            patches, _ = see(model, packed.pixels)
     words = model.get_input_embeddings()(packed.ids)
     visual = model.model.multi_modal_projector(patches).to(words.dtype)
     embeds = torch.cat([words[:, :1], visual, words[:, 1 + PATCHES :]], 1)
@@ -114,6 +133,72 @@ def read(model: LlavaForConditionalGeneration, packed: Packed, frozen_tower: boo
         position_ids=packed.positions,
         use_cache=False,
     ).last_hidden_state
+
+
+def placed(packed: Packed, standing: Tensor) -> Packed:
+    """Move patches to other positions, and what follows them by as much as its first token.
+
+    standing: int64 [B, K + 1], as `Packed.standing`.
+    """
+    bos, words = packed.positions[:, :1], packed.positions[:, 1 + packed.patches :]
+    words = words + (standing - packed.standing)[:, -1:]
+    return replace(packed, positions=torch.cat([bos, standing[:, :-1], words], 1))
+
+
+def shorten(packed: Packed, kept: Tensor) -> Packed:
+    """Let only the patches `kept`, int64 [B, K] ascending, stay; all keep their positions."""
+    places, gone = _places(packed, kept), packed.patches - kept.shape[1]
+    length = packed.mask.shape[-1]
+    mask = packed.mask.gather(2, places[:, None, :, None].expand(-1, -1, -1, length))
+    return replace(
+        packed,
+        ids=packed.ids.gather(1, places),
+        targets=packed.targets.gather(1, places),
+        positions=packed.positions.gather(1, places),
+        mask=mask.gather(3, places[:, None, None].expand(-1, -1, places.shape[1], -1)),
+        spans=[span.after(gone) for span in packed.spans],
+        patches=kept.shape[1],
+    )
+
+
+def _places(packed: Packed, kept: Tensor) -> Tensor:
+    """Give the places in a row, [B, T], of [BOS], the kept patches and all words."""
+    rows, length = packed.ids.shape
+    words = torch.arange(1 + packed.patches, length, device=kept.device).expand(rows, -1)
+    return torch.cat([torch.zeros_like(kept[:, :1]), 1 + kept, words], 1)
+
+
+@contextmanager
+def leaving(
+    model: LlavaForConditionalGeneration, packed: Packed, kept: Tensor, layer: int, short: Packed
+) -> Iterator[None]:
+    """While this is open, `read` of packed rows goes on with shorter ones from a layer on.
+
+    kept: what stays of `packed`, as for `shorten`; layer: 0 shortens them at the input; short: what
+    `shorten` gave, perhaps at other positions.
+    """
+    decoder, places = model.model.language_model, _places(packed, kept)
+
+    def enter(index: int, states: Tensor, named: dict) -> tuple[tuple[Tensor], dict]:
+        if index == layer:
+            states = states.gather(1, places[..., None].expand(-1, -1, states.shape[-1]))
+        rotary = decoder.rotary_emb(states, short.positions)
+        changed = {"attention_mask": short.mask, "position_embeddings": rotary}
+        return (states,), named | changed
+
+    handles = [
+        block.register_forward_pre_hook(
+            lambda _block, arguments, named, index=index: enter(index, *arguments, named),
+            with_kwargs=True,
+        )
+        for index, block in enumerate(decoder.layers)
+        if index >= layer
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _padded(rows: list[list[int]], value: int) -> Tensor:

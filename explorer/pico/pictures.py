@@ -36,10 +36,10 @@ class Pictures:
     fonts: tuple[Path, ...] | None = None
     workers: int = 0
 
-    def scene(self, number: int, dense: bool = False) -> Scene:
-        """Draw scene `number`."""
+    def scene(self, number: int, dense: bool = False, signs: float = scenes.SIGN_SHARE) -> Scene:
+        """Draw scene `number`; dense and signs as in `scenes.make`."""
         seed = FIRST_SEED + self.seed * SPAN + number
-        return scenes.make(seed, icons=self.icons, fonts=self.fonts, dense=dense)
+        return scenes.make(seed, icons=self.icons, fonts=self.fonts, dense=dense, signs=signs)
 
     def rng(self, number: int) -> random.Random:
         """Give the generator for all else that is drawn by chance for scene `number`."""

@@ -50,9 +50,9 @@ def collate(examples: Sequence[Example]) -> tuple[Packed, Pointers]:
     return packed, ([span for span, _ in pairs], torch.stack(marks) if marks else torch.empty(0))
 
 
-def weight_at(done: float) -> float:
-    """Give the weight of pointing after a share of the stage."""
-    full, none = FADE
+def weight_at(done: float, fade: tuple[float, float] = FADE) -> float:
+    """Give the weight of pointing after a share of the stage; fade: as FADE."""
+    full, none = fade
     return WEIGHT * min(1.0, max(0.0, (none - done) / (none - full)))
 
 
@@ -88,10 +88,11 @@ def patch_attention(
     positions: Tensor,
     spans: Sequence[Span],
     head: int = HEAD,
+    count: int = PATCHES,
 ) -> Tensor:
-    """Give one head's attention from the spans' first positions over the patches alone, [P, 196].
+    """Give one head's attention from the spans' first positions over the patches alone, [P, K].
 
-    states: what enters the layer, [B, S, D]; positions: [B, S].
+    states: what enters the layer, [B, S, D]; positions: [B, S]; count: K patches in every row.
     """
     decoder = model.model.language_model
     attention = decoder.layers[layer].self_attn
@@ -103,7 +104,7 @@ def patch_attention(
     queries, keys = apply_rotary_pos_emb(queries, keys, *decoder.rotary_emb(states, positions))
     row = torch.tensor([span.row for span in spans])
     first = torch.tensor([span.first for span in spans])
-    asking, patches = queries[row, 0, first], keys[row, 0, 1 : 1 + PATCHES]
+    asking, patches = queries[row, 0, first], keys[row, 0, 1 : 1 + count]
     logits = torch.einsum("pd,pnd->pn", asking.float(), patches.float()) * width**-0.5
     return logits.softmax(-1)
 

@@ -22,6 +22,8 @@ SIDE = 224  # pixels of a picture
 CELL = SIDE / 3  # a picture has 3x3 cells; a cell holds one thing at most
 FONTS = Path(__file__).resolve().parent.parent.parent / "assets" / "fonts"
 THING_COUNTS = (1, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7)
+SIGN_SHARE = 0.2  # of the things
+OBJECT_SHARE = 0.825  # of those that are no signs; the rest are shapes
 OUTLINE = (90, 90, 90)
 
 Color = tuple[int, int, int]
@@ -57,6 +59,7 @@ class _Cast:
 
     styles: tuple[Icons, ...]
     repeated: str | None  # a name that is likely to come several times
+    signs: float  # their share of all things
 
 
 def shipped_fonts() -> tuple[Path, ...]:
@@ -69,11 +72,13 @@ def make(
     icons: Sequence[Icons] | None = None,
     dense: bool = False,
     fonts: Sequence[Path] | None = None,
+    signs: float = SIGN_SHARE,
 ) -> Scene:
     """Draw the scene of a seed.
 
     icons: drawing styles to choose from, default the shipped one; dense: 2 to 9 things, without
-    repetitions; fonts: files that signs are written with, default the shipped ones.
+    repetitions; fonts: files that signs are written with, default the shipped ones; signs: their
+    share of all things.
     """
     rng = random.Random(seed)
     styles = tuple(icons) if icons is not None else (load(),)
@@ -85,7 +90,7 @@ def make(
     if rng.random() < 0.5:
         styles = (rng.choice(styles),)
     repeated = rng.choice(OBJECTS) if not dense and rng.random() < 0.35 else None
-    cast = _Cast(styles, repeated)
+    cast = _Cast(styles, repeated, signs)
     things = tuple(_add_thing(image, rng, cell, cast, fonts) for cell in cells[:count])
     return Scene(_weathered(image, rng), things, seed)
 
@@ -94,10 +99,10 @@ def _add_thing(
     image: Image.Image, rng: random.Random, cell: int, cast: _Cast, fonts: Sequence[Path]
 ) -> Thing:
     """Draw one random thing into a cell: mostly objects, some shapes, some signs."""
-    draw = rng.random()
-    if draw < 0.66 or (cast.repeated and draw < 0.86):
+    draw, others = rng.random(), 1 - cast.signs
+    if draw < OBJECT_SHARE * others or (cast.repeated and draw < 0.86):
         return _add_object(image, rng, cell, cast)
-    if draw < 0.8:
+    if draw < others:
         return _add_shape(image, rng, cell)
     return _add_sign(image, rng, cell, fonts)
 

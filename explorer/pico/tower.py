@@ -70,14 +70,24 @@ class Heads(nn.Module):
 
 
 def loss_of(model: LlavaForConditionalGeneration, heads: Heads, batch: Example) -> Tensor:
-    """Add up the errors about patch classes, presence, rows and columns."""
+    """Look at the pictures and add up what is named wrongly."""
     pixels, classes, present = batch
-    patches, cls = see(model, pixels)
-    weight = torch.ones(len(CLASSES), device=pixels.device)
+    return naming_loss(heads, *see(model, pixels), classes, present)
+
+
+def naming_loss(
+    heads: Heads, patches: Tensor, cls: Tensor, classes: Tensor, present: Tensor
+) -> Tensor:
+    """Add up the errors about patch classes, presence, rows and columns.
+
+    patches: [B, 196, D] and cls: [B, D], as `see` gives them; classes: int64 [B, 196];
+    present: float32 [B, C].
+    """
+    weight = torch.ones(len(CLASSES), device=patches.device)
     weight[CLASS[BACKGROUND]] = BACKGROUND_WEIGHT
     what = F.cross_entropy(heads.what(patches).float().flatten(0, 1), classes.flatten(), weight)
     there = F.binary_cross_entropy_with_logits(heads.present(cls).float(), present)
-    number = torch.arange(PATCHES, device=pixels.device).repeat(len(pixels))
+    number = torch.arange(PATCHES, device=patches.device).repeat(len(patches))
     row = F.cross_entropy(heads.row(patches).float().flatten(0, 1), number // GRID)
     column = F.cross_entropy(heads.column(patches).float().flatten(0, 1), number % GRID)
     return what + PRESENCE_WEIGHT * there + POSITION_WEIGHT * (row + column)

@@ -1,6 +1,6 @@
 """Train pico: `python -m explorer.pico.train --help`.
 
-Runs the four stages one after the other and saves the model after each. The same seed, icons, fonts
+Runs the five stages one after the other and saves the model after each. The same seed, icons, fonts
 and number of threads give the same weights on the same machine.
 """
 
@@ -14,12 +14,18 @@ from pathlib import Path
 import torch
 from transformers import LlavaForConditionalGeneration
 
-from explorer.pico import alignment, evaluate, export, language, pointing, tower
+from explorer.pico import alignment, dropping, evaluate, export, language, pointing, tower
 from explorer.pico.architecture import build
 from explorer.pico.icons import read_styles
 from explorer.pico.pictures import Pictures
 
-STAGES = {"tower": tower, "align": alignment, "questions": language, "pointing": pointing}
+STAGES = {
+    "tower": tower,
+    "align": alignment,
+    "questions": language,
+    "pointing": pointing,
+    "dropping": dropping,
+}
 
 ABOUT = """
 Train the built-in model pico, stage by stage.
@@ -28,12 +34,14 @@ Train the built-in model pico, stage by stage.
   align      visual tokens and words meet                       7,200 pictures    4 minutes
   questions  the language model learns to answer               26,400 pictures   98 minutes
   pointing   ... while two heads point at what is asked for     5,100 pictures   15 minutes
+  dropping   ... while patches leave and positions change      24,000 pictures
 
-The times are those of the run that made the shipped weights, on two CPU cores: a real run takes
-about 3 hours and 20 minutes. Accuracy still rises at the end; more steps of the last two stages
-make a better model.
+The times are those of a run on two CPU cores: the first four stages take about 3 hours and
+20 minutes. Accuracy still rises at the end, as the learning rate falls; more steps of the last
+stages make a better model.
 First draw the icons: python -m explorer.pico.icons --help. Without --icons and --fonts only the
-shipped style and fonts are learnt. Then: python -m explorer.pico.evaluate --model FOLDER
+shipped style and fonts are learnt. Then: python -m explorer.pico.evaluate --model FOLDER, and with
+--dropped to choose between weights.
 """
 
 
