@@ -7,9 +7,11 @@ import os
 import sys
 import threading
 
-from explorer import devices, given, jobs, leases, zoo
+from explorer.analyses import api
+from explorer.cases import gpu
 from explorer.errors import VisitorError
-from explorer.pico import scenes
+from explorer.pico.data import scenes
+from explorer.vlm import catalog, devices, loader
 
 LOAD = os.environ.get("EXPLORER_LOAD", "")  # a Space has variables instead of a command line
 
@@ -19,8 +21,10 @@ def settings() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Visual token explorer")
     parser.add_argument("--host", default=None, help="address to listen on (default: this machine)")
     parser.add_argument("--port", type=int, default=None, help="port (default: 7860 or the next)")
-    parser.add_argument("--at-once", type=int, default=leases.AT_ONCE, help="runs of a model")
-    parser.add_argument("--model", default=zoo.DEFAULT, help=f"to begin with: {given.HELP}")
+    parser.add_argument("--at-once", type=int, default=gpu.MAX_MODEL_EVENTS, help="runs of a model")
+    parser.add_argument(
+        "--model", default=catalog.DEFAULT, help=f"to begin with: {catalog.CUSTOM_HELP}"
+    )
     parser.add_argument("--device", choices=devices.DEVICES, default="auto")
     parser.add_argument("--dtype", choices=devices.DTYPES, default="auto", help="of the weights")
     parser.add_argument("--four-bit", action="store_true", help="pack weights with bitsandbytes")
@@ -31,25 +35,29 @@ def settings() -> argparse.Namespace:
 
 def warm_up(load: str) -> None:
     """Load models and answer once: the first answer of a process is a slow one."""
-    if not leases.LENT:  # nobody could be billed for that lease
-        jobs.answer(zoo.DEFAULT, scenes.make(0).image, "what is in the middle ?", "visiondrop", 64)
-    for sentence in zoo.stock([zoo.DEFAULT, *load.replace(",", " ").split()], only=leases.LENT):
+    if not gpu.ON_ZEROGPU:  # nobody could be billed for that lease
+        api.answer(
+            catalog.DEFAULT, scenes.make(0).image, "what is in the middle ?", "visiondrop", 64
+        )
+    for sentence in loader.preload(
+        [catalog.DEFAULT, *load.replace(",", " ").split()], only=gpu.ON_ZEROGPU
+    ):
         print(sentence, file=sys.stderr)
 
 
 def main() -> None:
     """Build and launch; models load while the page is served, on ZeroGPU before."""
     chosen = settings()
-    wish = devices.Wish(chosen.device, chosen.dtype, chosen.four_bit, chosen.budget)
+    wish = devices.LoadSettings(chosen.device, chosen.dtype, chosen.four_bit, chosen.budget)
     try:
-        zoo.settle(wish, waits=False, at_once=1 if leases.LENT else chosen.at_once)
-        model = given.add(chosen.model)
+        loader.configure(wish, waits=False, at_once=1 if gpu.ON_ZEROGPU else chosen.at_once)
+        model = catalog.register_custom(chosen.model)
     except VisitorError as error:
         sys.exit(str(error))
     from explorer.ui import page  # gradio takes seconds: what can't be started is told before
 
     demo = page.build(at_once=chosen.at_once, model=model)
-    if leases.LENT:
+    if gpu.ON_ZEROGPU:
         warm_up(chosen.load)
     else:
         threading.Thread(target=warm_up, args=(chosen.load,), daemon=True).start()

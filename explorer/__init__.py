@@ -2,6 +2,9 @@
 
 import importlib
 import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
 
 # ZeroGPU patches torch, which must not have been imported by then. Everywhere else the package is
 # neither needed nor imported, installed or not.

@@ -3,6 +3,8 @@
 Everything that is not a `VisitorError` is a mistake of ours and fails loudly.
 """
 
+from __future__ import annotations
+
 
 class VisitorError(Exception):
     """Something a visitor can put right; `str(error)` is the sentence the page shows."""

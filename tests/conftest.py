@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from explorer.browser import chromium, served
+from explorer.tools.browser import chromium, served
 
-pytest.register_assert_rewrite("family_promises", "film_promises")
+pytest.register_assert_rewrite("family_contract", "video_family_contract")
 expect.set_options(timeout=20_000)  # milliseconds; a busy machine is late, not wrong
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,11 +69,11 @@ def hosted(model: str = "pico") -> Iterator[str]:
 
     For tests that change the zoo, or bring a model of their own; gives the address.
     """
-    from explorer.ui import page as pages
+    from explorer.ui import page as ui_page
 
-    demo = pages.build(model=model)
+    demo = ui_page.build(model=model)
     _, address, _ = demo.launch(
-        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **pages.launch_settings()
+        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **ui_page.launch_settings()
     )
     yield address.rstrip("/")
     demo.close()

@@ -41,7 +41,7 @@ def packages() -> None:
 
 def has_browser() -> bool:
     """Ask the project whether it finds a Chromium that starts."""
-    return run(PYTHON, "-m", "explorer.browser", check=False) == 0
+    return run(PYTHON, "-m", "explorer.tools.browser", check=False) == 0
 
 
 def browser() -> None:

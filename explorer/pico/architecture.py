@@ -12,15 +12,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import (
-    CLIPVisionConfig,
-    LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-)
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
-from explorer.pico.scenes import SIDE
-from explorer.pico.vocabulary import BOS, EOS, IMAGE, PAD, TOKEN, WORDS
+from explorer.pico.data.scenes import SIDE
+from explorer.pico.data.vocabulary import BOS, EOS, IMAGE, PAD, TOKEN, WORDS
 
 PATCH = 16
 GRID = SIDE // PATCH  # 14 patches a side
@@ -28,7 +23,7 @@ PATCHES = GRID * GRID
 
 
 @dataclass(frozen=True)
-class Size:
+class ModelSize:
     """Widths, layers and heads of the tower and of the language model; tests use small ones."""
 
     vision_width: int = 192
@@ -41,9 +36,9 @@ class Size:
     heads: int = 3  # of 64: faster than 6 of 32 on a CPU
 
 
-def build(size: Size | None = None) -> LlavaForConditionalGeneration:
+def build(size: ModelSize | None = None) -> LlavaForConditionalGeneration:
     """Make an untrained model; weights come from torch's global generator."""
-    size = size or Size()
+    size = size or ModelSize()
     vision = CLIPVisionConfig(
         hidden_size=size.vision_width,
         intermediate_size=size.vision_mlp,
@@ -90,7 +85,7 @@ def normalised(pixels: Tensor) -> Tensor:
     return pixels.float() / 127.5 - 1
 
 
-def see(model: LlavaForConditionalGeneration, pixels: Tensor) -> tuple[Tensor, Tensor]:
+def encode_images(model: LlavaForConditionalGeneration, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Run the tower on uint8 [B, 3, 224, 224].
 
     Returns the patches of the penultimate layer [B, 196, D] and [CLS] of the last one [B, D].

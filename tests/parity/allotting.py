@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from explorer import quota
+from explorer.analyses.video import quota
 from parity.reading import Golden, assert_close
 
 

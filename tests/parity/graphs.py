@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import gelu, linear, normalize
 
-from explorer.methods import gprune, lexrank, zooprune
-from explorer.signals import Signals, Size, Stage
+from explorer.methods.signals import Signals, Size, Stage
+from explorer.methods.similarity import gprune, lexrank, zooprune
 from parity.reading import Golden, assert_close, assert_same_set, line
 
 

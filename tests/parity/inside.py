@@ -8,11 +8,11 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from explorer.engine import Plan, prefill
-from explorer.families.parts import Decoder
-from explorer.methods import pyramiddrop, recycling, sparsevlm, transprune
-from explorer.runs import Run
-from explorer.signals import Kept, Signals, Stage, top
+from explorer.inference.prefill import PrefillRun, PruningPlan, prefill
+from explorer.methods.inside_llm import pyramiddrop, sparsevlm, transprune
+from explorer.methods.ops import recycling
+from explorer.methods.signals import Kept, Signals, Stage, top
+from explorer.vlm.components import Decoder
 from parity.reading import (
     Golden,
     assert_close,
@@ -36,7 +36,7 @@ def stages_of(golden: Golden, layers: list[int]) -> list[Stage]:
 
 def play(
     golden: Golden, method: ModuleType, stages: list[Stage], look: Look, positions: str
-) -> tuple[Run, list[list[int]]]:
+) -> tuple[PrefillRun, list[list[int]]]:
     """Run the recorded model with a method that `look` follows stage by stage; compare the end.
 
     Gives the run, and the positions that its layers saw, once for each change.
@@ -49,7 +49,7 @@ def play(
         looked.append(stage)
         return look(inside, stage, len(looked) - 1)
 
-    plan = Plan(tuple(stages), choose, method.NEEDS, renumber=positions == "renumber")
+    plan = PruningPlan(tuple(stages), choose, method.NEEDS, renumber=positions == "renumber")
     decoder = Decoder(model.get_decoder(), model.lm_head, frozenset())
     hook = decoder.body.rotary_emb.register_forward_pre_hook(
         lambda _, arguments: seen.append(arguments[1][0].tolist())

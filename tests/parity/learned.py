@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from explorer.engine import Plan, prefill
-from explorer.families.parts import Decoder
-from explorer.methods import corematching, relevance
-from explorer.methods.elbow import elbow
-from explorer.signals import AnswerGradient, Kept, Signals, Stage, top
+from explorer.inference.prefill import PruningPlan, prefill
+from explorer.methods.attention import relevance
+from explorer.methods.inside_llm import corematching
+from explorer.methods.inside_llm.core_neurons import elbow
+from explorer.methods.signals import AnswerGradient, Kept, Signals, Stage, top
+from explorer.vlm.components import Decoder
 from parity.reading import (
     Golden,
     assert_close,
@@ -65,7 +66,7 @@ def run_corematching(golden: Golden) -> None:
     run = prefill(
         Decoder(model.get_decoder(), model.lm_head, frozenset()),
         prompt,
-        Plan(tuple(stages), choose, corematching.NEEDS),
+        PruningPlan(tuple(stages), choose, corematching.NEEDS),
     )
     assert [run.cache.get_seq_length(i) for i in range(len(run.length))] == run.length
     for stage in stages:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from explorer.capture import causal_rows
-from explorer.engine import Plan, prefill
-from explorer.families.parts import Decoder
-from explorer.methods import fastv, visiondrop
-from explorer.signals import Kept, Signals, Stage
+from explorer.inference.attention_weights import causal_rows
+from explorer.inference.prefill import PruningPlan, prefill
+from explorer.methods.inside_llm import fastv, visiondrop
+from explorer.methods.signals import Kept, Signals, Stage
+from explorer.vlm.components import Decoder
 from parity.reading import (
     Golden,
     assert_close,
@@ -57,7 +57,7 @@ def run_fastv(golden: Golden) -> None:
         seen.append(fastv.score(inside))
         return fastv.keep(inside, at)
 
-    plan = Plan((stage,), choose, fastv.NEEDS, renumber=fastv.POSITIONS == "renumber")
+    plan = PruningPlan((stage,), choose, fastv.NEEDS, renumber=fastv.POSITIONS == "renumber")
     decoder = Decoder(model.get_decoder(), model.lm_head, frozenset())
     hook = decoder.body.rotary_emb.register_forward_pre_hook(
         lambda _, arguments: positions.append(arguments[1][0])

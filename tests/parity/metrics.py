@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from explorer import dominance
+from explorer.metrics import text_dominance
 from parity.reading import Golden, assert_close
 
 
@@ -16,8 +16,10 @@ def run_mdi(golden: Golden) -> None:
     # without BOS is what the page shows; with it, the same numbers must follow from its own mask
     for suffix, mask in (("_nobos", "text_mask_nobos"), ("", "text_mask")):
         text = golden[mask].numpy()
-        masses = dominance.masses(rows, image, text)
-        found = dominance.measure(*masses, int(text.sum()), [int(image.sum())] * layers, answer)
+        masses = text_dominance.masses(rows, image, text)
+        found = text_dominance.measure(
+            *masses, int(text.sum()), [int(image.sum())] * layers, answer
+        )
         ours = torch.from_numpy(np.stack([found.mdi, found.aei, found.attention_text], 1))
         assert_close(ours, golden[f"per_layer{suffix}"][:, [0, 1, 3]])
         stages = torch.tensor([found.stages[name] for name in ("early", "middle", "late")])

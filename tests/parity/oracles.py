@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer import curves, oracle
+from explorer.analyses.attribution import captum_methods
+from explorer.metrics import insertion_deletion
 from parity.reading import Golden, assert_close
 
 TOY_NAMES = ("P", "Q", "A", "Wq", "Wk", "Wv", "Wo", "Wu")
@@ -39,22 +40,26 @@ def run_oracle(golden: Golden) -> None:
     n = tokens.shape[1]
     assert_close(f(tokens), golden["f_full"])
     for baseline in ("mean", "zero"):
-        absent = oracle.absent(tokens, baseline)
+        absent = captum_methods.baseline_tokens(tokens, baseline)
         empty = torch.zeros_like(tokens) if baseline == "zero" else absent
         assert_close(f(empty), golden[f"f_base_{baseline}"])
-        assert_close(oracle.ablation(f, tokens, baseline), golden[f"ablation_{baseline}"], 1e-3)
-        found, delta = oracle.integrated(f, tokens, baseline)
+        assert_close(
+            captum_methods.ablation(f, tokens, baseline), golden[f"ablation_{baseline}"], 1e-3
+        )
+        found, delta = captum_methods.integrated(f, tokens, baseline)
         assert_close(found, golden[f"ig_{baseline}"], 1e-3)
         assert abs(delta - float(golden[f"ig_delta_{baseline}"])) < 1e-4
         seed = int(golden["torch_seed"])
-        sampled = oracle.shapley(f, tokens, absent, torch.arange(n), samples=4, seed=seed)
+        sampled = captum_methods.shapley(f, tokens, absent, torch.arange(n), samples=4, seed=seed)
         assert_close(sampled, golden[f"shapley_sampling_{baseline}"], 1e-3)
         if f"shapley_exact_{baseline}" in golden:
             assert_close(exact_shapley(f, tokens, empty), golden[f"shapley_exact_{baseline}"], 1e-3)
     side, window = int(golden["side"]), int(golden["window"])
     square = golden["V"].T.reshape(1, -1, side, side)
     mean = golden["V"].mean(0).view(1, -1, 1, 1).expand_as(square)
-    covered = oracle.occlusion(lambda x: f(x.flatten(2).transpose(1, 2)), square, window, 1, mean)
+    covered = captum_methods.occlusion(
+        lambda x: f(x.flatten(2).transpose(1, 2)), square, window, 1, mean
+    )
     assert_close(covered, golden["occlusion_mean"], 1e-3)
 
 
@@ -75,7 +80,7 @@ def exact_shapley(f, tokens: Tensor, empty: Tensor) -> Tensor:
 
 def run_rise(golden: Golden) -> None:
     image, weights = golden["img"], golden["W"]
-    order = curves.order_of(golden["saliency"].flatten().numpy())
+    order = insertion_deletion.order_of(golden["saliency"].flatten().numpy())
     flat = image.flatten(2)
     best = int((image.flatten(1) @ weights.T).argmax())
     for name, inserting in (("del", False), ("ins", True)):
@@ -85,9 +90,11 @@ def run_rise(golden: Golden) -> None:
             x = torch.where(present[:, None] > 0, flat, substrate.expand_as(flat))
             return (x.flatten(1) @ weights.T).softmax(-1)[:, best]
 
-        scores = curves.curve(f, order, int(golden["step"]), inserting)
+        scores = insertion_deletion.curve(f, order, int(golden["step"]), inserting)
         assert_close(torch.from_numpy(scores), golden[f"{name}_scores"])
-        assert np.isclose(curves.area(scores), float(golden[f"{name}_auc"]), rtol=1e-4)
+        assert np.isclose(
+            insertion_deletion.curve_area(scores), float(golden[f"{name}_auc"]), rtol=1e-4
+        )
 
 
 RUNNERS = {"oracle": run_oracle, "rise": run_rise}

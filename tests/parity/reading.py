@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from explorer.capture import ATTENTION
-from explorer.engine import Prompt, Run, decode
-from explorer.signals import Kept, Signals
+from explorer.inference.decode import decode
+from explorer.inference.prefill import PrefillRun
+from explorer.inference.sequence import Prompt
+from explorer.methods.signals import Kept, Signals
+from explorer.vlm.attention import ATTENTION
 
 LOGITS = 1e-4  # largest difference of a logit, as absolute number
 
@@ -109,7 +111,7 @@ def recorded_prompt(golden: Golden, header: int = 1) -> Prompt:
     return Prompt(embeds, torch.arange(total)[None], visual, text, signals, header)
 
 
-def assert_same_answer(run: Run, golden: Golden) -> None:
+def assert_same_answer(run: PrefillRun, golden: Golden) -> None:
     """The same logits and tokens, of the prefill and of every step after it."""
     answer = list(decode(run, len(golden["logits_last"])))
     logits = torch.stack([step.logits for step in answer])
@@ -118,7 +120,7 @@ def assert_same_answer(run: Run, golden: Golden) -> None:
     assert tokens[: len(golden["greedy_tokens"])] == golden["greedy_tokens"].tolist()
 
 
-def assert_same_end(run: Run, golden: Golden) -> None:
+def assert_same_end(run: PrefillRun, golden: Golden) -> None:
     """The same answer, and caches of the same lengths."""
     assert_same_answer(run, golden)
     lengths = [run.cache.get_seq_length(i) for i in range(len(run.length))]

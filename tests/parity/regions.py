@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import layer_norm, linear
 
-from explorer import region
+from explorer.media import region
 from parity.reading import Golden, assert_close
 
 
@@ -18,7 +18,7 @@ def _named(golden: Golden) -> None:
     assert int(golden["num_cut"]) == region.CUTS
     resolution = int(golden["image_resolution"])
     for i, text in enumerate(golden["text"]):
-        cells = region.named(text)
+        cells = region.region_phrase(text)
         assert (cells is not None) == bool(golden["found"][i])
         if cells is None:
             continue

@@ -6,12 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.grid import padded_square
-from explorer.methods import cdpruner, dart, hired, mmtok
-from explorer.methods.crops import budgets
-from explorer.methods.keywords import keywords
-from explorer.methods.volume import widest
-from explorer.signals import Signals, Size, Stage, falling
+from explorer.media.layouts import padded_square
+from explorer.methods.attention import hired
+from explorer.methods.inside_llm import dart
+from explorer.methods.ops.crops import budgets
+from explorer.methods.signals import Signals, Size, Stage, falling
+from explorer.methods.similarity import cdpruner, mmtok
+from explorer.methods.similarity.keywords import keywords
+from explorer.methods.similarity.volume import widest
 from parity.reading import Golden, assert_close, assert_same_set, line
 
 LATE, FIRST = "bottom_layer_attn", "top_layer_attn"  # the official names of layers 22 and 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from explorer.methods import clsattn, divprune, fopru, visionzip
-from explorer.signals import Signals, Size, Stage
+from explorer.methods.attention import clsattn, fopru, visionzip
+from explorer.methods.signals import Signals, Size, Stage
+from explorer.methods.similarity import divprune
 from parity.reading import (
     Golden,
     assert_close,

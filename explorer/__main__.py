@@ -1,0 +1,42 @@
+"""The commands of the explorer: `python -m explorer` lists them and runs one by its name.
+
+Knows their names and modules alone; each module reads the rest of its command line by itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+COMMANDS = {
+    "bench": ("explorer.tools.bench.run", "measure the numbers of the README on this machine"),
+    "leaderboard": ("explorer.tools.leaderboard", "every method on new scenes, with intervals"),
+    "failures": ("explorer.tools.failures", "find scenes on which a method fails"),
+    "replay": ("explorer.tools.replay", "recompute saved cases and say what differs"),
+    "doctor": ("explorer.tools.doctor", "look at this machine: packages, device, memory, models"),
+    "examples": ("explorer.tools.build_examples", "build the finished examples of the page"),
+    "train": ("explorer.pico.training.run", "train the built-in model, stage by stage"),
+    "evaluate": ("explorer.pico.training.evaluate", "evaluate the built-in model on new scenes"),
+    "relevance-map": ("explorer.tools.train_relevance_map", "train the network of relevance_map"),
+    "icons": ("explorer.pico.data.icons", "draw the icons that scenes are made of"),
+    "docs": ("explorer.tools.docs", "write the table of methods; --screenshots takes pictures"),
+}
+
+
+def main(words: list[str]) -> int | None:
+    """Run a command; 0 after the list of them, 2 where there is no such command."""
+    if not words or words[0] in ("-h", "--help"):
+        print("usage: python -m explorer COMMAND [options]\n")
+        for name, (_, about) in COMMANDS.items():
+            print(f"  {name:14} {about}")
+        print("\npython -m explorer COMMAND --help tells a command's options.")
+        return 0
+    if words[0] not in COMMANDS:
+        print(f"There is no command {words[0]!r}; there are: {', '.join(COMMANDS)}.")
+        return 2
+    sys.argv = [f"python -m explorer {words[0]}", *words[1:]]
+    return import_module(COMMANDS[words[0]][0]).main()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What an answer rests on: reference importance, curves, and which dropped patch broke it."""

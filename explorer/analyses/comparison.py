@@ -1,0 +1,211 @@
+"""All methods on the same picture at the same budget: who keeps what, who still answers the same.
+
+Pure functions: records in and out. Three baselines are always among the methods, and `random` is
+drawn several times, so that a method that loses to chance is seen to lose. Knows methods, maps and
+answers; not pages. Letters: M methods, N visual tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from explorer.analyses.overview import analyse, draw
+from explorer.cases import batch_answers, scheduler
+from explorer.cases.answers import check_budget
+from explorer.cases.cache import ResultCache
+from explorer.cases.records import Analysis, Answer, MethodMap
+from explorer.cases.request import Source
+from explorer.methods import catalog
+from explorer.metrics import agreement
+from explorer.metrics.agreement import keep_counts
+from explorer.vlm.components import Vlm
+
+BASELINES = ("random", "uniform", "pool")
+DRAWS = tuple(
+    f"random?seed={seed}" if number else "random"
+    for number, seed in enumerate(catalog.find("random").OPTIONS["seed"])
+)
+PHRASE = 8  # tokens; the probability of a longer answer is told per token
+MEMORY_BYTES = 64_000_000  # of one comparison whose caller has no memory
+
+
+def compare(
+    model: str | Vlm,
+    image: Source,
+    question: str,
+    budget: int,
+    methods: Sequence[str] | None = None,
+    memory: ResultCache | None = None,
+) -> Comparison:
+    """Let methods answer at one mean budget and measure how far they agree.
+
+    methods: specs such as "fastv", "fopru:row" or "hired?alpha=0.25"; None for all but the slow
+    ones. `random`, `uniform` and `pool` are always among them. A method whose floor is above the
+    budget runs at its floor, and is marked. Raises `VisitorError` with one clear sentence.
+    """
+    memory = ResultCache(MEMORY_BYTES) if memory is None else memory
+    for spec in methods or ():
+        catalog.resolve(spec)
+    analysis = analyse(model, image, question, memory)
+    n = analysis.grid.count
+    check_budget(budget, n)
+    maps = _maps((model, image, question), analysis, methods, memory)
+    wanted = [(found.spec, max(budget, found.floor)) for found in maps]
+    wanted += [(spec, budget) for spec in DRAWS]
+    told = {
+        (each.method, each.budget): each
+        for each in scheduler.answer_many(model, image, question, wanted, memory)
+    }
+    random = chance([told[spec, budget].answer for spec in DRAWS], analysis.full)
+    compared = tuple(
+        _compared(found, budget, told[found.spec, max(budget, found.floor)], analysis.full, random)
+        for found in maps
+    )
+    return Comparison(
+        case=analysis.id,
+        budget=budget,
+        tokens=n,
+        full=analysis.full,
+        per_token=is_long(analysis.full),
+        methods=compared,
+        random=random,
+        jaccard=agreement.jaccard([each.kept for each in compared], n),
+        spearman=agreement.spearman(np.stack([each.score for each in compared])),
+        disputed=keep_counts([each.kept for each in compared if each.method not in BASELINES], n),
+        notes=analysis.notes,
+    )
+
+
+def _maps(
+    case: tuple[str | Vlm, Source, str],
+    analysis: Analysis,
+    methods: Sequence[str] | None,
+    memory: ResultCache,
+) -> list[MethodMap]:
+    """Collect the maps of the chosen methods, baselines first; what is not there yet is drawn."""
+    ready = {found.spec: found for found in analysis.methods}
+    if methods is None:
+        return list(ready.values())
+    specs = dict.fromkeys([*BASELINES, *methods])
+    return [ready[s] if s in ready else draw(*case, s, memory) for s in specs]
+
+
+def _compared(
+    found: MethodMap, budget: int, told: batch_answers.AnswerResult, full: Answer, random: Chance
+) -> Compared:
+    answer = told.answer
+    likely = None if answer is None else likelihood(answer, full)
+    judged = answer is not None and found.spec != "random"
+    return Compared(
+        method=found.spec,
+        budget=told.budget,
+        reached=told.budget == budget,
+        score=found.score,
+        kept=np.empty(0, np.int64) if answer is None else answer.stages[-1].kept,
+        known=told.known,
+        answer=answer,
+        likeness=likely,
+        worse=is_worse(likely, random.likeness) if judged else None,
+        error=told.error,
+    )
+
+
+def is_long(full: Answer) -> bool:
+    """Tell whether an answer is longer than a phrase."""
+    return len(full.tokens) > PHRASE
+
+
+def likelihood(answer: Answer, full: Answer) -> float:
+    """Give the probability of the full answer in a pruned run; per token if it is a long one.
+
+    A product of many probabilities is close to 0 whatever a method does; its geometric mean per
+    token is not. Our definition.
+    """
+    if not is_long(full):
+        return float(answer.p_full)
+    tokens = len(full.tokens) + 1  # and the end
+    return math.exp(math.log(max(full.p_full, 1e-300)) / tokens - answer.drop)
+
+
+def is_worse(likely: float, than: float) -> bool:
+    """Tell whether a probability is smaller at the two digits that are shown."""
+    return round(likely, 2) < round(than, 2)
+
+
+def chance(draws: Sequence[Answer], full: Answer) -> Chance:
+    """Sum up several draws of random."""
+    likely = np.array([likelihood(answer, full) for answer in draws])
+    return Chance(
+        draws=tuple(draws),
+        likeness=float(likely.mean()),
+        spread=float(likely.std(ddof=1)) if len(likely) > 1 else 0.0,
+        same=float(np.mean([answer.same for answer in draws])),
+    )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One method in a comparison.
+
+    budget: the mean budget it ran at: the one asked for, or its floor where that is above it
+    (reached is then False). kept: patches that are alive as they were after its last stage; none
+    where all are merged. score [N] float32. known: remembered, not computed anew. likeness:
+    probability of the full answer, see `comparison.likelihood`. worse: less likely than what random
+    gives on average, to two digits; None for random itself. error: why there is no answer.
+    """
+
+    method: str
+    budget: int
+    reached: bool
+    score: np.ndarray
+    kept: np.ndarray
+    known: bool = False
+    answer: Answer | None = None
+    likeness: float | None = None
+    worse: bool | None = None
+    error: str | None = None
+
+    @property
+    def select_seconds(self) -> float | None:
+        """What choosing the tokens took, signals included."""
+        return None if self.answer is None else self.answer.seconds["select"]
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What random patches do: mean and spread (standard deviation) over several draws.
+
+    same: share of the draws that give the full answer.
+    """
+
+    draws: tuple[Answer, ...]
+    likeness: float
+    spread: float
+    same: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Methods side by side on one case.
+
+    per_token: likeness is a mean per token of a long answer. jaccard, spearman [M, M] in the order
+    of `methods`: of kept patches and of scores, NaN where one of the two keeps none or scores all
+    alike. disputed [N]: how many methods keep each patch, baselines left out. notes: sentences, one
+    of them for each method that can't run on this model.
+    """
+
+    case: str
+    budget: int
+    tokens: int
+    full: Answer
+    per_token: bool
+    methods: tuple[Compared, ...]
+    random: Chance
+    jaccard: np.ndarray
+    spearman: np.ndarray
+    disputed: np.ndarray
+    notes: tuple[str, ...]

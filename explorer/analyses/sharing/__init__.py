@@ -1,0 +1,1 @@
+"""Cases that travel: one file, one report, and what recomputing gives."""

@@ -1,0 +1,1 @@
+"""Videos: frames, what each is asked, and one budget shared out over them."""

@@ -1,0 +1,174 @@
+"""Frames of a video in front of a model: their tokens as one case, and a score for every frame.
+
+A family that reads several frames offers `frames(vlm, images, time)`, which gives what its tower
+gets and a grid with a view per frame, or per pair of frames; every other model gets one picture, a
+contact sheet of the frames. Knows cases and models; not budgets or pages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from explorer.cases.cache import ResultCache, get_or_compute
+from explorer.cases.case import Case, CaseVision, open_case
+from explorer.cases.request import CaseRequest, make_request
+from explorer.errors import BadVideo, ModelUnavailable
+from explorer.inference.vision import encode_image
+from explorer.media.contact_sheet import ContactSheet
+from explorer.media.grid import Timeline
+from explorer.media.image import Picture
+from explorer.media.video import Clip
+from explorer.vlm import loader, threads
+from explorer.vlm.components import Vlm
+from explorer.vlm.prompt import check_question
+
+SMALLEST = 2  # tokens along a side of a frame; with fewer there is nothing to resize
+BACKDROP = (128, 128, 128)
+
+
+@dataclass(frozen=True)
+class VideoCase:
+    """A clip and a question in front of a model.
+
+    case: the union of all frames' tokens, [N]. places [N, 3]: view, row and column of each token,
+    -1 where it shows no frame; a view is a frame, or a pair of frames that share their tokens.
+    shape: rows and columns of tokens of a view. sheet: the picture that holds all frames, or None
+    where the model reads them one by one.
+    """
+
+    clip: Clip
+    case: Case
+    places: np.ndarray
+    shape: tuple[int, int]
+    sheet: Image.Image | None
+
+    @property
+    def count(self) -> int:
+        """F, the frames."""
+        return len(self.clip.frames)
+
+    @property
+    def views(self) -> int:
+        """V, of which each has its own tokens: the frames, or pairs of them."""
+        return int(self.places[:, 0].max()) + 1
+
+    def view_of(self, frame: int) -> int:
+        """Tell in which view a frame is seen."""
+        return frame // math.ceil(self.count / self.views)
+
+    def of_views(self, scores: Sequence[float]) -> list[float]:
+        """Turn scores of frames [F] into those of views [V]: the larger one of a pair, ours."""
+        found = [0.0] * self.views
+        for frame, score in enumerate(scores):
+            found[self.view_of(frame)] = max(found[self.view_of(frame)], score)
+        return found
+
+    def cells(self) -> Tensor:
+        """Give the tokens of every view, row by row, [V, rows * columns]."""
+        view, row, column = self.places.astype(int).T
+        rows, columns = self.shape
+        found = np.empty((self.views, rows * columns), dtype=np.int64)
+        real = view >= 0
+        found[view[real], row[real] * columns + column[real]] = real.nonzero()[0]
+        return torch.from_numpy(found).to(self.case.vlm.device)
+
+
+@dataclass(frozen=True)
+class VideoRequest(CaseRequest):
+    """What somebody wants to know of a clip; its picture is the first frame, named by all."""
+
+    clip: Clip
+
+    @property
+    def case(self) -> tuple[str | Vlm, Clip, str]:
+        """The three things, as the use cases take them."""
+        return self.model, self.clip, self.question
+
+
+def make_video_request(model: str | Vlm, clip: Clip, question: str) -> VideoRequest:
+    """Check what somebody wants to know; `VisitorError` says what is wrong."""
+    named = Picture(clip.frames[0].picture.image, (), _digest(clip))
+    return VideoRequest(**vars(make_request(model, named, question)), clip=clip)
+
+
+def open_video_case(
+    model: str | Vlm, clip: Clip, question: str, memory: ResultCache | None = None
+) -> VideoCase:
+    """Let the tower look at the frames of a clip; `VisitorError` says what is wrong."""
+    question = check_question(question)
+    vlm = model if isinstance(model, Vlm) else loader.load(model)
+    threads.use_threads(vlm)
+    if hasattr(vlm.family, "frames"):
+        return _one_by_one(vlm, clip, question, memory)
+    return _on_a_sheet(vlm, clip, question, memory)
+
+
+def _on_a_sheet(vlm: Vlm, clip: Clip, question: str, memory: ResultCache | None) -> VideoCase:
+    views = vlm.family.grid(vlm, 96, 96).views
+    side = views[0].rows
+    if len(views) > 1 or views[0].columns != side:
+        raise ModelUnavailable(
+            f"{vlm.title} cuts a picture into pieces, so frames can't be laid out on one; please "
+            "choose another model for videos."
+        )
+    sheet = ContactSheet(len(clip.frames), side)
+    if sheet.tokens < SMALLEST:
+        raise BadVideo(
+            f"{len(clip.frames)} frames are too many for {vlm.title}; please take at most "
+            f"{(side // SMALLEST) ** 2}."
+        )
+    images = [frame.picture.image for frame in clip.frames]
+    picture = Picture(sheet.draw(images, BACKDROP), (), _digest(clip))
+    whole = open_case(vlm, picture, question, memory)
+    grid = sheet.grid(whole.look.grid)
+    kept = torch.from_numpy(_tokens_of(sheet)).to(vlm.device)
+    look = CaseVision(
+        seen=replace(whole.look.seen, features=whole.look.seen.features[kept]),
+        grid=grid,
+        place=torch.from_numpy(grid.place.astype("int64")).to(vlm.device),
+        patches=whole.look.patches[kept],
+        seconds=whole.look.seconds,
+    )
+    places = sheet.frame_places(grid)
+    return VideoCase(clip, replace(whole, look=look), places, (sheet.tokens,) * 2, picture.image)
+
+
+def _tokens_of(sheet: ContactSheet) -> np.ndarray:
+    down, across = sheet.lines()
+    return (down[:, None] * sheet.side + across).reshape(-1)
+
+
+def _one_by_one(vlm: Vlm, clip: Clip, question: str, memory: ResultCache | None) -> VideoCase:
+    """Let the family lay out the frames; its `words` are asked for as many tokens as there are."""
+    images = [frame.picture.image for frame in clip.frames]
+    time, picture = _time(clip), Picture(images[0], (), _digest(clip))
+
+    def make() -> CaseVision:
+        pixels, grid = vlm.family.frames(vlm, images, time)
+        place, patches = (
+            torch.from_numpy(table.astype("int64")).to(vlm.device)
+            for table in (grid.place, grid.patches)
+        )
+        return CaseVision(encode_image(vlm.family.tower(vlm), pixels), grid, place, patches, 0.0)
+
+    look = get_or_compute(memory, ("look", vlm.key, picture.digest), make, lambda look: look.nbytes)
+    case = Case(vlm, picture, question, look, vlm.family.decoder(vlm))
+    view = look.grid.views[0]
+    return VideoCase(clip, case, look.grid.place, (view.rows, view.columns), None)
+
+
+def _time(clip: Clip) -> Timeline:
+    return Timeline(tuple(frame.second for frame in clip.frames), clip.seconds)
+
+
+def _digest(clip: Clip) -> str:
+    """Name the frames and their times; a picture that looks like the sheet is another case."""
+    return hashlib.sha256(f"film {clip.digest} {_time(clip)}".encode()).hexdigest()[:16]

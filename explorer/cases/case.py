@@ -1,0 +1,214 @@
+"""A case: a checked picture and a checked question in front of a loaded model.
+
+Knows how words and visual tokens come together; does not know methods, answers or pages.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from explorer.cases.cache import ResultCache, get_or_compute
+from explorer.cases.request import Source, case_id, make_request
+from explorer.inference.attention_weights import causal_rows, queries_and_keys
+from explorer.inference.gradients import gradients
+from explorer.inference.sequence import Prompt
+from explorer.inference.vision import VisionOutput, encode_image, tower_signals
+from explorer.media.grid import Grid
+from explorer.media.image import Picture
+from explorer.methods.attention import relevance_net
+from explorer.methods.signals import Size
+from explorer.vlm import loader, threads
+from explorer.vlm.components import Decoder, Vlm
+
+
+@dataclass(frozen=True)
+class CaseVision:
+    """A picture seen by a model's tower, before any question."""
+
+    seen: VisionOutput
+    grid: Grid
+    place: Tensor
+    patches: Tensor
+    seconds: float
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held in memory."""
+        return self.seen.nbytes
+
+
+@dataclass(frozen=True)
+class Case:
+    """A checked picture and question in front of a loaded model."""
+
+    vlm: Vlm
+    picture: Picture
+    question: str
+    look: CaseVision
+    decoder: Decoder
+
+    @property
+    def id(self) -> str:
+        """The name of this case; see `case_id`."""
+        return case_id(self.vlm.key, self.picture, self.question)
+
+    @property
+    def size(self) -> Size:
+        """How much there is to prune."""
+        return Size(
+            tokens=self.look.grid.count,
+            layers=len(self.decoder.body.layers),
+            columns=self.look.grid.columns,
+            cls=self.look.seen.cls_hidden is not None,
+        )
+
+    def prompt(
+        self,
+        needs: frozenset[str] = frozenset(),
+        answer: Callable[[], Sequence[int]] | None = None,
+    ) -> Prompt:
+        """Put words and visual tokens together, with the signals that are asked for.
+
+        answer: gives the tokens of the full answer to methods that explain it.
+        """
+        words = self.vlm.family.words(self.vlm, self.question, self.look.grid)
+        device, features = self.vlm.device, self.look.seen.features
+        visual = words.visual.to(device)
+        embeds = self.decoder.body.embed_tokens(words.ids.to(device)).clone()
+        embeds[0, visual] = features.to(embeds.dtype)
+        positions = torch.arange(embeds.shape[1])[None]
+        if words.positions is not None:
+            positions = words.positions
+        signals = tower_signals(self.look.seen, self.look.place, self.look.patches, needs)
+        prompt = Prompt(
+            embeds,
+            positions.to(device),
+            visual,
+            words.text.to(device),
+            signals,
+            words.header,
+            self.look.seen.deep,
+        )
+        found = self._placed(needs) | self._asked(needs, prompt)
+        if "explain" in needs and answer is not None:
+            found["explain"] = partial(gradients, self.decoder, prompt, answer())
+        return replace(prompt, signals=replace(signals, **found))
+
+    def _placed(self, needs: frozenset[str]) -> dict[str, object]:
+        """Signals that tell where tokens and views lie on the picture."""
+        found, device, grid = {}, self.vlm.device, self.look.grid
+        if "padding" in needs:
+            found["padding"] = torch.from_numpy(grid.padding).to(device)
+        if "areas" in needs:
+            boxes = torch.tensor(
+                [view.box for view in grid.views], device=device, dtype=torch.float32
+            )
+            found["areas"] = (boxes - boxes[0, :2].repeat(2)) / (
+                boxes[0, 2:] - boxes[0, :2]
+            ).repeat(2)
+        return found
+
+    def _asked(self, needs: frozenset[str], prompt: Prompt) -> dict[str, object]:
+        """Signals that come from the words around the picture."""
+        found: dict[str, object] = {}
+        body, after = self.decoder.body, int(prompt.visual[-1]) + 1
+        if "question" in needs:
+            found["question"] = self.question
+        if "embed" in needs:
+            found["embed"] = self._embed
+        if "tail" in needs:
+            found["tail"] = prompt.embeds[0, after:].float()
+        if "relevance_net" in needs:
+            found["relevance_net"] = relevance_net.load(
+                relevance_net.file_of(self.vlm.key), self.vlm.device
+            )
+        if "question_attention" in needs:
+            tail = torch.arange(after, prompt.embeds.shape[1], device=prompt.embeds.device)
+            cos_sin = body.rotary_emb(prompt.embeds, prompt.positions)
+            with torch.no_grad():
+                query, key = queries_and_keys(body.layers[0], prompt.embeds, cos_sin, tail)
+            rows = causal_rows(query, key, tail, body.layers[0].self_attn.scaling)
+            found["question_attention"] = rows[..., prompt.visual].mean((0, 1))
+        return found
+
+    @torch.no_grad()
+    def _embed(self, text: str) -> Tensor:
+        """Give the input embeddings [M, D] of a text's tokens, without BOS or template."""
+        ids = self.vlm.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = torch.tensor(ids, dtype=torch.long, device=self.vlm.device)
+        return self.decoder.body.embed_tokens(ids).float()
+
+
+class PromptCache:
+    """The prompts of one case, each made once, also for several lanes that ask at the same time.
+
+    answer: gives the tokens of the full answer to methods that explain it.
+    """
+
+    def __init__(self, case: Case, answer: Callable[[], Sequence[int]] | None = None):
+        self._case, self._answer = case, answer
+        self._made: dict[frozenset[str], tuple[Prompt, float]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, needs: frozenset[str]) -> Prompt:
+        """Give the prompt with the signals that are asked for."""
+        return self._get(needs)[0]
+
+    def seconds(self, needs: frozenset[str]) -> float:
+        """Tell how long such a prompt took to make."""
+        return self._get(needs)[1]
+
+    @property
+    def text(self) -> int:
+        """Count the tokens around the visual ones."""
+        return self(frozenset()).embeds.shape[1] - self._case.size.tokens
+
+    def _get(self, needs: frozenset[str]) -> tuple[Prompt, float]:
+        with self._lock:
+            if needs not in self._made:
+                began = time.perf_counter()
+                prompt = self._case.prompt(needs, self._answer)
+                self._made[needs] = prompt, time.perf_counter() - began
+            return self._made[needs]
+
+
+def open_case(
+    model: str | Vlm, image: Source, question: str, memory: ResultCache | None = None
+) -> Case:
+    """Check picture and question and let the tower look; `VisitorError` says what is wrong."""
+    asked = make_request(model, image, question)
+    picture, question = asked.picture, asked.question
+    vlm = model if isinstance(model, Vlm) else loader.load(model)
+    threads.use_threads(vlm)
+    look = get_or_compute(
+        memory,
+        ("look", vlm.key, picture.digest),
+        lambda: _encode_picture(vlm, picture),
+        lambda look: look.nbytes,
+    )
+    return Case(vlm, picture, question, look, vlm.family.decoder(vlm))
+
+
+def count_tokens(
+    model: str | Vlm, image: Source, question: str, memory: ResultCache | None = None
+) -> int:
+    """Count the visual tokens that the model makes of a picture."""
+    return open_case(model, image, question, memory).size.tokens
+
+
+def _encode_picture(vlm: Vlm, picture: Picture) -> CaseVision:
+    began = time.perf_counter()
+    family = vlm.family
+    grid = family.grid(vlm, *picture.image.size)
+    seen = encode_image(family.tower(vlm), family.pixels(vlm, picture.image))
+    seconds = time.perf_counter() - began
+    place = torch.from_numpy(grid.place.astype("int64")).to(vlm.device)
+    patches = torch.from_numpy(grid.patches.astype("int64")).to(vlm.device)
+    return CaseVision(seen, grid, place, patches, seconds)

@@ -1,0 +1,72 @@
+"""Rows of attention weights from queries and keys, in float32, as few as are asked for.
+
+Knows tensors of one layer; not who asks, nor what becomes of the weights.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
+
+MAX_ATTENTION_ELEMENTS = 50_000_000  # numbers of a matrix of attention
+
+
+def causal_rows(
+    query: Tensor, key: Tensor, rows: Tensor, scaling: float, seen: Tensor | None = None
+) -> Tensor:
+    """Give the softmaxed causal attention of a few query rows, [..., H, R, S] in float32.
+
+    query [..., H, R, d] and key [..., Hkv, S, d] carry their positions; rows [R] are the places of
+    the queries among the S keys. Key heads are shared by groups of query heads. seen [..., S] is
+    false where a key is padding.
+    """
+    *batch, H, R, d = query.shape
+    shared, S = key.shape[-3:-1]
+    grouped = query.float().reshape(*batch, shared, H // shared * R, d)
+    logits = (grouped @ key.float().transpose(-1, -2)).view(*batch, H, R, S) * scaling
+    future = torch.arange(S, device=key.device)[None, :] > rows[:, None]
+    if seen is not None:
+        future = future | ~seen.to(future.device)[..., None, None, :]
+    return logits.masked_fill(future, float("-inf")).softmax(-1)
+
+
+def queries_and_keys(
+    layer: nn.Module, x: Tensor, cos_sin: tuple[Tensor, Tensor], rows: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Project what would enter a decoder layer: queries [H, R, d] of some rows, keys [Hkv, S, d].
+
+    x [1, S, D] is the layer's input. The layer itself is not run (engine.md section 2: methods
+    that rank by "the next layer's attention" before that layer sees the tokens).
+    """
+    attention = layer.self_attn
+    h = layer.input_layernorm(x)
+    cos, sin = cos_sin
+
+    def heads(projection: nn.Module, states: Tensor, norm: nn.Module | None) -> Tensor:
+        split = projection(states).view(1, states.shape[1], -1, attention.head_dim)
+        return (split if norm is None else norm(split)).transpose(1, 2)
+
+    q = heads(attention.q_proj, h[:, rows], getattr(attention, "q_norm", None))
+    k = heads(attention.k_proj, h, getattr(attention, "k_norm", None))
+    q, _ = apply_rotary_pos_emb(q, q, cos[:, rows], sin[:, rows])
+    k, _ = apply_rotary_pos_emb(k, k, cos, sin)
+    return q[0], k[0]
+
+
+def last_rows(query: Tensor, key: Tensor, scaling: float, lengths: list[int]) -> Tensor:
+    """Give the attention of the newest token of every sequence in a pack, [B, keys] in float32.
+
+    Mean over heads. query [1, H, S, d], key [1, Hkv, S, d]; lengths [B] of the sequences, which
+    stand one behind the other.
+    """
+    _, H, S, d = query.shape
+    counts = torch.tensor(lengths, device=query.device)
+    ends = counts.cumsum(0)
+    grouped = query[0, :, ends - 1].float().reshape(key.shape[1], -1, d)
+    logits = (grouped @ key[0].float().transpose(1, 2)).view(H, -1, S) * scaling
+    if len(lengths) > 1:
+        place = torch.arange(S, device=query.device)
+        own = (place >= (ends - counts)[:, None]) & (place < ends[:, None])
+        logits = logits.masked_fill(~own, float("-inf"))
+    return logits.softmax(-1).mean(0)

@@ -1,0 +1,105 @@
+"""Trace an answer back through the language model: every layer's attention and its gradient.
+
+One teacher-forced pass over prompt and answer, in which an eager attention stands in for sdpa, then
+one backward pass per answer token. No copy of the weights is made, and nothing stays behind: the
+stand-in lives in a context variable of this call. Does not know what is made of the gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from explorer.errors import MethodUnavailable
+from explorer.inference.sequence import Prompt, deepened
+from explorer.methods.signals import AnswerGradient
+from explorer.vlm.attention import override_attention
+from explorer.vlm.components import Decoder
+
+MAX_BYTES = 12_000_000_000  # bytes that one answer may take to be traced back
+
+
+def gradients(
+    decoder: Decoder, prompt: Prompt, answer_tokens: Sequence[int], target: str = "logit"
+) -> Iterator[AnswerGradient]:
+    """Explain every token of an answer in turn; EOS is left out, and an empty answer gives nothing.
+
+    target: what is differentiated, the "logit" of the token or its log-probability, "logprob".
+    Attention and its gradient are in float32; a half-precision model computes the rest in its own
+    precision. Memory for S tokens: four tensors of L * H * S * S numbers; `MethodUnavailable` if
+    that is more than ROOM.
+    """
+    tokens = [int(token) for token in answer_tokens if int(token) not in decoder.eos]
+    if not tokens:
+        return
+    _check_room(decoder, prompt.embeds.shape[1] + len(tokens))
+    scores, attentions = _forward(decoder, prompt, tokens, target)
+    seen = torch.cat([attention.detach() for attention in attentions])
+    first = prompt.embeds.shape[1] - 1  # the position that predicts the first token of the answer
+    for step in range(len(tokens)):
+        more = step + 1 < len(tokens)
+        found = torch.autograd.grad(scores[step], attentions, retain_graph=more)
+        if not more:
+            del scores, attentions  # frees the graph before the last token is looked at
+        yield AnswerGradient(seen, torch.cat(found), first + step, prompt.visual)
+
+
+def _check_room(decoder: Decoder, length: int) -> None:
+    heads = decoder.body.config.num_attention_heads
+    wanted = 4 * 4 * len(decoder.body.layers) * heads * length**2
+    if wanted > MAX_BYTES:
+        raise MethodUnavailable(
+            f"Tracing this answer back through the model would take {wanted / 1e9:.0f} GB, since "
+            f"there are {length} tokens; {MAX_BYTES / 1e9:.0f} GB are allowed."
+        )
+
+
+def _forward(
+    decoder: Decoder, prompt: Prompt, tokens: list[int], target: str
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Give the score of each of T tokens and every layer's attention [1, H, S, S], with a graph.
+
+    The last token predicts nothing that is explained, so it is not passed.
+    """
+    body, device = decoder.body, prompt.embeds.device
+    attentions: list[Tensor] = []
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        attention = _causal_attention(query, key, scaling)
+        if not attention.requires_grad:  # in the first layer nothing before it does
+            attention.requires_grad_()
+        attentions.append(attention)
+        return (attention @ _repeated(value, query).float()).to(query.dtype)
+
+    with torch.no_grad():
+        said = torch.tensor([tokens[:-1]], dtype=torch.long, device=device)
+        x = torch.cat([prompt.embeds, body.embed_tokens(said).to(prompt.embeds.dtype)], 1)
+        ahead = torch.arange(1, len(tokens), device=device)
+        after = (prompt.positions[..., -1].max() + ahead).expand(*prompt.positions.shape[:-1], -1)
+        cos_sin = body.rotary_emb(x, torch.cat([prompt.positions, after], -1))
+    with torch.enable_grad(), override_attention(attend):
+        for index, layer in enumerate(body.layers):
+            x = layer(x, attention_mask=None, position_embeddings=cos_sin)
+            if index < len(prompt.deep):
+                x = deepened(x, prompt.deep[index], prompt.visual)
+        logits = decoder.head(body.norm(x[:, -len(tokens) :]))[0].float()
+        if target == "logprob":
+            logits = logits.log_softmax(-1)
+        scores = tuple(logits[step, token] for step, token in enumerate(tokens))
+    if len(attentions) != len(body.layers):
+        raise RuntimeError("the language model is not set to the listening attention")
+    return scores, tuple(attentions)
+
+
+def _causal_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:
+    """Softmax over all earlier positions, [1, H, S, S] in float32."""
+    logits = query.float() @ _repeated(key, query).float().transpose(2, 3) * scaling
+    future = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).triu(1)
+    return logits.masked_fill(future, float("-inf")).softmax(-1)
+
+
+def _repeated(shared: Tensor, query: Tensor) -> Tensor:
+    """Give every query head its own copy of the key or value head that it shares."""
+    return shared.repeat_interleave(query.shape[1] // shared.shape[1], 1)

@@ -1,0 +1,204 @@
+"""Obtain signals from a running model: attention rows, keys and hidden states, in float32.
+
+Models run with sdpa. A registered attention function calls sdpa for the output and, while a
+listener is set for that very attention module in this very call, hands it the queries and keys.
+Listeners live in a context variable, so two visitors never share them. Does not know what a
+pruning method is, and never asks a model for `output_attentions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import linear
+
+from explorer.inference.attention_weights import MAX_ATTENTION_ELEMENTS
+from explorer.methods.signals import Signals
+from explorer.vlm.attention import QkListener, record_attention
+from explorer.vlm.components import Pixels, Tower
+
+
+@dataclass(frozen=True)
+class VisionOutput:
+    """What the vision tower made of one picture; every tower signal is derived from it.
+
+    query, key [V, H, n (+1 with a [CLS]), d] of the layer that feeds the projector; first_cls,
+    last_cls [V, H, n] attention of [CLS] in the tower's first and last layer, or None;
+    hidden [V, n, Dv] what the projector reads; cls_hidden [V, Dv] or None; features [N, D] the
+    visual tokens, deep what is added to them later on; project maps [..., joins * Dv] to [..., D],
+    differ x and nudges to project(x + nudge) - project(x - nudge).
+    """
+
+    query: Tensor
+    key: Tensor
+    scaling: float
+    first_cls: Tensor | None
+    last_cls: Tensor | None
+    hidden: Tensor
+    cls_hidden: Tensor | None
+    features: Tensor
+    deep: tuple[Tensor, ...]
+    project: Callable[[Tensor], Tensor]
+    differ: Callable[[Tensor, Tensor], Tensor]
+    joins: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that this picture holds in memory."""
+        tensors = (self.query, self.key, self.hidden, self.cls_hidden, self.features)
+        tensors += (self.first_cls, self.last_cls, *self.deep)
+        return sum(t.numel() * t.element_size() for t in tensors if t is not None)
+
+
+@torch.no_grad()
+def encode_image(tower: Tower, pixels: Pixels) -> VisionOutput:
+    """Run tower and projector once, listening to its first, its last and the projector's layer."""
+    heard: dict[str, object] = {"first_cls": None, "last_cls": None}
+    queries, keys = [], []
+
+    def hear(query: Tensor, key: Tensor, scaling: float) -> None:
+        queries.append(query)
+        keys.append(key)
+        heard["scaling"] = scaling
+
+    def cls_row(name: str) -> QkListener:
+        def hear_cls(query: Tensor, key: Tensor, scaling: float) -> None:
+            heard[name] = _cls_attention(query, key, scaling)
+            if tower.attention is getattr(tower, name.removesuffix("_cls")):
+                hear(query, key, scaling)
+
+        return hear_cls
+
+    listeners = {tower.attention: hear}
+    if tower.has_cls:
+        listeners |= {tower.first: cls_row("first_cls"), tower.last: cls_row("last_cls")}
+    with record_attention(listeners):
+        states, features, deep = tower.run(pixels)
+    return VisionOutput(
+        query=torch.cat(queries),  # a tower may look at one frame after the other
+        key=torch.cat(keys),
+        **heard,
+        hidden=states[:, 1:] if tower.has_cls else states,
+        cls_hidden=states[:, 0] if tower.has_cls else None,
+        features=features,
+        deep=deep,
+        project=partial(project, tower.project, states.dtype),
+        differ=partial(differ, tower.project, tower.chain, states.dtype),
+        joins=tower.joins,
+    )
+
+
+def _cls_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:
+    """Give the softmaxed attention of [CLS] to the patches, [V, H, n]."""
+    row = (query[:, :, :1].float() @ key.float().transpose(2, 3)).squeeze(2) * scaling
+    return row.softmax(-1)[..., 1:]
+
+
+def _rows(query: Tensor, key: Tensor, scaling: float, wanted: frozenset[str]) -> list:
+    """Give the named ones of patch_attention and patch_logits, [V, n, keys], mean over heads.
+
+    A few heads at a time: thousands of patches would take gigabytes.
+    """
+    V, H, n, _ = query.shape
+    sums = {name: 0 for name in wanted}
+    for heads in torch.arange(H).split(max(1, MAX_ATTENTION_ELEMENTS // (V * n * key.shape[2]))):
+        part = slice(int(heads[0]), int(heads[-1]) + 1)
+        logits = query[:, part] @ key[:, part].transpose(2, 3) * scaling
+        for name in wanted:
+            rows = logits.softmax(-1) if name == "patch_attention" else logits
+            sums[name] = sums[name] + rows.sum(1)
+    return [(name, rows / H) for name, rows in sums.items()]
+
+
+def tower_signals(
+    seen: VisionOutput, place: Tensor, patches: Tensor, needs: frozenset[str]
+) -> Signals:
+    """Derive the named tower signals of one picture; what is not named stays None.
+
+    place [N, 3] and patches [N, P] come from the grid.
+    """
+    first = 0 if seen.cls_hidden is None else 1
+    query, key = seen.query.float(), seen.key.float()
+    found: dict[str, object] = {"joins": seen.joins}
+    if "cls_attention" in needs and first:
+        found["cls_attention"] = _cls_attention(query, key, seen.scaling)
+    if "first_cls_attention" in needs and first:
+        found["first_cls_attention"] = seen.first_cls
+    if "last_cls_attention" in needs and first:
+        found["last_cls_attention"] = seen.last_cls
+    cls_rows = needs & {"cls_attention", "first_cls_attention", "last_cls_attention"}
+    wanted = needs & {"patch_attention", "patch_logits"}
+    if cls_rows and not first:  # the stand-in
+        wanted |= {"patch_attention"}
+    if wanted:
+        patches_only = query[:, :, first:]
+        found |= {k: v[..., first:] for k, v in _rows(patches_only, key, seen.scaling, wanted)}
+    if "keys" in needs:
+        found["keys"] = key[:, :, first:].mean(1)
+    if "hidden" in needs:
+        found["hidden"] = seen.hidden.float()
+    if "cls_hidden" in needs and first:
+        found["cls_hidden"] = seen.cls_hidden.float().repeat(1, seen.joins)
+    if "project" in needs:
+        found["project"] = seen.project
+    if "differ" in needs:
+        found["differ"] = seen.differ
+    return Signals(place=place, features=seen.features, patches=patches, **found)
+
+
+def project(projector: nn.Module, dtype: torch.dtype, x: Tensor) -> Tensor:
+    """Map [..., joins * Dv] to [..., D] in float32; dtype: the weights' own."""
+    return _exactly(projector, dtype, x)
+
+
+def differ(
+    projector: nn.Module,
+    chain: Sequence[nn.Module],
+    dtype: torch.dtype,
+    x: Tensor,
+    nudge: Tensor,
+) -> Tensor:
+    """Give project(x + nudge) - project(x - nudge), faster where the projector is a chain.
+
+    chain: its layers one behind the other, the last of them linear; empty if it is none.
+    """
+    if chain:
+        return _exactly(_Chain(chain), dtype, x, nudge)
+    return _exactly(projector, dtype, x + nudge) - _exactly(projector, dtype, x - nudge)
+
+
+class _Chain(nn.Module):
+    """How far apart two inputs come out of a projector whose last layer is linear.
+
+    That layer is passed once, with the difference, and by a first linear one the nudges pass for
+    all tokens together: of a two-layer projector a fifth of the work of two projections is left.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module]):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor, nudge: Tensor) -> Tensor:
+        """Give project(x + nudge) - project(x - nudge)."""
+        first, *between = self.layers[:-1] or [nn.Identity()]
+        if isinstance(first, nn.Linear):
+            here, step = first(x), linear(nudge, first.weight)
+            above, below = here + step, here - step
+        else:
+            above, below = first(x + nudge), first(x - nudge)
+        for layer in between:
+            above, below = layer(above), layer(below)
+        return linear(above - below, self.layers[-1].weight)
+
+
+def _exactly(module: nn.Module, dtype: torch.dtype, *inputs: Tensor) -> Tensor:
+    inputs = tuple(x.float() for x in inputs)
+    if dtype == torch.float32:
+        return module(*inputs)
+    weights = {name: weight.float() for name, weight in module.state_dict().items()}
+    return functional_call(module, weights, inputs)

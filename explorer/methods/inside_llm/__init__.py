@@ -1,0 +1,1 @@
+"""Methods that drop tokens between the layers of the language model."""

@@ -1,0 +1,103 @@
+"""Staircases: how many visual tokens each layer sees when a method prunes inside the LLM.
+
+The arithmetic that PyramidDrop, SparseVLM and TransPrune share when they turn a mean over the
+layers into stages. Counts only: knows neither scores nor models.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from explorer.errors import BadBudget
+from explorer.methods.signals import Size, Stage
+
+
+def places(size: Size, asked: Iterable[int]) -> list[int]:
+    """Move layers that coincide one on, and leave out those that this model does not have.
+
+    No stage stands before layer 1: the first layer sees every token.
+    """
+    found: list[int] = []
+    for layer in asked:
+        found.append(max(layer, found[-1] + 1 if found else 1))
+    return [layer for layer in found if layer < size.layers]
+
+
+def untouched(size: Size, layers: list[int]) -> list[Stage]:
+    """Give the staircase without a step: one stage that keeps every token."""
+    return [Stage(layers[0] if layers else 1, size.tokens)]
+
+
+def steps(
+    size: Size,
+    layers: list[int],
+    counts: Iterable[float],
+    merged: Callable[[int], int] = lambda dropped: 0,
+) -> list[Stage]:
+    """Keep `counts` tokens from each of the layers on, at least one; no step that saves nothing.
+
+    Counts are cut off, not rounded, as int(N * ratio) is in the official codes. merged: how many
+    merged tokens a stage makes of the tokens that it drops.
+    """
+    stages, alive = [], size.tokens
+    for layer, count in zip(layers, counts, strict=False):
+        keep = max(1, int(count + 1e-6))  # the share solved for may be a hair too small
+        if keep < alive and keep + merged(alive - keep) < alive:
+            stages.append(Stage(layer, keep, merged(alive - keep)))
+            alive = stages[-1].total
+    return stages or untouched(size, layers)
+
+
+def between(tokens: int, lists: Sequence[Sequence[float]], x: float) -> list[int]:
+    """Mix two neighbouring lists of shares of the tokens: the first at 0, the last at 1."""
+    at = min(int(x * (len(lists) - 1)), len(lists) - 2)
+    share = x * (len(lists) - 1) - at
+    pairs = zip(lists[at], lists[at + 1], strict=True)
+    return [round(tokens * (less + share * (more - less))) for less, more in pairs]
+
+
+def mean(size: Size, stages: list[Stage]) -> float:
+    """Average the visual tokens that enter a layer over all layers."""
+    starts = [0, *(stage.layer for stage in stages)]
+    ends = [*starts[1:], size.layers]
+    totals = [size.tokens, *(stage.total for stage in stages)]
+    spans = zip(starts, ends, totals, strict=True)
+    return sum((end - start) * total for start, end, total in spans) / size.layers
+
+
+def solve(rising: Callable[[float], float], target: float) -> float:
+    """Find the x in 0..1 at which a rising curve, possibly of small steps, is next to a target."""
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) < target else (low, middle)
+    return min((high, low), key=lambda x: abs(rising(x) - target))
+
+
+def fit(
+    size: Size, budget: int, at: Callable[[float], list[Stage]], known: Iterable[float] = ()
+) -> list[Stage]:
+    """Choose among the staircases at(0), the smallest, to at(1) the one whose mean is the budget.
+
+    known: where the published ones are; one of them is taken if it is half a token off.
+    """
+    for x in known:
+        if abs(mean(size, at(x)) - budget) <= 0.5:
+            return at(x)
+    return at(solve(lambda x: mean(size, at(x)), budget))
+
+
+def lowest(size: Size, stages: list[Stage]) -> int:
+    """Give the floor of a method whose smallest staircase this is: its mean, rounded up."""
+    return math.ceil(mean(size, stages) - 1e-9)
+
+
+def check(title: str, size: Size, first: int, least: int, budget: int) -> None:
+    """Refuse a budget below the floor `least`, in words; `first` layers see every token."""
+    if budget < least:
+        raise BadBudget(
+            f"{title} shows all {size.tokens} visual tokens to its first layers ({first} of "
+            f"{size.layers}), so its mean can't be smaller than {least} tokens here; {budget} is "
+            "too small."
+        )

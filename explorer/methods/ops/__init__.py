@@ -1,0 +1,1 @@
+"""Steps that several methods share: clustering, merging, sharing a budget over crops."""

@@ -1,0 +1,117 @@
+"""LexRank on patches: keep what a walk along the similarities between patches visits most.
+
+Erkan and Radev, "LexRank: Graph-based Lexical Centrality as Salience in Text Summarization", JAIR
+22 (2004), arXiv 1109.2128. For sentences; there is no official code for patches, and using it on
+them is ours. Central means redundant, so it keeps many copies of the largest even region: the
+opposite of DivPrune. Does not read the question.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from explorer.methods.signals import Kept, Signals, Size, Stage, falling, top
+
+KEY = "lexrank"
+TITLE = "LexRank"
+AUTHORS = "Erkan, Radev"
+YEAR = 2004
+ARXIV = "1109.2128"
+REPOSITORY = COMMIT = ""
+VERIFIED = (
+    "Degree, thresholded and continuous scores equal networkx's PageRank on 2 recorded graphs, and "
+    "the paper's own example (figure 1, table 2) within a thousandth."
+)
+UNCERTAIN = (
+    "The paper is on text; thresholds for patches are ours (0.5, or the 80th percentile), and so "
+    "is clamping negative similarities. The paper's damping is written in two ways; here a walk "
+    "follows an edge with probability 0.85. All views are one graph."
+)
+NEEDS = frozenset({"hidden"})
+READS_QUESTION = False
+NESTED = True
+MERGES = TRAINED = False
+POSITIONS = "renumber"
+WHERE = "before the LLM"
+SENTENCE = "Keeps the patches that resemble many others that themselves resemble many."
+EQUATION = "p = (1 − f)/N + f Bᵀ p, B the similarities above t, row by row shared out"
+HEADLINE = ""
+TRAPS = "It prefers copies: sky and walls win. As a view it shows what a picture has most of."
+SCORE_MEANS = "centrality among the patches"
+OPTIONS = {
+    "kind": ("threshold", "continuous", "degree"),
+    "threshold": (0.5, "auto", 0.1, 0.3, 0.7, 0.9),
+    "source": ("projected", "tower"),
+    "centred": (False, True),
+    "rerank": (False, True),
+}
+VARIANTS = {"continuous": {"kind": "continuous"}, "degree": {"kind": "degree"}}
+
+FOLLOW = 0.85  # f, the probability of following an edge
+ALIKE = 0.5  # rerank: above this similarity to a kept patch, a patch has to wait
+
+
+def schedule(size: Size, budget: int, **options) -> list[Stage]:
+    """Prune once, before the language model: every layer then sees `budget` tokens."""
+    return [Stage(0, budget)]
+
+
+def floor(size: Size, **options) -> int:
+    """Any budget from one token on can be reached."""
+    return 1
+
+
+def centrality(cosine: Tensor, kind: str = "threshold", threshold: float | str = 0.5) -> Tensor:
+    """Give the score of each node of a similarity graph [N, N]; self links stay in."""
+    n = len(cosine)
+    if threshold == "auto":
+        pairs = cosine[torch.ones_like(cosine, dtype=torch.bool).triu(1)]
+        rank = max(1, round(0.8 * len(pairs)))  # the 80th percentile; quantile() has a size limit
+        threshold = float(pairs.kthvalue(rank).values) if n > 1 else 0.0
+    linked = (cosine > threshold).to(cosine.dtype)
+    if kind == "degree":  # section 3.1
+        return linked.sum(1)
+    weight = cosine.clamp(min=0) if kind == "continuous" else linked  # Eq. 10, or Eq. 8
+    weight = weight + torch.eye(n, device=cosine.device, dtype=cosine.dtype) * (
+        weight.sum(1) == 0
+    )  # nobody is lost
+    walk = weight / weight.sum(1, keepdim=True)
+    # solved at once instead of by the power method of algorithm 2: the same fixed point
+    system = torch.eye(n, dtype=cosine.dtype, device=cosine.device) - FOLLOW * walk.T
+    return torch.linalg.solve(system, torch.full_like(cosine[0], (1 - FOLLOW) / n))
+
+
+def score(
+    signals: Signals,
+    *,
+    kind: str = "threshold",
+    threshold: float | str = 0.5,
+    source: str = "projected",
+    centred: bool = False,
+    rerank: bool = False,
+) -> Tensor:
+    """Give the centrality, [N]; with `rerank`, the rank after copies had to wait, turned around."""
+    x = signals.features if source == "projected" else signals.per_token(signals.hidden)
+    x = x.double() - (x.double().mean(0) if centred else 0)
+    unit = normalize(x, dim=1)
+    cosine = unit @ unit.T
+    cosine.fill_diagonal_(1)
+    found = centrality(cosine, kind, threshold).float()
+    return _reranked(found, cosine) if rerank else found
+
+
+def _reranked(found: Tensor, cosine: Tensor) -> Tensor:
+    """Let a patch that is like a better one wait until all unlike ones are kept (section 4.2)."""
+    first: list[int] = []
+    waiting: list[int] = []
+    for token in torch.argsort(found, descending=True, stable=True).tolist():
+        alike = bool(first) and bool((cosine[token, first] > ALIKE).any())
+        (waiting if alike else first).append(token)
+    return falling(torch.tensor(first + waiting, device=found.device))
+
+
+def keep(signals: Signals, stage: Stage, **options) -> Kept:
+    """Keep the K most central tokens, in their order."""
+    return Kept(top(score(signals, **options), stage.keep))

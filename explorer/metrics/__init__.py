@@ -1,0 +1,1 @@
+"""Numbers about answers, costs and agreement: arrays in, numbers out."""

@@ -1,0 +1,48 @@
+"""How far methods agree: overlap of kept sets, rank correlation of scores, who keeps a token.
+
+Knows arrays; not methods, models or pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def _marks(kept: Sequence[np.ndarray], n: int) -> np.ndarray:
+    """Write kept sets as rows of zeros and ones, [M, N]."""
+    marks = np.zeros((len(kept), n), dtype=np.int64)
+    for row, index in zip(marks, kept, strict=True):
+        row[index] = 1
+    return marks
+
+
+def jaccard(kept: Sequence[np.ndarray], n: int) -> np.ndarray:
+    """Give |A n B| / |A u B| of every two kept sets, [M, M]; NaN where one of them is empty."""
+    marks = _marks(kept, n)
+    both, sizes = marks @ marks.T, marks.sum(1)
+    either = sizes[:, None] + sizes[None] - both
+    empty = (sizes[:, None] == 0) | (sizes[None] == 0)
+    return np.where(empty, np.nan, both / np.maximum(either, 1))
+
+
+def keep_counts(kept: Sequence[np.ndarray], n: int) -> np.ndarray:
+    """Count how many of the kept sets hold each patch, [N]."""
+    return _marks(kept, n).sum(0)
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Give every value its place, from 1 for the smallest; equal ones share the mean place."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]
+
+
+def spearman(scores: np.ndarray) -> np.ndarray:
+    """Give the rank correlation of every two rows of scores [M, N], [M, M]; NaN for a flat row."""
+    centred = np.stack([ranks(row) for row in scores])
+    centred -= centred.mean(1, keepdims=True)
+    length = np.sqrt((centred**2).sum(1))
+    flat = (length[:, None] == 0) | (length[None] == 0)
+    scale = np.where(flat, 1, length[:, None] * length[None])
+    return np.where(flat, np.nan, (centred @ centred.T / scale).clip(-1, 1))

@@ -1,0 +1,1 @@
+"""How pico is trained, stage by stage, and evaluated."""

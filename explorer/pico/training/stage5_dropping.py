@@ -1,0 +1,248 @@
+"""Stage 5: the questions go on while visual tokens leave and positions change.
+
+Most batches lose patches at the input or between two layers of the language model, and in every
+batch the positions of patches are drawn anew: kept, counted on, or stretched with gaps. So only
+what a patch carries can tell where it is, and what a neighbour shows must do where a patch is gone.
+The tower learns on, slowly, held to its first task by new heads. Knows no method of pruning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import LlavaForConditionalGeneration
+
+from explorer.pico.architecture import GRID, PATCHES, as_pixels, encode_images
+from explorer.pico.data.questions import MIX, Question, sample
+from explorer.pico.data.vocabulary import BACKGROUND, CLASS
+from explorer.pico.training import stage1_tower
+from explorer.pico.training.dataset import Pictures
+from explorer.pico.training.loop import TrainingPlan, fit
+from explorer.pico.training.packing import Packed, leaving, placed, read, shorten
+from explorer.pico.training.stage3_language import answer_loss
+from explorer.pico.training.stage4_pointing import (
+    HEAD,
+    LAYERS,
+    Pointers,
+    inputs_of,
+    patch_attention,
+    pointing_loss,
+    weight_at,
+)
+from explorer.pico.training.stage4_pointing import collate as pack_with_pointers
+
+PLAN = TrainingPlan(steps=3000, batch=8, rate=1.2e-3, warm_up=50, floor=0.0, tower_share=0.2)
+QUESTIONS = 14
+DROPPING_MIX = (*MIX, *("at", "where", "rel", "read") * 2)
+DENSE_SHARE = 0.4  # of the pictures: full of things, and of signs, which are the hardest to see
+DENSE_SIGNS = 0.4
+COMPLETE, AT_INPUT = 0.3, 0.5  # shares of the batches; the others lose patches between two layers
+LAST_LAYER = 8
+FEWEST, MOST = 12, 190  # patches that stay
+WIDEST = 2 * PATCHES  # positions that stretched patches are spread over
+FADE = (0.55, 0.85)  # of pointing, later than in the stage before
+NAMING_WEIGHT = 0.2
+HEADS_STEPS = 0.05  # of the stage's: steps of the new heads alone, of larger batches and faster
+
+Example = tuple[Tensor, list[Question], Tensor, Tensor]
+Batch = tuple[Packed, Pointers, Tensor, Tensor]
+
+
+def example(pictures: Pictures, number: int) -> Example:
+    """Draw picture `number`: pixels, questions, patch classes [196] and presence [C]."""
+    rng = pictures.rng(number)
+    if rng.random() < DENSE_SHARE:
+        scene = pictures.scene(number, dense=True, signs=DENSE_SIGNS)
+    else:
+        scene = pictures.scene(number)
+    asked = sample(scene, rng, QUESTIONS, mix=DROPPING_MIX)
+    classes, present = stage1_tower.patch_classes(scene.things), stage1_tower.presence(scene.things)
+    return as_pixels(scene.image), asked, classes, present
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Pack a batch; with it where questions should look, and what the tower should name."""
+    packed, pointers = pack_with_pointers([(pixels, asked) for pixels, asked, *_ in examples])
+    classes, present = (torch.stack(part) for part in list(zip(*examples, strict=True))[2:])
+    return packed, pointers, classes, present
+
+
+class Chance:
+    """All that this stage draws while it trains, from one seed."""
+
+    def __init__(self, seed: int):
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Draw numbers from 0 to 1."""
+        return torch.rand(shape, generator=self.generator)
+
+    def leave_before(self) -> int | None:
+        """Draw the layer before which patches leave, 0 at the input; None: all stay."""
+        draw = self.uniform(1).item()
+        if draw < COMPLETE:
+            return None
+        if draw < COMPLETE + AT_INPUT:
+            return 0
+        return 1 + int(self.uniform(1).item() * LAST_LAYER)
+
+    def count(self) -> int:
+        """Draw how many patches stay; small numbers as often as large ones."""
+        low, high = math.log(FEWEST), math.log(MOST)
+        return round(math.exp(low + (high - low) * self.uniform(1).item()))
+
+    def kept(self, things: Tensor, count: int) -> Tensor:
+        """Draw which patches stay, [B, K] ascending: any, blobs, or more or fewer of the things'.
+
+        things: float32 [B, 196], 1 where a patch shows some.
+        """
+        rows = len(things)
+        noise = torch.randn(rows, PATCHES, generator=self.generator)
+        blobs = _smooth(torch.randn(rows, PATCHES, generator=self.generator)) + 0.3 * noise
+        leaning = noise + (4 * self.uniform(rows, 1) - 1) * things
+        way = self.uniform(rows, 1)
+        score = torch.where(way < 0.45, noise, torch.where(way < 0.65, blobs, leaning))
+        return score.topk(count, 1).indices.sort(1).values
+
+    def positions(self, standing: Tensor) -> Tensor:
+        """Draw where K patches stand, and what follows them, [B, K + 1]; see `Packed.standing`.
+
+        A third of the rows stay as they are, a third count on from [BOS], a third have gaps.
+        """
+        rows, count = standing.shape
+        counted = torch.arange(count).expand(rows, -1)
+        width = count + (self.uniform(rows, 1) * (WIDEST - count)).long()
+        score = self.uniform(rows, WIDEST).masked_fill(torch.arange(WIDEST) >= width, -1.0)
+        gaps = score.topk(count, 1).indices.sort(1).values
+        way = self.uniform(rows, 1)
+        drawn = 1 + torch.where(way < 0.5, counted, gaps).to(standing.device)
+        return torch.where((self.uniform(rows, 1) < 1 / 3).to(standing.device), standing, drawn)
+
+
+def _smooth(noise: Tensor) -> Tensor:
+    """Blur numbers over the grid, so that neighbours are alike; mean 0 and deviation 1 again."""
+    field = noise.view(-1, 1, GRID, GRID)
+    for _ in range(2):
+        field = F.avg_pool2d(F.pad(field, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    field = field.flatten(1)
+    return (field - field.mean(1, keepdim=True)) / field.std(1, keepdim=True)
+
+
+def learner(
+    model: LlavaForConditionalGeneration,
+    heads: stage1_tower.Heads,
+    chance: Chance,
+    device: torch.device | str = "cpu",
+    layers: Sequence[int] = LAYERS,
+    head: int = HEAD,
+) -> Callable[[Batch, float], Tensor]:
+    """Give the loss of a batch after a share of the stage: answers, naming and pointing."""
+
+    def loss_of(batch: Batch, done: float) -> Tensor:
+        packed, pointers, classes, present = batch
+        packed, leave = packed.to(device), chance.leave_before()
+        if leave != 0:
+            packed = placed(packed, chance.positions(packed.standing))
+        patches, cls = encode_images(model, packed.pixels)
+        naming = stage1_tower.naming_loss(
+            heads, patches, cls, classes.to(device), present.to(device)
+        )
+        kept, passed = None, packed
+        with ExitStack() as stack:
+            if leave is not None:
+                things = (classes != CLASS[BACKGROUND]).float()
+                kept = chance.kept(things, chance.count()).to(device)
+                short = shorten(packed, kept)
+                passed = placed(short, chance.positions(short.standing))
+                stack.enter_context(leaving(model, packed, kept, leave, passed))
+            states = stack.enter_context(inputs_of(model, layers))
+            loss = answer_loss(model, passed, read(model, packed, patches))
+        loss = loss + NAMING_WEIGHT * naming
+        weight = weight_at(done, FADE)
+        if weight > 0 and (leave or 0) <= min(layers):
+            pointed = pointing_to_the_kept(model, states, passed, pointers, kept, head)
+            loss = loss + weight * pointed
+        return loss
+
+    return loss_of
+
+
+def pointing_to_the_kept(
+    model: LlavaForConditionalGeneration,
+    states: Mapping[int, Tensor],
+    packed: Packed,
+    pointers: Pointers,
+    kept: Tensor | None,
+    head: int = HEAD,
+) -> Tensor:
+    """Give the pointing loss where some of the patches asked for stay, averaged over layers.
+
+    states: what entered each layer; packed: the rows that did; pointers: of the complete rows.
+    """
+    spans, marked = pointers
+    marked = marked.to(packed.ids.device)
+    if kept is not None and spans:
+        marked = marked.gather(1, kept[[span.row for span in spans]])
+    shown = [number for number, marks in enumerate(marked) if marks.any()]
+    if not shown:
+        return packed.positions.new_zeros((), dtype=torch.float)
+    moved = [spans[number].after(PATCHES - packed.patches) for number in shown]
+    losses = [
+        pointing_loss(
+            patch_attention(model, layer, x, packed.positions, moved, head, packed.patches),
+            marked[shown],
+        )
+        for layer, x in states.items()
+    ]
+    return torch.stack(losses).mean()
+
+
+def new_heads(
+    model: LlavaForConditionalGeneration,
+    pictures: Pictures,
+    plan: TrainingPlan = PLAN,
+    device: torch.device | str = "cpu",
+) -> stage1_tower.Heads:
+    """Make heads and teach them what the tower sees, as it is."""
+    heads = stage1_tower.Heads(model.config.vision_config.hidden_size).to(device)
+    steps = max(1, round(plan.steps * HEADS_STEPS))
+    plan = replace(plan, steps=steps, batch=4 * plan.batch, rate=4 * plan.rate)
+    model.requires_grad_(False)
+    named = [(f"heads.{name}", weight) for name, weight in heads.named_parameters()]
+    batches = pictures.batches(stage1_tower.example, plan.steps, plan.batch)
+    for _ in fit(
+        named,
+        lambda batch, _done: stage1_tower.loss_of(
+            model, heads, tuple(part.to(device) for part in batch)
+        ),
+        batches,
+        plan,
+        "heads",
+        device,
+    ):
+        pass
+    model.requires_grad_(True)
+    return heads
+
+
+def train(
+    model: LlavaForConditionalGeneration,
+    pictures: Pictures,
+    plan: TrainingPlan = PLAN,
+    device: torch.device | str = "cpu",
+) -> Iterator[float]:
+    """Train the whole model and yield the sum of its losses at every step."""
+    heads = new_heads(model, pictures, plan, device)
+    named = [
+        *model.named_parameters(),
+        *((f"heads.{name}", weight) for name, weight in heads.named_parameters()),
+    ]
+    loss_of = learner(model, heads, Chance(pictures.seed), device)
+    batches = pictures.batches(example, plan.steps, plan.batch, collate)
+    return fit(named, loss_of, batches, plan, "dropping", device)

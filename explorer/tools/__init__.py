@@ -1,0 +1,1 @@
+"""Commands for the shell, one file each; nothing imports them."""

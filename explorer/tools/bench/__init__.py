@@ -1,0 +1,1 @@
+"""Measures the numbers of the README."""

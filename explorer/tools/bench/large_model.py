@@ -1,0 +1,170 @@
+"""Measure on the shape of LLaVA-1.5-7B, an eighth as wide: `python -m explorer bench --large`.
+
+576 visual tokens, 32 decoder layers of width 512 with 4 heads, a tower of 24 layers of width 128
+with 2 heads; random weights. What methods compute from N tokens does not shrink with the width, so
+that against a real 7B they weigh less than here. Every measurement has a process of its own: peak
+memory is that of a process, counted from when the model is there (Linux only).
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoTokenizer,
+    CLIPImageProcessor,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+)
+
+from explorer import ROOT
+from explorer.analyses.overview import draw_all
+from explorer.cases.case import Case, PromptCache, open_case
+from explorer.inference.prefill import prefill
+from explorer.methods import catalog as method_catalog
+from explorer.pico.data import scenes
+from explorer.vlm import catalog, loader
+from explorer.vlm.components import Vlm
+
+SIDE, PATCH, VOCABULARY = 336, 14, 32064
+ROUNDS = 5
+DEAREST = "zooprune"
+QUESTION = "what is in the middle ?"
+PICO = ROOT / "assets" / "pico"
+
+
+def build() -> Vlm:
+    """Give the model its random weights and pico's words."""
+    words = AutoTokenizer.from_pretrained(PICO)
+    size = {"height": SIDE, "width": SIDE}
+    processor = LlavaProcessor(
+        CLIPImageProcessor(size=size, crop_size=size, do_center_crop=False),
+        words,
+        patch_size=PATCH,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=(PICO / "chat_template.jinja").read_text(encoding="utf-8"),
+    )
+    config = LlavaConfig(
+        vision_config={
+            "model_type": "clip_vision_model",
+            "hidden_size": 128,
+            "intermediate_size": 512,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 2,
+            "image_size": SIDE,
+            "patch_size": PATCH,
+        },
+        text_config={
+            "model_type": "llama",
+            "vocab_size": VOCABULARY,
+            "hidden_size": 512,
+            "intermediate_size": 1376,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 4,
+            "max_position_embeddings": 4096,
+        },
+        image_token_index=words.convert_tokens_to_ids(processor.image_token),
+    )
+    torch.manual_seed(0)
+    model = LlavaForConditionalGeneration._from_config(config, attn_implementation="sdpa")
+    entry = catalog.Entry("large", "LLaVA-1.5-7B, an eighth as wide", max_new_tokens=1)
+    return loader.wrap(entry, model, processor, "llava")
+
+
+@torch.no_grad()
+def forward(vlm: Vlm, picture) -> None:
+    """Look and pass the prompt through all layers, as transformers does."""
+    grid = vlm.family.grid(vlm, *picture.size)
+    words = vlm.family.words(vlm, QUESTION, grid)
+    pixels = vlm.family.pixels(vlm, picture)
+    vlm.model(input_ids=words.ids, **pixels, use_cache=True, logits_to_keep=1)
+
+
+@torch.no_grad()
+def analyse(vlm: Vlm, picture, but: str = "") -> Case:
+    """Look, pass all tokens through, and draw the map of every method before the LLM but one."""
+    case = open_case(vlm, picture, QUESTION)
+    prompts = PromptCache(case)
+    prefill(case.decoder, prompts(frozenset()))
+    quick = [choice for choice in method_catalog.choices() if not method_catalog.slow(choice[1])]
+    at_input = [choice for choice in quick if choice[1].WHERE == "before the LLM"]
+    draw_all(case, prompts, [choice for choice in at_input if choice[0] != but])
+    return case
+
+
+def _peak(work: str) -> float:
+    """Run one of the two a few times; gives the process's peak, in GB."""
+    vlm, own = build(), Path("/proc/self")
+    gc.collect()
+    (own / "clear_refs").write_text("5")  # forget the peak of building
+    for seed in range(3):
+        globals()[work](vlm, scenes.make(seed).image)
+    lines = dict(line.split(":", 1) for line in (own / "status").read_text().splitlines())
+    return int(lines["VmHWM"].split()[0]) / 1e6
+
+
+def _times() -> tuple[list[float], list[float], list[float]]:
+    """Take turns; gives the seconds of forward, of analysis, and of analysis without DEAREST."""
+    vlm, plain, ours, cheaper = build(), [], [], []
+    works = (forward, plain), (analyse, ours), (partial(analyse, but=DEAREST), cheaper)
+    for seed in range(ROUNDS + 1):
+        picture = scenes.make(seed).image
+        for work, seconds in works:
+            began = time.perf_counter()
+            work(vlm, picture)
+            seconds.append(time.perf_counter() - began)
+    return plain[1:], ours[1:], cheaper[1:]
+
+
+def _switches() -> tuple[float, list[float], bool]:
+    """Load it and pico, and switch to and fro; gives seconds of the load and of each switch."""
+    with tempfile.TemporaryDirectory() as folder:
+        vlm = build()
+        vlm.model.save_pretrained(Path(folder) / "large")
+        vlm.processor.save_pretrained(Path(folder) / "large")
+        key = catalog.register_custom(str(Path(folder) / "large"))
+        began = time.perf_counter()
+        held = {key: loader.load(key), catalog.DEFAULT: loader.load(catalog.DEFAULT)}
+        loaded, seconds, same = time.perf_counter() - began, [], True
+        for _ in range(20):
+            for name, thing in held.items():
+                began = time.perf_counter()
+                same &= loader.load(name) is thing
+                seconds.append(time.perf_counter() - began)
+    return loaded, seconds, same
+
+
+def _alone(work: Callable, *given_to: object) -> object:
+    """Call in a fresh process."""
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=fresh) as pool:
+        return pool.submit(work, *given_to).result()
+
+
+def main() -> None:
+    """Measure and print the rows."""
+    from explorer.tools.bench.reporting import ratio, report
+
+    plain, ours, cheaper = _alone(_times)
+    report("an eighth of LLaVA-1.5-7B: forward of the model itself", plain)
+    report("  analysis by all input-level methods, forward included", ours)
+    ratio("  analysis / forward", statistics.median(ours) / statistics.median(plain), 1.6)
+    less = statistics.median(cheaper) / statistics.median(plain)
+    ratio(f"  the same without {DEAREST}, which projects all tokens 64 times", less, 1.6)
+    before, after = _alone(_peak, "forward"), _alone(_peak, "analyse")
+    print(f"{'  peak memory of forward, of analysis':58} {before:.2f} GB, {after:.2f} GB")
+    ratio("  peak memory of analysis / forward", after / before, 1.3)
+    loaded, seconds, same = _alone(_switches)
+    report("  loading it and pico", [loaded])
+    report(f"  switching between them{'' if same else ' LOADED AGAIN'}", seconds)

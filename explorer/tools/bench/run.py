@@ -1,0 +1,247 @@
+"""Measure what README.md claims: `python -m explorer bench`.
+
+Prints each number with its median, its 95th percentile and what it is compared with in the same
+run. Machines differ and timings are noisy; ratios within one run say more than milliseconds.
+`--page` adds the numbers that need a browser (see page.py), `--large` measures the shape of a
+7B model instead (large_model.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from PIL import Image
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from explorer.analyses import api
+from explorer.analyses.overview import draw_all
+from explorer.analyses.sharing import case_file
+from explorer.cases import answers as cases_answers
+from explorer.cases.answers import full_run
+from explorer.cases.cache import ResultCache
+from explorer.cases.case import PromptCache, open_case
+from explorer.inference.decode import decode
+from explorer.inference.prefill import PruningPlan, prefill
+from explorer.inference.sequence import Prompt
+from explorer.media.image import open_picture
+from explorer.methods import catalog
+from explorer.methods.signals import Kept, Signals, Stage
+from explorer.metrics import cost
+from explorer.pico.data import scenes
+from explorer.tools.bench.reporting import ratio, report, timed
+from explorer.vlm import loader
+from explorer.vlm import threads as vlm_threads
+from explorer.vlm.attention import ATTENTION
+from explorer.vlm.components import Decoder
+
+QUESTION = "what is in the middle ?"
+ROUNDS = 15
+NINE = (
+    "random", "uniform", "pool", "clsattn", "fopru", "fopru:row", "divprune", "visionzip",
+    "fastv", "visiondrop",
+)  # fmt: skip
+
+
+def cases() -> None:
+    """New cases and single answers on the built-in model."""
+    loader.load("pico")
+    api.analyse("pico", scenes.make(0).image, QUESTION)
+    analyses, answers = [], []
+    for seed in range(1, ROUNDS + 1):
+        memory, image = ResultCache(64_000_000), scenes.make(seed).image
+        analyses.append(timed(lambda i=image, m=memory: api.analyse("pico", i, QUESTION, m)))
+        answers.append(
+            timed(lambda i=image, m=memory: api.answer("pico", i, QUESTION, "clsattn", 64, m))
+        )
+    images = [scenes.make(seed).image for seed in range(1, ROUNDS + 1)]
+    first = [timed(lambda i=image: nine(i)) for image in images]
+    compared = [timed(lambda i=image: api.compare("pico", i, QUESTION, 64)) for image in images]
+    report("analyse: new picture and question, the first nine methods", first, 0.7)
+    report("analyse: new picture and question, every method", analyses, 1.5)
+    report("compare: new picture and question, every method, K = 64", compared, 3)
+    report("answer: K = 64, one phrase, case known", answers, 0.08)
+
+
+def nine(image: Image.Image) -> None:
+    """Look, answer from all tokens and draw the maps of the nine methods that came first."""
+    memory = ResultCache(64_000_000)
+    case = open_case("pico", image, QUESTION, memory)
+    prompts = PromptCache(case, lambda: full_run(case, memory).tokens)
+    full_run(case, memory)
+    draw_all(case, prompts, [(spec, *catalog.resolve(spec)) for spec in NINE])
+
+
+def sweeps() -> None:
+    """Five methods and five draws of random over the whole ladder, on new pictures."""
+    images = [scenes.make(seed).image for seed in range(5)]
+    seconds = [timed(lambda i=image: api.sweep("pico", i, QUESTION)) for image in images]
+    report("sweep: five methods and five draws, 12 budgets", seconds, 5)
+
+
+def debugging() -> None:
+    """Leave one out, and the search for what broke an answer."""
+    case = ("pico", scenes.make(2).image, "what is in the middle ?")
+    kept = api.answer(*case, "clsattn", 24).stages[-1].kept.tolist()
+    oracles, first, searches = [], [], []
+    for _ in range(3):
+        began = time.perf_counter()
+        steps = api.oracle(*case)
+        next(step for step in steps if step.done)
+        first.append(time.perf_counter() - began)
+        list(steps)
+        oracles.append(time.perf_counter() - began)
+        searches.append(timed(lambda: list(api.what_broke_it(*case, kept, renumber=True))))
+    report("leave one out: first progress", first, 0.5)
+    report("leave one out: 196 tokens, a short answer", oracles, 4)
+    report("what broke it: one patch", searches, 10)
+
+
+def replaying(cases: int = 128) -> None:
+    """A folder of saved cases, one pruned answer each, by the command that people use."""
+    with TemporaryDirectory() as folder:
+        for seed in range(cases):
+            case, memory = (
+                ("pico", open_picture(scenes.make(seed).image), QUESTION),
+                ResultCache(10**8),
+            )
+            answers = [
+                api.answer(*case, method, 64, memory) for method in (cases_answers.FULL, "clsattn")
+            ]
+            saved = case_file.save(*case, answers[0], answers[1:])
+            Path(folder, f"{seed}.json").write_text(saved, encoding="utf-8")
+        line = [sys.executable, "-m", "explorer", "replay", folder]
+        told = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    rate = re.search(r"([\d.]+) cases a second", told)[1]
+    print(f"{f'replay: {cases} cases':58} {rate} cases a second  goal 10", flush=True)
+
+
+def picking() -> None:
+    """Answers after a hand has taken patches away from a method's set, on known cases."""
+    picks = []
+    for seed in range(ROUNDS):
+        case, memory = ("pico", scenes.make(seed).image, QUESTION), ResultCache(64_000_000)
+        kept = api.answer(*case, "clsattn", 64, memory).stages[-1].kept.tolist()
+        picks += [timed(partial(api.pick, *case, kept[gone:], memory)) for gone in (1, 2)]
+    report("answer from picked patches", picks, 0.35)
+
+
+@torch.no_grad()
+def full_answer() -> None:
+    """All tokens through our engine against the model's own generate, taken in turns."""
+    image = scenes.make(3).image
+    case = open_case("pico", image, "describe the picture .")
+    words = case.vlm.family.words(case.vlm, case.question, case.look.grid)
+    pixels = case.vlm.family.pixels(case.vlm, image)
+    ours, own = [], []
+
+    def engine() -> None:
+        fresh = open_case("pico", image, case.question)
+        list(decode(prefill(fresh.decoder, fresh.prompt()), 64))
+
+    def generate() -> None:
+        case.vlm.family.pixels(case.vlm, image)
+        case.vlm.model.generate(input_ids=words.ids, **pixels, max_new_tokens=64, do_sample=False)
+
+    for _ in range(3):
+        engine(), generate()
+    for _ in range(ROUNDS):
+        ours.append(timed(engine))
+        own.append(timed(generate))
+    report("full answer through our engine", ours)
+    report("full answer through model.generate", own)
+    ratio("  engine / generate", statistics.median(ours) / statistics.median(own), 1.1)
+
+
+@torch.no_grad()
+def pruned_prefill(threads: int, visual: int = 576, text: int = 40) -> None:
+    """Prefill at K against full, beside the ratio of exact FLOPs, on a random Llama 1024 wide."""
+    torch.set_num_threads(threads)
+    config = LlamaConfig(
+        vocab_size=1000,
+        hidden_size=1024,
+        intermediate_size=2816,
+        num_hidden_layers=8,
+        num_attention_heads=16,
+        num_key_value_heads=16,
+        max_position_embeddings=1024,
+    )
+    model = LlamaForCausalLM._from_config(config, attn_implementation=ATTENTION).eval()
+    decoder, shape = Decoder(model.model, model.lm_head, frozenset()), cost.shape_of(config)
+    total, where = visual + text, torch.arange(10, 10 + visual)
+    is_text = torch.ones(total, dtype=torch.bool)
+    is_text[where] = False
+    embeds = torch.randn(1, total, 1024)
+    place = torch.zeros(visual, 3, dtype=torch.long)
+    prompt = Prompt(
+        embeds, torch.arange(total)[None], where, is_text, Signals(place, embeds[0, where])
+    )
+
+    def first(_: Signals, stage: Stage) -> Kept:
+        return Kept(torch.arange(stage.keep))
+
+    budgets = (visual, 192, 128, 64)
+    plans = {k: PruningPlan((Stage(0, k),), first, renumber=True) for k in budgets}
+    seconds: dict[int, list[float]] = {k: [] for k in budgets}
+    for _ in range(7):
+        for k, plan in plans.items():
+            seconds[k].append(timed(lambda p=plan: prefill(decoder, prompt, p)))
+    flops = {k: cost.prefill_flops(shape, [k + text] * 8) for k in budgets}
+    for k in budgets:
+        name = f"prefill, random Llama 8 x 1024, {k} of {visual}, {threads} threads"
+        report(name, seconds[k])
+    for k in budgets[1:]:
+        measured = statistics.median(seconds[k]) / statistics.median(seconds[visual])
+        exact = flops[k] / flops[visual]
+        ratio(f"  time ratio {measured:.3f} / FLOPs ratio {exact:.3f}", measured / exact, 1.25)
+
+
+def resident(cases: int = 200) -> None:
+    """Memory after many different cases."""
+    import resource
+
+    memory = ResultCache(256_000_000)
+    for seed in range(cases):
+        image = scenes.make(seed).image
+        api.analyse("pico", image, QUESTION, memory)
+        api.answer("pico", image, QUESTION, "visionzip", 64, memory)
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"{f'peak resident memory, {cases} cases':58} {gigabytes:.2f} GB  goal 1.60", flush=True)
+
+
+def main() -> None:
+    """Run the measurements."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--page", action="store_true", help="also measure the page in a browser")
+    parser.add_argument("--cases", type=int, default=200, help="cases for the memory measurement")
+    parser.add_argument(
+        "--large", action="store_true", help="only the shape of a 7B model, an eighth as wide"
+    )
+    chosen = parser.parse_args()
+    print(f"torch {torch.__version__}, {vlm_threads.CPU_CORES} threads, {loader.device()}")
+    if chosen.large:
+        from explorer.tools.bench import large_model
+
+        large_model.main()
+        return
+    cases()
+    sweeps()
+    debugging()
+    picking()
+    replaying()
+    full_answer()
+    for threads in sorted({1, vlm_threads.CPU_CORES}):
+        pruned_prefill(threads)
+    resident(chosen.cases)
+    if chosen.page:
+        from explorer.tools.bench import page
+
+        page.main()

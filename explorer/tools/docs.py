@@ -1,0 +1,84 @@
+"""What is written by the project itself: the table of methods, and the screenshots."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from explorer import ROOT
+from explorer.methods.catalog import METHODS
+from explorer.tools.browser import chromium, served
+
+README = ROOT / "README.md"
+BETWEEN = re.compile(r"(<!-- methods:[^\n]*-->\n)(.*?)(<!-- /methods -->)", re.S)
+
+
+def table() -> str:
+    """Give the table as Markdown."""
+    rows = [
+        "| key | method | prunes | reads the question | merges | checked against | uncertain |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for method in METHODS:
+        paper = f"[{method.ARXIV}](https://arxiv.org/abs/{method.ARXIV})" if method.ARXIV else ""
+        source = " ".join(filter(None, (f"**{method.TITLE}**", method.AUTHORS, paper)))
+        commit = f"{method.REPOSITORY} @ `{method.COMMIT}`: " if method.COMMIT else ""
+        cells = (
+            f"`{method.KEY}`",
+            source,
+            method.WHERE,
+            "yes" if method.READS_QUESTION else "no",
+            "yes" if method.MERGES else "no",
+            commit + method.VERIFIED,
+            method.UNCERTAIN or "—",
+        )
+        rows.append("| " + " | ".join(" ".join(cell.split()) for cell in cells) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def table_in_readme(text: str) -> str:
+    """Give the table that stands in a README now."""
+    return BETWEEN.search(text).group(2)
+
+
+def write_table() -> None:
+    """Write the table into README.md."""
+    text = README.read_text(encoding="utf-8")
+    README.write_text(BETWEEN.sub(lambda m: m[1] + table() + m[3], text), encoding="utf-8")
+
+
+SCREENSHOTS = ROOT / "assets" / "screenshots"
+SHOTS = {
+    "explore-light": ("Explore", "light", 1366, 1080),
+    "explore-dark": ("Explore", "dark", 1366, 1080),
+    "explore-phone": ("Explore", "light", 390, 844),
+    "compare": ("Compare", "light", 1366, 1080),
+    "sweep": ("Sweep", "light", 1366, 1080),
+    "debug": ("Debug", "light", 1366, 1080),
+}
+SETTLED = 1.5  # seconds that fonts and thumbnails take
+WORKED = 20.0  # seconds that answers take
+
+
+def take_screenshots() -> None:
+    """Start the app and photograph it: in light, in dark, at the width of a phone, and tabs."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with served() as (url, _), chromium() as browser:
+        for name, (tab, theme, width, height) in SHOTS.items():
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.goto(f"{url}/?__theme={theme}")
+            page.wait_for_selector(".vt-stage[data-kept]")
+            page.get_by_role("tab", name=tab).click()
+            page.wait_for_timeout(1000 * (SETTLED if tab == "Explore" else WORKED))
+            page.screenshot(path=SCREENSHOTS / f"{name}.png")
+            page.close()
+
+
+def main() -> None:
+    """Read the command line: the table of methods, or the screenshots."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--screenshots", action="store_true", help="take pictures of the page")
+    if parser.parse_args().screenshots:
+        take_screenshots()
+    else:
+        write_table()

@@ -1,0 +1,176 @@
+"""Does pruning work on pico? Every method at every budget on new scenes: a table to re-run.
+
+`python -m explorer leaderboard --scenes 200` asks about scenes whose answers are known and writes
+assets/leaderboard: one row per method and budget, as CSV and as a plotly figure. Answers come from
+the functions that the page uses: side by side for speed, and in every tenth scene one by one, which
+gives the times. `random` draws other tokens from scene to scene. With `--shard 2/4` a machine does
+its share and writes its single answers; `--merge` makes the table from the files of all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from explorer.analyses import api
+from explorer.cases import answers, scheduler
+from explorer.cases.answers import full_run
+from explorer.cases.cache import ResultCache
+from explorer.cases.case import open_case
+from explorer.cases.records import Answer
+from explorer.errors import BadBudget, MethodUnavailable
+from explorer.media.image import Picture, open_picture
+from explorer.methods import catalog
+from explorer.metrics.leaderboard import (
+    BUDGETS,
+    FOLDER,
+    EvalRecord,
+    figure,
+    read_records,
+    table,
+    write_records,
+    write_table,
+)
+from explorer.pico.data import scenes
+from explorer.pico.data.questions import Question, sample
+from explorer.tools.shards import Shard, shard
+from explorer.vlm import threads
+
+FIRST_SEED = 2_000_000_000  # neither training nor evaluation goes there
+QUESTIONS = 2  # per scene
+DRAWS = 5  # of `random`
+ALONE = 10  # every tenth scene is answered one by one
+
+
+def evaluate(
+    seed: int, specs: Sequence[str], budgets: Sequence[int], questions: int
+) -> list[EvalRecord]:
+    """Ask about one scene, by every method at every budget that it can reach."""
+    scene, memory = scenes.make(seed), ResultCache(64_000_000)
+    picture = open_picture(scene.image)
+    found = []
+    for asked in sample(scene, random.Random(f"leaderboard {seed}"), questions):
+        names = {spec: spec for spec in specs} | {f"random?seed={seed % DRAWS}": "random"}
+        wanted = [
+            (drawn, budget)
+            for drawn, name in names.items()
+            for budget in budgets
+            if name in specs and drawn != "random"
+        ]
+        answered = _timed if seed % ALONE == 0 else _together
+        full = full_run(open_case("pico", picture, asked.text, memory), memory).answer
+        given = [(full, float("nan")), *answered(picture, asked.text, wanted, memory)]
+        found += [_record(seed, asked, names, answer, total) for answer, total in given]
+    return found
+
+
+def _together(
+    picture: Picture, question: str, wanted: list[tuple[str, int]], memory: ResultCache
+) -> Iterator[tuple[Answer, float]]:
+    """Answer side by side; what one answer takes in all is then unknown."""
+    for told in scheduler.answer_many("pico", picture, question, wanted, memory):
+        if told.answer is not None:  # else the budget is below the method's floor
+            yield told.answer, float("nan")
+
+
+def _timed(
+    picture: Picture, question: str, wanted: list[tuple[str, int]], memory: ResultCache
+) -> Iterator[tuple[Answer, float]]:
+    """Answer one after the other, with the seconds that each takes."""
+    for spec, budget in wanted:
+        began = time.perf_counter()
+        try:
+            answer = api.answer("pico", picture, question, spec, budget, memory)
+        except (BadBudget, MethodUnavailable):
+            continue
+        yield answer, time.perf_counter() - began
+
+
+def _record(
+    seed: int, asked: Question, names: dict[str, str], answer: Answer, total: float
+) -> EvalRecord:
+    full = answer.method == answers.FULL
+    return EvalRecord(
+        seed,
+        asked.text,
+        asked.kind,
+        method=names.get(answer.method, answer.method),
+        budget=1 if full else answer.budget,
+        right=answer.text == asked.answer,
+        same=bool(answer.same),
+        drop=float(answer.drop),
+        select=answer.seconds["select"],
+        total=total,
+    )
+
+
+def measure(
+    seeds: Iterable[int],
+    specs: Sequence[str],
+    budgets: Sequence[int] = BUDGETS,
+    questions: int = QUESTIONS,
+    workers: int = 2,
+) -> Iterator[list[EvalRecord]]:
+    """Give the trials of each scene, in the order of the seeds; one process per core."""
+    if workers == 1:
+        yield from (evaluate(seed, specs, budgets, questions) for seed in seeds)
+        return
+    with ProcessPoolExecutor(workers, None, threads.share_cores, (workers,)) as pool:
+        waiting = [pool.submit(evaluate, seed, specs, budgets, questions) for seed in seeds]
+        yield from (done.result() for done in waiting)
+
+
+def main() -> None:
+    """Measure, write assets/leaderboard, and print the table."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--scenes", type=int, default=200)
+    parser.add_argument("--questions", type=int, default=QUESTIONS, help="per scene")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--methods", nargs="*", help="default: all")
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument(
+        "--shard", type=shard, help="do a share, such as 2/4, and write its answers"
+    )
+    parser.add_argument("--merge", type=Path, nargs="+", help="answers that shares have written")
+    chosen = parser.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    if chosen.merge:
+        publish([trial for file in chosen.merge for trial in read_records(file)], chosen.out)
+        return
+    seeds = range(FIRST_SEED, FIRST_SEED + chosen.scenes)
+    seeds = (chosen.shard or Shard()).take(seeds)
+    specs = chosen.methods or [spec for spec, _, _ in catalog.choices()]
+    found = _measured(seeds, specs, chosen.questions, chosen.workers)
+    if chosen.shard:
+        write_records(found, chosen.out / f"answers-{chosen.shard}.csv")
+    else:
+        publish(found, chosen.out)
+
+
+def _measured(
+    seeds: Sequence[int], specs: Sequence[str], questions: int, workers: int
+) -> list[EvalRecord]:
+    """Measure all scenes and say how far it is."""
+    began, found = time.perf_counter(), []
+    for done, batch in enumerate(measure(seeds, specs, BUDGETS, questions, workers), 1):
+        found += batch
+        if done % 10 == 0 or done == len(seeds):
+            seconds = time.perf_counter() - began
+            print(f"{done} of {len(seeds)} scenes, {seconds:.0f} s", flush=True)
+    return found
+
+
+def publish(found: Sequence[EvalRecord], folder: Path) -> None:
+    """Write the table and its figure, and print what they say."""
+    rows = table(found)
+    write_table(rows, folder / "leaderboard.csv")
+    (folder / "leaderboard.json").write_text(figure(rows).to_json(), encoding="utf-8")
+    for row in rows:
+        print(
+            f"{row.method:22} {row.budget:4} right {row.right:.3f} [{row.low:.3f}, {row.high:.3f}] "
+            f"same {row.same:.3f}  select {row.select_ms:6.1f} ms  {row.verdict}"
+        )

@@ -1,0 +1,1 @@
+"""The tab "Explore": inputs, the picture with its scores, the answers."""

@@ -1,0 +1,124 @@
+"""Choosing a model: it loads beside everything else, tells how far it is, and can be cancelled.
+
+Wiring only. A load never takes the place of an event that runs a model; once the model is there the
+open case is asked again with it. When it can't be had, the page says why and stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+import gradio as gr
+
+from explorer.errors import VisitorError
+from explorer.ui import components, link
+from explorer.ui.explore.open_case import CaseOpener
+from explorer.ui.session import AppState, Session
+from explorer.vlm import catalog, loader
+from explorer.vlm.model_cache import Cancelled, Loading
+
+AT_ONCE = 16  # visitors who may watch a load at the same time
+PAUSE = 0.3  # seconds between two looks at how far it is
+
+
+def build() -> gr.HTML:
+    """Make the row at the top of the page; values as those of `components.lines`, and `busy`."""
+    return components.html_block(
+        '<div class="vt-notes vt-loading"></div>',
+        "explorer.mountLoading(element, props, watch, trigger) /* 'cancel' */",
+        elem_id="vt-model-notes",
+    )
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """The handlers of a choice. there: the block that tells which model has just been loaded.
+
+    numbers: even ones are choices; the odd one behind each is taken when that choice is cancelled.
+    """
+
+    opening: CaseOpener
+    desk: AppState
+    there: gr.State
+    numbers: Iterator[int] = field(default_factory=lambda: count(2, 2))
+
+    def load(self, key: str, visit: Session, request: gr.Request) -> Iterator[dict]:
+        """Load the model, or wait while somebody else's choice loads it."""
+        model, notes, there = self.opening.model, self.opening.model_notes, self.there
+        number, picks = next(self.numbers), self.desk.picks
+        picks.announce(request.session_hash, number)
+        name = catalog.entry(key).name
+        loading = loader.model_cache().want(key, anew=True)
+        yield {there: None, notes: busy(name, loading)}
+        try:
+            while not loading.ended.wait(PAUSE):
+                newest = picks.newest(request.session_hash)
+                if newest == number + 1:
+                    yield {
+                        model: visit.model,
+                        notes: components.lines("note", f"{name}: cancelled."),
+                    }
+                if newest != number:
+                    return
+                yield {notes: busy(name, loading)}
+            loading.result()
+        except VisitorError as error:
+            yield {model: visit.model, notes: components.lines("error", str(error))}
+        except Cancelled:  # given up in the moment in which we asked
+            yield {
+                model: visit.model,
+                notes: components.lines("error", f"Please choose {name} again."),
+            }
+        else:
+            yield {there: key, notes: components.lines("busy", f"Asking {name} …")}
+        finally:
+            loader.model_cache().leave(loading)
+
+    def begin(self, key: str, visit: Session, request: gr.Request) -> Iterator[dict]:
+        """Load the model that the app was started with; a link knows better what to open."""
+        if any(name in link.NAMES for name in request.query_params):
+            yield {self.there: None}
+        else:
+            yield from self.load(key, visit, request)
+
+    def cancel(self, request: gr.Request) -> None:
+        """Stop waiting for the model that was chosen last."""
+        picks, session = self.desk.picks, request.session_hash
+        picks.announce(session, picks.newest(session) | 1)
+
+    def ask(self, key: str | None, visit: Session) -> Iterator[dict]:
+        """Open the case of the page with the model that is there now."""
+        if key is None:  # a generator that gives nothing would empty every block
+            yield {self.opening.model_notes: gr.skip()}
+        else:
+            yield from self.opening.other_model(key, visit)
+
+
+def wire(opening: CaseOpener, desk: AppState, on_model: dict, page: gr.Blocks) -> None:
+    """Let a choice load its model, and then open the case with it.
+
+    The page opens with a finished example, and those are pico's: a page that begins with another
+    model chooses it by itself.
+    """
+    model, notes, visit = opening.model, opening.model_notes, opening.tab.visit
+    choosing = Choosing(opening, desk, there=gr.State(None))
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    watching = {"concurrency_id": "loading", "concurrency_limit": AT_ONCE}
+    blocks = {"inputs": [model, visit], "outputs": [choosing.there, model, notes]}
+    ways = [model.input(choosing.load, trigger_mode="multiple", **blocks, **quiet, **watching)]
+    if model.value != catalog.DEFAULT:
+        ways.append(page.load(choosing.begin, **blocks, **quiet, **watching))
+    for loaded in ways:
+        loaded.success(
+            choosing.ask, [choosing.there, visit], opening.outputs(), **quiet, **on_model
+        )
+    notes.cancel(choosing.cancel, None, None, queue=False, **quiet)
+
+
+def busy(name: str, loading: Loading) -> dict:
+    """Give the value of the row while a model loads."""
+    progress = loading.progress
+    row = {"detail": loader.describe_progress(progress), "share": progress.share, "cancel": True}
+    return components.lines("busy", f"Loading {name} …") | row

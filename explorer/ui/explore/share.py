@@ -1,0 +1,192 @@
+"""Cases that leave the page and come back: saved as a file, opened from one and recomputed.
+
+Wiring only. The browser reads and writes the files, so that none is left on the server; what a file
+may hold is up to case_file.py, and what has changed since up to replay.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+import gradio as gr
+
+from explorer.analyses import api
+from explorer.analyses.sharing import case_file, replay, report
+from explorer.analyses.sharing.case_file import CaseFile, StoredRun
+from explorer.cases import answers
+from explorer.cases.cache import ResultCache
+from explorer.errors import VisitorError
+from explorer.media.image import Picture
+from explorer.methods import catalog as method_catalog
+from explorer.pico.data import questions
+from explorer.ui import components
+from explorer.ui.explore.blocks import Explore, Travel
+from explorer.ui.explore.open_case import CaseOpener, chosen, scene_session
+from explorer.ui.payloads.encoding import rounded
+from explorer.ui.session import AppState, Session
+from explorer.vlm import catalog
+
+RECOMPUTED = {True: 24, False: 4}  # answers of a file; few where a model takes its time
+TYPES = {"json": "application/json", "html": "text/html"}
+
+
+def build() -> Travel:
+    """Lay out the buttons, and the place where stored and recomputed values are shown."""
+    gr.HTML("<h2>This case</h2>", apply_default_css=False)
+    components.html_block(
+        '<div class="vt-travel"></div>',
+        "explorer.mountTravel(element, props)",
+        {"most": case_file.MAX_BYTES},
+        elem_id="vt-travel-buttons",
+    )
+    return Travel(
+        notes=components.notes("vt-travel-notes"),
+        stored=components.html_block(
+            '<div class="vt-stored" hidden></div>',
+            "explorer.mountStored(element, props, watch)",
+            elem_id="vt-stored",
+        ),
+        wish=components.outbound("mountWish", "save"),
+        file=components.outbound("mountFile", "open"),
+        link=components.outbound("mountLink", "restore"),
+        parcel=components.inbound("mountParcel"),
+    )
+
+
+def wire(tab: Explore, opening: CaseOpener, desk: AppState, on_model: dict) -> None:
+    """Connect saving and opening. opening: the ways in which another case gets on the page."""
+    travel = tab.travel
+
+    def save(wish: dict, visit: Session) -> dict:
+        if not isinstance(wish, dict) or wish.get("case") != visit.id:
+            return {}
+        try:
+            text = _saved(visit, wish, desk.memory)
+            kind, name = "json", f"case-{visit.id}.json"
+            if wish.get("kind") == "report":
+                kind, name, text = "html", f"report-{visit.id}.html", _report(visit, text, desk)
+        except VisitorError as error:
+            return {travel.notes: components.lines("error", str(error))}
+        parcel = {"name": name, "type": TYPES[kind], "text": text}
+        return {travel.parcel: parcel, travel.notes: components.lines("note", f"Saved as {name}.")}
+
+    def open_(file: dict) -> Iterator[dict]:
+        text = file.get("text") if isinstance(file, dict) else None
+        if isinstance(text, str):
+            yield {travel.notes: components.lines("busy", "Opening the case …")}
+            yield from _opened(text, travel, opening, desk.memory)
+
+    def restore(asked: dict) -> Iterator[dict]:
+        query = asked.get("query") if isinstance(asked, dict) else None
+        if isinstance(query, str):
+            yield from opening.link(query)
+
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    travel.link.restore(restore, [travel.link], opening.outputs(), **quiet, **on_model)
+    travel.wish.save(
+        save, [travel.wish, tab.visit], [travel.parcel, travel.notes], **quiet, **on_model
+    )
+    outputs = [*opening.outputs(), travel.stored, travel.notes]
+    travel.file.open(open_, [travel.file], outputs, **quiet, **on_model)
+
+
+def _saved(visit: Session, wish: dict, memory: ResultCache) -> str:
+    """Write down the case with the answer for the method and budget on the page."""
+    case = (visit.model, visit.picture, visit.question)
+    run = api.answer(*case, str(wish.get("method")), wish.get("budget"), memory)
+    full = api.answer(*case, answers.FULL, 1, memory)
+    return case_file.save(*case, full, [run], visit.truth, visit.seed)
+
+
+def _report(visit: Session, saved: str, desk: AppState) -> str:
+    found = api.analyse(visit.model, visit.picture, visit.question, desk.memory)
+    return report.page(case_file.load(saved), found.grid, visit.picture.image)
+
+
+def _opened(text: str, travel: Travel, opening: CaseOpener, memory: ResultCache) -> Iterator[dict]:
+    """Show a stranger's case with its answers recomputed; all at once, as a page may miss a reply
+    that another one follows within a frame."""
+    try:
+        case = case_file.load(text)
+        picture, entry = case.opened(), catalog.entry(case.model.key)
+    except VisitorError as error:
+        yield {travel.notes: components.lines("error", str(error))}
+        return
+    visit = _visit(case, picture)
+
+    def recomputed() -> dict:
+        found = list(islice(replay.replay(case, picture, memory), RECOMPUTED[entry.live]))
+        said = [replay.verdict(found), *_circumstances(case, entry, len(found))]
+        return {
+            travel.stored: {"case": visit.id, "rows": [_row(each) for each in found]},
+            travel.notes: components.lines("note", *said),
+            opening.tab.thumbs: chosen(),
+        }
+
+    yield from opening.case(visit, travel.notes, _shown(case), recomputed)
+
+
+def _visit(case: CaseFile, picture: Picture) -> Session:
+    """Make the visit of an opened case; a scene that can be drawn again is believed no file."""
+    model, question = case.model.key, " ".join(case.question.split())
+    if case.seed is not None:
+        scene = scene_session(model, case.seed, question)
+        if scene.picture.digest == picture.digest:
+            return scene
+    truths = {questions.normalise(question): case.truth} if case.truth else None
+    return Session(model, picture, question, truths, tuple(questions.GENERAL_QUESTIONS))
+
+
+def _shown(case: CaseFile) -> dict | None:
+    """Name the method and budget that the page should show: those of the first stored run."""
+    if not case.runs:
+        return None
+    run = case.runs[0]
+    try:
+        method_catalog.resolve(run.method)
+    except VisitorError:
+        return None
+    return {"method": run.method, "budget": run.budget}
+
+
+def _circumstances(case: CaseFile, entry: catalog.Entry, recomputed: int) -> list[str]:
+    """Say what else may explain a difference, and what was not looked at."""
+    said, here = [], case_file.packages()
+    if case.model != case_file.model_of(entry):
+        said.append("It was saved with other weights of this model.")
+    other = [
+        f"{name} {version} (here {here[name]})"
+        for name, version in case.packages.items()
+        if name in here and here[name] != version
+    ]
+    if other:
+        said.append(f"Saved with {', '.join(other)}.")
+    if recomputed < 1 + len(case.runs):
+        said.append(f"Only the first {recomputed} of {1 + len(case.runs)} answers were recomputed.")
+    return said
+
+
+def _row(difference: replay.Difference) -> dict:
+    run, again = difference.stored, difference.again
+    name = (
+        f"{report.name_of(run.method)} · {run.budget}"
+        if run.method != answers.FULL
+        else "All tokens"
+    )
+    return {
+        "name": name,
+        "change": difference.change,
+        "says": difference.says,
+        "stored": _values(run),
+        "again": again and _values(again),
+    }
+
+
+def _values(run: StoredRun) -> dict:
+    return {
+        "text": run.text,
+        "p_full": rounded(run.p_full),
+        "kl": None if run.method == answers.FULL else rounded(run.kl),
+        "kept": len(run.stages[-1].kept) if run.stages else None,
+    }

@@ -1,0 +1,55 @@
+"""The JSON of a comparison, for the tab "Compare" and the endpoint /compare."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from explorer.analyses.comparison import Chance, Compared, Comparison
+from explorer.ui.payloads.answer import answer_payload
+from explorer.ui.payloads.encoding import rounded
+
+
+def comparison_payload(found: Comparison) -> dict:
+    """Describe a comparison as JSON; a figure that does not exist is null."""
+    return {
+        "case": found.case,
+        "budget": found.budget,
+        "tokens": found.tokens,
+        "full": answer_payload(found.full),
+        "per_token": found.per_token,
+        "methods": [_compared(each) for each in found.methods],
+        "random": _chance(found.random),
+        "jaccard": _matrix(found.jaccard),
+        "spearman": _matrix(found.spearman),
+        "disputed": found.disputed.tolist(),
+        "notes": list(found.notes),
+    }
+
+
+def _compared(each: Compared) -> dict:
+    return {
+        "method": each.method,
+        "budget": each.budget,
+        "reached": each.reached,
+        "kept": each.kept.tolist(),
+        "likeness": rounded(each.likeness),
+        "worse_than_random": each.worse,
+        "select_seconds": rounded(each.select_seconds),
+        "answer": None if each.answer is None else answer_payload(each.answer),
+        "error": each.error,
+    }
+
+
+def _chance(random: Chance) -> dict:
+    return {
+        "likeness": rounded(random.likeness),
+        "spread": rounded(random.spread),
+        "same": random.same,
+        "draws": [answer_payload(answer) for answer in random.draws],
+    }
+
+
+def _matrix(values: np.ndarray) -> list[list[float | None]]:
+    return [[None if math.isnan(x) else round(x, 4) for x in row] for row in values.tolist()]

@@ -1,0 +1,101 @@
+"""The JSON of a method: its card, scores, order and kept sets; payload.js reads it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from explorer.cases.records import BudgetPoint, MethodMap
+from explorer.methods import catalog
+from explorer.methods.catalog import title
+from explorer.methods.signals import Size
+from explorer.ui.payloads.encoding import in_steps, packed
+
+LLAVA = Size(tokens=576, layers=32, columns=24)  # to ask a method what kind of stages it has
+BYTE = 256  # tokens whose numbers fit into a byte each
+
+
+def method_payload(found: MethodMap, lean: bool = False) -> dict:
+    """Describe one method: its card and all that it would keep.
+
+    lean: for the page, which can do without numbers that follow from others, reads small numbers
+    from single bytes or bits, and shows scores of stages as colours.
+    """
+    nested, knots, keeps = found.order is not None, found.knots or (), found.keeps
+    if lean and nested and np.array_equal(keeps, np.arange(1, len(keeps) + 1)):
+        keeps = None
+    small = lean and len(found.score) <= BYTE
+    portions = {}
+    if found.portions:
+        whole, crops = found.portions
+        portions["portions"] = {"whole": whole, "crops": [float(part) for part in crops]}
+    return method_words(found.spec) | {
+        "floor": found.floor,
+        "score": packed(found.score, "f4"),
+        "order": packed(found.order, "u1" if small else "u2") if nested else None,
+        "layer": found.layer,
+        "keeps": None if keeps is None else packed(keeps, "u2"),
+        "knots": None if nested else [_point_payload(knot, found.score, lean) for knot in knots],
+        "ladder": list(found.ladder),
+        **portions,
+    }
+
+
+def method_words(spec: str) -> dict:
+    """Describe what is always so of a method, whatever it looks at."""
+    method, options = catalog.resolve(spec)
+    smallest = method.schedule(LLAVA, method.floor(LLAVA, **options), **options)
+    return {
+        "key": spec,
+        "title": title(spec),
+        "sentence": method.SENTENCE,
+        "badges": badges(method),
+        "score_means": method.SCORE_MEANS,
+        "nested": method.NESTED,
+        "reads_question": method.READS_QUESTION,
+        "merges": method.MERGES,
+        "where": method.WHERE,
+        "baseline": not method.ARXIV,
+        "uncertain": method.UNCERTAIN,
+        "wipes": any(stage.blank for stage in smallest),
+    }
+
+
+def badges(method) -> list[str]:
+    """Say in a few words what kind of method this is."""
+    where = {"both": "before and inside the LLM"}.get(method.WHERE, method.WHERE)
+    return [
+        "reads the question" if method.READS_QUESTION else "does not read the question",
+        where,
+        "nested" if method.NESTED else "not nested",
+        *(["merges"] if method.MERGES else []),
+    ]
+
+
+def _point_payload(knot: BudgetPoint, first: np.ndarray, lean: bool) -> dict:
+    """Describe a choice; scores that equal the method's own are left out, and so are gaps."""
+
+    def scores(found: np.ndarray) -> str | dict | None:
+        if np.array_equal(found, first):
+            return None
+        alive = found[~np.isnan(found)]
+        return in_steps(alive) if lean and len(alive) else packed(alive, "f4")
+
+    def fates(found: np.ndarray) -> str:
+        if lean and len(found) > 8 and found.max() < 1:  # nothing is merged: a bit each will do
+            return packed(np.packbits(found == 0, bitorder="little"), "u1")
+        return packed(found, "i1" if found.max() < 128 else "i2")
+
+    return {
+        "budget": knot.budget,
+        "final": int(knot.layers[-1]),
+        "layers": packed(knot.layers, "u2"),
+        "stages": [
+            {
+                "layer": stage.layer,
+                "extra": stage.extra,
+                "fate": fates(stage.fate),
+                "score": scores(stage.score),
+            }
+            for stage in knot.stages
+        ],
+    }

@@ -1,0 +1,64 @@
+"""The JSON of a sweep, for the tab "Sweep" and the endpoint /sweep."""
+
+from __future__ import annotations
+
+from explorer.analyses.comparison import Chance
+from explorer.analyses.sweep import Sweep, Swept
+from explorer.cases.records import Answer
+from explorer.ui.payloads.answer import answer_payload
+from explorer.ui.payloads.encoding import rounded
+
+
+def sweep_payload(found: Sweep) -> dict:
+    """Describe a sweep as JSON; a figure that does not exist is null."""
+    chances = zip(found.budgets, found.random, strict=True)
+    return {
+        "case": found.case,
+        "tokens": found.tokens,
+        "budgets": list(found.budgets),
+        "full": answer_payload(found.full),
+        "per_token": found.per_token,
+        "methods": [_swept(each) for each in found.methods],
+        "draws": [_swept(each) for each in found.draws],
+        "random": [_chance(budget, chance) for budget, chance in chances],
+    }
+
+
+def _swept(each: Swept) -> dict:
+    points = zip(each.budgets, each.answers, each.likeness, strict=True)
+    return {
+        "method": each.method,
+        "floor": each.floor,
+        "k_star": each.safe,
+        "flips": each.flips,
+        "area": rounded(each.area),
+        "area_of_random": rounded(each.area_random),
+        "error": each.error,
+        "points": [_point(*point) for point in points],
+    }
+
+
+def _point(budget: int, answer: Answer | None, likeness: float | None) -> dict:
+    if answer is None:
+        return {"budget": budget, "text": None}
+    stages = answer.dominance.stages if answer.dominance else {}
+    return {
+        "budget": budget,
+        "text": answer.text,
+        "same": answer.same,
+        "likeness": rounded(likeness),
+        "p_full": rounded(answer.p_full),
+        "tokens_at_last_layer": answer.final,
+        "mdi": {name: rounded(mdi) for name, (mdi, _) in stages.items()},
+    }
+
+
+def _chance(budget: int, chance: Chance | None) -> dict:
+    if chance is None:
+        return {"budget": budget}
+    return {
+        "budget": budget,
+        "likeness": rounded(chance.likeness),
+        "spread": rounded(chance.spread),
+        "same": chance.same,
+    }

@@ -1,0 +1,118 @@
+"""The tab "Methods": a card per method, with its equation, what it looks at, and its settings.
+
+Layout and wiring only. What a card says comes from the method's own constants; where a method looks
+is read off the signals that it names. A changed setting asks for one new map, and nothing else.
+"""
+
+from __future__ import annotations
+
+import inspect
+from types import ModuleType
+
+import gradio as gr
+
+from explorer.analyses import api
+from explorer.errors import VisitorError
+from explorer.methods import catalog
+from explorer.methods.signals import Size
+from explorer.ui import components
+from explorer.ui.payloads.method import badges, method_payload
+from explorer.ui.session import AppState, Session
+
+# Where a signal is found: parts of the small drawing on a card.
+PLACES = {
+    "tower": (
+        "cls_attention", "first_cls_attention", "last_cls_attention", "patch_attention",
+        "patch_logits", "keys", "hidden", "cls_hidden", "patch_embeds",
+    ),
+    "projector": ("features", "project", "differ", "inputs"),
+    "question": ("question", "embed", "tail", "text_embeds", "question_attention", "relevance_net"),
+    "llm": (
+        "last_attention", "next_last_attention", "tail_attention", "next_tail_attention",
+        "visual_to_tail", "visual_attention", "visual_keys", "key_norms", "tail_key_norms",
+        "normed", "tail_normed", "ones", "tail_ones", "transitions", "neurons",
+    ),
+    "answer": ("explain",),
+}  # fmt: skip
+DRAWN = Size(tokens=576, layers=32, columns=24)  # LLaVA-1.5, on which the papers report
+
+
+def build() -> gr.HTML:
+    """Lay out the tab."""
+    return components.html_block(
+        '<div class="vt-cards"></div>',
+        "explorer.mountCards(element, props)",
+        {"cards": [card(method) for method in catalog.METHODS]},
+        elem_id="vt-cards",
+    )
+
+
+def wire(desk: AppState, visit: gr.State, on_model: dict) -> None:
+    """Make the way in which one more map is asked for; outside the tab, which may be unopened."""
+    sender = components.outbound("mountTune", "tune")
+    tuned = components.inbound("mountTuned")
+
+    def tune(asked: dict, visit: Session) -> dict | None:
+        if not isinstance(asked, dict) or asked.get("case") != visit.id:
+            return None
+        spec = str(asked.get("spec"))
+        reply = {"case": visit.id, "spec": spec, "method": None, "error": None}
+        try:
+            found = api.draw(visit.model, visit.picture, visit.question, spec, desk.memory)
+        except VisitorError as error:
+            return reply | {"error": str(error)}
+        return reply | {"method": method_payload(found, lean=True)}
+
+    sender.tune(
+        tune,
+        [sender, visit],
+        [tuned],
+        show_progress="hidden",
+        api_visibility="private",
+        trigger_mode="always_last",
+        **on_model,
+    )
+
+
+def card(method: ModuleType) -> dict:
+    """Collect what a method's card says."""
+    return {
+        "key": method.KEY,
+        "title": method.TITLE,
+        "source": source(method),
+        "arxiv": method.ARXIV,
+        "repository": method.REPOSITORY,
+        "commit": method.COMMIT,
+        "sentence": method.SENTENCE,
+        "equation": method.EQUATION,
+        "headline": method.HEADLINE,
+        "verified": method.VERIFIED,
+        "uncertain": method.UNCERTAIN,
+        "traps": method.TRAPS,
+        "badges": [*badges(method), *(["trained"] if method.TRAINED else [])],
+        "positions": method.POSITIONS,
+        "looks": looks(method),
+        "drops": drops(method),
+        "options": {name: list(values) for name, values in method.OPTIONS.items()},
+        "variants": [{"label": k, "options": v} for k, v in method.VARIANTS.items()],
+    }
+
+
+def source(method: ModuleType) -> str:
+    """Name authors and year; a baseline has none."""
+    return f"{method.AUTHORS}, {method.YEAR}" if method.ARXIV else "baseline"
+
+
+def looks(method: ModuleType) -> list[str]:
+    """Tell where a method looks: tower, projector, question, llm, answer."""
+    named = set(method.NEEDS)
+    if "signals.features" in inspect.getsource(method):
+        named.add("features")  # always there, so it is in no method's NEEDS
+    return [place for place, signals in PLACES.items() if named & set(signals)]
+
+
+def drops(method: ModuleType) -> list[float]:
+    """Tell where tokens leave, as shares of the language model's depth; 0 is before it."""
+    budget = max(DRAWN.tokens // 4, method.floor(DRAWN))
+    stages = method.schedule(DRAWN, budget)
+    return [stage.layer / DRAWN.layers for stage in stages]

@@ -1,0 +1,107 @@
+"""The attention function that every model here runs: sdpa, and what may be recorded of it.
+
+Knows queries and keys; not which model, layer or method wants them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+ATTENTION = "sdpa_with_listeners"
+
+QkListener = Callable[[Tensor, Tensor, float], None]
+AttentionOverride = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+_LISTENERS: ContextVar[dict[nn.Module, QkListener] | None] = ContextVar("listeners", default=None)
+_OVERRIDE: ContextVar[AttentionOverride | None] = ContextVar("instead", default=None)
+_PACKED: ContextVar[list[int]] = ContextVar("packed", default=[])  # noqa: B039 - never changed
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None = None,
+    scaling: float | None = None,
+    **kwargs,
+) -> tuple[Tensor, None]:
+    factor = query.shape[-1] ** -0.5 if scaling is None else scaling
+    instead, listeners = _OVERRIDE.get(), _LISTENERS.get()
+    if instead is not None:
+        return instead(query, key, value, factor).transpose(1, 2).contiguous(), None
+    if listeners is not None and module in listeners:
+        listeners[module](query, key, factor)
+
+    def attend(*states: Tensor) -> Tensor:
+        return sdpa_attention_forward(module, *states, attention_mask, scaling=scaling, **kwargs)[0]
+
+    lengths = _PACKED.get()
+    if not lengths:
+        return attend(query, key, value), None
+    parts = zip(*(states.split(lengths, 2) for states in (query, key, value)), strict=True)
+    return torch.cat([attend(*part) for part in parts], 1), None
+
+
+AttentionInterface.register(ATTENTION, _attention)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)  # without it a padded batch loses its mask
+
+
+@contextmanager
+def record_attention(listeners: dict[nn.Module, QkListener]) -> Iterator[None]:
+    """Hand query [B, H, S, d], key [B, Hkv, S, d] and scaling of these modules to their listeners.
+
+    Only models set to the attention `ATTENTION` are heard, and only inside this context.
+    """
+    token = _LISTENERS.set(listeners)
+    try:
+        yield
+    finally:
+        _LISTENERS.reset(token)
+
+
+@contextmanager
+def packed_sequences(lengths: list[int]) -> Iterator[None]:
+    """Let attention, inside this context, see sequences of these lengths in one row of tokens.
+
+    They stand one behind the other, and none sees another; no mask may be given.
+    """
+    token = _PACKED.set(lengths)
+    try:
+        yield
+    finally:
+        _PACKED.reset(token)
+
+
+def sdpa(
+    attention: nn.Module,
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None,
+    scaling: float,
+) -> Tensor:
+    """Compute what sdpa gives in an attention module, [B, H, S, d]."""
+    found, _ = sdpa_attention_forward(attention, query, keys, values, mask, scaling=scaling)
+    return found.transpose(1, 2)
+
+
+@contextmanager
+def override_attention(instead: AttentionOverride) -> Iterator[None]:
+    """Compute attention by another function than sdpa inside this context, in every module.
+
+    It gets query [B, H, S, d], key and value [B, Hkv, S, d] and scaling, and gives [B, H, S, d].
+    No mask is passed on, and nobody listens meanwhile.
+    """
+    token = _OVERRIDE.set(instead)
+    try:
+        yield
+    finally:
+        _OVERRIDE.reset(token)

@@ -1,0 +1,168 @@
+"""A model's files, from a folder, the hub's cache or the hub, and the reading of its weights.
+
+Knows files and bytes; not devices, nor who waits.
+"""
+
+from __future__ import annotations
+
+import threading
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from pathlib import Path
+
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.utils import tqdm
+from safetensors import SafetensorError
+from torch import nn
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers.utils.logging import set_tqdm_hook
+
+from explorer import ROOT
+from explorer.errors import ModelUnavailable
+from explorer.vlm.model_cache import Progress, Report
+
+TURN = 0.2  # seconds between two looks at whether it is our turn
+
+_READING = threading.Lock()
+_REPORT: ContextVar[Report | None] = ContextVar("report", default=None)
+
+
+def files(name: str, path: str, repository: str, revision: str | None, report: Report) -> Path:
+    """Give the folder of a model's files: a path of this project or its own, or the hub's copy.
+
+    Raises `ModelUnavailable` with a sentence that says what to do.
+    """
+    if path:
+        if not (ROOT / path).is_dir():
+            raise ModelUnavailable(f"The folder {path} is missing; please clone again.")
+        return ROOT / path
+    report(Progress("search"))
+    try:
+        return fetch(repository, revision, report)
+    except OSError as error:
+        raise ModelUnavailable(
+            f"{name} can't be loaded here: its files ({repository}) are on the Hugging Face hub "
+            "and could not be fetched. Connect this machine to the internet, or go on with pico, "
+            "which is built in."
+        ) from error
+
+
+def read(name: str, folder: Path, how: dict, report: Report) -> tuple[nn.Module, object, str]:
+    """Give model, processor and model type. how: what `from_pretrained` is told.
+
+    Raises `ModelUnavailable` where the files are no complete model.
+    """
+    while not _READING.acquire(timeout=TURN):
+        report(Progress("waiting"))
+    heard = _REPORT.set(report)
+    try:
+        report(Progress("weights"))
+        kind = AutoConfig.from_pretrained(folder).model_type
+        processor = AutoProcessor.from_pretrained(folder)
+        return AutoModelForImageTextToText.from_pretrained(folder, **how), processor, kind
+    except (OSError, ImportError, ValueError, SafetensorError) as error:
+        raise ModelUnavailable(
+            f"{name} can't be loaded: what is in {folder} is no complete model that transformers "
+            "can read. Please fetch it again, or go on with pico."
+        ) from error
+    finally:
+        _REPORT.reset(heard)
+        _READING.release()
+
+
+def _counting(bar: Callable, args: tuple, kwargs: dict) -> Iterable:
+    """Stand in for a progress bar of transformers: tells the one who waits for this very load."""
+    report = _REPORT.get()
+    if report is None or not args:
+        return bar(*args, **kwargs)
+    items = list(args[0])
+
+    def counted() -> Iterator:
+        for number, item in enumerate(items):
+            report(Progress("weights", number, len(items)))
+            yield item
+
+    return counted()
+
+
+set_tqdm_hook(_counting)
+
+PATIENCE = 2.0  # seconds that the hub may take to say that it is there
+MODEL_FILES = (
+    "*.json",
+    "*.safetensors",
+    "*.model",
+    "*.txt",
+    "*.jinja",
+)  # no second copy of the weights
+
+
+def reachable(seconds: float = PATIENCE) -> bool:
+    """Ask the hub for a sign of life; looking up its name counts in the time, too."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
+            with urllib.request.urlopen(request, timeout=seconds):
+                answered.set()
+        except urllib.error.HTTPError as error:
+            if error.code < 500 and error.code != 407:  # else a proxy, which speaks for nobody
+                answered.set()
+        except OSError:
+            pass
+        finally:
+            done.set()
+
+    done = threading.Event()
+    threading.Thread(target=ask, daemon=True, name="is the hub there").start()
+    done.wait(seconds)
+    return answered.is_set()
+
+
+def fetch(repository: str, revision: str | None, report: Report) -> Path:
+    """Give the folder of a repository's files, fetching what is missing.
+
+    Without a network the files that are here must do. Raises OSError (the hub's errors are some)
+    where there are none.
+    """
+    folder = snapshot_download(
+        repository,
+        revision=revision,
+        allow_patterns=list(MODEL_FILES),
+        local_files_only=not reachable(),
+        tqdm_class=_reporting(report),
+    )
+    return Path(folder)
+
+
+class _Nowhere:
+    """Where a bar that nobody looks at is drawn."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+def _reporting(report: Report) -> type[tqdm]:
+    """Make a progress bar that reports bytes instead of drawing itself."""
+    most = 0.0
+
+    class Reporting(tqdm):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs | {"file": _Nowhere(), "disable": False})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            nonlocal most
+            updated = super().update(n)
+            if self.unit == "B":  # one bar counts what has come, another what has been written
+                most = max(most, float(self.n))
+                report(Progress("download", most, float(self.total or 0)))
+            return updated
+
+    return Reporting

@@ -1,0 +1,110 @@
+"""The parts into which every family takes its model apart; plain records, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from explorer.errors import ModelUnavailable
+from explorer.vlm.devices import first_device
+
+
+@dataclass(frozen=True)
+class Vlm:
+    """A loaded model with what the page says about it.
+
+    live: fast enough to fill the strip of answers by itself. max_new_tokens bounds an answer.
+    threads: cores that one run uses; 0 leaves torch's own number.
+    """
+
+    key: str
+    title: str
+    family: ModuleType
+    model: nn.Module
+    processor: object
+    live: bool = False
+    max_new_tokens: int = 64
+    threads: int = 0
+    note: str = ""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model takes its inputs, however many cards it is spread over."""
+        return first_device(self.model)
+
+
+Pixels = dict[str, Tensor]
+"""A picture as the model's own keyword arguments: pixel_values, and what goes with them."""
+
+
+class Vision(NamedTuple):
+    """What a tower makes of a picture.
+
+    states [V, n (+1 with a [CLS] in front), Dv] that the projector reads, crop by crop, the whole
+    picture first; features [N, D] the visual tokens in the order of the prompt; deep: further
+    [N, D], of which the i-th is added to the visual tokens behind decoder layer i (DeepStack).
+    """
+
+    states: Tensor
+    features: Tensor
+    deep: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tower:
+    """The vision side.
+
+    attention, first, last: the attention modules of the layer that feeds the projector, of the
+    tower's first layer and of its last. run: looks at a picture. project: maps [..., joins * Dv]
+    to [..., D]. joins: how many patches, one behind the other, the projector makes a token of.
+    chain: the projector's layers one behind the other, if the last of them is linear.
+    """
+
+    attention: nn.Module
+    first: nn.Module
+    last: nn.Module
+    has_cls: bool
+    run: Callable[[Pixels], Vision]
+    project: nn.Module
+    joins: int = 1
+    chain: tuple[nn.Module, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """The language side: `body` has layers, norm, rotary_emb and embed_tokens."""
+
+    body: nn.Module
+    head: nn.Module
+    eos: frozenset[int]
+
+
+@dataclass(frozen=True)
+class ChatPrompt:
+    """A prompt: ids [1, S]; visual [N] ascending places of the visual tokens; text [S].
+
+    text is true for text, and leaves out BOS, EOS and padding, which are no words (dominance would
+    count the attention sink at BOS as listening to text). A prompt without BOS leaves out its
+    first token instead. header: how many tokens stand behind the question. positions [3, 1, S]:
+    of a model that gives a token of the picture its row and column; None counts from 0.
+    """
+
+    ids: Tensor
+    visual: Tensor
+    text: Tensor
+    header: int = 1
+    positions: Tensor | None = None
+
+
+def decoder(vlm: Vlm) -> Decoder:
+    """Take the language side apart."""
+    body = vlm.model.get_decoder()
+    if getattr(body.config, "sliding_window", None) is not None:
+        raise ModelUnavailable("This model forgets with a sliding window, which is not supported.")
+    eos = vlm.model.generation_config.eos_token_id
+    return Decoder(body, vlm.model.lm_head, frozenset([eos] if isinstance(eos, int) else eos or ()))

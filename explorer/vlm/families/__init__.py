@@ -1,0 +1,48 @@
+"""The families of vision-language models that the explorer can take apart.
+
+A family is one module with the same five functions, so that nothing outside this package,
+layouts.py and loader.py knows which model runs:
+  pixels(vlm, image) -> Pixels         the uploaded picture as the tower gets it
+  grid(vlm, width, height) -> Grid     which part of that picture each visual token stands for
+  words(vlm, question, grid) -> Words  the prompt's token ids and where the visual tokens sit
+  tower(vlm) -> Tower                  the vision side taken apart
+  decoder(vlm) -> Decoder              the language side taken apart
+A family that reads the frames of a video one by one also has
+  frames(vlm, images, time) -> (what `pixels` gives, Grid with a view per frame and its time)
+where a view may stand for a pair of frames; `words` writes another prompt for a grid with a time,
+and `tower` looks at frames, too. See clip_case.py.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from explorer.errors import ModelUnavailable
+from explorer.vlm.components import ChatPrompt, Decoder, Pixels, Tower, Vision, Vlm
+from explorer.vlm.families import internvl, llava, llava_next, llava_onevision, qwen_vl, smolvlm
+
+FAMILIES: dict[str, ModuleType] = {
+    "llava": llava,
+    "llava_next": llava_next,
+    "llava_onevision": llava_onevision,
+    "smolvlm": smolvlm,
+    "idefics3": smolvlm,
+    "qwen2_vl": qwen_vl,
+    "qwen2_5_vl": qwen_vl,
+    "qwen3_vl": qwen_vl,
+    "internvl": internvl,
+}
+
+
+def family_of(model_type: str) -> ModuleType:
+    """Find the family of a transformers `model_type`; `ModelUnavailable` if there is none."""
+    try:
+        return FAMILIES[model_type]
+    except KeyError:
+        known = ", ".join(sorted(FAMILIES))
+        raise ModelUnavailable(
+            f"Models of type {model_type} are not supported yet; these are: {known}."
+        ) from None
+
+
+__all__ = ["FAMILIES", "ChatPrompt", "Decoder", "Pixels", "Tower", "Vision", "Vlm", "family_of"]

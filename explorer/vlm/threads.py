@@ -1,0 +1,134 @@
+"""How many CPU threads a run gets, and pieces of work side by side, one to a core."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from queue import Queue
+from typing import TypeVar
+
+import torch
+
+from explorer.vlm.components import Vlm
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Work = Callable[[Iterator[Item]], Iterator[Result]]
+"""Takes pieces from an iterator that all lanes share, and gives results."""
+
+WAITING = 1  # results that nobody has taken yet
+_ENDED = object()
+
+
+class _Shared(Iterator[Item]):
+    """An iterator that several threads may draw from; once closed it has nothing more."""
+
+    def __init__(self, items: Iterable[Item]):
+        self._items = iter(items)
+        self._lock = threading.Lock()
+        self._open = True
+
+    def __next__(self) -> Item:
+        with self._lock:
+            if not self._open:
+                raise StopIteration
+            return next(self._items)
+
+    def close(self) -> None:
+        self._open = False
+
+
+def parallel(work: Work, items: Iterable[Item], lanes: int) -> Iterator[Result]:
+    """Give the results of all lanes, as they come; with one lane the work is done right here.
+
+    If a lane fails, or nobody wants more results, the others end with the piece that they are at;
+    then the error is raised here.
+    """
+    if lanes == 1:
+        yield from work(iter(items))
+    else:
+        yield from _in_threads(work, items, lanes, Queue())
+
+
+class Prefetch(Iterator[Result]):
+    """The next results, worked out while the caller is busy with one: he is the last of the lanes.
+
+    Only a few lie waiting for him. With one lane he waits for each instead. Has to be closed.
+    """
+
+    def __init__(self, work: Work, items: Iterable[Item], lanes: int):
+        self._waiting = None if lanes == 1 else Queue(WAITING)
+        if lanes == 1:
+            self._results = work(iter(items))
+        else:
+            self._results = _in_threads(work, items, lanes - 1, self._waiting)
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing is gained by waiting: a result is there, or has to be asked for."""
+        return self._waiting is None or not self._waiting.empty()
+
+    def __next__(self) -> Result:
+        return next(self._results)
+
+    def close(self) -> None:
+        """Want no more; work that is under way is ended first."""
+        self._results.close()
+
+
+def _in_threads(work: Work, items: Iterable[Item], lanes: int, results: Queue) -> Iterator[Result]:
+    shared = _Shared(items)
+
+    def lane() -> None:
+        try:
+            torch.set_num_threads(1)  # a new thread may not know yet
+            for result in work(shared):
+                results.put(result)
+        finally:
+            shared.close()  # nothing is left, or something went wrong
+            results.put(_ENDED)
+
+    with ThreadPoolExecutor(lanes, thread_name_prefix="lane") as pool:
+        running = [pool.submit(copy_context().run, lane) for _ in range(lanes)]
+        going = lanes
+        try:
+            while going:
+                result = results.get()
+                if result is _ENDED:
+                    going -= 1
+                else:
+                    yield result
+        finally:
+            shared.close()
+            while going:  # nobody wants these, but their lanes may wait to hand them over
+                going -= results.get() is _ENDED
+    for each in running:
+        each.result()
+
+
+CPU_CORES = torch.get_num_threads()  # as torch found them, before any model asked for fewer
+MAX_PARALLEL_RUNS = 4  # more would wait for each other: a lane is half Python
+
+
+def share_cores(among: int) -> None:
+    """Let this process use its share of the cores, since others like it run beside it."""
+    global CPU_CORES
+    CPU_CORES = max(1, CPU_CORES // among)
+
+
+def use_threads(vlm: Vlm, many: bool = False) -> None:
+    """Let the next run of this model use as many cores as suits it; costs nothing if it does.
+
+    many: the run passes many rows side by side, whose matrices keep every core busy.
+    """
+    wanted = CPU_CORES if many else vlm.threads or CPU_CORES
+    if torch.get_num_threads() != wanted:
+        torch.set_num_threads(wanted)
+
+
+def parallel_runs(vlm: Vlm) -> int:
+    """Tell how many runs of this model may go on side by side; see threads.py."""
+    alone = vlm.threads == 1 and vlm.device.type == "cpu"
+    return min(CPU_CORES, MAX_PARALLEL_RUNS) if alone else 1

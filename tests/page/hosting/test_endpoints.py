@@ -1,0 +1,200 @@
+"""The endpoints of a running app: only the named ones, pure, safe with many clients."""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from explorer.analyses import api
+from explorer.analyses.attribution.importance import Target
+from explorer.pico.data import scenes
+
+
+@pytest.fixture(scope="module")
+def client(url) -> Client:
+    return Client(url, verbose=False)
+
+
+@pytest.fixture
+def picture(tmp_path) -> Path:
+    path = tmp_path / "picture.png"
+    scenes.make(5).image.save(path)
+    return path
+
+
+def test_only_the_named_endpoints_are_public(client):
+    endpoints = client.view_api(return_format="dict")
+    assert set(endpoints["named_endpoints"]) == {
+        "/analyse", "/answer", "/compare", "/oracle", "/sweep",
+    }  # fmt: skip
+    assert not endpoints["unnamed_endpoints"]
+    for name, endpoint in endpoints["named_endpoints"].items():
+        needed = [
+            p["parameter_name"] for p in endpoint["parameters"] if not p["parameter_has_default"]
+        ]
+        assert needed == ["image", "question"], f"{name}: all else has a sensible default"
+
+
+def test_analyse_gives_scores_of_every_method(client, picture):
+    case = client.predict(handle_file(picture), "where is the bus ?", "pico", api_name="/analyse")
+    own = api.analyse("pico", picture, "where is the bus ?")
+    assert case["id"] == own.id
+    for told, found in zip(case["methods"], own.methods, strict=True):
+        scores = np.frombuffer(base64.b64decode(told["score"]), "<f4")
+        assert np.allclose(scores, found.score, rtol=1e-4, atol=1e-6)
+
+
+def test_answer_is_what_the_function_gives(client, picture):
+    arguments = ("what is in the middle ?", "visionzip", 64)
+    told = client.predict(handle_file(picture), *arguments, "pico", api_name="/answer")
+    own = api.answer("pico", picture, *arguments)
+    assert told["text"] == own.text
+    assert told["layers"] == list(own.layers)
+    assert told["flops"] == own.flops
+
+
+def test_compare_is_what_the_function_gives(client, picture):
+    question = "what is in the middle ?"
+    told = client.predict(
+        handle_file(picture), question, 40, "fastv, divprune", "pico", api_name="/compare"
+    )
+    own = api.compare("pico", picture, question, 40, ["fastv", "divprune"])
+    assert [each["method"] for each in told["methods"]] == [each.method for each in own.methods]
+    assert [each["kept"] for each in told["methods"]] == [e.kept.tolist() for e in own.methods]
+    assert told["disputed"] == own.disputed.tolist()
+    assert len(told["random"]["draws"]) == len(own.random.draws)
+    assert told["jaccard"][0][2] is None, "pooling keeps no patch as it was"
+    with pytest.raises(AppError, match="nomethod"):
+        client.predict(handle_file(picture), question, 40, "nomethod", "pico", api_name="/compare")
+
+
+def test_sweep_is_what_the_function_gives(client, picture):
+    question = "what is in the middle ?"
+    ask = [handle_file(picture), question, "fastv, divprune"]
+    told = client.predict(*ask, "24, 196, 64", "pico", api_name="/sweep")
+    own = api.sweep("pico", picture, question, ["fastv", "divprune"], [24, 64, 196])
+    assert told["budgets"] == [24, 64, 196]
+    for each, swept in zip(told["methods"], own.methods, strict=True):
+        assert each["method"] == swept.method and each["floor"] == swept.floor
+        assert (each["k_star"], each["flips"]) == (swept.safe, swept.flips)
+        assert each["area"] == pytest.approx(swept.area, abs=1e-3)
+        assert each["area_of_random"] == pytest.approx(swept.area_random, abs=1e-3)
+        assert [point["text"] for point in each["points"]] == [a.text for a in swept.answers]
+        assert [point["budget"] for point in each["points"]] == list(swept.budgets)
+        assert each["points"][-1]["mdi"]["late"] > 0
+    assert [each["same"] for each in told["random"]] == [c.same for c in own.random]
+    assert len(told["draws"]) >= 5
+    with pytest.raises(AppError, match="whole numbers"):
+        client.predict(*ask, "24; 64", "pico", api_name="/sweep")
+    with pytest.raises(AppError, match="from 1 to 196"):
+        client.predict(*ask, "24, 500", "pico", api_name="/sweep")
+
+
+def test_oracle_is_what_the_function_gives(client, picture):
+    case = ("what is in the middle ?", "a bus", "occlusion", "pico")
+    told = client.predict(handle_file(picture), *case, api_name="/oracle")
+    *_, own = api.oracle("pico", picture, case[0], Target(text="a bus"), "occlusion")
+    assert told["answer"] == own.answer == "a bus" and told["way"] == "occlusion"
+    assert np.allclose(told["values"], own.values, rtol=1e-3, atol=1e-5)
+    assert told["worth"] == pytest.approx(own.full - own.none, rel=1e-3)
+    with pytest.raises(AppError, match="no such way"):
+        client.predict(handle_file(picture), case[0], "", "magic", "pico", api_name="/oracle")
+    with pytest.raises(AppError, match="does not know"):
+        client.predict(handle_file(picture), case[0], "zzzz", "removed", "pico", api_name="/oracle")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("what is it ?", "nomethod", 64, "pico"), "nomethod"),
+        (("what is it ?", "clsattn", 500, "pico"), "196"),
+        (("what is it ?", "clsattn", -1, "pico"), "196"),
+        (("what is it ?", "clsattn", 64, "nomodel"), "nomodel"),
+        (("", "clsattn", 64, "pico"), "question"),
+    ],
+)
+def test_bad_arguments_get_a_sentence(client, picture, arguments, words):
+    with pytest.raises(AppError, match=re.escape(words)):
+        client.predict(handle_file(picture), *arguments, api_name="/answer")
+
+
+def test_a_model_that_can_not_be_had_is_on_its_way_and_then_says_so(client, picture):
+    ask = [handle_file(picture), "what is it ?", "clsattn", 64, "llava-1.5-7b"]
+    said = ""
+    for _ in range(40):
+        with pytest.raises(AppError) as caught:
+            client.predict(*ask, api_name="/answer")
+        said = str(caught.value)
+        if "on its way" not in said:
+            break
+        time.sleep(0.5)
+    assert "pico" in said
+
+
+def test_a_file_that_is_no_picture_gets_a_sentence(client, tmp_path):
+    fake = tmp_path / "notes.jpg"
+    fake.write_text("these are notes")
+    with pytest.raises(AppError, match="picture"):
+        client.predict(handle_file(fake), "what is it ?", "pico", api_name="/analyse")
+
+
+def test_files_of_the_server_can_not_be_asked_for(client):
+    stolen = {
+        "path": str(ROOT / "assets" / "pico" / "config.json"),
+        "meta": {"_type": "gradio.FileData"},
+    }
+    with pytest.raises((AppError, ValueError)):
+        client.predict(stolen, "what is it ?", "pico", api_name="/analyse")
+
+
+def test_eight_clients_get_their_own_answers(url, tmp_path):
+    told: dict[int, dict] = {}
+    question = "what is in the middle ?"
+
+    def visit(seed: int) -> None:
+        path = tmp_path / f"{seed}.png"
+        scenes.make(seed).image.save(path)
+        told[seed] = Client(url, verbose=False).predict(
+            handle_file(path),
+            question,
+            "clsattn",
+            40 + seed,
+            "pico",
+            api_name="/answer",
+        )
+
+    threads = [threading.Thread(target=visit, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for seed in range(8):
+        own = api.answer("pico", scenes.make(seed).image, question, "clsattn", 40 + seed)
+        assert told[seed]["text"] == own.text
+        assert told[seed]["budget"] == 40 + seed
+        assert told[seed]["p_full"] == pytest.approx(own.p_full, abs=1e-4), "another's picture"
+    assert len({told[seed]["p_full"] for seed in range(8)}) == 8
+
+
+def test_the_example_in_the_readme_runs(url, picture, capsys):
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
+    code = code.replace("http://127.0.0.1:7860", url).replace("picture.png", str(picture))
+    exec(compile(code, "README.md", "exec"), {})
+    assert "[64, 64" in capsys.readouterr().out
+
+
+def test_a_picture_of_one_colour_is_no_trouble(client, tmp_path):
+    path = tmp_path / "black.png"
+    Image.new("RGB", (30, 300)).save(path)
+    case = client.predict(handle_file(path), "what do you see ?", "pico", api_name="/analyse")
+    assert len(case["grid"]["padding"]) > 0

@@ -1,0 +1,137 @@
+"""Choosing a model in a real browser: progress, cancel, failure, and others who go on meanwhile."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from conftest import hosted, visit
+from huggingface_hub import constants
+from playwright.sync_api import Page, expect
+
+from explorer import ROOT
+from explorer.vlm import catalog, devices, loader
+from explorer.vlm.model_cache import Progress
+
+pytestmark = pytest.mark.browser
+NOTES = "#vt-model-notes"
+
+
+@pytest.fixture(scope="module")
+def gate():
+    """Holds back the loads of the model "Twin" until it is opened."""
+    return threading.Event()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory, gate):
+    """The page in this process, with a zoo of three: pico, a folder of its own, one far away."""
+    folder = tmp_path_factory.mktemp("twin")
+    shutil.copytree(ROOT / "assets/pico", folder, dirs_exist_ok=True)
+    pico = catalog.entry("pico")
+    listed = {
+        "pico": pico,
+        "twin": replace(pico, key="twin", title="Twin", path=str(folder)),
+        "far": replace(pico, key="far", title="Far", path="", hub="explorer-tests/nowhere"),
+    }
+    load = loader._load
+
+    def held(found, place, report):
+        done = 0.0
+        while found.key == "twin" and not gate.wait(0.05):
+            done = min(done + 5e7, 2e9)
+            report(Progress("download", done, 4e9))
+        return load(found, place, report)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalog, "entries", lambda: listed)
+        patch.setattr(loader, "_load", held)
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)
+        patch.setattr(constants, "ENDPOINT", "http://10.255.255.1")  # nobody there, nobody refuses
+        loader.configure(devices.LoadSettings(), waits=False)
+        with hosted() as address:
+            yield address
+            gate.set()
+    loader.configure(devices.LoadSettings())
+
+
+def choose(page: Page, title: str) -> None:
+    page.locator("#vt-model input").click()
+    page.get_by_role("option", name=title).click()
+
+
+def case(page: Page) -> str:
+    return page.locator(".vt-stage").first.get_attribute("data-case")
+
+
+def test_a_model_loads_beside_others_can_be_cancelled_and_opens_the_case(page, browser, url, gate):
+    before = case(page)
+    choose(page, "Twin")
+    notes = page.locator(NOTES)
+    expect(notes).to_contain_text("Loading Twin")
+    expect(notes).to_contain_text("of 4.0 GB downloaded")
+    expect(notes.locator("progress")).to_have_attribute("value", re.compile(r"^0\.\d+$"))
+
+    other = visit(browser, url)  # somebody else is answered meanwhile
+    first = case(other)
+    other.locator("#vt-scene button").click()
+    other.wait_for_function(
+        "before => document.querySelector('.vt-stage').dataset.case !== before",
+        arg=first,
+        timeout=60_000,
+    )
+    assert not gate.is_set()
+    other.context.close()
+
+    notes.get_by_role("button", name="Cancel").click()
+    expect(notes).to_contain_text("Twin: cancelled.")
+    expect(notes.get_by_role("button", name="Cancel")).to_be_hidden()
+    expect(page.locator("#vt-model input")).to_have_value(catalog.entry("pico").title)
+    assert case(page) == before and "twin" not in loader.model_cache()
+
+    choose(page, "Twin")
+    expect(notes).to_contain_text("downloaded")
+    gate.set()
+    page.wait_for_function(
+        "before => document.querySelector('.vt-stage').dataset.case !== before",
+        arg=before,
+        timeout=60_000,
+    )
+    expect(notes.locator(".vt-notes")).to_be_hidden()
+    expect(page.locator("#vt-full .vt-answer")).not_to_be_empty()
+    assert "twin" in loader.model_cache()
+
+
+def test_a_model_that_is_out_of_reach_is_told_soon_and_the_case_stays(page):
+    before = case(page)
+    began = time.monotonic()
+    choose(page, "Far")
+    expect(page.locator(NOTES)).to_contain_text("could not be fetched", timeout=6_000)
+    assert time.monotonic() - began < 6
+    expect(page.locator(NOTES)).to_contain_text("pico")
+    expect(page.locator("#vt-model input")).to_have_value(catalog.entry("pico").title)
+    assert case(page) == before
+
+
+@pytest.mark.parametrize(
+    "how", [{"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 800}}]
+)
+def test_the_row_fits_on_a_phone_and_in_the_dark(browser, url, gate, how):
+    gate.clear()
+    with loader.model_cache()._lock:
+        loader.model_cache()._held.pop("twin", None)
+    page = visit(browser, url, **how)
+    choose(page, "Twin")
+    button = page.locator(NOTES).get_by_role("button", name="Cancel")
+    expect(button).to_be_visible()
+    page.wait_for_timeout(800)
+    page.screenshot(path=f"/tmp/loading-{'dark' if 'color_scheme' in how else 'phone'}.png")
+    wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert wide <= 0
+    button.click()
+    expect(page.locator(NOTES)).to_contain_text("cancelled")
+    page.context.close()

@@ -1,0 +1,495 @@
+"""The tab "Compare" in a real Chromium: one slider for all methods, answers, pairs, agreement."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from pathlib import Path
+
+import pytest
+from conftest import requests_of, visit
+from playwright.sync_api import Browser, Page, expect
+
+from explorer.analyses import api, comparison
+from explorer.cases.cache import ResultCache
+from explorer.pico.data import scenes
+
+pytestmark = pytest.mark.browser
+SIZE = {"width": 1366, "height": 1080}
+SLIDER = "#vt-compare-budget"
+PATIENCE = 60_000  # milliseconds
+
+
+def visit_tab(browser: Browser, url: str, **context) -> Page:
+    """Open the tab in a fresh session; any script error fails the test at its end."""
+    page = visit(browser, url, **context)
+    compare(page)
+    return page
+
+
+def compare(page: Page) -> None:
+    page.get_by_role("tab", name="Compare").click()
+    page.wait_for_selector(".vt-compare[data-is]")
+
+
+@pytest.fixture(scope="module")
+def visited(browser: Browser, url: str) -> tuple[Page, dict]:
+    """One visit for all tests of this file, and what it opened with."""
+    page = visit_tab(browser, url)
+    done(page)
+    opened = page.evaluate("({ ...explorer.comparing.state, case: explorer.comparing.case.id })")
+    yield page, opened
+    page.context.close()
+
+
+@pytest.fixture
+def page(visited) -> Page:
+    """The tab as a visitor finds it: the first example and its budget, nothing chosen."""
+    page, opened = visited
+    if page.evaluate("explorer.comparing.case.id") != opened["case"]:
+        page.get_by_role("tab", name="Explore").click()
+        page.locator(".vt-thumbs button").nth(0).click()
+        expect(page.locator(".vt-stage")).to_have_attribute("data-case", opened["case"])
+    compare(page)
+    page.locator("#vt-compare-sort").select_option(opened["sort"])
+    page.locator("#vt-compare-family").select_option(opened["family"])
+    page.evaluate("({ pair }) => explorer.comparing.set({ pair })", opened)
+    page.evaluate("scrollTo(0, 0)")
+    move(page, opened["budget"])
+    done(page, opened["budget"])
+    yield page
+    assert page.errors == []
+
+
+def done(page: Page, budget: int | None = None) -> None:
+    """Wait until all answers are there (for this budget) and agreement is drawn."""
+    page.wait_for_function(
+        """(budget) => {
+          const { dataset } = document.querySelector(".vt-compare");
+          const here = budget === null || dataset.budget === String(budget);
+          return here && dataset.is === "done" && dataset.agreed === dataset.budget;
+        }""",
+        arg=budget,
+        timeout=PATIENCE,
+    )
+
+
+def drawn(page: Page) -> None:
+    """Wait until what was just changed is drawn, and what waits for a calm hand, too.
+
+    Told by the page's own frames and clock: they are as late as the page itself.
+    """
+    page.evaluate(
+        """(async () => {
+          const frame = () => new Promise(requestAnimationFrame);
+          await frame();
+          await frame();
+          await new Promise((resolve) => setTimeout(resolve, 200));
+          await frame();
+        })()"""
+    )
+
+
+def ask(page: Page, seed: int, question: str | None = None) -> None:
+    """Open a scene, and a question about it, in the other tab; come back."""
+    page.get_by_role("tab", name="Explore").click()
+    stage, seeds = page.locator(".vt-stage"), page.locator("#vt-seed input")
+    before = stage.get_attribute("data-case")
+    seeds.fill(str(seed))
+    seeds.press("Enter")
+    expect(stage).not_to_have_attribute("data-case", before, timeout=PATIENCE)
+    if question is not None:
+        before = stage.get_attribute("data-case")
+        words = page.locator("#vt-question textarea, #vt-question input").first
+        words.fill(question)
+        words.press("Enter")
+        expect(stage).not_to_have_attribute("data-case", before, timeout=PATIENCE)
+    compare(page)
+
+
+def move(page: Page, budget: int) -> None:
+    """Put the slider somewhere, as keys do: without a pointer."""
+    page.evaluate(
+        """(budget) => {
+          const slider = document.querySelector("#vt-compare-budget");
+          slider.value = String(budget);
+          slider.dispatchEvent(new Event("input", { bubbles: true }));
+        }""",
+        budget,
+    )
+
+
+def drag(page: Page, *shares: float, release: bool = True) -> None:
+    box = page.locator(SLIDER).bounding_box()
+    y = box["y"] + box["height"] / 2
+    at = page.evaluate("explorer.comparing.state.budget / explorer.comparing.case.grid.n")
+    page.mouse.move(box["x"] + box["width"] * at, y)
+    page.mouse.down()
+    for share in shares:
+        page.mouse.move(box["x"] + box["width"] * share, y, steps=4)
+    if release:
+        page.mouse.up()
+
+
+def cards(page: Page) -> list[dict]:
+    """Read what stands on the cards, in the order of the page."""
+    return page.locator(".vt-mini").evaluate_all(
+        """(all) => all.map((card) => ({
+          ...card.dataset,
+          text: card.querySelector(".vt-mini-text").textContent,
+          sign: card.querySelector(".vt-sign").textContent,
+          ms: parseFloat(card.querySelector(".vt-mini-name small").textContent),
+          floor: card.querySelector(".vt-out:not([hidden])")?.textContent ?? "",
+          pressed: card.getAttribute("aria-pressed"),
+          label: card.getAttribute("aria-label"),
+        }))"""
+    )
+
+
+def entries(page: Page) -> list[dict]:
+    return page.evaluate(
+        """explorer.comparing.entries.map((entry) => ({
+          key: entry.key, budget: entry.budget, reached: entry.reached, worse: entry.worse,
+          likely: entry.likely, answer: entry.answer, baseline: entry.method.baseline,
+          reads: entry.method.reads_question, where: entry.method.where,
+          merges: entry.method.merges,
+        }))"""
+    )
+
+
+def pixels(page: Page, selector: str) -> list[str]:
+    """What is drawn, as one string per canvas."""
+    return page.locator(selector).evaluate_all("(all) => all.map((c) => c.toDataURL())")
+
+
+def test_every_method_has_a_card_with_a_picture_and_an_answer(page):
+    keys = page.evaluate("explorer.store.state.case.methods.map(({ key }) => key)")
+    assert sorted(card["method"] for card in cards(page)) == sorted(keys)
+    for card in cards(page):
+        assert card["text"] and card["label"]
+        if card["method"] != "random":
+            assert card["sign"] in "=≠" and card["ms"] > 0
+    drawn = pixels(page, ".vt-mini canvas:nth-child(2)")[:14]  # those in view
+    assert len(set(drawn)) > len(drawn) / 2, "different methods keep different patches"
+
+
+def test_dragging_moves_all_cards_without_a_single_request(page):
+    page.wait_for_timeout(500)
+    requests = requests_of(page)
+    before, pictures = cards(page), pixels(page, ".vt-mini canvas:nth-child(2)")
+    drag(page, 0.9, 0.5, 0.15, 0.75, release=False)
+    page.wait_for_function("explorer.comparing.state.budget > 120")
+    drawn(page)
+    after = cards(page)
+    moved = [new["kept"] != old["kept"] for new, old in zip(after, before, strict=True)]
+    assert sum(moved) >= len(moved) - 2  # pooling keeps no patch as it was, at any budget
+    now = pixels(page, ".vt-mini canvas:nth-child(2)")
+    assert all(a != b for a, b in zip(now[:14], pictures[:14], strict=True)), "those in view"
+    assert requests == []
+    page.mouse.up()
+
+
+def test_answers_come_when_the_hand_rests_and_belong_to_the_budget(page):
+    ask(page, 31)
+    drag(page, 0.9, 0.2, 0.4)
+    budget = page.evaluate("explorer.comparing.state.budget")
+    done(page, budget)
+    for entry in entries(page):
+        assert entry["answer"]["budget"] == entry["budget"], entry["key"]
+    expect(page.locator("#vt-compare-live")).to_contain_text(f"{budget} of 196 kept")
+    expect(page.locator("#vt-compare-live")).to_contain_text("give the full answer")
+
+
+def test_what_the_browser_knows_is_not_asked_again(page):
+    ask(page, 31)
+    for budget in (60, 196):
+        move(page, budget)
+        done(page, budget)
+    asked = requests_of(page)
+    move(page, 60)
+    done(page, 60)
+    page.wait_for_timeout(400)
+    assert asked == []
+
+
+def test_only_the_last_budget_is_finished(page):
+    ask(page, 33)
+    for budget in (40, 80, 120):
+        move(page, budget)
+        page.wait_for_timeout(250)
+    done(page, 120)
+    assert all(entry["answer"] for entry in entries(page))
+    known = page.evaluate(
+        """explorer.comparing.case.methods.filter(({ key, knots }) => !knots &&
+          explorer.store.memory.answer(explorer.comparing.case.id, key, 40)).length"""
+    )
+    assert known < 10, "the first run was dropped on the way"
+
+
+def test_cancel_stops_and_go_on_goes_on(page):
+    ask(page, 33)
+    move(page, 30)
+    cancel = page.locator("#vt-compare-cancel")
+    cancel.click(timeout=PATIENCE)
+    expect(cancel).to_be_hidden()
+    page.wait_for_timeout(700)  # a step that was under way may still end
+    missing = page.evaluate("explorer.comparing.missing.length")
+    assert missing > 0
+    page.wait_for_timeout(1500)
+    assert page.evaluate("explorer.comparing.missing.length") == missing
+    expect(page.locator(".vt-compare-status")).to_contain_text("Stopped")
+    page.get_by_role("button", name="Go on").click()
+    done(page, 30)
+    assert page.evaluate("explorer.comparing.missing.length") == 0
+
+
+def test_cards_are_sorted_by_what_is_chosen(page):
+    order = page.locator("#vt-compare-sort")
+    likely = [entry["likely"] for entry in entries(page)]
+    assert likely == sorted(likely, reverse=True)
+    order.select_option("ms")
+    drawn(page)
+    times = [entry["answer"]["seconds"]["select"] for entry in entries(page)]
+    assert times == sorted(times)
+    assert [card["method"] for card in cards(page)] == [entry["key"] for entry in entries(page)]
+    order.select_option("same")
+    drawn(page)
+    same = [entry["answer"]["same"] for entry in entries(page)]
+    assert same == sorted(same, reverse=True)
+    order.select_option("right")
+    drawn(page)
+    right = [entry["answer"]["right"] for entry in entries(page)]
+    assert right == sorted(right, reverse=True)
+    order.select_option("listed")
+    drawn(page)
+    keys = page.evaluate("explorer.store.state.case.methods.map(({ key }) => key)")
+    assert [card["method"] for card in cards(page)] == keys
+
+
+@pytest.mark.parametrize(
+    ("family", "belongs"),
+    [
+        ("question", lambda entry: entry["reads"]),
+        ("vision", lambda entry: not entry["reads"] and entry["where"] == "before the LLM"),
+        ("inside", lambda entry: entry["where"] != "before the LLM"),
+        ("merges", lambda entry: entry["merges"]),
+    ],
+)
+def test_a_family_is_shown_with_the_baselines(page, family, belongs):
+    every = entries(page)
+    page.locator("#vt-compare-family").select_option(family)
+    drawn(page)
+    shown = {card["method"] for card in cards(page)}
+    assert shown == {e["key"] for e in every if e["baseline"] or belongs(e)}
+    assert {"random", "uniform", "pool"} <= shown and len(shown) > 3
+    expect(page.locator(".vt-matrix tbody tr")).to_have_count(len(shown))
+
+
+def test_a_method_that_can_not_go_so_low_is_marked(page):
+    move(page, 8)
+    done(page, 8)
+    by_name = {card["method"]: card for card in cards(page)}
+    assert by_name["fastv"]["reached"] == "no"
+    assert re.fullmatch(r"floor \d+", by_name["fastv"]["floor"])
+    assert "can't go below" in by_name["fastv"]["label"]
+    assert by_name["clsattn"]["floor"] == ""
+
+
+def test_who_does_worse_than_random_is_marked(page):
+    move(page, 32)
+    done(page, 32)
+    mean = page.evaluate("explorer.comparing.chance.mean")
+    draws = page.evaluate("explorer.comparing.chance.draws")
+    assert draws >= 5
+    for entry, card in zip(entries(page), cards(page), strict=True):
+        worse = entry["key"] != "random" and f"{entry['likely']:.2f}" < f"{mean:.2f}"
+        assert ("worse" in card) == worse, entry["key"]
+        assert ("worse than random" in card["label"]) == worse
+        assert ("baseline" in card) == (entry["key"] in comparison.BASELINES)
+
+
+def test_two_cards_are_laid_side_by_side(page):
+    page.locator(".vt-mini[data-method=uniform]").click()
+    page.locator(".vt-mini[data-method=divprune]").focus()
+    page.keyboard.press("Enter")
+    panel = page.locator("#vt-pair")
+    expect(panel).to_have_attribute("data-pair", "uniform divprune")
+    pressed = [card["method"] for card in cards(page) if card["pressed"] == "true"]
+    assert sorted(pressed) == ["divprune", "uniform"]
+    counts = [int(text) for text in panel.locator(".vt-legend b").all_text_contents()]
+    assert sum(counts) == 196
+    budget = page.evaluate("explorer.comparing.state.budget")
+    assert counts[0] + counts[1] == counts[0] + counts[2] == budget
+    panel.scroll_into_view_if_needed()
+    drawn(page)
+    before = pixels(page, ".vt-pair-middle canvas:nth-child(2)")
+    panel.get_by_label("Method B").select_option("random")
+    expect(panel).to_have_attribute("data-pair", "uniform random")
+    drawn(page)
+    assert pixels(page, ".vt-pair-middle canvas:nth-child(2)") != before
+    panel.locator(".vt-large").nth(1).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    expect(panel.locator(".vt-pair-line")).to_contain_text("Row 2, column 1: A")
+
+
+def test_a_cell_of_the_table_opens_its_pair(page):
+    page.locator(".vt-matrix td[data-at='2 4']").click()
+    keys = [card["method"] for card in cards(page)]
+    expect(page.locator("#vt-pair")).to_have_attribute("data-pair", f"{keys[2]} {keys[4]}")
+    page.locator(".vt-matrix td[data-at='2 4']").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator("#vt-pair")).to_have_attribute("data-pair", f"{keys[3]} {keys[5]}")
+    expect(page.locator(".vt-matrix-line")).to_contain_text("rank correlation")
+    selected = page.locator(".vt-matrix td[aria-selected=true]")
+    expect(selected).to_have_count(2)
+
+
+def test_the_page_measures_what_the_function_measures(page):
+    seed, budget = 31, 60
+    ask(page, seed)
+    move(page, budget)
+    done(page, budget)
+    question = page.evaluate("explorer.comparing.case.question")
+    own = api.compare(
+        "pico", scenes.make(seed).image, question, budget, memory=ResultCache(100_000_000)
+    )
+    told = page.evaluate(
+        """(() => {
+          const { entries, chance } = explorer.comparing;
+          const bits = entries.map(({ choice }) => explorer.keptBits(choice));
+          const places = entries.map((e) => explorer.placesOf(explorer.scoreOf(e.method)));
+          const table = (list, of) => list.map((a) => list.map((b) => of(a, b)));
+          return {
+            keys: entries.map(({ key }) => key),
+            exact: entries.map((e) => e.budget === explorer.comparing.state.budget),
+            jaccard: table(bits, explorer.jaccard),
+            spearman: table(places, explorer.spearman),
+            chance,
+          };
+        })()"""
+    )
+    names = [each.method for each in own.methods]
+    place = {key: i for i, key in enumerate(told["keys"])}
+    assert sorted(names) == sorted(told["keys"])
+    same = [n for n in names if told["exact"][place[n]]]
+    assert len(same) > 8
+    for a in names:
+        for b in names:
+            i, j, x, y = place[a], place[b], names.index(a), names.index(b)
+            assert told["spearman"][i][j] == pytest.approx(
+                own.spearman[x, y], abs=1e-3, nan_ok=True
+            )
+            if a in same and b in same:
+                mine = own.jaccard[x, y]
+                assert told["jaccard"][i][j] == pytest.approx(mine, abs=1e-6, nan_ok=True)
+    assert told["chance"]["mean"] == pytest.approx(own.random.likeness, abs=1e-3)
+    assert told["chance"]["spread"] == pytest.approx(own.random.spread, abs=1e-3)
+
+
+def test_all_numbers_can_be_downloaded(page, tmp_path):
+    with page.expect_download() as waiting:
+        page.locator("#vt-compare-csv").click()
+    path = Path(tmp_path / waiting.value.suggested_filename)
+    waiting.value.save_as(path)
+    assert path.suffix == ".csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    known = {entry["key"]: entry for entry in entries(page)}
+    assert set(rows) == {"full", *known, *comparison.DRAWS}
+    for key, entry in known.items():
+        assert rows[key]["answer"] == entry["answer"]["text"]
+        assert float(rows[key]["p_full"]) == pytest.approx(entry["answer"]["p_full"])
+        assert int(rows[key]["patches_kept"]) == len(rows[key]["kept"].split())
+        assert float(rows[key]["select_ms"]) > 0
+    assert rows["full"]["question"] == page.evaluate("explorer.comparing.case.question")
+    assert not math.isnan(float(rows["clsattn"]["random_mean"]))
+
+
+def test_words_that_look_like_formulas_stay_words(page):
+    text = page.evaluate(
+        """explorer.csv([{ a: '=HYPERLINK("x")', b: -1, c: 'say "hi", you', d: null, e: NaN }])"""
+    )
+    assert text.splitlines() == ["a,b,c,d,e", '"\'=HYPERLINK(""x"")",-1,"say ""hi"", you",,']
+
+
+def test_text_of_visitors_never_runs(page):
+    evil = "<img src=x onerror='window.hacked=1'> ${window.hacked=1} {{constructor}}"
+    ask(page, 33, evil)
+    expect(page.locator(".vt-compare-caption")).to_contain_text("onerror")
+    assert page.evaluate("window.hacked") is None
+
+
+def test_cards_are_made_once_and_follow_another_case(page):
+    page.locator("#vt-compare-sort").select_option("listed")  # its card is in view then
+    drawn(page)
+    page.evaluate("document.querySelector('[data-method=clsattn] canvas').dataset.mine = 'yes'")
+    before = pixels(page, ".vt-mini[data-method=clsattn] canvas:nth-child(1)")
+    ask(page, 31)
+    drawn(page)
+    mine = "document.querySelector('[data-method=clsattn] canvas').dataset.mine"
+    assert page.evaluate(mine) == "yes"
+    assert pixels(page, ".vt-mini[data-method=clsattn] canvas:nth-child(1)") != before
+
+
+def test_the_budget_comes_along_from_the_other_tab_and_back(page):
+    page.get_by_role("tab", name="Explore").click()
+    page.locator("#vt-budget").focus()
+    page.keyboard.press("End")
+    compare(page)
+    page.wait_for_function("explorer.comparing.state.budget === 196")
+    done(page, 196)
+    assert all(entry["answer"]["same"] for entry in entries(page))
+    move(page, 44)
+    done(page, 44)
+    page.locator(".vt-mini[data-method=divprune]").click()
+    page.locator("#vt-pair").get_by_role("button", name="Explore").nth(1).click()
+    stage = page.locator(".vt-stage")
+    expect(stage).to_have_attribute("data-method", "divprune")
+    expect(stage).to_have_attribute("data-budget", "44")
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(browser, url):
+    page = visit_tab(browser, url, viewport={"width": 390, "height": 844})
+    done(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for place in (".vt-mini", "#vt-pair", "#vt-agreement", "#vt-disputed"):
+        page.locator(place).first.evaluate("(part) => part.scrollIntoView({ block: 'center' })")
+        slider = page.locator(SLIDER).bounding_box()
+        assert slider["y"] > 0 and slider["y"] + slider["height"] <= 844, place
+    assert page.errors == []
+    page.context.close()
+
+
+def test_dark_mode_is_dark(browser, url):
+    page = visit_tab(browser, url + "/?__theme=dark")
+    for place in (".vt-compare", ".vt-mini", "#vt-compare-sort"):
+        colour = page.evaluate(f"getComputedStyle(document.querySelector('{place}')).color")
+        assert min(int(number) for number in re.findall(r"\d+", colour)[:3]) > 150, place
+    page.context.close()
+
+
+def test_redrawing_all_cards_is_light(page):
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})  # other work doesn't count
+
+    def script() -> float:
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return next(each["value"] for each in metrics if each["name"] == "ScriptDuration")
+
+    before = script()
+    page.evaluate(
+        """(async () => {
+          explorer.comparing.hold();
+          for (let budget = 20; budget < 140; budget += 2) {
+            explorer.comparing.move(budget);
+            await new Promise(requestAnimationFrame);
+            await new Promise((resolve) => setTimeout(resolve));
+          }
+          explorer.comparing.release();
+        })()"""
+    )
+    assert (script() - before) / 60 < 0.016, "seconds of script per frame"

@@ -1,0 +1,152 @@
+"""A model that sees a picture twice, whole and in crops, on the page that it was given to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from conftest import requests_of, visit, visiting
+from playwright.sync_api import expect
+from unit.vlm.families import test_llava_next as llava_next
+
+from explorer.analyses import api
+from explorer.methods.ops import crops
+from explorer.pico.data import scenes
+from explorer.tools.browser import served
+from explorer.vlm import catalog
+
+pytestmark = pytest.mark.browser
+
+QUESTION = "what is in the middle ?"  # of the example that the page opens with
+DARK = """([view, budget]) => new Promise((done) => {
+  explorer.store.moveBudget(budget);
+  explorer.store.set({ view, mode: "kept", cursor: -1 });
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    const canvas = document.querySelector(".vt-stage canvas");
+    const { rows, columns } = explorer.store.state.case.grid.views[view];
+    const pen = canvas.getContext("2d");
+    const { data, width } = pen.getImageData(0, 0, canvas.width, canvas.height);
+    const alpha = (row, column) => {
+      const y = Math.floor((row + 0.5) * canvas.height / rows);
+      const x = Math.floor((column + 0.5) * canvas.width / columns);
+      return data[4 * (y * width + x) + 3];
+    };
+    done(Array.from({ length: rows }, (_, row) =>
+      Array.from({ length: columns }, (_, column) => alpha(row, column) > 100)));
+  }));
+})"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "tiny-next"
+    vlm = llava_next.TestMistral.build(False)
+    vlm.model.save_pretrained(folder)
+    vlm.processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(folder):
+    with served("--model", str(folder)) as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def page(browser, url):
+    with visiting(browser, url) as opened:
+        opened.wait_for_function("explorer.store.state.case.model === 'tiny-next'", timeout=60_000)
+        yield opened
+
+
+def test_the_page_goes_on_from_its_example_with_the_model_that_was_given(page):
+    expect(page.locator("#vt-model input")).to_have_value("tiny-next")
+    assert page.evaluate("explorer.store.state.case.question") == QUESTION
+
+
+def test_both_views_show_what_is_kept_at_every_position_of_the_slider(page, folder, monkeypatch):
+    monkeypatch.setattr(catalog, "_OFFERED", {})
+    own = api.analyse(catalog.register_custom(str(folder)), scenes.make(11).image, QUESTION)
+    order = next(found.order for found in own.methods if found.spec == "clsattn")
+    views, place = own.grid.views, own.grid.place
+    assert [view.name for view in views] == ["whole picture", "crops"]
+    for view in (*views, views[0]):  # there and back by hand
+        page.locator(".vt-stage").get_by_role("button", name=view.name).click()
+        assert page.evaluate("explorer.store.state.view") == own.grid.views.index(view)
+    page.evaluate("explorer.store.chooseMethod('clsattn')")
+    for budget in (own.grid.count, own.grid.count // 2, own.grid.count // 8):
+        kept = place[order[:budget]]
+        for number, view in enumerate(views):
+            here = kept[kept[:, 0] == number]
+            dark = np.ones((view.rows, view.columns), bool)
+            dark[here[:, 1], here[:, 2]] = False
+            assert page.evaluate(DARK, [number, budget]) == dark.tolist()
+            words = f"kept ({len(here)} in this view)"
+            expect(page.locator(".vt-stage")).to_contain_text(words)
+
+
+CROPS = """(budget) => new Promise((done) => {
+  explorer.store.moveBudget(budget);
+  requestAnimationFrame(() => requestAnimationFrame(() =>
+    done([...document.querySelectorAll(".vt-crop")].map(({ dataset }) =>
+      ["crop", "kept", "count", "allotted"].map((key) => Number(dataset[key] ?? -1))))));
+})"""
+
+
+@pytest.mark.parametrize("method", ["hired", "hired:paper", "clsattn"])
+def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, folder, monkeypatch, method):
+    monkeypatch.setattr(catalog, "_OFFERED", {})
+    own = api.analyse(catalog.register_custom(str(folder)), scenes.make(11).image, QUESTION)
+    found = next(each for each in own.methods if each.spec == method)
+    page.evaluate("(key) => explorer.store.chooseMethod(key)", method)
+    known = "['computed', 'memory'].includes(explorer.store.asking.pruned.is)"
+    page.wait_for_function(known)
+    sizes = np.bincount(own.crops[own.crops >= 0])
+    assert len(sizes) == 5, "the whole picture and four crops"
+    page.evaluate("explorer.store.asking.hold()")  # as a hand on the slider does
+    sent = requests_of(page)
+    for budget in range(1, own.grid.count + 1):
+        kept = own.crops[found.order[:budget]]
+        given_to = [-1] * 5
+        if method.startswith("hired"):
+            alpha, share = found.portions
+            table = crops.budgets(
+                torch.from_numpy(share), torch.from_numpy(sizes), torch.tensor([budget]), alpha
+            )
+            given_to = table[:, 0].tolist()
+        wanted = [[n, int((kept == n).sum()), sizes[n], given_to[n]] for n in range(5)]
+        assert page.evaluate(CROPS, budget) == wanted
+    assert sent == []
+    page.evaluate("explorer.store.asking.release()")
+    expect(page.locator(".vt-crops-title")).to_contain_text(
+        "what the method allots" if method != "clsattn" else "kept / of each"
+    )
+
+
+def test_the_compared_pictures_change_their_view_too(page):
+    page.get_by_role("tab", name="Compare").click()
+    button = page.locator(".vt-compare").get_by_role("button", name="crops")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    colours = [
+        page.locator(".vt-compare")
+        .get_by_role("button", name=name)
+        .evaluate("button => getComputedStyle(button).backgroundColor")
+        for name in ("whole picture", "crops")
+    ]
+    assert colours[0] != colours[1], "the pressed one looks pressed"
+
+
+def test_a_link_goes_before_the_model_that_was_given(browser, url):
+    page = visit(browser, f"{url}/?example=corner")
+    page.wait_for_function("explorer.store.state.case.question.includes('top right')")
+    page.wait_for_timeout(1500)
+    assert page.evaluate("explorer.store.state.case.model") == "pico"
+    page.context.close()
+
+
+def test_views_fit_a_phone(browser, url):
+    page = visit(browser, url, viewport={"width": 390, "height": 844})
+    page.wait_for_function("explorer.store.state.case.model === 'tiny-next'", timeout=60_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.context.close()

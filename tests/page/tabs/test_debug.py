@@ -1,0 +1,275 @@
+"""The tab "Debug" in a real Chromium: brush, lasso, keys, the oracle, what broke it."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from urllib.parse import urlencode
+
+import pytest
+from conftest import requests_of, visit, visiting
+from playwright.sync_api import Page, expect
+
+from explorer.analyses import api
+from explorer.metrics.fidelity import agrees
+from explorer.pico.data import scenes
+from explorer.pico.data.questions import truths
+
+pytestmark = pytest.mark.browser
+PATIENCE = 60_000  # milliseconds
+PICTURE = "#vt-pick"
+
+
+@pytest.fixture(scope="module")
+def page(browser, url):
+    """One visit for all tests: the example that is broken at its first budget."""
+    with visiting(browser, url) as opened:
+        opened.get_by_role("tab", name="Debug").click()
+        answered(opened)
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def from_the_start(page):
+    page.click("#vt-start")
+    answered(page)
+
+
+def answered(page: Page) -> None:
+    page.wait_for_selector('.vt-debug[data-picked="known"]', timeout=PATIENCE)
+
+
+def full_answer(page: Page) -> dict:
+    """What the model says of the whole picture, whichever weights it has."""
+    return page.evaluate("explorer.store.full")
+
+
+def kept(page: Page) -> list[int]:
+    return page.evaluate("explorer.picking.tokens")
+
+
+def middle(page: Page, row: int, column: int) -> tuple[float, float]:
+    """The middle of a patch on the screen; the picture is 14 x 14 patches."""
+    box = page.locator(PICTURE).bounding_box()
+    return box["x"] + (column + 0.5) * box["width"] / 14, box["y"] + (row + 0.5) * box[
+        "height"
+    ] / 14
+
+
+def choose(page: Page, name: str) -> None:
+    page.locator(".vt-debug-pick").get_by_role("button", name=name, exact=True).click()
+
+
+def stroke(page: Page, *cells: tuple[int, int], release: bool = True) -> None:
+    page.mouse.move(*middle(page, *cells[0]))
+    page.mouse.down()
+    for cell in cells[1:]:
+        page.mouse.move(*middle(page, *cell), steps=3)
+    if release:
+        page.mouse.up()
+
+
+def test_it_starts_from_the_methods_set_and_its_answer(page):
+    theirs = page.evaluate("explorer.store.known(explorer.store.state.budget)")
+    assert len(kept(page)) == theirs["budget"]
+    ours = page.evaluate("explorer.picking.known.answer")
+    assert (ours["text"], ours["p_full"]) == (theirs["text"], theirs["p_full"])
+    expect(page.locator("#vt-picked .vt-answer")).to_have_text(theirs["text"])
+    expect(page.locator("#vt-pick-count")).to_have_text(str(theirs["budget"]))
+
+
+def test_a_brush_asks_when_the_hand_rests_and_not_before(page):
+    before = kept(page)
+    sent = requests_of(page)
+    choose(page, "Drop")
+    stroke(page, (7, 0), (7, 13), release=False)
+    page.wait_for_timeout(400)
+    assert sent == [], "nothing is asked while the hand moves"
+    row = set(range(7 * 14, 8 * 14))
+    assert set(kept(page)) == set(before) - row and row & set(before)
+    page.mouse.up()
+    answered(page)
+    assert sent and len(kept(page)) == len(set(before) - row)
+    choose(page, "Keep")
+    stroke(page, (7, 0), (7, 13))
+    assert set(kept(page)) == set(before) | row, "no gaps, however quick the hand"
+    choose(page, "Flip")
+
+
+def test_undo_and_redo_go_stroke_by_stroke(page):
+    first = kept(page)
+    assert page.locator("#vt-undo").is_disabled() and page.locator("#vt-redo").is_disabled()
+    stroke(page, (0, 0), (0, 5))
+    second = kept(page)
+    stroke(page, (13, 3))
+    third = kept(page)
+    assert first != second != third
+    for expected in (second, first):
+        page.click("#vt-undo")
+        assert kept(page) == expected
+    answered(page)
+    page.click("#vt-redo")
+    assert kept(page) == second
+    stroke(page, (1, 1))
+    assert page.locator("#vt-redo").is_disabled(), "another way was taken"
+    for _ in range(2):
+        page.click("#vt-undo")
+    assert kept(page) == first and page.locator("#vt-undo").is_disabled()
+
+
+def test_a_lasso_takes_what_it_goes_round(page):
+    choose(page, "Lasso")
+    choose(page, "Drop")
+    stroke(page, (-0.4, -0.4), (-0.4, 2.4), (2.4, 2.4), (2.4, -0.4))
+    inside = {row * 14 + column for row in range(3) for column in range(3)}
+    assert not inside & set(kept(page))
+    choose(page, "Keep")
+    stroke(page, (-0.4, -0.4), (-0.4, 2.4), (2.4, 2.4), (2.4, -0.4))
+    assert inside <= set(kept(page))
+    choose(page, "Brush")
+    choose(page, "Flip")
+
+
+def test_every_hand_movement_has_a_key(page):
+    first = set(kept(page))
+    page.locator(PICTURE).focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    at = page.evaluate("14 * 1 + 1")
+    page.keyboard.press("k")
+    assert set(kept(page)) == first | {at}
+    page.keyboard.press("d")
+    assert set(kept(page)) == first - {at}
+    page.keyboard.press("Space")
+    assert set(kept(page)) == first | {at}
+    page.keyboard.press("i")
+    assert set(kept(page)) == set(range(196)) - first - {at}
+    for _ in range(4):
+        page.keyboard.press("Control+z")
+    assert set(kept(page)) == first
+    page.keyboard.press("Control+y")
+    assert set(kept(page)) == first | {at}
+
+
+def test_all_patches_give_the_full_answer_and_none_a_sentence(page):
+    page.click("#vt-keep-all")
+    answered(page)
+    full = page.locator("#vt-debug-full .vt-answer").text_content()
+    expect(page.locator("#vt-picked .vt-answer")).to_have_text(full)
+    expect(page.locator("#vt-picked .vt-mark")).to_contain_text("same")
+    shares = page.locator("#vt-things li").evaluate_all("(all) => all.map((x) => +x.dataset.share)")
+    assert shares and all(share > 0.999 for share in shares)
+    page.click("#vt-invert")
+    expect(page.locator("#vt-picked .vt-answer")).to_have_text("Keep at least one patch.")
+    expect(page.locator("#vt-pick-count")).to_have_text("0")
+
+
+def test_a_stroke_is_drawn_within_8_ms(page):
+    times = []
+    page.mouse.move(*middle(page, 0, 0))
+    page.mouse.down()
+    for column in range(14):
+        page.mouse.move(*middle(page, column, column))
+        page.wait_for_timeout(20)
+        times.append(page.evaluate("explorer.lastPickMs"))
+    page.mouse.up()
+    assert statistics.median(times) < 8
+
+
+def test_what_broke_it_is_outlined_and_can_be_put_back(page):
+    page.click("#vt-blame-go")
+    page.wait_for_selector('#vt-blame[data-state="done"]', timeout=PATIENCE)
+    back = page.locator("#vt-blame").get_attribute("data-returned").split()
+    line, said = page.locator("#vt-blame-line"), full_answer(page)["text"]
+    restores = rf"restores “{re.escape(said)}” \(p = .* before, .* after\)"
+    expect(line).to_contain_text(re.compile(restores))
+    assert 1 <= len(back) <= 16 and not {int(t) for t in back} & set(kept(page))
+    page.click("#vt-put-back")
+    answered(page)
+    assert {int(t) for t in back} <= set(kept(page))
+    expect(page.locator("#vt-picked .vt-answer")).to_have_text(said)
+    expect(page.locator("#vt-picked .vt-mark")).to_contain_text("same")
+
+
+def test_a_wrong_answer_of_the_whole_picture_is_held_against_the_truth(browser, url):
+    """The right answer is looked for, though the model does not give it from all patches."""
+    question = "what is in the middle ?"
+
+    def wrong(seed: int) -> bool:
+        scene = scenes.make(seed)
+        truth = truths(scene).get(question)
+        said = api.answer("pico", scene.image, question, "full", 1).text
+        return truth is not None and not agrees(said, truth)
+
+    seed = next(filter(wrong, range(920, 990)))  # whichever it is, with these weights
+    page = visit(browser, f"{url}/?{urlencode({'scene': seed, 'question': question})}")
+    page.wait_for_function(f"explorer.store.state.case.seed === {seed}", timeout=PATIENCE)
+    page.wait_for_function("typeof explorer.store.full?.right === 'boolean'", timeout=PATIENCE)
+    assert full_answer(page)["right"] is False
+    page.get_by_role("tab", name="Debug").click()
+    answered(page)
+    page.get_by_label("look for the right answer instead").check()
+    page.click("#vt-blame-go")
+    page.wait_for_selector('#vt-blame[data-state="done"]', timeout=PATIENCE)
+    truth = re.escape(page.evaluate("explorer.store.state.case.truth"))
+    verdict = re.compile(rf"restores “{truth}”|the answer is “{truth}” already")
+    expect(page.locator("#vt-blame-line")).to_contain_text(verdict)
+    assert page.errors == []
+    page.context.close()
+
+
+def test_the_oracle_explains_the_answer_a_word_and_another_answer(page):
+    panel, line = page.locator("#vt-oracle"), page.locator("#vt-oracle-line")
+    page.click("#vt-oracle-go")
+    expect(line).to_contain_text("Evaluated", timeout=PATIENCE)
+    page.click("#vt-oracle-cancel")
+    expect(line).to_have_text("Cancelled.")
+    expect(panel).not_to_have_attribute("data-state", "busy")
+    page.click("#vt-oracle-go")
+    expect(panel).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    said = full_answer(page)["text"]
+    expect(line).to_have_text(f"Explained: “{said}”.")
+    expect(page.locator("#vt-oracle-worth")).to_contain_text("without any patch")
+    assert page.locator("#vt-oracle-weak").is_hidden()
+    drawn = "document.querySelectorAll('#vt-oracle canvas')[1].toDataURL()"
+    whole = page.evaluate(drawn)
+    last = said.split()[-1]
+    page.locator("#vt-oracle").get_by_role("button", name=last, exact=True).click()
+    expect(line).to_have_text(f"Explained: “{last}”.", timeout=PATIENCE)
+    word = page.evaluate(drawn)
+    other = "a tree" if said == "a robot" else "a robot"
+    page.fill("#vt-why-not", f"why not {other}?")
+    page.press("#vt-why-not", "Enter")
+    expect(line).to_have_text(f"Explained: “{other}”.", timeout=PATIENCE)
+    assert len({whole, word, page.evaluate(drawn)}) == 3
+    page.fill("#vt-why-not", "zzzz")
+    page.press("#vt-why-not", "Enter")
+    expect(line).to_contain_text("does not know the word", timeout=PATIENCE)
+
+
+def test_scores_are_tried_beside_oracle_and_random(page):
+    page.click("#vt-trial-go")
+    page.wait_for_selector('#vt-trial[data-state="done"]', timeout=PATIENCE)
+    rows = page.locator(".vt-trials tbody tr").evaluate_all(
+        "(all) => all.map((row) => [row.dataset.name, ...[...row.cells].map((c) => c.textContent)])"
+    )
+    assert rows[0][0] == "oracle" and len(rows) == 3
+    areas = [float(row[2]) for row in rows]
+    assert areas == sorted(areas, reverse=True) and all(0 <= area <= 1 for area in areas)
+    assert page.locator(".vt-trial path").count() == 6
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_fits_on_a_phone(browser, url, theme):
+    phone = visit(
+        browser, f"{url}/?__theme={theme}", viewport={"width": 390, "height": 844}, has_touch=True
+    )
+    phone.get_by_role("tab", name="Debug").click()
+    answered(phone)
+    assert phone.evaluate("document.documentElement.scrollWidth") == 390
+    count = len(kept(phone))
+    box = phone.locator(PICTURE).bounding_box()
+    phone.touchscreen.tap(box["x"] + 3, box["y"] + 3)
+    phone.wait_for_function(f"explorer.picking.count !== {count}")
+    assert phone.errors == []
+    phone.context.close()

@@ -1,0 +1,389 @@
+"""The page in a real Chromium, as visitors use it: mouse, keyboard, phone, dark, two at once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import requests_of, visit
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from explorer.analyses import api
+from explorer.methods import catalog
+from explorer.pico.data import scenes
+
+pytestmark = pytest.mark.browser
+SIZE = {"width": 1366, "height": 1080}
+SLIDER = ".vt-stage input[type=range][aria-valuetext]"
+
+
+@pytest.fixture(scope="module")
+def visited(browser: Browser, url: str) -> Page:
+    opened = visit(browser, url)
+    yield opened
+    opened.context.close()
+
+
+@pytest.fixture
+def shared(visited: Page) -> Page:
+    """One visit for all tests that go on from whatever case is open."""
+    yield visited
+    assert visited.errors == []
+
+
+def stage(page: Page, name: str) -> str:
+    return page.locator(".vt-stage").first.get_attribute(f"data-{name}")
+
+
+def drag(page: Page, *shares: float, release: bool = True) -> None:
+    """Drag the budget slider through these shares of its length."""
+    box = page.locator(SLIDER).bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * float(stage(page, "budget")) / 196, y)
+    page.mouse.down()
+    for share in shares:
+        page.mouse.move(box["x"] + box["width"] * share, y, steps=4)
+    if release:
+        page.mouse.up()
+
+
+def pruned(page: Page) -> dict:
+    return page.evaluate("explorer.store.asking.pruned")
+
+
+def answered(page: Page, timeout: int = 60_000) -> dict:
+    """Wait until the pruned answer for the present budget is there."""
+    page.wait_for_function(
+        "(() => { const { answer } = explorer.store.asking.pruned;"
+        " return answer && !answer.partial && answer.budget === explorer.store.state.budget })()",
+        timeout=timeout,
+    )
+    return pruned(page)["answer"]
+
+
+def upload(page: Page, path: Path) -> None:
+    page.locator("#vt-picture input[type=file]").set_input_files(path)
+
+
+def ask(page: Page, text: str) -> None:
+    question = page.locator("#vt-question textarea, #vt-question input").first
+    question.fill(text)
+    question.press("Enter")
+
+
+def another_case(page: Page, before: str) -> None:
+    page.wait_for_function(
+        "before => document.querySelector('.vt-stage').dataset.case !== before",
+        arg=before,
+        timeout=60_000,
+    )
+
+
+def test_the_page_opens_with_a_finished_example(page):
+    assert int(stage(page, "kept")) > 0
+    assert answered(page)["text"]
+    assert pruned(page)["is"] == "memory"
+    expect(page.locator("#vt-question textarea, #vt-question input").first).not_to_be_empty()
+
+
+def test_dragging_redraws_without_a_single_request(page):
+    page.wait_for_timeout(500)
+    requests = requests_of(page)
+    before = stage(page, "kept")
+    drag(page, 0.9, 0.5, 0.3, 0.7, release=False)
+    assert stage(page, "kept") != before
+    assert requests == []
+    page.mouse.up()
+
+
+def test_the_last_budget_is_answered(shared):
+    shared.locator("#vt-scene button").click()
+    another_case(shared, stage(shared, "case"))
+    drag(shared, 0.9, 0.2, 0.55)
+    assert answered(shared)["budget"] == int(stage(shared, "budget"))
+
+
+def test_the_slider_works_by_keyboard(shared):
+    slider = shared.locator(SLIDER)
+    slider.focus()
+    before = int(stage(shared, "budget"))
+    shared.keyboard.press("ArrowRight")
+    shared.wait_for_function(
+        f"Number(document.querySelector('.vt-stage').dataset.budget) > {before}"
+    )
+    assert str(stage(shared, "budget")) in slider.get_attribute("aria-valuetext")
+    shared.keyboard.press("End")
+    shared.wait_for_function("document.querySelector('.vt-stage').dataset.budget === '196'")
+    assert answered(shared)["same"]
+
+
+# Writes down what the page shows, once for every change, as [pending case, case, full answer].
+WATCH = """() => {
+  window.seen = [];
+  const look = () => {
+    const { pending, case: open } = document.querySelector('.vt-stage').dataset;
+    const now = [pending ?? null, open, document.querySelector('#vt-full .vt-answer').textContent];
+    if (JSON.stringify(seen.at(-1)) !== JSON.stringify(now)) seen.push(now);
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def test_the_full_answer_grows_while_the_methods_are_at_work(page):
+    before = stage(page, "case")
+    page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine = 'yes'")
+    page.evaluate(WATCH)
+    ask(page, "describe the picture .")
+    another_case(page, before)
+    after = stage(page, "case")
+    page.wait_for_function("seen.at(-1)[0] === null && seen.at(-1)[1] !== seen[0][1]")
+    seen = page.evaluate("seen")
+    growing = [text for pending, _, text in seen if pending == after]
+    whole = page.evaluate("explorer.store.full.text")
+    assert len(growing) >= 3 and growing[-1] == whole
+    assert all(whole.startswith(text) for text in growing if text != "…")
+    assert [text for pending, case, text in seen if not pending and case == after] == [whole]
+    assert page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine") == "yes"
+
+
+def test_costs_follow_the_hand_and_are_those_that_the_server_counts(page):
+    page.wait_for_timeout(500)
+    requests = requests_of(page)
+    drag(page, 0.83, 0.41, release=False)
+    budget = int(stage(page, "budget"))
+    assert page.evaluate("explorer.store.known(explorer.store.state.budget)") is None
+    cells = page.locator("#vt-costs tr").filter(has_text="FLOPs").locator("td").all_inner_texts()
+    page.mouse.up()
+    answer = answered(page)
+    assert sum("/queue/join" in request for request in requests) == 1
+    assert answer["budget"] == budget
+    assert cells[1] == f"{answer['flops'] / 1e9:.2f}" and float(cells[1]) < float(cells[0])
+
+
+def test_costs_counted_in_the_browser_equal_those_of_every_known_answer(page):
+    differing = page.evaluate(
+        """() => {
+          const { case: open } = explorer.store.state;
+          const count = (answer) => {
+            const method = open.methods.find(({ key }) => key === answer.method);
+            const choice = explorer.choice(open, method, answer.budget);
+            return { ...explorer.costOf(open, choice), layers: choice.layers };
+          };
+          return open.answers.filter((answer) => {
+            const { flops, kv_bytes, layers } = count(answer);
+            return flops !== answer.flops || kv_bytes !== answer.kv_bytes ||
+              layers.join() !== answer.layers.join();
+          }).map(({ method, budget }) => [method, budget]);
+        }"""
+    )
+    assert differing == []
+    answers = page.evaluate("explorer.store.state.case.answers.map(({ method }) => method)")
+    assert set(answers) == set(page.evaluate("explorer.store.state.case.methods.map((m) => m.key)"))
+
+
+def test_what_is_drawn_is_what_the_methods_keep(shared):
+    before, seed = stage(shared, "case"), 123
+    shared.locator("#vt-seed input").fill(str(seed))
+    shared.locator("#vt-seed input").press("Enter")
+    another_case(shared, before)
+    question = shared.evaluate("explorer.store.state.case.question")
+    drawn = shared.evaluate(
+        """() => {
+          const { case: open } = explorer.store.state;
+          return open.methods.flatMap((method) => method.ladder.map((budget) => {
+            const { stages, layers } = explorer.choice(open, method, budget);
+            const last = stages.at(-1);
+            return { method: method.key, budget, layers, fate: [...last.fate],
+              low: last.scores.low, high: last.scores.high };
+          }));
+        }"""
+    )
+    own = {
+        found.spec: found
+        for found in api.analyse("pico", scenes.make(seed).image, question).methods
+    }
+    assert {row["method"] for row in drawn} == set(own)
+    for row in drawn:
+        found = own[row["method"]]
+        if found.order is not None:
+            kept, scores = found.order[: found.keeps[row["budget"] - 1]], found.score
+            assert np.flatnonzero(np.array(row["fate"]) == 0).tolist() == sorted(kept.tolist())
+        else:
+            knot = next(knot for knot in found.knots if knot.budget == row["budget"])
+            scores = knot.stages[-1].score
+            assert row["fate"] == knot.stages[-1].fate.tolist(), row["method"]
+            assert row["layers"] == knot.layers.tolist()
+        ends = [np.nanmin(scores), np.nanmax(scores)]
+        assert [row["low"], row["high"]] == pytest.approx(ends, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("width", [1366, 390])
+def test_curves_are_enlarged_when_asked_for_and_go_with_their_case(browser, url, width):
+    page = visit(browser, url, viewport={"width": width, "height": 844})
+    requests = requests_of(page)
+    assert page.locator("#vt-larger").count() == 0
+    page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine = 'yes'")
+    page.locator(".vt-larger").click()
+    plot = page.locator("#vt-larger .js-plotly-plot")
+    expect(plot.locator(".legend")).to_contain_text("[CLS] attention", timeout=60_000)
+    expect(plot).to_be_in_viewport()
+    axes = plot.evaluate("plot => [plot.layout.yaxis.type, plot.layout.yaxis2.type]")
+    lines = plot.evaluate("plot => plot.layout.shapes.map(({ y0, y1 }) => [y0, y1])")
+    curves = plot.evaluate("plot => plot.data.map(({ y }) => y.length)")
+    assert axes == ["log", "log"] and lines == [[1, 1], [1, 1]] and curves == [12] * 4
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.wait_for_timeout(500)
+    asked = len(requests)
+    plot.evaluate("plot => (plot.dataset.mine = 'yes')")
+    page.locator(SLIDER).scroll_into_view_if_needed()
+    drag(page, 0.9, 0.4, release=False)
+    assert len(requests) == asked, "dragging asks for no plot"
+    page.mouse.up()
+    assert plot.get_attribute("data-mine") == "yes"
+    assert page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine") == "yes"
+    page.locator(".vt-thumbs button").nth(1).click()
+    expect(plot).to_have_count(0, timeout=60_000)
+    assert page.errors == []
+    page.context.close()
+
+
+def test_every_method_can_be_chosen_and_answers(page):
+    chooser = page.locator(".vt-stage select").first
+    keys = chooser.locator("option").evaluate_all("list => list.map((option) => option.value)")
+    assert sorted(keys) == sorted(spec for spec, *_ in catalog.choices())
+    for key in keys:
+        chooser.select_option(key)
+        page.wait_for_function(
+            "key => document.querySelector('.vt-stage').dataset.method === key", arg=key
+        )
+        assert answered(page)["method"] == key
+
+
+def test_a_scene_is_repeated_by_its_seed(shared):
+    seed = shared.locator("#vt-seed input")
+    pictures = []
+    for number in ("456", "123", "456"):
+        before = stage(shared, "case")
+        seed.fill(number)
+        seed.press("Enter")
+        another_case(shared, before)
+        pictures.append(stage(shared, "case"))
+    assert pictures[0] == pictures[2] != pictures[1]
+
+
+def test_an_uploaded_picture_is_analysed(shared, tmp_path):
+    path, before = tmp_path / "wide.png", stage(shared, "case")
+    scenes.make(99).image.resize((448, 224)).save(path)
+    upload(shared, path)
+    another_case(shared, before)
+    assert shared.evaluate("explorer.store.state.case.picture.width") == 448
+    assert shared.evaluate("explorer.store.state.case.grid.padding.length") == 84
+
+
+BAD = ("text", "svg", "truncated", "long", "tiny")
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_file_gets_a_sentence_and_changes_nothing(shared, tmp_path, kind):
+    path, before = tmp_path / "bad.jpg", stage(shared, "case")
+    if kind == "text":
+        path.write_text("not a picture")
+    elif kind == "svg":
+        path = tmp_path / "bad.svg"
+        path.write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>")
+    elif kind == "truncated":
+        scenes.make(1).image.resize((900, 900)).save(path)
+        path.write_bytes(path.read_bytes()[:3000])
+    else:
+        path = tmp_path / "bad.png"
+        Image.new("RGB", (20000, 10) if kind == "long" else (1, 1)).save(path)
+    upload(shared, path)
+    note = shared.locator("#vt-picture-notes .vt-notes[data-kind=error]")
+    expect(note).to_contain_text(re.compile(r"\w.*\."), timeout=60_000)
+    assert stage(shared, "case") == before
+    # another example: none of these tests leaves the one that the next begins with
+    shared.locator(".vt-thumbs button").nth(BAD.index(kind)).click()
+    another_case(shared, before)
+    expect(note).to_have_count(0)
+
+
+def test_a_question_without_words_gets_a_sentence(shared):
+    before = stage(shared, "case")
+    question = shared.locator("#vt-question textarea, #vt-question input").first
+    question.fill("   ")
+    shared.locator("#vt-ask-button").click()
+    expect(shared.locator("#vt-question-notes")).to_contain_text("question")
+    question.fill("why " * 200)
+    shared.locator("#vt-ask-button").click()
+    expect(shared.locator("#vt-question-notes")).to_contain_text("characters")
+    assert stage(shared, "case") == before
+
+
+def test_text_of_visitors_never_runs(shared):
+    evil = "<img src=x onerror='window.hacked=1'> ${window.hacked=1} {{constructor}}"
+    before = stage(shared, "case")
+    question = shared.locator("#vt-question textarea, #vt-question input").first
+    question.fill(evil)
+    question.press("Enter")
+    another_case(shared, before)
+    answered(shared)
+    assert shared.evaluate("window.hacked") is None
+    expect(shared.locator("#vt-question-notes")).to_contain_text("does not know")
+
+
+def test_the_stage_is_mounted_once_and_the_strip_of_answers_fills_in(shared):
+    shared.evaluate("document.querySelector('.vt-stage canvas').dataset.mine = 'yes'")
+    before = stage(shared, "case")
+    shared.locator("#vt-scene button").click()
+    another_case(shared, before)
+    assert shared.evaluate("document.querySelector('.vt-stage canvas').dataset.mine") == "yes"
+    shared.wait_for_function(
+        "explorer.store.ladder.every((budget) => explorer.store.known(budget))", timeout=60_000
+    )
+
+
+def test_two_visitors_see_only_their_own(browser, url, tmp_path):
+    pages = [visit(browser, url), visit(browser, url)]
+    before = stage(pages[0], "case")
+    for number, page in enumerate(pages):
+        path = tmp_path / f"{number}.png"
+        scenes.make(number).image.save(path)
+        upload(page, path)
+    for page in pages:
+        another_case(page, before)
+        answered(page)
+    assert stage(pages[0], "case") != stage(pages[1], "case")
+    sources = [page.evaluate("explorer.store.state.case.picture.src") for page in pages]
+    assert sources[0] != sources[1]
+    for page in pages:
+        assert page.errors == []
+        page.context.close()
+
+
+def test_everything_of_a_question_fits_one_screen(page):
+    answered(page)
+    for name in ("#vt-left", ".vt-stage", ".vt-readout"):
+        box = page.locator(name).first.bounding_box()
+        assert box["y"] + box["height"] <= SIZE["height"] + 1, name
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(browser, url):
+    page = visit(browser, url, viewport={"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    tops = [page.locator(name).first.bounding_box()["y"] for name in ("#vt-left", ".vt-stage")]
+    assert tops[0] < tops[1] < page.locator(".vt-readout").first.bounding_box()["y"]
+    slider = page.locator(SLIDER).bounding_box()
+    assert slider["y"] + slider["height"] <= 844, "the slider is in view from the start"
+    assert page.errors == []
+    page.context.close()
+
+
+def test_dark_mode_is_dark(browser, url):
+    page = visit(browser, url + "/?__theme=dark")
+    colour = page.evaluate("getComputedStyle(document.querySelector('.vt-stage')).color")
+    assert min(int(number) for number in re.findall(r"\d+", colour)[:3]) > 150
+    page.context.close()

@@ -1,0 +1,75 @@
+"""The failure finder in a real Chromium: hits open in Explore, a search can be stopped."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import visit, visiting
+from playwright.sync_api import Page, expect
+
+from explorer.analyses import failures
+
+pytestmark = pytest.mark.browser
+BOARD = ".vt-finding"
+
+
+@pytest.fixture
+def page(browser, url):
+    with visiting(browser, f"{url}/?method=random&budget=8") as opened:
+        opened.wait_for_function("explorer.store.state.method === 'random'")
+        opened.get_by_role("tab", name="Failures").click()
+        expect(opened.locator(BOARD)).to_contain_text("Random at 8 tokens")
+        yield opened
+
+
+def search(page: Page, scenes: int, first: int) -> None:
+    page.evaluate("n => document.querySelector('#vt-scenes').add(new Option(n, n))", scenes)
+    page.locator("#vt-scenes").select_option(str(scenes))
+    page.locator("#vt-first").fill(str(first))
+    page.get_by_role("button", name="Find", exact=True).click()
+
+
+def test_hits_are_those_of_the_command_and_open_where_they_were_found(page):
+    search(page, 4, 40)
+    expect(page.locator(BOARD)).to_have_attribute("data-is", "done", timeout=60_000)
+    own = failures.ranked([f for f in failures.find("random", 8, range(40, 44)) if f])
+    shown = page.locator(".vt-hit")
+    assert shown.locator("b").all_inner_texts() == [failure.question for failure in own]
+    expect(page.locator(".vt-finding-status")).to_contain_text(f"4 of 4 scenes, {len(own)} fail")
+    shown.first.click()
+    page.wait_for_function(
+        "([seed, question]) => explorer.store.state.case.seed === seed"
+        " && explorer.store.state.case.question === question",
+        arg=[own[0].seed, own[0].question],
+        timeout=60_000,
+    )
+    expect(page.locator("#vt-pruned .vt-answer")).to_have_text(own[0].wrong, timeout=60_000)
+    expect(page.locator("#vt-pruned .vt-mark")).to_contain_text("wrong")
+    expect(page.locator("#vt-full .vt-mark")).to_contain_text("right")
+    expect(page.locator("#vt-number")).to_have_text("8")
+
+
+def test_a_search_is_stopped_its_late_replies_are_dropped_and_errors_are_said(page):
+    search(page, 200, 40)
+    page.wait_for_function("explorer.finding.looked > 0", timeout=60_000)
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(page.locator(".vt-finding-status")).to_contain_text("stopped")
+    looked = page.evaluate("explorer.finding.looked")
+    page.wait_for_timeout(2500)
+    assert page.evaluate("explorer.finding.looked") == looked < 200
+    page.locator("#vt-first").fill("-3")
+    expect(page.get_by_role("button", name="Find", exact=True)).to_be_disabled()
+    page.locator("#vt-against").select_option("fastv")
+    search(page, 6, 40)  # FastV can't keep as few as that
+    expect(page.locator(".vt-finding-status[data-error]")).to_contain_text(".", timeout=60_000)
+    expect(page.locator(BOARD)).to_have_attribute("data-is", "done")
+
+
+def test_the_gallery_fits_a_phone(browser, url):
+    page = visit(browser, f"{url}/?method=random&budget=8", viewport={"width": 390, "height": 844})
+    page.evaluate("explorer.openTab('Failures')")
+    page.wait_for_selector(BOARD)
+    search(page, 3, 40)
+    expect(page.locator(BOARD)).to_have_attribute("data-is", "done", timeout=60_000)
+    assert page.locator(".vt-hit").count() > 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.context.close()

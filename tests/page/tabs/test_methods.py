@@ -1,0 +1,61 @@
+"""The tab "Methods" and methods on demand, in a real Chromium."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import open_tab, visiting
+from playwright.sync_api import expect
+
+from explorer.methods import catalog
+from explorer.metrics.leaderboard import read_table
+
+pytestmark = pytest.mark.browser
+PATIENCE = 60_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def page(browser, url):
+    with visiting(browser, url) as opened:
+        yield opened
+
+
+def test_every_method_has_a_card_that_follows_the_open_picture(page):
+    open_tab(page, "Methods")
+    cards = page.locator(".vt-card-method")
+    expect(cards).to_have_count(len(catalog.METHODS))
+    quick = [m.KEY for m in catalog.METHODS if not catalog.slow(m)]
+    for key in quick:
+        card = page.locator(f".vt-card-method[data-method='{key}']")
+        expect(card.locator("canvas")).to_be_visible()
+        expect(card.locator("[aria-live]")).to_contain_text("patches kept")
+        expect(card.locator(".vt-diagram title")).not_to_be_empty()
+
+
+def test_the_leaderboard_opens_above_the_cards(page):
+    open_tab(page, "Methods")
+    box = page.locator("#vt-standings")
+    box.get_by_text("Does pruning work here?").click()
+    expect(box.locator(".js-plotly-plot").first).to_be_visible(timeout=PATIENCE)
+    expect(box).to_contain_text("Worse than random at some budget: ")
+    with page.expect_download() as table:
+        box.get_by_role("button", name="Table as CSV").click()
+    rows = read_table(table.value.path())
+    assert {row.method for row in rows} >= {"full", "random", "visionzip", "fastv"}
+
+
+def test_a_changed_setting_is_worked_out_and_can_be_shown(page):
+    open_tab(page, "Methods")
+    card = page.locator(".vt-card-method[data-method='random']")
+    card.get_by_label("Random: seed").select_option("3")
+    expect(card).to_have_attribute("data-spec", "random?seed=3")
+    expect(card.locator("[aria-live]")).to_contain_text("patches kept", timeout=PATIENCE)
+    card.get_by_role("button", name="Show on the picture").click()
+    expect(page.locator(".vt-stage").first).to_have_attribute("data-method", "random?seed=3")
+
+
+def test_a_slow_method_is_worked_out_when_it_is_chosen(page):
+    open_tab(page, "Explore")
+    page.locator("#vt-method").select_option("relevance")
+    expect(page.locator(".vt-stage").first).to_have_attribute(
+        "data-method", "relevance", timeout=PATIENCE
+    )

@@ -1,0 +1,77 @@
+"""A second look at a region, in a real Chromium."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from conftest import visiting
+from playwright.sync_api import Page, expect
+
+from explorer.media.image import open_picture
+from explorer.pico.data import scenes
+from explorer.ui.session import AppState, Session
+from explorer.ui.tabs.region import replies
+
+pytestmark = pytest.mark.browser
+PATIENCE = 60_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def page(browser, url):
+    with visiting(browser, url) as opened:
+        opened.get_by_role("tab", name="Debug").click()
+        opened.wait_for_selector(".vt-field img")
+        yield opened
+
+
+def region(page: Page) -> str:
+    return page.locator(".vt-field").get_attribute("aria-label")
+
+
+def test_cells_are_chosen_by_hand_and_by_keys(page):
+    field = page.locator(".vt-field")
+    field.scroll_into_view_if_needed()
+    box = field.bounding_box()
+    at = [box["x"] + box["width"] * 1.5 / 8, box["y"] + box["height"] * 2.5 / 8]
+    page.mouse.move(*at)
+    page.mouse.down()
+    page.mouse.move(at[0] + box["width"] / 4, at[1] + box["height"] / 8, steps=4)
+    page.mouse.up()
+    expect(field).to_have_attribute("aria-label", re.compile("columns 2 to 4, rows 3 to 4 of 8"))
+    field.focus()
+    field.press("ArrowRight")
+    field.press("Shift+ArrowDown")
+    expect(field).to_have_attribute("aria-label", re.compile("columns 3 to 5, rows 3 to 5 of 8"))
+    for _ in range(9):
+        field.press("ArrowUp")
+    expect(field).to_have_attribute("aria-label", re.compile("columns 3 to 5, rows 1 to 3 of 8"))
+
+
+def test_four_answers_come_side_by_side(page):
+    page.get_by_role("button", name="Look again").click()
+    expect(page.locator(".vt-region")).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    cards = page.locator(".vt-region-cards .vt-answer-card")
+    expect(cards).to_have_count(4)
+    full = page.evaluate("explorer.store.full.text")
+    expect(cards.nth(0).locator(".vt-answer")).to_have_text(full)
+    expect(cards.nth(0)).to_contain_text("= same")
+    expect(cards.nth(1)).to_contain_text("196 + 196 visual tokens")
+    expect(cards.nth(3)).to_contain_text("98 + 98 visual tokens")
+
+
+def test_a_method_inside_the_model_says_why_it_has_no_answer(page):
+    page.evaluate("explorer.store.chooseMethod('fastv')")
+    page.get_by_role("button", name="Around the best patches").click()
+    expect(page.locator(".vt-region")).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    card = page.locator(".vt-answer-card[data-mode=equal]")
+    expect(card).to_contain_text("inside the language model")
+    assert "of 8" in region(page)
+
+
+@pytest.mark.parametrize("cells", [[1, 2], [0, 0, 8, 8], ["1", 0, 2, 2], "all", [True, 0, 1, 1]])
+def test_nonsense_gets_a_sentence(cells):
+    looked_at = Session("pico", open_picture(scenes.make(3).image), "what is it ?")
+    asked = {"case": looked_at.id, "cells": cells, "method": "clsattn"}
+    *_, last = replies(AppState(), looked_at, asked)
+    assert last["done"] and last["looks"] == [] and "region" in last["error"].lower()

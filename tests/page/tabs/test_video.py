@@ -1,0 +1,184 @@
+"""The tab "Video" in a real Chromium: built-in film, uploads, slider, exponent, other methods."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import open_tab, requests_of, visit, visiting
+from playwright.sync_api import Page, expect
+from test_video import gif, written
+
+from explorer.analyses.video import budgets, clip_case, frame_scoring
+from explorer.analyses.video.budgets import BudgetAllocation
+from explorer.media import video
+from explorer.pico.data import videos
+from explorer.ui.tabs.video import ACTS, EXAMPLE, FRAMES, QUESTION
+
+pytestmark = pytest.mark.browser
+PATIENCE = 60_000  # milliseconds
+BOARD = ".vt-film"
+
+
+@pytest.fixture(scope="module")
+def page(browser, url):
+    with visiting(browser, url) as opened:
+        opened.get_by_role("tab", name="Video").click()
+        done(opened)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def own() -> tuple[clip_case.VideoCase, list[float]]:
+    """The built-in film, computed without a page."""
+    clip = video.from_images(videos.make(EXAMPLE, ACTS).images, videos.FPS, FRAMES)
+    opened = clip_case.open_video_case("pico", clip, QUESTION)
+    return opened, frame_scoring.frame_scores(opened, frame_scoring.frame_query(opened))
+
+
+def done(page: Page) -> None:
+    expect(page.locator(BOARD)).to_have_attribute("data-is", "done", timeout=PATIENCE)
+
+
+def grids(page: Page) -> list[str]:
+    return page.locator(".vt-frame").evaluate_all("(all) => all.map((f) => f.dataset.grid)")
+
+
+def answer(page: Page, which: str) -> str:
+    return page.locator(f"#vt-film-{which} .vt-answer").inner_text()
+
+
+def move(page: Page, slider: str, value: int) -> None:
+    """Put a slider somewhere, as keys do, and wait for the answers."""
+    page.locator(slider).evaluate(
+        """(slider, value) => {
+          slider.value = String(value);
+          slider.dispatchEvent(new Event("input", { bubbles: true }));
+        }""",
+        value,
+    )
+    page.wait_for_timeout(200)
+    done(page)
+
+
+def wanted_grids(own, budget: int, share: BudgetAllocation) -> list[str]:
+    opened, scores = own
+    return [f"{h}x{w}" for h, w in share.shapes(opened, scores, budget)]
+
+
+def test_the_built_in_film_is_there_without_an_upload(page, own):
+    assert grids(page) == wanted_grids(own, 48, BudgetAllocation())
+    opened, scores = own
+    assert answer(page, "full") == budgets.full(opened).text
+    assert answer(page, "quota") == budgets.by_quota(opened, scores, 48).text
+    assert answer(page, "other") == budgets.by_method(opened, "clsattn", 48).text
+    kept = page.locator(".vt-frame").evaluate_all("(all) => all.map((f) => Number(f.dataset.kept))")
+    assert sum(kept) == 48
+    expect(page.locator(".vt-film-notes")).to_contain_text("contact sheet")
+    sheet = page.locator("#vt-film-sheet img")
+    assert sheet.evaluate("(image) => image.naturalWidth") == 224
+
+
+def test_the_frames_follow_every_budget_exponent_and_version(page, own):
+    for budget in (1, 77, 144):
+        move(page, "#vt-film-budget", budget)
+        assert grids(page) == wanted_grids(own, budget, BudgetAllocation())
+    move(page, "#vt-film-alpha", 0)
+    assert grids(page) == ["4x4"] * 9
+    move(page, "#vt-film-budget", 48)
+    assert grids(page) == wanted_grids(own, 48, BudgetAllocation(alpha=0))
+    assert answer(page, "quota") == "no", "an even share is too coarse here"
+    move(page, "#vt-film-alpha", 4)
+    page.get_by_role("button", name="v2", exact=True).click()
+    move(page, "#vt-film-budget", 100)
+    assert grids(page) == wanted_grids(own, 100, BudgetAllocation(version="v2"))
+    page.get_by_role("button", name="v1", exact=True).click()
+
+
+def test_a_moving_hand_asks_nothing_and_a_resting_one_once(page):
+    move(page, "#vt-film-budget", 60)
+    box = page.locator("#vt-film-budget").bounding_box()
+    y = box["y"] + box["height"] / 2
+    sent = requests_of(page)
+    page.mouse.move(box["x"] + box["width"] * 59 / 143, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, y, steps=12)
+    page.wait_for_timeout(300)
+    assert sent == []
+    assert int(page.locator(BOARD).get_attribute("data-budget")) > 100
+    page.mouse.up()
+    done(page)
+    assert 0 < len([url for url in sent if "join" in url]) <= 3
+
+
+def test_any_method_prunes_the_union_of_frames(page, own):
+    move(page, "#vt-film-budget", 48)
+    for method in ("fastv", "pool", "random"):
+        page.locator("#vt-film-method").select_option(method)
+        page.wait_for_timeout(200)
+        done(page)
+        drawn = budgets.map_of_method(own[0], method)
+        if drawn.order is not None:
+            kept = budgets.by_method(own[0], method, 48)
+            assert answer(page, "other") == kept.text
+        total = page.locator(".vt-frame").evaluate_all(
+            "(all) => all.reduce((sum, f) => sum + Number(f.dataset.kept), 0)"
+        )
+        assert 0 < total <= 50
+    page.locator("#vt-film-method").select_option("clsattn")
+
+
+def test_something_else_can_be_looked_for(page):
+    page.locator("#vt-video-things textarea, #vt-video-things input").first.fill("pizza")
+    before = page.locator(".vt-film-caption").inner_text()
+    page.locator("#vt-video-ask").click()
+    expect(page.locator(".vt-film-caption")).not_to_have_text(before, timeout=PATIENCE)
+    done(page)
+    expect(page.locator(".vt-film-caption")).to_contain_text("pizza (you)")
+    biggest = page.locator(".vt-frame").evaluate_all(
+        "(all) => all.map((f) => eval(f.dataset.grid.replace('x', '*')))"
+    )
+    assert biggest.index(max(biggest)) == ACTS.index("pizza")
+
+
+def test_words_are_never_run_as_a_page(page):
+    page.locator("#vt-video-things textarea, #vt-video-things input").first.fill(
+        "<img src=x onerror='window.broken=1'>, ${window.broken=1}, {{broken}}"
+    )
+    page.locator("#vt-video-ask").click()
+    expect(page.locator(".vt-film-caption")).to_contain_text("<img", timeout=PATIENCE)
+    assert page.evaluate("window.broken") is None
+    page.locator("#vt-video-example").click()
+    expect(page.locator(".vt-film-caption")).to_contain_text("owl", timeout=PATIENCE)
+    done(page)
+
+
+def test_a_video_is_uploaded_and_a_bad_one_gets_a_sentence(page, tmp_path):
+    upload = page.locator("#vt-video-file input[type=file]")
+    notes = page.locator("#vt-video-notes")
+    (tmp_path / "words.mp4").write_text("no video")
+    upload.set_input_files(tmp_path / "words.mp4")
+    expect(notes).to_contain_text("not a video", timeout=PATIENCE)
+    assert len(grids(page)) == 9, "the film before is still there"
+    page.locator("#vt-video-file").get_by_label("Clear").first.click()
+    page.locator("#vt-video-file input[type=file]").set_input_files(written(tmp_path / "film.mp4"))
+    expect(page.locator(".vt-film-caption")).to_contain_text("9 of 30 frames", timeout=PATIENCE)
+    done(page)
+    seconds = page.get_by_label("or at these seconds")
+    seconds.fill("0, 1, 2.5")
+    page.locator("#vt-video-take").click()
+    expect(page.locator(".vt-frame")).to_have_count(3, timeout=PATIENCE)
+    seconds.fill("0, 99")
+    page.locator("#vt-video-take").click()
+    expect(notes).to_contain_text("no second 99", timeout=PATIENCE)
+
+
+def test_a_gif_on_a_dark_phone(browser, url, tmp_path):
+    size = {"width": 390, "height": 844}
+    page = visit(browser, url, viewport=size, color_scheme="dark")
+    open_tab(page, "Video")
+    done(page)
+    page.locator("#vt-video-file input[type=file]").set_input_files(gif(tmp_path / "film.gif"))
+    expect(page.locator(".vt-film-caption")).to_contain_text("9 of 9 frames", timeout=PATIENCE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    expect(page.locator("#vt-film-budget")).to_be_in_viewport()
+    assert page.errors == []
+    page.context.close()

@@ -1,0 +1,237 @@
+"""All methods at one budget: sets, matrices, chance, and answers that equal single ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from explorer.analyses import api, comparison
+from explorer.cases import scheduler
+from explorer.cases.cache import ResultCache
+from explorer.cases.case import open_case
+from explorer.cases.records import Answer, Token
+from explorer.errors import BadBudget, BadQuestion, MethodUnavailable, UnknownMethod
+from explorer.methods import catalog
+from explorer.metrics import agreement, fidelity
+from explorer.pico.data import scenes
+
+QUESTION = "what is in the middle ?"
+FEW = ["clsattn", "visionzip", "fastv", "fopru:row"]
+BUDGET = 48
+
+
+@pytest.fixture(scope="module")
+def picture() -> Image.Image:
+    return scenes.make(7).image
+
+
+@pytest.fixture(scope="module")
+def memory() -> ResultCache:
+    return ResultCache(100_000_000)
+
+
+@pytest.fixture(scope="module")
+def found(picture, memory):
+    return api.compare("pico", picture, QUESTION, BUDGET, FEW, memory)
+
+
+def test_baselines_are_always_among_the_methods(found):
+    assert [each.method for each in found.methods] == ["random", "uniform", "pool", *FEW]
+
+
+def test_every_answer_is_the_one_a_single_run_gives(found, picture):
+    for each in found.methods[::2]:
+        alone = api.answer("pico", picture, QUESTION, each.method, each.budget)
+        assert each.answer.text == alone.text
+        assert each.answer.same == alone.same
+        assert each.answer.drop == pytest.approx(alone.drop, abs=1e-3)
+        assert each.answer.layers == alone.layers
+        assert each.kept.tolist() == alone.stages[-1].kept.tolist()
+        assert np.allclose(each.answer.dominance.mdi, alone.dominance.mdi, rtol=1e-3)
+
+
+def test_what_is_remembered_is_told_first_and_not_computed_again(picture, found, memory):
+    wanted = [("divprune", 50), ("clsattn", BUDGET), ("uniform", 50), ("random", BUDGET)]
+    told = list(scheduler.answer_many("pico", picture, QUESTION, wanted, memory))
+    assert [each.known for each in told] == [True, True, False, False]
+    assert {each.method for each in told[:2]} == {"clsattn", "random"}
+    clsattn = next(each for each in found.methods if each.method == "clsattn")
+    assert next(t for t in told if t.method == "clsattn").answer is clsattn.answer
+    again = scheduler.cached_answers("pico", picture, QUESTION, [*wanted, ("pool", 3)], memory)
+    assert [each.method for each in again] == [spec for spec, _ in wanted]
+
+
+def test_a_method_whose_floor_is_above_the_budget_is_marked_and_not_hidden(picture, memory):
+    low = api.compare("pico", picture, QUESTION, 8, ["fastv", "clsattn"], memory)
+    by_name = {each.method: each for each in low.methods}
+    size = open_case("pico", picture, QUESTION).size
+    assert not by_name["fastv"].reached
+    assert by_name["fastv"].budget == catalog.find("fastv").floor(size) > 8
+    assert by_name["fastv"].answer.mean == pytest.approx(by_name["fastv"].budget, abs=1)
+    assert by_name["clsattn"].reached and by_name["clsattn"].budget == 8
+
+
+def test_everything_kept_is_agreement_of_everybody(picture, memory):
+    whole = api.compare("pico", picture, QUESTION, 196, ["clsattn", "fastv"], memory)
+    assert all(each.answer.same for each in whole.methods)
+    assert np.nanmin(whole.jaccard) == 1
+    assert whole.disputed.tolist() == [2] * 196
+    assert whole.random.same == 1 and whole.random.spread == pytest.approx(0, abs=1e-4)
+    assert not any(each.worse for each in whole.methods)
+
+
+def test_matrices_are_those_of_single_pairs(found):
+    kept = [each.kept for each in found.methods]
+    for i, ours in enumerate(kept):
+        for j, theirs in enumerate(kept):
+            if len(ours) and len(theirs):
+                assert found.jaccard[i, j] == pytest.approx(fidelity.jaccard(ours, theirs))
+            else:
+                assert math.isnan(found.jaccard[i, j])
+    assert np.array_equal(found.spearman, found.spearman.T, equal_nan=True)
+    pool = [each.method for each in found.methods].index("pool")
+    assert np.isnan(found.spearman[pool]).all(), "it scores all patches alike"
+    assert not len(kept[pool]), "it keeps no patch as it was"
+
+
+def test_disputed_patches_are_counted_without_the_baselines(found):
+    kept = [set(e.kept.tolist()) for e in found.methods if e.method not in comparison.BASELINES]
+    assert found.disputed.tolist() == [sum(t in k for k in kept) for t in range(found.tokens)]
+
+
+def test_random_is_several_draws_with_mean_and_spread(found, picture):
+    assert len(comparison.DRAWS) == len(found.random.draws) >= 5
+    likely = [answer.p_full for answer in found.random.draws]
+    assert len(set(likely)) > 1, "every draw keeps other patches"
+    assert found.random.likeness == pytest.approx(sum(likely) / len(likely))
+    mean = sum(likely) / len(likely)
+    variance = sum((p - mean) ** 2 for p in likely) / (len(likely) - 1)
+    assert found.random.spread == pytest.approx(math.sqrt(variance))
+    assert found.random.same == sum(a.same for a in found.random.draws) / len(likely)
+
+
+def test_who_does_worse_than_random_is_told(found):
+    for each in found.methods:
+        if each.method == "random":
+            assert each.worse is None
+        else:
+            expected = f"{each.likeness:.2f}" < f"{found.random.likeness:.2f}"
+            assert each.worse is expected
+
+
+def test_worse_means_worse_at_the_digits_that_are_shown():
+    assert comparison.is_worse(0.40, 0.42)
+    assert not comparison.is_worse(0.4199, 0.42)
+    assert not comparison.is_worse(0.9, 0.2)
+
+
+def test_a_long_answer_is_judged_per_token():
+    words = tuple(Token("word", 0.5) for _ in range(19))
+    full = Answer("full", 196, "", words, p_full=0.5**20)
+    pruned = replace(full, method="clsattn", p_full=0.0, drop=math.log(2))
+    assert comparison.is_long(full)
+    assert comparison.likelihood(full_run(full), full) == pytest.approx(0.5)
+    assert comparison.likelihood(pruned, full) == pytest.approx(0.25)
+    short = replace(full, tokens=words[:2], p_full=0.8)
+    assert comparison.likelihood(replace(short, p_full=0.3), short) == 0.3
+
+
+def full_run(full: Answer) -> Answer:
+    return replace(full, drop=0.0)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ([1, 2, 3, 4], [10, 20, 30, 40], 1.0),
+        ([1, 2, 3, 4], [4, 3, 2, 1], -1.0),
+        ([1, 2, 3], [1, 3, 2], 0.5),  # 1 - 6 * 2 / (3 * 8)
+        ([1, 1, 2, 2], [1, 2, 3, 4], 0.8944271910),  # ties share the mean place: 4 / sqrt(4 * 5)
+        ([5, 5, 5], [1, 2, 3], math.nan),
+    ],
+)
+def test_spearman_by_hand(a, b, expected):
+    value = agreement.spearman(np.array([a, b], dtype=np.float32))[0, 1]
+    assert value == pytest.approx(expected, nan_ok=True)
+
+
+def test_jaccard_by_hand():
+    kept = [np.array([0, 1, 2]), np.array([2, 3]), np.array([], dtype=int)]
+    matrix = agreement.jaccard(kept, 5)
+    assert matrix[0, 1] == matrix[1, 0] == 1 / 4
+    assert matrix[0, 0] == 1 and math.isnan(matrix[0, 2]) and math.isnan(matrix[2, 2])
+    assert agreement.keep_counts(kept, 5).tolist() == [1, 1, 2, 1, 0]
+
+
+def test_stop_ends_a_comparison_between_two_steps(picture):
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 4
+
+    wanted = [(spec, 40) for spec in comparison.DRAWS]
+    told = list(scheduler.answer_many("pico", picture, QUESTION, wanted, None, stop))
+    assert len(told) < len(wanted)
+
+
+def test_a_wish_that_can_not_be_granted_gets_a_sentence_and_the_others_their_answer(picture):
+    wanted = [("fastv", 3), ("nomethod", 40), ("clsattn", 0), ("clsattn", 40)]
+    told = {
+        (t.method, t.budget): t for t in scheduler.answer_many("pico", picture, QUESTION, wanted)
+    }
+    assert "floor" in told["fastv", 3].error or "34" in told["fastv", 3].error
+    assert "nomethod" in told["nomethod", 40].error
+    assert "196" in told["clsattn", 0].error
+    assert told["clsattn", 40].error is None and told["clsattn", 40].answer.text
+
+
+def test_long_and_short_answers_end_where_they_end_alone(picture):
+    question = "describe the picture ."
+    wanted = [(spec, 24) for spec in ("uniform", "clsattn", "divprune", *comparison.DRAWS)]
+    told = list(scheduler.answer_many("pico", picture, question, wanted))
+    assert sorted((t.method, t.budget) for t in told) == sorted(wanted)
+    for each in told[:3]:
+        alone = api.answer("pico", picture, question, each.method, each.budget)
+        assert each.answer.text == alone.text
+        assert len(each.answer.tokens) == len(alone.tokens)
+    assert all(math.isnan(each.answer.seconds["decode"]) for each in told), "shared by many rows"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ((QUESTION, 0), BadBudget),
+        ((QUESTION, 197), BadBudget),
+        ((QUESTION, 6.5), BadBudget),
+        (("  ", 40), BadQuestion),
+        ((QUESTION, 40, ["nomethod"]), UnknownMethod),
+        ((QUESTION, 40, ["fopru?strategy=nothing"]), UnknownMethod),
+    ],
+)
+def test_bad_input_gets_a_sentence(picture, memory, arguments, error):
+    with pytest.raises(error, match=r"\w.*\.$"):
+        api.compare("pico", picture, *arguments, memory=memory)
+
+
+def test_settings_and_slow_methods_can_be_compared_by_name(picture, memory):
+    named = ["random?seed=3", "relevance"]
+    found = api.compare("pico", picture, QUESTION, BUDGET, named, memory)
+    assert [each.method for each in found.methods][3:] == named
+    assert all(each.answer is not None for each in found.methods)
+
+
+def test_a_method_that_fails_in_company_takes_nobody_along(picture, monkeypatch):
+    def can_not(*_, **__):
+        raise MethodUnavailable("Not today.")
+
+    monkeypatch.setattr(catalog.find("uniform"), "keep", can_not)
+    wanted = [(spec, 40) for spec in ("random", "uniform", "clsattn")]
+    told = {t.method: t for t in scheduler.answer_many("pico", picture, QUESTION, wanted)}
+    assert told["uniform"].error == "Not today."
+    assert told["random"].answer.text and told["clsattn"].answer.text

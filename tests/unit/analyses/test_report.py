@@ -1,0 +1,102 @@
+"""The report of a case: complete, self-contained, harmless whatever stands in the case."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from explorer.analyses import api
+from explorer.analyses.sharing import case_file, report
+from explorer.cases.cache import ResultCache
+from explorer.cases.case import open_case
+from explorer.media.image import open_picture
+from explorer.pico.data import scenes
+
+QUESTION = "what is in the middle ?"
+EVIL = "\"'><img src=x onerror=alert(1)></style><script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def case() -> case_file.CaseFile:
+    image, memory = scenes.make(5).image, ResultCache(64_000_000)
+    full = api.answer("pico", image, QUESTION, "full", 1, memory)
+    run = api.answer("pico", image, QUESTION, "visiondrop", 60, memory)
+    return case_file.load(
+        case_file.save("pico", open_picture(image), QUESTION, full, [run], seed=5)
+    )
+
+
+@pytest.fixture(scope="module")
+def grid():
+    return open_case("pico", scenes.make(5).image, QUESTION).look.grid
+
+
+class Reader(HTMLParser):
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags, self.attributes, self.words = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_it_says_what_was_asked_kept_and_answered(case, grid):
+    words = " ".join(Reader(report.page(case, grid, scenes.make(5).image)).words)
+    run = case.runs[0]
+    for told in (QUESTION, case.full.text, run.text, "VisionDrop, 60 tokens", "scene 5"):
+        assert told in words
+    assert f"{run.p_full:.3g}" in words and case.packages["torch"] in words
+    assert words.count("patches kept") == len(run.stages) > 1
+
+
+def test_it_fetches_nothing_and_runs_nothing(case, grid):
+    found = Reader(report.page(case, grid, scenes.make(5).image))
+    assert not {"script", "link", "iframe", "object", "img"} & set(found.tags)
+    sources = [value for name, value in found.attributes if name in ("href", "src")]
+    assert sources and all(value.startswith("data:image/") for value in sources)
+    assert "default-src 'none'" in dict(found.attributes)["content"] + report.POLICY
+    assert not [name for name, _ in found.attributes if name.startswith("on")]
+
+
+def test_texts_of_strangers_stay_texts(case, grid):
+    other = json.loads(case.model_dump_json())
+    other["question"] = other["truth"] = EVIL
+    other["model"] = {"key": EVIL, "source": EVIL, "revision": EVIL}
+    other["packages"] = {EVIL: EVIL}
+    for run in (other["full"], other["runs"][0]):
+        run["text"], run["tokens"] = EVIL, [{"text": EVIL, "probability": 1.0}]
+    other["runs"][0]["method"] = EVIL
+    other["runs"][0]["stages"][0]["kept"] = [0, 5, 19_000]
+    plain = Reader(report.page(case, grid, scenes.make(5).image))
+    found = Reader(report.page(case_file.CaseFile(**other), grid, scenes.make(5).image))
+    assert set(found.tags) == set(plain.tags)
+    assert {name for name, _ in found.attributes} == {name for name, _ in plain.attributes}
+    assert " ".join(found.words).count(EVIL) >= 10
+
+
+def test_what_is_kept_stays_clear_and_has_a_contour(case, grid):
+    stage = case.runs[0].stages[-1]
+    figures = re.findall(r"<figure>.*?</figure>", report.page(case, grid, scenes.make(5).image))
+    dark, contour = re.findall(r'<path d="(.*?)"', figures[-1])
+    assert dark.count("M") == grid.count - len(stage.kept)
+    inside = np.zeros((16, 16), bool)
+    for token in stage.kept:
+        _, row, column = grid.place[token]
+        inside[row + 1, column + 1] = True
+    edges = np.diff(inside.astype(int), axis=0).astype(bool).sum()
+    edges += np.diff(inside.astype(int), axis=1).astype(bool).sum()
+    assert contour.count("M") == edges
+
+
+def test_a_case_without_pruned_answers_has_a_report_too(case, grid):
+    alone = case.model_copy(update={"runs": []})
+    assert case.full.text in report.page(alone, grid, scenes.make(5).image)

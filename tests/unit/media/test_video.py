@@ -1,0 +1,197 @@
+"""Opening videos: the frames that are asked for, and a sentence for everything that can be wrong.
+
+Every file is written here, by OpenCV or by PIL; frame number i is grey of brightness 8 i.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from explorer.errors import BadVideo
+from explorer.media import video
+from explorer.media.video import MOST_FRAMES, even, from_images, open_video, read_seconds
+
+CODECS = {"mp4": "mp4v", "webm": "VP80", "avi": "MJPG"}
+
+
+def written(path, frames: int = 30, size=(160, 120), fps: float = 10.0):
+    kind = cv2.VideoWriter_fourcc(*CODECS[path.suffix[1:]])
+    file = cv2.VideoWriter(str(path), kind, fps, size)
+    for number in range(frames):
+        file.write(np.full((size[1], size[0], 3), 8 * number % 256, np.uint8))
+    file.release()
+    return path
+
+
+def gif(path, frames: int = 9, size=(50, 40)):
+    shades = [Image.new("RGB", size, (20 * number,) * 3) for number in range(frames)]
+    shades[0].save(path, save_all=True, append_images=shades[1:], duration=100)
+    return path
+
+
+def brightness(clip) -> list[float]:
+    return [float(np.asarray(frame.picture.image).mean()) for frame in clip.frames]
+
+
+@pytest.mark.parametrize("ending", CODECS)
+def test_frames_are_spread_evenly_and_are_the_right_ones(tmp_path, ending):
+    clip = open_video(written(tmp_path / f"film.{ending}"), count=4)
+    assert [frame.number for frame in clip.frames] == [0, 9, 19, 29]
+    assert [frame.second for frame in clip.frames] == [0, 0.9, 1.9, 2.9]
+    assert np.allclose(brightness(clip), [0, 72, 152, 232], atol=4)
+    assert (clip.total, clip.seconds, clip.notes) == (30, 3.0, ())
+    assert clip.frames[0].picture.image.size == (160, 120)
+
+
+def test_frames_can_be_picked_by_their_time(tmp_path):
+    clip = open_video(written(tmp_path / "film.mp4"), seconds=[2.05, 0.5, 3.0])
+    assert [frame.number for frame in clip.frames] == [5, 20, 29]
+    assert np.allclose(brightness(clip), [40, 160, 232], atol=4)
+
+
+@pytest.mark.parametrize("opencv_can", [True, False])
+def test_a_gif_is_read_by_opencv_or_else_by_pil(tmp_path, monkeypatch, opencv_can):
+    if not opencv_can:
+        monkeypatch.setattr(cv2.VideoCapture, "isOpened", lambda self: False)
+    clip = open_video(gif(tmp_path / "film.gif"), count=3)
+    assert [frame.number for frame in clip.frames] == [0, 4, 8]
+    assert np.allclose(brightness(clip), [0, 80, 160], atol=2)
+    assert clip.seconds == pytest.approx(0.9)
+
+
+def test_the_content_counts_and_not_the_name(tmp_path):
+    film = written(tmp_path / "film.mp4").rename(tmp_path / "film.txt")
+    assert len(open_video(film).frames) == 4
+    other = gif(tmp_path / "other.gif").rename(tmp_path / "other.mp4")
+    assert len(open_video(other).frames) == 4
+
+
+def test_frames_are_kept_small(tmp_path):
+    clip = open_video(written(tmp_path / "film.mp4", frames=4, size=(1280, 720)), count=2)
+    assert clip.frames[0].picture.image.size == (512, 288)
+
+
+def test_only_the_frames_that_are_asked_for_are_read(tmp_path, monkeypatch):
+    film = written(tmp_path / "film.mp4", frames=200)
+    reads, real = [], cv2.VideoCapture.read
+    monkeypatch.setattr(cv2.VideoCapture, "read", lambda self: reads.append(1) or real(self))
+    assert len(open_video(film, count=3).frames) == len(reads) == 3
+
+
+def problems(folder):
+    """Every bad file with words that its sentence must hold."""
+    (folder / "empty.mp4").touch()
+    (folder / "words.mp4").write_text("not a video at all")
+    (folder / "list.mp4").write_text("#EXTM3U\nfile:///etc/passwd\n")
+    Image.new("RGB", (60, 60)).save(folder / "photo.mp4", "PNG")
+    whole = written(folder / "whole.mp4").read_bytes()
+    (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    (folder / "noise.mp4").write_bytes(whole[:40] + bytes(range(256)) * 20)
+    (folder / "cut.gif").write_bytes(gif(folder / "whole.gif").read_bytes()[:30])
+    return [
+        (None, "no video yet"),
+        (folder / "nowhere.mp4", "There is no file"),
+        (folder / "empty.mp4", "empty"),
+        (folder / "words.mp4", "not a video"),
+        (folder / "list.mp4", "not a video"),
+        (folder / "photo.mp4", "a picture"),
+        (folder / "cut.mp4", "damaged"),
+        (folder / "noise.mp4", "damaged"),
+        (folder / "cut.gif", "damaged"),
+        (written(folder / "one.mp4", frames=1), "only one frame"),
+        (gif(folder / "one.gif", frames=1), "only one frame"),
+        (written(folder / "long.avi", frames=8, fps=8 / 7200), "lasts 2 h"),
+        (written(folder / "large.avi", frames=2, size=(7680, 4320)), "7680 x 4320"),
+        (written(folder / "thin.avi", frames=2, size=(640, 16)), "too thin"),
+    ]
+
+
+def test_every_bad_file_gets_a_sentence_of_its_own(tmp_path):
+    for path, words in problems(tmp_path):
+        with pytest.raises(BadVideo) as caught:
+            open_video(path)
+        sentence = str(caught.value)
+        assert words in sentence, (path, sentence)
+        assert sentence.endswith(".") and "\n" not in sentence
+        assert str(tmp_path) not in sentence
+
+
+def test_a_file_without_frames_says_so(tmp_path, monkeypatch):
+    path = written(tmp_path / "film.mp4")
+    asked = {cv2.CAP_PROP_FRAME_COUNT: 0.0}
+    real = cv2.VideoCapture.get
+    monkeypatch.setattr(cv2.VideoCapture, "get", lambda self, key: asked.get(key, real(self, key)))
+    with pytest.raises(BadVideo, match="no frames"):
+        open_video(path)
+
+
+def test_a_file_that_does_not_say_how_long_it_is_is_counted(tmp_path, monkeypatch):
+    path = written(tmp_path / "film.mp4")
+    asked = {cv2.CAP_PROP_FRAME_COUNT: -9.2e15}
+    real = cv2.VideoCapture.get
+    monkeypatch.setattr(cv2.VideoCapture, "get", lambda self, key: asked.get(key, real(self, key)))
+    clip = open_video(path, count=2)
+    assert clip.total == 30
+    assert np.allclose(brightness(clip), [0, 232], atol=4)
+
+
+def test_frames_that_can_not_be_read_are_left_out_and_named(tmp_path, monkeypatch):
+    path = written(tmp_path / "film.mp4")
+    reads, real = iter(range(99)), cv2.VideoCapture.read
+    monkeypatch.setattr(
+        cv2.VideoCapture, "read", lambda self: (False, None) if next(reads) == 1 else real(self)
+    )
+    clip = open_video(path, count=4)
+    assert [frame.number for frame in clip.frames] == [0, 19, 29]
+    assert clip.notes == ("1 of 4 frames could not be read and are left out.",)
+
+
+def test_patience_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(video, "PATIENCE", -1.0)
+    with pytest.raises(BadVideo, match="too long to find"):
+        open_video(written(tmp_path / "film.mp4"))
+
+
+def test_a_file_that_is_too_large_is_not_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(video, "MAX_BYTES", 1000)
+    with pytest.raises(BadVideo, match="larger than"):
+        open_video(written(tmp_path / "film.mp4"))
+
+
+def test_frames_are_never_named_twice():
+    assert even(3, 8) == [0, 1, 2]
+    assert even(100, MOST_FRAMES)[-1] == 99
+    for count in (0, 1, MOST_FRAMES + 1, True, 2.0):
+        with pytest.raises(BadVideo, match="2 to 16"):
+            even(100, count)
+
+
+def test_times_are_read_as_a_person_writes_them():
+    assert read_seconds("0, 1.5;3  1:20") == [0, 1.5, 3, 80]
+    assert read_seconds("  ") is None
+    for text in ("soon", "1,,x", "-3", "1e9"):
+        with pytest.raises(BadVideo, match="as seconds"):
+            read_seconds(text)
+
+
+def test_times_that_are_no_good_are_named(tmp_path):
+    film = written(tmp_path / "film.mp4")
+    with pytest.raises(BadVideo, match=r"no second 9: it lasts 3\.0 s"):
+        open_video(film, seconds=[0, 9])
+    with pytest.raises(BadVideo, match="name 1 different frame;"):
+        open_video(film, seconds=[1, 1.01])
+
+
+def test_pictures_can_be_a_clip_too():
+    images = [Image.new("RGB", (40, 40), (number, 0, 0)) for number in range(12)]
+    clip = from_images(images, fps=4, count=3)
+    assert [(frame.number, frame.second) for frame in clip.frames] == [
+        (0, 0),
+        (5, 1.25),
+        (11, 2.75),
+    ]
+    assert clip.digest != from_images(images, fps=4, count=4).digest
+    assert from_images(images[:1] * 5, fps=1, count=2).notes == ("All frames look the same.",)

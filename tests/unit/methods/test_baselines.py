@@ -1,0 +1,71 @@
+"""What the baselines do: random draws, an even grid, means of neighbours."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from random_signals import LAYOUTS, WIDTH, grid, tower_signals
+
+from explorer.methods.baselines import pool, random, uniform
+from explorer.methods.baselines.regions import regions
+from explorer.methods.signals import Signals, Stage
+
+
+def test_random_draws_differ_with_the_seed():
+    signals = tower_signals("square")
+    draws = {
+        tuple(random.keep(signals, Stage(0, 6), seed=seed).index.tolist())
+        for seed in random.OPTIONS["seed"]
+    }
+    assert len(draws) == 5
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "count", "expected"),
+    [
+        (2, 4, 2, [[0, 0, 1, 1], [0, 0, 1, 1]]),
+        (4, 4, 4, [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]),
+        (4, 2, 3, [[0, 0], [0, 0], [1, 2], [1, 2]]),
+        (3, 3, 1, [[0] * 3] * 3),
+        (1, 5, 5, [[0, 1, 2, 3, 4]]),
+    ],
+)
+def test_regions_are_bands_of_rows_cut_into_cells(rows, columns, count, expected):
+    assert regions(grid(rows, columns), count).view(rows, columns).tolist() == expected
+
+
+LONG_AND_THIN = {"2 x 20": grid(2, 20), "20 x 2": grid(20, 2), "1 x 9": grid(1, 9)}
+
+
+@pytest.mark.parametrize("name", [*LAYOUTS, *LONG_AND_THIN])
+def test_regions_are_as_many_as_asked_for_and_none_is_empty(name):
+    place = LONG_AND_THIN[name] if name in LONG_AND_THIN else LAYOUTS[name][0]
+    for count in range(1, len(place) + 1):
+        region = regions(place, count)
+        sizes = region[region >= 0].bincount(minlength=count)
+        assert len(sizes) == count
+        assert sizes.min() >= 1
+
+
+def test_regions_are_of_like_size():
+    assert set(regions(grid(14, 14), 49).bincount().tolist()) == {4}
+    sizes = regions(grid(14, 14), 60).bincount()
+    assert sizes.max() <= 4 * sizes.min()  # either side within a factor of two
+
+
+def test_regions_are_shared_between_views_by_their_size():
+    region = regions(torch.cat([grid(2, 2), grid(4, 4, 1)]), 5)
+    assert region[:4].tolist() == [0] * 4
+    assert region[4:].unique().tolist() == [1, 2, 3, 4]
+
+
+def test_uniform_keeps_the_middle_of_each_region():
+    signals = Signals(grid(3, 9), torch.zeros(27, WIDTH))
+    assert uniform.keep(signals, Stage(0, 3)).index.tolist() == [10, 13, 16]
+
+
+def test_pool_averages_neighbours():
+    features = torch.arange(16.0)[:, None].expand(16, WIDTH)
+    kept = pool.keep(Signals(grid(4, 4), features), Stage(0, 0, 4))
+    assert kept.merged[:, 0].tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert kept.group[:4].tolist() == [0, 0, 1, 1]

@@ -1,0 +1,41 @@
+"""Intervals and paired tests, on answers whose numbers are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from explorer.metrics.significance import interval, mcnemar
+
+
+def test_the_interval_surrounds_the_share_and_narrows_with_more_answers():
+    few, many = np.arange(40) % 4 > 0, np.arange(4000) % 4 > 0
+    (a, b), (c, d) = interval(few), interval(many)
+    assert a < 0.75 < b and c < 0.75 < d
+    assert (b - a) > 5 * (d - c)
+    # a share of 3/4 among n answers has a standard error of sqrt(3/16/n)
+    assert (d - c) == pytest.approx(2 * 1.96 * (3 / 16 / 4000) ** 0.5, rel=0.1)
+
+
+def test_answers_that_never_vary_have_no_spread():
+    assert interval(np.ones(10, bool)) == (1, 1)
+    assert interval(np.zeros(10, bool)) == (0, 0)
+
+
+def test_the_same_answers_give_the_same_interval():
+    right = np.arange(50) % 3 > 0
+    assert interval(right) == interval(right)
+
+
+def test_mcnemar_looks_only_at_questions_on_which_the_two_differ():
+    ours = np.array([1] * 100 + [1] * 9 + [0] * 1, bool)
+    theirs = np.array([1] * 100 + [0] * 9 + [1] * 1, bool)
+    # ten coins, nine heads: P(at most one tail) = 11/1024, two-sided twice that
+    assert mcnemar(ours, theirs) == pytest.approx(22 / 1024)
+    assert mcnemar(theirs, ours) == mcnemar(ours, theirs)
+
+
+def test_mcnemar_of_equals_is_one():
+    right = np.arange(30) % 2 > 0
+    assert mcnemar(right, right) == 1
+    assert mcnemar(np.array([1, 0], bool), np.array([0, 1], bool)) == 1

@@ -1,0 +1,71 @@
+"""README.md keeps its promises: the table of methods, the commands, the tree, the front matter."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from explorer.methods import catalog
+from explorer.tools import docs
+from explorer.vlm import catalog as model_catalog
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_methods_is_the_one_generated_from_their_constants():
+    assert docs.table_in_readme(README) == docs.table(), "run: python -m explorer docs"
+
+
+def test_every_method_and_model_is_named():
+    for method in catalog.METHODS:
+        assert f"`{method.KEY}`" in README
+    assert model_catalog.DEFAULT in README
+
+
+def test_front_matter_is_what_a_space_needs():
+    front = yaml.safe_load(README.split("---")[1])
+    assert front["sdk"] == "gradio" and (ROOT / front["app_file"]).is_file()
+    pinned = re.search(r"^gradio==(\d+\.\d+)", (ROOT / "requirements.txt").read_text(), re.M)
+    assert front["sdk_version"].startswith(pinned.group(1))
+    assert front["python_version"] == "3.12"
+    assert len(front["short_description"]) <= 60
+
+
+def test_everything_in_the_tree_exists():
+    tree = README.split("## What is where")[1].split("```")[1]
+    folder = ROOT
+    for line in filter(None, tree.splitlines()):
+        name = line.split()[0]
+        folder = ROOT if not line.startswith(" ") else ROOT / "explorer"
+        assert (folder / name).exists(), name
+        for other in re.findall(r"(\w+\.py):", line.partition(name)[2]):
+            assert (folder / other).exists(), other
+
+
+def test_files_and_pictures_that_are_linked_exist():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_there_are_exactly_two_commands_to_start_with():
+    setup = README.split("## Run it")[1].split("## ")[0]
+    assert len(re.findall(r"```bash\n(.+)\n```", setup)) == 2
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "explorer").rglob("*.py")), ids=str)
+def test_files_stay_small(file):
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 300
+    assert lines[0].startswith('"""'), "the first line says what the file is for"
+
+
+def test_the_entry_point_stays_small():
+    assert len((ROOT / "app.py").read_text().splitlines()) <= 60
+
+
+def test_no_file_is_too_large_for_plain_git():
+    for file in (ROOT / "assets").rglob("*"):
+        assert file.stat().st_size < 10_000_000, file

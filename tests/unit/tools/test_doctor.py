@@ -1,0 +1,60 @@
+"""The doctor names what is missing and what to do about it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from conftest import ROOT
+
+from explorer.tools import doctor
+from explorer.vlm import catalog, devices, loader
+
+
+def test_this_machine_is_well():
+    done = subprocess.run(
+        [sys.executable, "-m", "explorer", "doctor"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    assert "Everything is there" in done.stdout
+    for name in ("gradio", "torch", "pico", "write access"):
+        assert name in done.stdout
+
+
+def test_an_old_python_is_told():
+    finding = doctor.python((3, 10, 4))
+    assert finding.well is False and "3.11" in finding.advice
+
+
+def test_a_missing_or_wrong_package_is_told():
+    absent, wrong = doctor.packages([("no-such-package", ""), ("gradio", "5.1")])
+    assert absent.well is False and "not installed" in absent.says
+    assert wrong.well is False and "5.1 is needed" in wrong.says
+    assert "pip install" in absent.advice
+
+
+def test_requirements_are_read_with_their_pins(tmp_path):
+    file = tmp_path / "requirements.txt"
+    file.write_text("# why\ngradio==6.31.*\ntorch>=2.8\nuvicorn[standard]\n")
+    assert doctor.wanted(file) == [("gradio", "6.31"), ("torch", ""), ("uvicorn", "")]
+
+
+def test_models_that_do_not_fit_are_told(monkeypatch):
+    little = {finding.subject: finding for finding in doctor.models(1e9)}
+    assert set(little) == set(catalog.entries())
+    assert little["pico"].well is True
+    assert little["llava-1.5-7b"].well is None and "does not fit" in little["llava-1.5-7b"].advice
+    twice = devices.gigabytes(doctor.ROOM * loader.needed(catalog.entry("llava-1.5-7b")))
+    assert loader.needed(catalog.entry("llava-1.5-7b")) > 28e9, (
+        "single precision takes twice as much"
+    )
+    assert twice in little["llava-1.5-7b"].says
+    monkeypatch.setattr(loader, "device", lambda: "cuda")
+    on_a_card = {finding.subject: finding for finding in doctor.models(20e9)}
+    assert on_a_card["llava-1.5-7b"].well is True
+
+
+def test_a_folder_that_can_not_be_written_is_told(tmp_path):
+    assert doctor.writing(tmp_path).well is True
+    finding = doctor.writing(tmp_path / "missing")
+    assert finding.well is False and "TMPDIR" in finding.advice

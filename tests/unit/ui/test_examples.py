@@ -1,0 +1,95 @@
+"""The finished examples: small, of today's methods, and telling."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import pytest
+
+from explorer.analyses import api
+from explorer.methods import catalog
+from explorer.pico.data import scenes
+from explorer.ui import examples
+from explorer.ui.payloads.encoding import in_steps
+from explorer.ui.payloads.method import method_payload, method_words
+
+LARGEST = 300_000  # bytes
+FIRST_METHOD = "clsattn"  # what the page shows before anybody chooses
+
+
+def shown_first(case: dict) -> dict:
+    """The pruned answer that a visitor sees when the example opens."""
+    (method,) = (method for method in case["methods"] if method["key"] == FIRST_METHOD)
+    budget = min(method["ladder"], key=lambda rung: abs(rung - case["grid"]["n"] / 3))
+    (answer,) = (
+        answer
+        for answer in case["answers"]
+        if (answer["method"], answer["budget"]) == (FIRST_METHOD, budget)
+    )
+    return answer
+
+
+def test_every_example_is_built_and_small():
+    assert examples.names() == tuple(name for name, *_ in examples.EXAMPLES)
+    assert len(examples.names()) >= 6
+    for name in examples.names():
+        assert (examples.FOLDER / f"{name}.json").stat().st_size < LARGEST, name
+
+
+@pytest.mark.parametrize("name", examples.names())
+def test_an_example_has_every_method_and_an_answer_of_each(name):
+    case = examples.load(name)["case"]
+    quick = [spec for spec, method, _ in catalog.choices() if not catalog.slow(method)]
+    assert [method["key"] for method in case["methods"]] == quick
+    assert {answer["method"] for answer in case["answers"]} == set(quick)
+    for method in case["methods"]:
+        assert method_words(method["key"]).items() <= method.items()
+
+
+def test_some_examples_show_a_pruned_answer_go_wrong_and_one_a_full_one():
+    cases = [examples.load(name)["case"] for name in examples.names()]
+    lost = [case for case in cases if case["full"]["right"] and not shown_first(case)["right"]]
+    assert len(lost) >= 2
+    assert any(case["full"]["right"] is False for case in cases)
+    assert cases[0]["full"]["right"] and cases[0] in lost, "the first one makes the point"
+
+
+def test_an_example_is_what_the_model_says_today():
+    shown = examples.load("count")
+    image, question = scenes.make(shown["seed"]).image, shown["case"]["question"]
+    told = shown_first(shown["case"])
+    own = api.answer("pico", image, question, told["method"], told["budget"])
+    assert own.text == told["text"] and own.flops == told["flops"]
+    assert api.answer("pico", image, question, "full", 1).text == shown["case"]["full"]["text"]
+
+
+def unpacked(text: str, dtype: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), dtype)
+
+
+def test_what_the_page_gets_leaves_nothing_out_but_digits_of_a_colour():
+    image = scenes.make(3).image
+    for spec in ("fopru", "visionzip", "pyramiddrop"):
+        found = api.draw("pico", image, "what is it ?", spec)
+        long, lean = method_payload(found), method_payload(found, lean=True)
+        assert long["score"] == lean["score"] and long.keys() == lean.keys()
+        if found.order is not None:
+            assert (unpacked(lean["order"], "u1") == unpacked(long["order"], "<u2")).all()
+            continue
+        for whole, small in zip(long["knots"], lean["knots"], strict=True):
+            for a, b in zip(whole["stages"], small["stages"], strict=True):
+                fate = unpacked(a["fate"], "i1")
+                if fate.max() < 1:
+                    bits = np.unpackbits(unpacked(b["fate"], "u1"), bitorder="little")[: len(fate)]
+                    assert ((fate == 0) == bits).all()
+                assert (a["score"] is None) == (b["score"] is None)
+
+
+def test_steps_between_low_and_high_are_fine_enough_for_any_colour():
+    values = np.random.default_rng(0).normal(size=500).astype(np.float32)
+    told = in_steps(values)
+    steps = unpacked(told["steps"], "<u2")
+    again = told["low"] + (told["high"] - told["low"]) * steps / 65_535
+    assert np.abs(again - values).max() <= (values.max() - values.min()) / 65_535
+    assert in_steps(np.full(4, 0.25, np.float32))["steps"] == in_steps(np.zeros(4))["steps"]

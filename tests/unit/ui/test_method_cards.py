@@ -1,0 +1,61 @@
+"""The tab "Methods": what a card says follows from the method's own constants and code."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from explorer.analyses import api
+from explorer.cases.cache import ResultCache
+from explorer.errors import UnknownMethod
+from explorer.methods import catalog
+from explorer.methods.signals import Signals
+from explorer.pico.data import scenes
+from explorer.ui.tabs.methods import PLACES, card, drops, looks
+
+QUESTION = "what is in the middle ?"
+
+
+@pytest.mark.parametrize("method", catalog.METHODS, ids=lambda m: m.KEY)
+def test_a_card_is_complete_and_can_be_sent(method):
+    made = card(method)
+    assert made["key"] == method.KEY
+    for name in ("sentence", "equation", "verified", "traps", "badges"):
+        assert made[name]
+    assert all(0 <= share <= 1 for share in made["drops"])
+    json.dumps(made)
+
+
+def test_every_signal_has_a_place_in_the_drawing():
+    told = {name for signals in PLACES.values() for name in signals}
+    # where a token lies is no look at the picture
+    silent = {"place", "patches", "joins", "areas", "padding", "start", "_known"}
+    assert told | silent == set(Signals.__dataclass_fields__)
+
+
+def test_where_methods_look_and_drop():
+    assert looks(catalog.find("random")) == []
+    assert looks(catalog.find("clsattn")) == ["tower"]
+    assert looks(catalog.find("divprune")) == ["projector"]
+    assert looks(catalog.find("fastv")) == ["llm"]
+    assert "answer" in looks(catalog.find("relevance"))
+    assert drops(catalog.find("clsattn")) == [0]
+    assert drops(catalog.find("fastv")) == [2 / 32]
+    assert drops(catalog.find("visiondrop")) == [0, 0.25, 0.5, 0.75]
+
+
+def test_a_map_with_changed_settings_is_another_map():
+    image, memory = scenes.make(3).image, ResultCache(64_000_000)
+    plain, changed = (
+        api.draw("pico", image, QUESTION, spec, memory) for spec in ("random", "random?seed=3")
+    )
+    assert (plain.spec, changed.spec) == ("random", "random?seed=3")
+    assert not np.array_equal(plain.order, changed.order)
+    analysis = api.analyse("pico", image, QUESTION, memory)
+    own = next(found for found in analysis.methods if found.spec == "random")
+    assert np.array_equal(plain.order, own.order)
+    assert api.draw("pico", image, QUESTION, "random", memory) is plain, "remembered"
+    with pytest.raises(UnknownMethod):
+        api.draw("pico", image, QUESTION, "random?seed=77", memory)

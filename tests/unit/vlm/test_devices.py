@@ -1,0 +1,140 @@
+"""Where models run, and what a visitor reads when memory runs out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import weakref
+
+import pytest
+import torch
+from conftest import ROOT
+
+from explorer.analyses import api, overview
+from explorer.cases import case
+from explorer.errors import DeviceUnavailable, OutOfMemory
+from explorer.inference import decode as inference_decode
+from explorer.pico.data import scenes
+from explorer.vlm import devices, loader
+
+QUESTION = "what is in the middle ?"
+CUDA_SAYS = (
+    "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 47.40 GiB of "
+    "which 512.00 MiB is free. Including non-PyTorch memory, this process has 46.8 GiB in use."
+)
+
+
+def test_auto_takes_the_accelerator_that_is_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert devices.choose() == "cpu"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert devices.choose() == "mps"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert devices.choose() == "cuda"
+    assert devices.choose("cpu") == "cpu", "a wish counts more"
+
+
+def test_a_device_that_is_not_there_gets_a_sentence(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceUnavailable, match="no cuda"):
+        devices.choose("cuda")
+
+
+def test_precision_is_single_on_a_processor_and_as_published_elsewhere():
+    assert devices.precision("auto", "cpu", "bfloat16") == torch.float32
+    assert devices.precision("auto", "cuda", "bfloat16") == torch.bfloat16
+    assert devices.precision("float16", "cpu", "bfloat16") == torch.float16
+
+
+def test_four_bits_need_a_package(monkeypatch):
+    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DeviceUnavailable, match="pip install bitsandbytes"):
+        loader.configure(devices.LoadSettings(four_bit=True))
+    assert loader.device() == devices.choose(), "what was refused is not taken over"
+
+
+def test_the_app_refuses_what_is_not_there_in_one_sentence():
+    wished = "mps" if torch.cuda.is_available() else "cuda"
+    done = subprocess.run(
+        [sys.executable, "app.py", "--device", wished], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr and done.stderr.strip().endswith(".")
+
+
+def test_free_bytes_are_those_of_the_container_where_it_has_a_limit(monkeypatch, tmp_path):
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "memory.current").write_text("700000\n")
+    (tmp_path / "memory.stat").write_text("anon 500000\ninactive_file 50000\n")
+    monkeypatch.setattr(devices, "CGROUP", tmp_path)
+    assert devices.free_bytes("cpu") == 350_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert devices.free_bytes("cpu") > 1e7
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (torch.OutOfMemoryError(CUDA_SAYS), ("2.7 GB", "0.5 GB were free")),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate "
+                      "8000000000 bytes. Error code 12"), ("8.0 GB", "3.0 GB were free")),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9.0 GB). Tried to allocate "
+                      "1.5 GB on private pool."), ("1.5 GB", "3.0 GB were free")),
+        (MemoryError(), ("3.0 GB were free",)),
+    ],
+)  # fmt: skip
+def test_out_of_memory_is_told_with_its_numbers(error, words):
+    assert devices.is_out_of_memory(error)
+    told = str(devices.sentence(error, "pico on cuda", 3e9))
+    assert told.startswith("pico on cuda ran out of memory")
+    assert all(word in told for word in words), told
+
+
+def test_torch_itself_says_it_in_words_that_are_understood():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**50, dtype=torch.uint8)
+    assert devices.is_out_of_memory(caught.value)
+    assert not devices.is_out_of_memory(RuntimeError("shapes do not fit"))
+
+
+def test_memory_that_ran_out_in_a_run_is_given_back_and_the_next_run_works(monkeypatch):
+    image, held = scenes.make(7).image, []
+    whole = api.answer("pico", image, QUESTION, "clsattn", 64)
+    decode, calls = inference_decode.decode, []
+
+    def short(run, limit):
+        for step in decode(run, limit):
+            calls.append(step.token)
+            if len(calls) == 2:
+                held.append(weakref.ref(run))
+                raise torch.OutOfMemoryError(CUDA_SAYS)
+            yield step
+
+    monkeypatch.setattr(inference_decode, "decode", short)
+    with pytest.raises(OutOfMemory, match=r"pico.*2\.7 GB.*still there") as caught:
+        api.answer("pico", image, QUESTION, "clsattn", 64)
+    assert held[0]() is None, "caches of the run that failed are gone"
+    assert caught.value.__context__ is None, "nothing holds the frames of that run"
+    again = api.answer("pico", image, QUESTION, "clsattn", 64)
+    assert again.text == whole.text and again.layers == whole.layers
+
+
+def test_an_analysis_that_runs_out_of_memory_is_told_too(monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError(CUDA_SAYS)
+
+    monkeypatch.setattr(case, "encode_image", full)
+    with pytest.raises(OutOfMemory):
+        api.analyse("pico", scenes.make(8).image, QUESTION)
+    monkeypatch.undo()
+    assert api.analyse("pico", scenes.make(8).image, QUESTION).full.text
+
+
+def test_other_errors_fail_loudly(monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(overview, "full_run", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        api.analyse("pico", scenes.make(9).image, QUESTION)

@@ -1,0 +1,244 @@
+"""Models loaded once, with progress, from folders and from the hub's cache, within a budget."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import socket
+import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+import torch
+from huggingface_hub import constants
+
+from explorer.analyses import api
+from explorer.cases.cache import ResultCache
+from explorer.errors import ModelLoading, ModelUnavailable, OutOfMemory
+from explorer.pico.data import scenes
+from explorer.vlm import catalog, checkpoints, devices, loader, threads
+from explorer.vlm.model_cache import Progress
+
+QUESTION = "what is in the middle ?"
+ONLINE = "explorer-tests/tiny"
+
+
+@pytest.fixture
+def settled():
+    """Settle the zoo for a test, and put it back as it was."""
+    yield loader.configure
+    loader.configure(devices.LoadSettings())
+
+
+@pytest.fixture
+def entries(monkeypatch, settled):
+    """A zoo of our own: pico, a twin of it, one in the cache of the hub, and one nowhere."""
+    pico = catalog.entry("pico")
+    online = replace(pico, path="", hub=ONLINE, title="Online · far away")
+    listed = {
+        "pico": pico,
+        "twin": replace(pico, key="twin", title="Twin"),
+        "online": replace(online, key="online"),
+        "huge": replace(pico, key="huge", title="Huge", memory="900 GB"),
+    }
+    monkeypatch.setattr(catalog, "entries", lambda: listed)
+    settled(devices.LoadSettings())
+    return listed
+
+
+def test_many_visitors_get_the_same_model(entries):
+    with ThreadPoolExecutor(8) as pool:
+        loaded = list(pool.map(loader.load, ["twin"] * 8))
+    assert all(model is loaded[0] for model in loaded)
+
+
+def test_several_models_can_be_asked_for_at_the_same_time(entries, monkeypatch):
+    copies = {f"copy{n}": replace(entries["twin"], key=f"copy{n}") for n in range(6)}
+    monkeypatch.setattr(catalog, "entries", lambda: entries | copies)
+    for _ in range(2):
+        loader.configure(devices.LoadSettings())
+        with ThreadPoolExecutor(12) as pool:
+            loaded = list(pool.map(loader.load, [*copies, *copies]))
+        assert loaded[:6] == loaded[6:]
+        assert all(
+            weight.device.type == "cpu" for each in loaded for weight in each.model.parameters()
+        )
+
+
+def test_switching_between_loaded_models_loads_nothing(entries, monkeypatch):
+    pair = loader.load("pico"), loader.load("twin")
+    monkeypatch.setattr(loader, "_load", lambda *_: pytest.fail("loaded again"))
+    assert (loader.load("pico"), loader.load("twin"), loader.load("pico")) == (*pair, pair[0])
+
+
+def test_a_model_that_is_pushed_out_leaves_the_memory(entries, settled):
+    settled(devices.LoadSettings(budget=60e6))
+    memory = ResultCache(100_000_000)
+    api.analyse("twin", scenes.make(3).image, QUESTION, memory)
+    gone = weakref.ref(loader.load("twin").model)
+    loader.load("pico")
+    gc.collect()
+    assert loader.model_cache().keys() == ["pico"]
+    assert gone() is None, "what is remembered of pictures must not hold the model"
+    again = api.answer("twin", scenes.make(3).image, QUESTION, "uniform", 40, memory)
+    assert again.text, "and it comes back when it is asked for"
+
+
+def test_weights_are_counted_while_they_are_read(entries):
+    seen: list[Progress] = []
+    loader._make("twin", seen.append)
+    shares = [each.share for each in seen if each.share is not None]
+    assert len(shares) > 50 and shares == sorted(shares)
+    assert loader.describe_progress(seen[-1]).endswith(" %")
+
+
+def test_a_load_can_be_cancelled_between_two_weights(entries):
+    class Enough(Exception):
+        pass
+
+    def report(progress: Progress) -> None:
+        if progress.done >= 3:
+            raise Enough
+
+    with pytest.raises(Enough):
+        loader._make("twin", report)
+    assert loader.load("twin"), "nothing stays behind that would be in the way"
+
+
+def test_models_can_be_loaded_before_anybody_asks_and_the_zoo_be_closed(entries):
+    failed = loader.preload(["pico", "huge", "nico"], only=True)
+    assert ["Huge" in failed[0], "nico" in failed[1], len(failed)] == [True, True, 2]
+    assert loader.load("pico")
+    with pytest.raises(ModelUnavailable, match=r"EXPLORER_LOAD=twin.*pico"):
+        loader.load("twin")
+
+
+def test_a_model_that_can_not_fit_is_refused_with_the_numbers(entries):
+    loader.load("pico")
+    with pytest.raises(ModelUnavailable, match=r"Huge needs 900\.0 GB in float32.*pico"):
+        loader.load("huge")
+    assert "pico" in loader.model_cache(), "and nobody is sent away for it"
+
+
+def test_memory_that_runs_out_while_loading_is_told(entries, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(checkpoints.AutoModelForImageTextToText, "from_pretrained", full)
+    with pytest.raises(OutOfMemory, match=r"Loading Twin.*2\.1 GB"):
+        loader.load("twin")
+
+
+def test_a_page_does_not_wait_but_starts_the_load(entries, settled, monkeypatch):
+    settled(devices.LoadSettings(), waits=False)
+    load = loader._load
+
+    def slow(found, place, report):
+        for _ in range(20):
+            report(Progress("download", 2e9, 8e9))
+            time.sleep(0.02)
+        return load(found, place, report)
+
+    monkeypatch.setattr(loader, "_load", slow)
+    began = time.monotonic()
+    with pytest.raises(ModelLoading, match="Twin is on its way"):
+        loader.load("twin")
+    assert time.monotonic() - began < 0.3
+    time.sleep(0.1)
+    with pytest.raises(ModelLoading, match=r"2\.0 GB of 8\.0 GB downloaded"):
+        loader.load("twin")
+    loader.model_cache().want("twin").ended.wait(20)
+    assert loader.load("twin").key == "twin"
+
+
+def test_without_a_network_the_sentence_comes_soon(entries, monkeypatch):
+    """A server that takes the call and says nothing: the worst case of no network."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        began = time.monotonic()
+        with pytest.raises(ModelUnavailable, match=r"Online can't be loaded here.*pico"):
+            loader.load("online")
+        assert time.monotonic() - began < 5
+
+
+def test_files_in_the_cache_work_without_a_network(entries, monkeypatch, tmp_path):
+    cached, commit = tmp_path / f"models--{ONLINE.replace('/', '--')}", "a" * 40
+    shutil.copytree(entries["pico"].source, cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(checkpoints, "reachable", lambda: False)
+    image = scenes.make(3).image
+    answers = [api.answer(key, image, QUESTION, "full", 1).text for key in ("online", "pico")]
+    assert answers[0] == answers[1]
+
+
+def test_half_a_model_in_the_cache_gets_a_sentence(entries, monkeypatch, tmp_path):
+    cached, commit = tmp_path / f"models--{ONLINE.replace('/', '--')}", "a" * 40
+    (cached / "snapshots" / commit).mkdir(parents=True)
+    shutil.copy(f"{entries['pico'].source}/config.json", cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelUnavailable, match="no complete model"):
+        loader.load("online")
+
+
+def test_a_download_is_told_in_bytes_and_can_be_cancelled(monkeypatch, tmp_path):
+    """The hub's client counts on two bars; a stand-in moves them as a download does."""
+
+    def download(repository, tqdm_class, **_):
+        with tqdm_class(total=3, desc="Fetching 3 files") as files:
+            bar = tqdm_class(total=0, unit="B", unit_scale=True)
+            bar.total = 1000
+            for _ in range(4):
+                bar.update(250)
+            files.update(3)
+        return str(tmp_path)
+
+    monkeypatch.setattr(checkpoints, "snapshot_download", download)
+    monkeypatch.setattr(checkpoints, "reachable", lambda: True)
+    seen: list[Progress] = []
+    assert checkpoints.fetch(ONLINE, None, seen.append) == tmp_path
+    assert [each.done for each in seen] == [250, 500, 750, 1000]
+    assert {(each.stage, each.total) for each in seen} == {("download", 1000.0)}
+
+    def stop(progress: Progress) -> None:
+        if progress.done >= 500:
+            raise KeyError("cancelled")
+
+    with pytest.raises(KeyError):
+        checkpoints.fetch(ONLINE, None, stop)
+
+
+def test_a_hub_that_answers_is_reachable(monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+
+        def answer() -> None:
+            call, _ = server.accept()
+            call.recv(1000)
+            call.sendall(b"HTTP/1.0 404 Not Found\r\n\r\n")
+            call.close()
+
+        pool.submit(answer)
+        assert checkpoints.reachable(2)
+    assert not checkpoints.reachable(0.5)
+
+
+def test_a_small_model_gets_a_lane_per_core_and_its_share_of_them(monkeypatch):
+    pico = loader.load("pico")
+    monkeypatch.setattr(threads, "CPU_CORES", 2)
+    assert threads.parallel_runs(pico) == 2
+    assert threads.parallel_runs(replace(pico, threads=0)) == 1, "its runs keep every core busy"
+    threads.share_cores(2)
+    assert (threads.CPU_CORES, threads.parallel_runs(pico)) == (1, 1)
+    threads.share_cores(3)
+    assert threads.CPU_CORES == 1
+    monkeypatch.setattr(threads, "CPU_CORES", 64)
+    assert threads.parallel_runs(pico) == threads.MAX_PARALLEL_RUNS

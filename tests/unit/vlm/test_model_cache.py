@@ -1,0 +1,249 @@
+"""Loaded once, within a budget, in nobody's way: with loaders that take their time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from explorer.errors import ModelUnavailable
+from explorer.vlm.model_cache import Cancelled, ModelCache, Progress
+
+SOON = 5.0  # seconds within which something must have happened
+
+
+class Loader:
+    """Loads a key as an object of that name; a gate holds a load back until it is opened."""
+
+    def __init__(self, sizes: dict[str, float] | None = None, slow: tuple[str, ...] = ()):
+        self.sizes = sizes or {}
+        self.gates = {key: threading.Event() for key in slow}
+        self.begun: list[str] = []
+        self.ended: list[str] = []
+        self.broken: dict[str, Exception] = {}
+
+    def __call__(self, key, report):
+        self.begun.append(key)
+        try:
+            for step in range(1, 101):
+                report(Progress("weights", step, 100))
+                if key not in self.gates or self.gates[key].is_set():
+                    break
+                time.sleep(0.01)
+                if step == 50:
+                    assert self.gates[key].wait(SOON)
+            if key in self.broken:
+                raise self.broken[key]
+            return {"key": key}
+        finally:
+            self.ended.append(key)
+
+    def shelf(self, max_bytes: float = 100) -> ModelCache:
+        def size(key):
+            return self.sizes.get(key, 1)
+
+        return ModelCache(self, size, lambda thing: size(thing["key"]), max_bytes)
+
+
+def until(true) -> None:
+    deadline = time.monotonic() + SOON
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_however_many_ask_it_is_loaded_once():
+    loader = Loader(slow=("big",))
+    shelf = loader.shelf()
+    with ThreadPoolExecutor(12) as pool:
+        waiting = [pool.submit(shelf.get, "big") for _ in range(12)]
+        until(lambda: loader.begun)
+        loader.gates["big"].set()
+        got = [each.result(SOON) for each in waiting]
+    assert loader.begun == ["big"]
+    assert all(thing is got[0] for thing in got)
+    assert shelf.get("big") is got[0], "and is there from then on"
+    assert loader.begun == ["big"]
+
+
+def test_who_wants_something_else_does_not_wait():
+    loader = Loader(slow=("big",))
+    shelf = loader.shelf()
+    loading = shelf.want("big")
+    until(lambda: loader.begun)
+    began = time.monotonic()
+    assert shelf.get("small") and shelf.get("small")
+    assert time.monotonic() - began < 1
+    assert not loading.ended.is_set()
+    loader.gates["big"].set()
+    assert loading.ended.wait(SOON) and loading.result()
+
+
+def test_over_the_budget_the_least_recently_used_goes():
+    loader = Loader({"a": 40, "b": 40, "c": 40})
+    shelf = loader.shelf(100)
+    a = shelf.get("a")
+    shelf.get("b")
+    assert shelf.get("a") is a, "switching between loaded things loads nothing"
+    shelf.get("c")
+    assert shelf.keys() == ["a", "c"] and shelf.nbytes == 80
+    shelf.get("b")
+    assert loader.begun == ["a", "b", "c", "b"]
+
+
+def test_room_is_made_before_a_load_and_not_after():
+    loader = Loader({"a": 60, "b": 60}, slow=("b",))
+    shelf = loader.shelf(100)
+    shelf.get("a")
+    loading = shelf.want("b")
+    until(lambda: "b" in loader.begun)
+    assert "a" not in shelf
+    loader.gates["b"].set()
+    loading.ended.wait(SOON)
+    assert shelf.keys() == ["b"]
+
+
+def test_two_that_do_not_fit_together_are_loaded_one_after_the_other():
+    loader = Loader({"a": 60, "b": 60}, slow=("a", "b"))
+    shelf = loader.shelf(100)
+    first = shelf.want("a")
+    until(lambda: loader.begun == ["a"])
+    second = shelf.want("b")
+    time.sleep(0.3)
+    assert loader.begun == ["a"] and second.progress.stage == "waiting"
+    loader.gates["a"].set()
+    loader.gates["b"].set()
+    assert first.ended.wait(SOON) and second.ended.wait(SOON)
+    assert shelf.keys() == ["b"]
+
+
+def test_what_weighs_more_than_was_expected_pushes_others_out():
+    shelf = ModelCache(lambda key, report: key, lambda key: 1, lambda thing: 60, 100)
+    shelf.get("a")
+    shelf.get("b")
+    assert shelf.keys() == ["b"]
+
+
+def test_progress_can_be_read_while_it_loads():
+    loader = Loader(slow=("big",))
+    loading = loader.shelf().want("big")
+    until(lambda: loading.progress.done >= 3)
+    assert loading.progress.stage == "weights"
+    assert 0 < loading.progress.share < 1
+    loader.gates["big"].set()
+    loading.ended.wait(SOON)
+
+
+def test_the_last_who_leaves_ends_the_load_and_the_first_does_not():
+    loader = Loader(slow=("big",))
+    shelf = loader.shelf()
+    mine, yours = shelf.want("big"), shelf.want("big")
+    assert mine is yours
+    shelf.leave(mine)
+    until(lambda: loader.begun)
+    time.sleep(0.1)
+    assert not loader.ended
+    shelf.leave(yours)
+    until(lambda: loader.ended)
+    yours.ended.wait(SOON)
+    with pytest.raises(Cancelled):
+        yours.result()
+    assert "big" not in shelf and shelf.nbytes == 0
+    loader.gates["big"].set()
+    assert shelf.get("big") == {"key": "big"}, "and may be wanted again"
+
+
+class Stalled:
+    """Downloads "stuck" until its gate opens, without another step; other keys come at once."""
+
+    def __init__(self, stage: str = "download"):
+        self.stage, self.gate, self.begun, self.ended = stage, threading.Event(), [], []
+
+    def __call__(self, key, report):
+        self.begun.append(key)
+        report(Progress(self.stage, 1, 100))
+        try:
+            if key == "stuck":
+                assert self.gate.wait(2 * SOON)
+            report(Progress("weights", 2, 100))
+            return {"key": key}
+        finally:
+            self.ended.append(key)
+
+    def left(self) -> tuple[ModelCache, object]:
+        """A shelf whose only visitor has left while the download stood still."""
+        shelf = ModelCache(self, lambda key: 60, lambda thing: 60, 100)
+        loading = shelf.want("stuck")
+        until(lambda: loading.progress.stage == self.stage)
+        shelf.leave(loading)
+        return shelf, loading
+
+
+def test_a_download_that_stands_still_is_left_within_a_second():
+    loader = Stalled()
+    shelf, loading = loader.left()
+    assert loading.ended.wait(1.0)
+    with pytest.raises(Cancelled):
+        loading.result()
+    assert shelf.nbytes == 0 and not loader.ended, "the room is free before the thread has ended"
+    assert shelf.get("other") == {"key": "other"}, "which did not fit beside it"
+    loader.gate.set()
+    until(lambda: loader.ended.count("stuck"))
+    time.sleep(0.05)
+    assert shelf.keys() == ["other"] and shelf.nbytes == 60, "what comes late is thrown away"
+
+
+def test_a_model_whose_download_was_left_can_be_wanted_again():
+    loader = Stalled()
+    shelf, loading = loader.left()
+    assert loading.ended.wait(1.0)
+    again = shelf.want("stuck")
+    assert again is not loading
+    loader.gate.set()
+    assert again.ended.wait(SOON) and again.result() == {"key": "stuck"}
+    assert shelf.keys() == ["stuck"] and shelf.nbytes == 60
+
+
+def test_who_comes_back_within_the_second_finds_the_download_where_it_was():
+    loader = Stalled()
+    shelf, loading = loader.left()
+    assert shelf.want("stuck") is loading
+    assert not loading.ended.wait(1.2)
+    loader.gate.set()
+    assert loading.ended.wait(SOON) and loading.result() == {"key": "stuck"}
+    assert loader.begun == ["stuck"]
+
+
+def test_weights_that_are_coming_in_keep_their_room_until_the_thread_has_ended():
+    loader = Stalled("weights")
+    shelf, loading = loader.left()
+    assert not loading.ended.wait(1.2)
+    assert shelf.nbytes == 60
+    loader.gate.set()
+    assert loading.ended.wait(SOON)
+    assert shelf.nbytes == 0
+
+
+def test_a_failure_is_told_to_everybody_and_again_for_a_while():
+    loader = Loader()
+    loader.broken["big"] = ModelUnavailable("No network.")
+    shelf = loader.shelf()
+    for _ in range(3):
+        with pytest.raises(ModelUnavailable, match="No network"):
+            shelf.get("big")
+    assert loader.begun == ["big"]
+    loader.broken.clear()
+    loading = shelf.want("big", anew=True)
+    assert loading.ended.wait(SOON) and loading.result() == {"key": "big"}
+
+
+def test_a_mistake_of_ours_is_raised_as_it_is_and_tried_again():
+    loader = Loader()
+    loader.broken["big"] = KeyError("ours")
+    shelf = loader.shelf()
+    for _ in range(2):
+        with pytest.raises(KeyError, match="ours"):
+            shelf.get("big")
+    assert loader.begun == ["big", "big"]

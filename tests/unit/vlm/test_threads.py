@@ -1,0 +1,117 @@
+"""Lanes share the work out, pass on what they find, and end together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+import numpy as np
+import pytest
+import torch
+
+from explorer.analyses import api
+from explorer.cases import scheduler
+from explorer.pico.data import scenes
+from explorer.vlm import threads
+from explorer.vlm.threads import parallel
+
+QUESTION = "what is in the middle ?"
+LANES = pytest.mark.parametrize("lanes", [1, 2, 3])
+
+
+def squares(numbers: Iterator[int]) -> Iterator[int]:
+    for number in numbers:
+        yield number * number
+
+
+@LANES
+def test_every_piece_is_done_once(lanes):
+    assert sorted(parallel(squares, range(50), lanes)) == [n * n for n in range(50)]
+    assert list(parallel(squares, [], lanes)) == []
+
+
+def test_pieces_are_done_at_the_same_time():
+    meeting = threading.Barrier(2, timeout=10)
+
+    def meet(numbers: Iterator[int]) -> Iterator[int]:
+        for number in numbers:
+            meeting.wait()  # goes on only if another lane is here, too
+            yield number
+
+    assert sorted(parallel(meet, range(4), 2)) == [0, 1, 2, 3]
+
+
+@LANES
+def test_an_error_is_raised_where_the_results_are_wanted(lanes):
+    done = []
+
+    def fail(numbers: Iterator[int]) -> Iterator[int]:
+        for number in numbers:
+            if number == 3:
+                raise ValueError("three")
+            time.sleep(0.01)
+            done.append(number)
+            yield number
+
+    with pytest.raises(ValueError, match="three"):
+        list(parallel(fail, range(1000), lanes))
+    assert len(done) < 900, "the others stopped, too"
+
+
+@LANES
+def test_who_wants_no_more_gets_no_more(lanes):
+    begun = []
+
+    def slow(numbers: Iterator[int]) -> Iterator[int]:
+        for number in numbers:
+            begun.append(number)
+            time.sleep(0.01)
+            yield number
+
+    results = parallel(slow, range(1000), lanes)
+    next(results)
+    results.close()
+    at_close = len(begun)
+    assert at_close < 900
+    time.sleep(0.05)
+    assert len(begun) == at_close, "no lane goes on behind one's back"
+
+
+def test_a_lane_computes_on_one_core_in_the_context_of_who_asked():
+    asked: ContextVar[str] = ContextVar("asked", default="nobody")
+    asked.set("me")
+
+    def look(numbers: Iterator[int]) -> Iterator[tuple[int, str]]:
+        for _ in numbers:
+            yield torch.get_num_threads(), asked.get()
+
+    before = torch.get_num_threads()
+    try:
+        assert set(parallel(look, range(4), 2)) == {(1, "me")}
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_two_lanes_find_what_one_finds(monkeypatch):
+    image = scenes.make(4).image
+    wanted = [(spec, 40) for spec in ("random", "pool", "fastv", "visionzip", "visiondrop")]
+    wanted += [("clsattn", budget) for budget in range(1, 60, 5)]
+    found = {}
+    for cores in (1, 2):
+        monkeypatch.setattr(threads, "CPU_CORES", cores)
+        analysis = api.analyse("pico", image, QUESTION)
+        told = {
+            (t.method, t.budget): t for t in scheduler.answer_many("pico", image, QUESTION, wanted)
+        }
+        found[cores] = analysis, told
+    for one, two in zip(found[1][0].methods, found[2][0].methods, strict=True):
+        assert one.spec == two.spec
+        np.testing.assert_allclose(two.score, one.score, rtol=1e-4, atol=1e-5)
+    assert found[1][1].keys() == found[2][1].keys() == set(wanted)
+    for wish, one in found[1][1].items():
+        two = found[2][1][wish].answer
+        assert np.array_equal(two.stages[-1].fate, one.answer.stages[-1].fate)
+        assert two.text == one.answer.text
+        assert two.p_full == pytest.approx(one.answer.p_full, abs=1e-4)
