@@ -15,8 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-TOWER = "model.vision_tower."  # how the names of its weights begin
-
 Named = list[tuple[str, nn.Parameter]]
 
 
@@ -25,8 +23,7 @@ class TrainingPlan:
     """How long and how fast a stage learns.
 
     rate: highest learning rate, reached after `warm_up` steps, then falling along a cosine to
-    `floor` of it; tower_share: of that rate, for a tower that learns beside the language model;
-    muon: use it for matrices; half: compute in bfloat16 where torch finds it safe.
+    `floor` of it; muon: use it for matrices; half: compute in bfloat16 where torch finds it safe.
     """
 
     steps: int
@@ -34,7 +31,6 @@ class TrainingPlan:
     rate: float
     warm_up: int = 100
     floor: float = 0.03
-    tower_share: float = 1.0
     muon: bool = True
     half: bool = True
     report_every: int = 50
@@ -43,27 +39,16 @@ class TrainingPlan:
 def optimisers(named: Named, plan: TrainingPlan) -> list[torch.optim.Optimizer]:
     """Make Muon for matrices inside layers and AdamW for the other trainable parameters."""
     trained = [(name, weight) for name, weight in named if weight.requires_grad]
-    matrices = [(n, w) for n, w in trained if plan.muon and _is_inner_matrix(n, w)]
-    chosen = {name for name, _ in matrices}
-    others = [(name, weight) for name, weight in trained if name not in chosen]
-    adam = torch.optim.AdamW(
-        _groups(others, plan), lr=plan.rate, weight_decay=0.02, betas=(0.9, 0.98)
-    )
+    matrices = [w for name, w in trained if plan.muon and _is_inner_matrix(name, w)]
+    chosen = set(map(id, matrices))
+    others = [weight for _, weight in trained if id(weight) not in chosen]
+    adam = torch.optim.AdamW(others, lr=plan.rate, weight_decay=0.02, betas=(0.9, 0.98))
     if not matrices:
         return [adam]
     muon = torch.optim.Muon(
-        _groups(matrices, plan), lr=plan.rate, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"
+        matrices, lr=plan.rate, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"
     )
     return [muon, adam]
-
-
-def _groups(named: Named, plan: TrainingPlan) -> list[dict[str, Any]]:
-    """Part the tower, which may learn more slowly, from the rest."""
-    parts: dict[float, list[nn.Parameter]] = {}
-    for name, weight in named:
-        share = plan.tower_share if name.startswith(TOWER) else 1.0
-        parts.setdefault(share, []).append(weight)
-    return [{"params": weights, "share": share} for share, weights in parts.items()]
 
 
 def _is_inner_matrix(name: str, weight: Tensor) -> bool:
@@ -91,7 +76,7 @@ def fit(
     start, smooth = time.monotonic(), None
     for step, batch in enumerate(batches):
         for group in (group for mover in movers for group in mover.param_groups):
-            group["lr"] = rate_at(step, plan) * group["share"]
+            group["lr"] = rate_at(step, plan)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=plan.half):
             loss = loss_of(batch, step / plan.steps)
         loss.backward()

@@ -70,24 +70,14 @@ class Heads(nn.Module):
 
 
 def loss_of(model: LlavaForConditionalGeneration, heads: Heads, batch: Example) -> Tensor:
-    """Look at the pictures and add up what is named wrongly."""
+    """Add up the errors about patch classes, presence, rows and columns."""
     pixels, classes, present = batch
-    return naming_loss(heads, *encode_images(model, pixels), classes, present)
-
-
-def naming_loss(
-    heads: Heads, patches: Tensor, cls: Tensor, classes: Tensor, present: Tensor
-) -> Tensor:
-    """Add up the errors about patch classes, presence, rows and columns.
-
-    patches: [B, 196, D] and cls: [B, D], as `see` gives them; classes: int64 [B, 196];
-    present: float32 [B, C].
-    """
-    weight = torch.ones(len(CLASSES), device=patches.device)
+    patches, cls = encode_images(model, pixels)
+    weight = torch.ones(len(CLASSES), device=pixels.device)
     weight[CLASS[BACKGROUND]] = BACKGROUND_WEIGHT
     what = F.cross_entropy(heads.what(patches).float().flatten(0, 1), classes.flatten(), weight)
     there = F.binary_cross_entropy_with_logits(heads.present(cls).float(), present)
-    number = torch.arange(PATCHES, device=patches.device).repeat(len(patches))
+    number = torch.arange(PATCHES, device=pixels.device).repeat(len(pixels))
     row = F.cross_entropy(heads.row(patches).float().flatten(0, 1), number // GRID)
     column = F.cross_entropy(heads.column(patches).float().flatten(0, 1), number % GRID)
     return what + PRESENCE_WEIGHT * there + POSITION_WEIGHT * (row + column)

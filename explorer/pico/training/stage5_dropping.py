@@ -3,7 +3,7 @@
 Most batches lose patches at the input or between two layers of the language model, and in every
 batch the positions of patches are drawn anew: kept, counted on, or stretched with gaps. So only
 what a patch carries can tell where it is, and what a neighbour shows must do where a patch is gone.
-The tower learns on, slowly, held to its first task by new heads. Knows no method of pruning.
+Pointing goes on, among the patches that stay. Knows no method of pruning.
 """
 
 from __future__ import annotations
@@ -11,21 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlavaForConditionalGeneration
 
-from explorer.pico.architecture import GRID, PATCHES, as_pixels, encode_images
+from explorer.pico.architecture import GRID, PATCHES, as_pixels
 from explorer.pico.data.questions import MIX, Question, sample
-from explorer.pico.data.vocabulary import BACKGROUND, CLASS
-from explorer.pico.training import stage1_tower
-from explorer.pico.training.dataset import Pictures
+from explorer.pico.training.dataset import Pictures, covered_patches
 from explorer.pico.training.loop import TrainingPlan, fit
 from explorer.pico.training.packing import Packed, leaving, placed, read, shorten
-from explorer.pico.training.stage3_language import answer_loss
+from explorer.pico.training.stage3_language import answer_loss, trainable
 from explorer.pico.training.stage4_pointing import (
     HEAD,
     LAYERS,
@@ -37,40 +34,36 @@ from explorer.pico.training.stage4_pointing import (
 )
 from explorer.pico.training.stage4_pointing import collate as pack_with_pointers
 
-PLAN = TrainingPlan(steps=3000, batch=8, rate=1.2e-3, warm_up=50, floor=0.0, tower_share=0.2)
+PLAN = TrainingPlan(steps=4000, batch=6, rate=1.2e-3, warm_up=50, floor=0.0)
 QUESTIONS = 14
 DROPPING_MIX = (*MIX, *("at", "where", "rel", "read") * 2)
-DENSE_SHARE = 0.4  # of the pictures: full of things, and of signs, which are the hardest to see
+DENSE_SHARE = 0.4  # of the pictures: full of things, and of signs, which are the hardest to read
 DENSE_SIGNS = 0.4
 COMPLETE, AT_INPUT = 0.3, 0.5  # shares of the batches; the others lose patches between two layers
 LAST_LAYER = 8
 FEWEST, MOST = 12, 190  # patches that stay
 WIDEST = 2 * PATCHES  # positions that stretched patches are spread over
 FADE = (0.55, 0.85)  # of pointing, later than in the stage before
-NAMING_WEIGHT = 0.2
-HEADS_STEPS = 0.05  # of the stage's: steps of the new heads alone, of larger batches and faster
 
-Example = tuple[Tensor, list[Question], Tensor, Tensor]
-Batch = tuple[Packed, Pointers, Tensor, Tensor]
+Example = tuple[Tensor, list[Question], Tensor]
+Batch = tuple[Packed, Pointers, Tensor]
 
 
 def example(pictures: Pictures, number: int) -> Example:
-    """Draw picture `number`: pixels, questions, patch classes [196] and presence [C]."""
+    """Draw picture `number`: pixels, questions, and the patches that show a thing, [196]."""
     rng = pictures.rng(number)
     if rng.random() < DENSE_SHARE:
         scene = pictures.scene(number, dense=True, signs=DENSE_SIGNS)
     else:
         scene = pictures.scene(number)
     asked = sample(scene, rng, QUESTIONS, mix=DROPPING_MIX)
-    classes, present = stage1_tower.patch_classes(scene.things), stage1_tower.presence(scene.things)
-    return as_pixels(scene.image), asked, classes, present
+    return as_pixels(scene.image), asked, covered_patches(scene.things)
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """Pack a batch; with it where questions should look, and what the tower should name."""
-    packed, pointers = pack_with_pointers([(pixels, asked) for pixels, asked, *_ in examples])
-    classes, present = (torch.stack(part) for part in list(zip(*examples, strict=True))[2:])
-    return packed, pointers, classes, present
+    """Pack a batch; with it where questions should look, and where things are, [B, 196]."""
+    pixels, asked, things = zip(*examples, strict=True)
+    return *pack_with_pointers(list(zip(pixels, asked, strict=True))), torch.stack(things)
 
 
 class Chance:
@@ -136,34 +129,27 @@ def _smooth(noise: Tensor) -> Tensor:
 
 def learner(
     model: LlavaForConditionalGeneration,
-    heads: stage1_tower.Heads,
     chance: Chance,
     device: torch.device | str = "cpu",
     layers: Sequence[int] = LAYERS,
     head: int = HEAD,
 ) -> Callable[[Batch, float], Tensor]:
-    """Give the loss of a batch after a share of the stage: answers, naming and pointing."""
+    """Give the function that fit asks for: the loss of a batch after a share of the stage."""
 
     def loss_of(batch: Batch, done: float) -> Tensor:
-        packed, pointers, classes, present = batch
+        packed, pointers, things = batch
         packed, leave = packed.to(device), chance.leave_before()
         if leave != 0:
             packed = placed(packed, chance.positions(packed.standing))
-        patches, cls = encode_images(model, packed.pixels)
-        naming = stage1_tower.naming_loss(
-            heads, patches, cls, classes.to(device), present.to(device)
-        )
         kept, passed = None, packed
         with ExitStack() as stack:
             if leave is not None:
-                things = (classes != CLASS[BACKGROUND]).float()
                 kept = chance.kept(things, chance.count()).to(device)
                 short = shorten(packed, kept)
                 passed = placed(short, chance.positions(short.standing))
                 stack.enter_context(leaving(model, packed, kept, leave, passed))
             states = stack.enter_context(inputs_of(model, layers))
-            loss = answer_loss(model, passed, read(model, packed, patches))
-        loss = loss + NAMING_WEIGHT * naming
+            loss = answer_loss(model, passed, read(model, packed))
         weight = weight_at(done, FADE)
         if weight > 0 and (leave or 0) <= min(layers):
             pointed = pointing_to_the_kept(model, states, passed, pointers, kept, head)
@@ -203,46 +189,13 @@ def pointing_to_the_kept(
     return torch.stack(losses).mean()
 
 
-def new_heads(
-    model: LlavaForConditionalGeneration,
-    pictures: Pictures,
-    plan: TrainingPlan = PLAN,
-    device: torch.device | str = "cpu",
-) -> stage1_tower.Heads:
-    """Make heads and teach them what the tower sees, as it is."""
-    heads = stage1_tower.Heads(model.config.vision_config.hidden_size).to(device)
-    steps = max(1, round(plan.steps * HEADS_STEPS))
-    plan = replace(plan, steps=steps, batch=4 * plan.batch, rate=4 * plan.rate)
-    model.requires_grad_(False)
-    named = [(f"heads.{name}", weight) for name, weight in heads.named_parameters()]
-    batches = pictures.batches(stage1_tower.example, plan.steps, plan.batch)
-    for _ in fit(
-        named,
-        lambda batch, _done: stage1_tower.loss_of(
-            model, heads, tuple(part.to(device) for part in batch)
-        ),
-        batches,
-        plan,
-        "heads",
-        device,
-    ):
-        pass
-    model.requires_grad_(True)
-    return heads
-
-
 def train(
     model: LlavaForConditionalGeneration,
     pictures: Pictures,
     plan: TrainingPlan = PLAN,
     device: torch.device | str = "cpu",
 ) -> Iterator[float]:
-    """Train the whole model and yield the sum of its losses at every step."""
-    heads = new_heads(model, pictures, plan, device)
-    named = [
-        *model.named_parameters(),
-        *((f"heads.{name}", weight) for name, weight in heads.named_parameters()),
-    ]
-    loss_of = learner(model, heads, Chance(pictures.seed), device)
+    """Train projector and language model and yield the sum of the losses at every step."""
+    loss_of = learner(model, Chance(pictures.seed), device)
     batches = pictures.batches(example, plan.steps, plan.batch, collate)
-    return fit(named, loss_of, batches, plan, "dropping", device)
+    return fit(trainable(model), loss_of, batches, plan, "dropping", device)

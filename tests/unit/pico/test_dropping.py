@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -13,9 +12,8 @@ from unit.pico.test_training import TINY
 
 from explorer.pico.architecture import PATCHES, build, encode_images
 from explorer.pico.data import scenes
-from explorer.pico.training import packing, stage1_tower, stage4_pointing, stage5_dropping
+from explorer.pico.training import packing, stage4_pointing, stage5_dropping
 from explorer.pico.training.dataset import Pictures
-from explorer.pico.training.loop import TrainingPlan, optimisers
 
 PICTURES = Pictures(seed=6)
 KEPT = torch.tensor([[0, 3, 17, 100, 195], [2, 3, 4, 50, 51]])
@@ -138,16 +136,14 @@ def test_patches_are_kept_by_chance_in_blobs_and_with_or_without_things():
 def test_the_same_seed_draws_the_same(model, batch):
     losses = []
     for _ in range(2):
-        torch.manual_seed(4)
-        heads = stage1_tower.Heads(TINY.vision_width)
-        loss_of = stage5_dropping.learner(model, heads, stage5_dropping.Chance(seed=5))
+        loss_of = stage5_dropping.learner(model, stage5_dropping.Chance(seed=5))
         losses.append([loss_of(batch, 0.0).item() for _ in range(3)])
     assert losses[0] == losses[1] and len(set(losses[0])) == 3
 
 
 @torch.no_grad()
 def test_a_question_points_only_at_patches_that_stayed(model, batch):
-    packed, (spans, marked), *_ = batch
+    packed, (spans, marked), _ = batch
     with stage4_pointing.inputs_of(model, [3]) as states:
         packing.read(model, packed)
     everything = torch.arange(PATCHES).expand(2, -1)
@@ -173,16 +169,6 @@ def test_a_question_points_only_at_patches_that_stayed(model, batch):
 def _by_row(spans: list[packing.Span], marked: Tensor) -> list[Tensor]:
     rows = torch.tensor([span.row for span in spans])
     return [marked[rows == row].bool() for row in range(2)]
-
-
-def test_the_tower_learns_more_slowly_than_the_rest(model):
-    plan = TrainingPlan(steps=1, batch=1, rate=1.0, tower_share=0.25)
-    groups = [g for o in optimisers(list(model.named_parameters()), plan) for g in o.param_groups]
-    slow = {id(weight) for group in groups if group["share"] == 0.25 for weight in group["params"]}
-    assert slow == set(map(id, model.model.vision_tower.parameters()))
-    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
-    plain = optimisers(list(model.named_parameters()), replace(plan, tower_share=1.0))
-    assert all(group["share"] == 1 for optimiser in plain for group in optimiser.param_groups)
 
 
 def test_pictures_may_be_full_of_signs():
