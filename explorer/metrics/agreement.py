@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 
 def _marks(kept: Sequence[np.ndarray], n: int) -> np.ndarray:
@@ -32,17 +33,9 @@ def keep_counts(kept: Sequence[np.ndarray], n: int) -> np.ndarray:
     return _marks(kept, n).sum(0)
 
 
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Give every value its place, from 1 for the smallest; equal ones share the mean place."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]
-
-
 def spearman(scores: np.ndarray) -> np.ndarray:
-    """Give the rank correlation of every two rows of scores [M, N], [M, M]; NaN for a flat row."""
-    centred = np.stack([ranks(row) for row in scores])
-    centred -= centred.mean(1, keepdims=True)
-    length = np.sqrt((centred**2).sum(1))
-    flat = (length[:, None] == 0) | (length[None] == 0)
-    scale = np.where(flat, 1, length[:, None] * length[None])
-    return np.where(flat, np.nan, (centred @ centred.T / scale).clip(-1, 1))
+    """Give the rank correlation of every two rows of scores [M, N], [M, M]; NaN for a flat row.
+
+    Equal scores share the mean of their places.
+    """
+    return pd.DataFrame(scores.T).rank().corr().to_numpy()

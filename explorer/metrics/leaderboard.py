@@ -1,26 +1,26 @@
 """What the leaderboard says: from single answers to a table with intervals, tests and a figure.
 
-Knows trials, which are records of right and wrong answers; runs no model. `leaderboard.py` makes
-the trials.
+Knows records of right and wrong answers; runs no model. `tools/leaderboard.py` makes the records.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
+import pandas as pd
 
 from explorer import ROOT
 from explorer.metrics.significance import interval, mcnemar
 
+FOLDER = ROOT / "assets" / "leaderboard"
 BUDGETS = (4, 8, 16, 32, 64, 128)
 BASELINES = ("random", "uniform")
 LEVEL = 0.05  # of the paired tests
-Record = TypeVar("Record")
+MARKS = {"better than random": "", "no better than random": " ≈", "worse than random": " ↓"}
+QUESTION = ["seed", "question"]  # the columns that name one
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -43,87 +43,60 @@ class EvalRecord:
     total: float
 
 
-@dataclass(frozen=True)
-class LeaderboardRow:
-    """What the table says of one method at one budget.
+def to_frame(records: Iterable[EvalRecord]) -> pd.DataFrame:
+    """Give the records as rows; the columns are the fields of `EvalRecord`."""
+    return pd.DataFrame(list(records), columns=[field.name for field in fields(EvalRecord)])
+
+
+def table(records: pd.DataFrame) -> pd.DataFrame:
+    """Sum up: one row per method and budget, in the order in which they came.
 
     right with its 95 % interval low..high and same: shares of n questions. drop: mean, nats per
     token. select_ms, total_ms: medians. vs_random, vs_uniform: p-values of McNemar's test. verdict:
     "better than random", "worse than random" or "no better than random". kinds: share of right
     answers per kind of question.
     """
-
-    method: str
-    budget: int
-    n: int
-    right: float
-    low: float
-    high: float
-    same: float
-    drop: float
-    select_ms: float
-    total_ms: float
-    vs_random: float
-    vs_uniform: float
-    verdict: str
-    kinds: str
-
-
-def table(found: Sequence[EvalRecord]) -> list[LeaderboardRow]:
-    """Sum up: one row per method and budget, "full" first, in the order in which they came."""
-    groups: dict[tuple[str, int], dict[tuple[int, str], EvalRecord]] = {}
-    for trial in found:
-        groups.setdefault((trial.method, trial.budget), {})[trial.seed, trial.question] = trial
-    return [_row(method, budget, groups) for method, budget in groups]
-
-
-def _row(method: str, budget: int, groups: dict) -> LeaderboardRow:
-    group = groups[method, budget]
-    all_trials = [group[key] for key in sorted(group)]  # whoever measured them, in one order
-    right = _column(all_trials, lambda trial: trial.right)
-    low, high = interval(right)
-
-    def against(baseline: str) -> tuple[float, float]:
-        """p-value and difference of the shares, on the questions that both answered."""
-        other = groups.get((baseline, budget), {})
-        both = [key for key in group if key in other]
-        if not both or baseline == method:
-            return float("nan"), 0.0
-        ours = np.array([group[key].right for key in both])
-        theirs = np.array([other[key].right for key in both])
-        return mcnemar(ours, theirs), float(ours.mean() - theirs.mean())
-
-    (vs_random, gain), (vs_uniform, _) = (against(baseline) for baseline in BASELINES)
-    kinds = sorted({trial.kind for trial in all_trials})
-    shares = {
-        kind: _column([t for t in all_trials if t.kind == kind], lambda trial: trial.right).mean()
-        for kind in kinds
+    groups = {
+        key: group.drop_duplicates(QUESTION, keep="last").set_index(QUESTION).sort_index()
+        for key, group in records.groupby(["method", "budget"], sort=False)
     }
-    return LeaderboardRow(
-        method,
-        budget,
-        n=len(all_trials),
-        right=float(right.mean()),
-        low=low,
-        high=high,
-        same=float(_column(all_trials, lambda trial: trial.same).mean()),
-        drop=float(_column(all_trials, lambda trial: trial.drop).mean()),
-        select_ms=1e3 * float(np.median(_column(all_trials, lambda trial: trial.select))),
-        total_ms=1e3 * _median(_column(all_trials, lambda trial: trial.total)),
-        vs_random=vs_random,
-        vs_uniform=vs_uniform,
-        verdict=_verdict(vs_random, gain),
-        kinds=" ".join(f"{kind}={share:.3f}" for kind, share in shares.items()),
+    return pd.DataFrame([_row(method, budget, groups) for method, budget in groups])
+
+
+def _row(method: str, budget: int, groups: dict[tuple[str, int], pd.DataFrame]) -> dict:
+    group = groups[method, budget]
+    low, high = interval(group["right"].to_numpy())
+    (vs_random, gain), (vs_uniform, _) = (
+        _against(group, groups.get((baseline, budget)) if baseline != method else None)
+        for baseline in BASELINES
     )
+    kinds = group.groupby("kind")["right"].mean()
+    return {
+        "method": method,
+        "budget": budget,
+        "n": len(group),
+        "right": group["right"].mean(),
+        "low": low,
+        "high": high,
+        "same": group["same"].mean(),
+        "drop": group["drop"].mean(),
+        "select_ms": 1e3 * group["select"].median(),
+        "total_ms": 1e3 * group["total"].median(),
+        "vs_random": vs_random,
+        "vs_uniform": vs_uniform,
+        "verdict": _verdict(vs_random, gain),
+        "kinds": " ".join(f"{kind}={share:.3f}" for kind, share in kinds.items()),
+    }
 
 
-def _column(group: Sequence[EvalRecord], value: Callable[[EvalRecord], float]) -> np.ndarray:
-    return np.array([value(trial) for trial in group], dtype=np.float64)
-
-
-def _median(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(np.median(known)) if len(known) else float("nan")
+def _against(group: pd.DataFrame, other: pd.DataFrame | None) -> tuple[float, float]:
+    """p-value and difference of the shares, on the questions that both answered."""
+    if other is None:
+        return NAN, 0.0
+    ours, theirs = group["right"].align(other["right"], join="inner")
+    if ours.empty:
+        return NAN, 0.0
+    return mcnemar(ours, theirs), ours.mean() - theirs.mean()
 
 
 def _verdict(p: float, gain: float) -> str:
@@ -132,71 +105,58 @@ def _verdict(p: float, gain: float) -> str:
     return "better than random" if gain > 0 else "worse than random"
 
 
-def write_table(rows: Sequence[LeaderboardRow], file: Path) -> None:
+def write_table(rows: pd.DataFrame, file: Path) -> None:
     """Write the table as CSV; numbers with four digits."""
-    _write(rows, LeaderboardRow, file, digits=4)
+    _write(rows, file, "%.4g")
 
 
-def read_table(file: Path) -> list[LeaderboardRow]:
+def read_table(file: Path) -> pd.DataFrame:
     """Read a table that `write_table` wrote."""
-    return _read(LeaderboardRow, file)
+    return _read(file)
 
 
-def write_records(found: Sequence[EvalRecord], file: Path) -> None:
+def write_records(records: Iterable[EvalRecord], file: Path) -> None:
     """Write single answers as CSV, for a table of several shares."""
-    _write(found, EvalRecord, file, digits=8)
+    _write(to_frame(records), file, "%.8g")
 
 
-def read_records(file: Path) -> list[EvalRecord]:
-    """Read the answers that `write_trials` wrote."""
-    return _read(EvalRecord, file)
+def read_records(file: Path) -> pd.DataFrame:
+    """Read the answers that `write_records` wrote."""
+    return _read(file)
 
 
-def _write(
-    records: Sequence[LeaderboardRow] | Sequence[EvalRecord], kind: type, file: Path, digits: int
-) -> None:
-    with file.open("w", newline="", encoding="utf-8") as out:
-        names = [field.name for field in fields(kind)]
-        writer = csv.DictWriter(out, names, lineterminator="\n")
-        writer.writeheader()
-        for record in records:
-            values = asdict(record).items()
-            writer.writerow(
-                {k: f"{v:.{digits}g}" if isinstance(v, float) else v for k, v in values}
-            )
+def _write(rows: pd.DataFrame, file: Path, float_format: str) -> None:
+    rows.to_csv(file, index=False, float_format=float_format, na_rep="nan", lineterminator="\n")
 
 
-def _read(kind: type[Record], file: Path) -> list[Record]:
-    readers = {"int": int, "float": float, "str": str, "bool": lambda text: text == "True"}
-    readers = {field.name: readers[field.type] for field in fields(kind)}
-    with file.open(newline="", encoding="utf-8") as lines:
-        return [
-            kind(**{name: readers[name](text) for name, text in row.items()})
-            for row in csv.DictReader(lines)
-        ]
+def _read(file: Path) -> pd.DataFrame:
+    return pd.read_csv(file, keep_default_na=False, na_values="nan")
 
 
-MARKS = {"better than random": "", "no better than random": " ≈", "worse than random": " ↓"}
-
-
-def figure(rows: Sequence[LeaderboardRow]):
+def figure(rows: pd.DataFrame):
     """Draw the shares of right answers, methods by budgets, best on average first.
 
     "≈" marks what is no better than random patches, "↓" what is worse; hover tells the rest.
     """
     import plotly.graph_objects as go
 
-    at = {(row.method, row.budget): row for row in rows if row.method != "full"}
-    shares = {method: _shares(method, at) for method, _ in at}
-    order = sorted(shares, key=lambda method: -float(np.nanmean(shares[method])))
-    cells = [[at.get((method, budget)) for budget in BUDGETS] for method in order]
+    full = rows[rows["method"] == "full"].iloc[0]
+    pruned = rows[rows["method"] != "full"]
+    pruned = pruned.assign(text=pruned.apply(_cell, axis=1), says=pruned.apply(_hover, axis=1))
+    grids = pruned.pivot(index="method", columns="budget").reindex(pruned["method"].unique())
+
+    def grid(column: str) -> pd.DataFrame:
+        """Give one column of the table as methods x budgets; NaN where a method can't go so low."""
+        return grids[column].reindex(columns=BUDGETS)
+
+    best = grid("right").mean(axis=1).sort_values(ascending=False, kind="stable").index
     drawn = go.Figure(
         go.Heatmap(
-            z=[shares[method] for method in order],
+            z=grid("right").loc[best].to_numpy(float).tolist(),
             x=[str(budget) for budget in BUDGETS],
-            y=order,
-            text=[[_cell(row) for row in line] for line in cells],
-            customdata=[[_hover(row) for row in line] for line in cells],
+            y=list(best),
+            text=grid("text").loc[best].astype(object).fillna("").to_numpy().tolist(),
+            customdata=grid("says").loc[best].astype(object).fillna("").to_numpy().tolist(),
             texttemplate="%{text}",
             hovertemplate="%{y}, %{x} tokens<br>%{customdata}<extra></extra>",
             colorscale="Cividis",
@@ -204,12 +164,14 @@ def figure(rows: Sequence[LeaderboardRow]):
             hoverongaps=False,
         )
     )
-    full = next(row for row in rows if row.method == "full")
     drawn.update_layout(
-        title={"text": f"Right answers of {full.n}; with all tokens {full.right:.0%}", "x": 0},
+        title={
+            "text": f"Right answers of {full['n']}; with all tokens {full['right']:.0%}",
+            "x": 0,
+        },
         xaxis={"type": "category", "title": "visual tokens, mean over layers", "side": "top"},
         yaxis={"autorange": "reversed", "automargin": True},
-        height=140 + 24 * len(order),
+        height=140 + 24 * len(best),
         margin={"l": 10, "r": 10, "t": 110, "b": 10},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -218,25 +180,14 @@ def figure(rows: Sequence[LeaderboardRow]):
     return drawn
 
 
-def _shares(method: str, at: dict[tuple[str, int], LeaderboardRow]) -> list[float]:
-    """Shares at every budget; NaN where a method can't go so low."""
-    rows = [at.get((method, budget)) for budget in BUDGETS]
-    return [float("nan") if row is None else row.right for row in rows]
+def _cell(row: pd.Series) -> str:
+    return f"{row['right']:.0%}{MARKS.get(row['verdict'], '')}"
 
 
-def _cell(row: LeaderboardRow | None) -> str:
-    return "" if row is None else f"{row.right:.0%}{MARKS.get(row.verdict, '')}"
-
-
-def _hover(row: LeaderboardRow | None) -> str:
-    if row is None:
-        return ""
+def _hover(row: pd.Series) -> str:
     return (
-        f"right {row.right:.1%} (95 %: {row.low:.1%} to {row.high:.1%})<br>"
-        f"same as the full answer {row.same:.1%}<br>"
-        f"full answer loses {row.drop:.2f} nats per token<br>"
-        f"selection {row.select_ms:.1f} ms<br>{row.verdict}"
+        f"right {row['right']:.1%} (95 %: {row['low']:.1%} to {row['high']:.1%})<br>"
+        f"same as the full answer {row['same']:.1%}<br>"
+        f"full answer loses {row['drop']:.2f} nats per token<br>"
+        f"selection {row['select_ms']:.1f} ms<br>{row['verdict']}"
     )
-
-
-FOLDER = ROOT / "assets" / "leaderboard"

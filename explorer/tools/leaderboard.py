@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import pandas as pd
+
 from explorer.analyses import api
 from explorer.cases import answers, scheduler
 from explorer.cases.answers import full_run
@@ -32,6 +34,7 @@ from explorer.metrics.leaderboard import (
     figure,
     read_records,
     table,
+    to_frame,
     write_records,
     write_table,
 )
@@ -139,7 +142,7 @@ def main() -> None:
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
     if chosen.merge:
-        publish([trial for file in chosen.merge for trial in read_records(file)], chosen.out)
+        publish(pd.concat(map(read_records, chosen.merge)), chosen.out)
         return
     seeds = range(FIRST_SEED, FIRST_SEED + chosen.scenes)
     seeds = (chosen.shard or Shard()).take(seeds)
@@ -148,7 +151,7 @@ def main() -> None:
     if chosen.shard:
         write_records(found, chosen.out / f"answers-{chosen.shard}.csv")
     else:
-        publish(found, chosen.out)
+        publish(to_frame(found), chosen.out)
 
 
 def _measured(
@@ -164,12 +167,12 @@ def _measured(
     return found
 
 
-def publish(found: Sequence[EvalRecord], folder: Path) -> None:
+def publish(records: pd.DataFrame, folder: Path) -> None:
     """Write the table and its figure, and print what they say."""
-    rows = table(found)
+    rows = table(records)
     write_table(rows, folder / "leaderboard.csv")
     (folder / "leaderboard.json").write_text(figure(rows).to_json(), encoding="utf-8")
-    for row in rows:
+    for row in rows.itertuples():
         print(
             f"{row.method:22} {row.budget:4} right {row.right:.3f} [{row.low:.3f}, {row.high:.3f}] "
             f"same {row.same:.3f}  select {row.select_ms:6.1f} ms  {row.verdict}"

@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import gradio as gr
+import pandas as pd
 import plotly.io
 
-from explorer.metrics.leaderboard import FOLDER, LeaderboardRow, read_table
+from explorer.metrics.leaderboard import FOLDER, read_table
 
 TEXT = (
     "Every method answered the same questions about scenes whose answers are known, on pico, the "
@@ -31,14 +32,12 @@ def build(folder: Path = FOLDER) -> None:
         gr.DownloadButton("Table as CSV", table, size="sm")
 
 
-def verdict(rows: list[LeaderboardRow]) -> str:
+def verdict(rows: pd.DataFrame) -> str:
     """Say in a sentence who is no better than random at any budget, and who is worse somewhere."""
-    budgets: dict[str, list[str]] = {}
-    for row in rows:
-        if row.verdict:
-            budgets.setdefault(row.method, []).append(row.verdict)
-    never = [name for name, all_of in budgets.items() if "better than random" not in all_of]
-    worse = [name for name, all_of in budgets.items() if "worse than random" in all_of]
+    tested = rows[rows["verdict"] != ""]
+    budgets = {name: set(said) for name, said in tested.groupby("method", sort=False)["verdict"]}
+    never = [name for name, said in budgets.items() if "better than random" not in said]
+    worse = [name for name, said in budgets.items() if "worse than random" in said]
     sentences = [
         f"Nowhere better than random here: {', '.join(never)}." if never else "",
         f"Worse than random at some budget: {', '.join(worse)}." if worse else "",

@@ -16,7 +16,7 @@ from explorer.cases.case import open_case
 from explorer.cases.records import Answer, Token
 from explorer.errors import BadBudget, BadQuestion, MethodUnavailable, UnknownMethod
 from explorer.methods import catalog
-from explorer.metrics import agreement, fidelity
+from explorer.metrics import fidelity
 from explorer.pico.data import scenes
 
 QUESTION = "what is in the middle ?"
@@ -142,29 +142,6 @@ def test_a_long_answer_is_judged_per_token():
 
 def full_run(full: Answer) -> Answer:
     return replace(full, drop=0.0)
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        ([1, 2, 3, 4], [10, 20, 30, 40], 1.0),
-        ([1, 2, 3, 4], [4, 3, 2, 1], -1.0),
-        ([1, 2, 3], [1, 3, 2], 0.5),  # 1 - 6 * 2 / (3 * 8)
-        ([1, 1, 2, 2], [1, 2, 3, 4], 0.8944271910),  # ties share the mean place: 4 / sqrt(4 * 5)
-        ([5, 5, 5], [1, 2, 3], math.nan),
-    ],
-)
-def test_spearman_by_hand(a, b, expected):
-    value = agreement.spearman(np.array([a, b], dtype=np.float32))[0, 1]
-    assert value == pytest.approx(expected, nan_ok=True)
-
-
-def test_jaccard_by_hand():
-    kept = [np.array([0, 1, 2]), np.array([2, 3]), np.array([], dtype=int)]
-    matrix = agreement.jaccard(kept, 5)
-    assert matrix[0, 1] == matrix[1, 0] == 1 / 4
-    assert matrix[0, 0] == 1 and math.isnan(matrix[0, 2]) and math.isnan(matrix[2, 2])
-    assert agreement.keep_counts(kept, 5).tolist() == [1, 1, 2, 1, 0]
 
 
 def test_stop_ends_a_comparison_between_two_steps(picture):

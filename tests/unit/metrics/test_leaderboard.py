@@ -6,14 +6,17 @@ import argparse
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from explorer.metrics.leaderboard import (
+    FOLDER,
     EvalRecord,
     figure,
     read_records,
     read_table,
     table,
+    to_frame,
     write_records,
     write_table,
 )
@@ -39,41 +42,66 @@ def made_up() -> list[EvalRecord]:
     return found
 
 
+def rows_of(records: list[EvalRecord]) -> pd.DataFrame:
+    """The table, a row by the name of its method."""
+    return table(to_frame(records)).set_index("method")
+
+
 def test_the_table_tells_shares_intervals_and_who_beats_random():
-    rows = {row.method: row for row in table(made_up())}
-    good = rows["good"]
-    assert (good.n, good.right, good.kinds) == (40, 0.9, "at=1.000 read=0.800")
-    assert good.low < 0.9 < good.high
-    assert good.verdict == "better than random" and good.vs_random < 1e-4
-    assert rows["bad"].verdict == "worse than random"
-    assert rows["uniform"].verdict == "no better than random" and rows["uniform"].vs_random == 1
-    assert rows["random"].verdict == "" and np.isnan(rows["random"].vs_random)
-    assert rows["full"].verdict == ""
+    rows = rows_of(made_up())
+    good = rows.loc["good"]
+    assert (good["n"], good["right"], good["kinds"]) == (40, 0.9, "at=1.000 read=0.800")
+    assert good["low"] < 0.9 < good["high"]
+    assert good["verdict"] == "better than random" and good["vs_random"] < 1e-4
+    assert rows["verdict"]["bad"] == "worse than random"
+    assert rows["verdict"]["uniform"] == "no better than random"
+    assert rows["vs_random"]["uniform"] == 1
+    assert rows["verdict"]["random"] == "" and np.isnan(rows["vs_random"]["random"])
+    assert rows["verdict"]["full"] == ""
 
 
 def test_only_questions_that_both_answered_are_compared():
     found = made_up()
     found += [replace(t, seed=t.seed + 100) for t in found if t.method == "bad"]
-    rows = {row.method: row for row in table(found)}
-    assert rows["bad"].n == 80
-    assert rows["bad"].vs_random == table(made_up())[-1].vs_random
+    rows = rows_of(found)
+    assert rows["n"]["bad"] == 80
+    assert rows["vs_random"]["bad"] == rows_of(made_up())["vs_random"]["bad"]
+
+
+def test_an_answer_that_two_shares_measured_counts_once():
+    found = made_up()
+    assert table(to_frame(found + found)).equals(table(to_frame(found)))
 
 
 def test_a_table_can_be_written_and_read(tmp_path):
-    rows = table(made_up())
+    rows = table(to_frame(made_up()))
     write_table(rows, tmp_path / "table.csv")
     again = read_table(tmp_path / "table.csv")
-    assert [(r.method, r.budget, r.n, r.verdict) for r in again] == [
-        (r.method, r.budget, r.n, r.verdict) for r in rows
-    ]
-    assert np.allclose([r.low for r in again], [r.low for r in rows], rtol=1e-3)
+    names = ["method", "budget", "n", "verdict", "kinds"]
+    assert again[names].values.tolist() == rows[names].values.tolist()
+    assert np.allclose(again["low"], rows["low"], rtol=1e-3)
+    assert again["vs_random"].isna().tolist() == rows["vs_random"].isna().tolist()
+
+
+def test_the_shipped_table_is_written_as_it_was_read(tmp_path):
+    shipped = FOLDER / "leaderboard.csv"
+    write_table(read_table(shipped), tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_bytes() == shipped.read_bytes()
+
+
+def test_single_answers_are_read_as_they_were_written(tmp_path):
+    first = replace(made_up()[0], question='what is on the sign "EXIT, left" ?', total=float("nan"))
+    records = [first, *made_up()[1:]]
+    write_records(records, tmp_path / "answers.csv")
+    assert read_records(tmp_path / "answers.csv").equals(to_frame(records))
 
 
 def test_the_figure_puts_the_best_first_and_marks_who_does_not_beat_random():
-    (drawn,) = figure(table(made_up())).data
+    (drawn,) = figure(table(to_frame(made_up()))).data
     assert list(drawn.y) == ["good", "random", "uniform", "bad"]
     at_eight = [line[list(drawn.x).index("8")] for line in drawn.text]
     assert at_eight == ["90%", "30%", "30% ≈", "0% ↓"]
+    assert {text for line in drawn.text for text in line if text} == set(at_eight)
 
 
 def test_shares_measured_apart_make_the_same_table(tmp_path):
@@ -82,8 +110,10 @@ def test_shares_measured_apart_make_the_same_table(tmp_path):
         seeds = set(share.take(range(40)))
         parts.append(tmp_path / f"answers-{share}.csv")
         write_records([t for t in found if t.seed in seeds], parts[-1])
-    merged = table([t for part in parts for t in read_records(part)])
-    assert sorted(map(str, merged)) == sorted(map(str, table(found)))
+    merged = table(pd.concat(map(read_records, parts)))
+    assert merged.sort_values("method", ignore_index=True).equals(
+        table(to_frame(found)).sort_values("method", ignore_index=True)
+    )
 
 
 def test_every_item_is_in_exactly_one_share():
