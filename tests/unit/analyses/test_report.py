@@ -85,7 +85,8 @@ def test_texts_of_strangers_stay_texts(case, grid):
 
 def test_what_is_kept_stays_clear_and_has_a_contour(case, grid):
     stage = case.runs[0].stages[-1]
-    figures = re.findall(r"<figure>.*?</figure>", report.page(case, grid, scenes.make(5).image))
+    text = report.page(case, grid, scenes.make(5).image)
+    figures = re.findall(r"<figure>.*?</figure>", text, re.S)
     dark, contour = re.findall(r'<path d="(.*?)"', figures[-1])
     assert dark.count("M") == grid.count - len(stage.kept)
     inside = np.zeros((16, 16), bool)
