@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 from PIL import ExifTags, Image
 
 from explorer.errors import BadPicture
+from explorer.media.deep_pixels import is_deep, scaled_to_bytes, tune_transparency
+from explorer.media.file_kinds import kind_of
 
 MAX_BYTES = 10 * 1024 * 1024
 MAX_PIXELS = 40_000_000
@@ -31,7 +32,8 @@ MIN_SIDE = 8  # below that a patch is a fraction of a pixel and the map would sh
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
-HEIF_BRANDS = b"heic heix heim heis hevc hevx hevm hevs mif1 msf1 heif".split()
+JPEG, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+JPEG_FILLING = b"\x55" * 64  # entropy-coded bits that would decode to something
 
 # What PIL's decoders raise on damaged data. PIL promises no common error: a cut GIF gives
 # IndexError or struct.error, AVIF RuntimeError. MemoryError and AttributeError stay loud.
@@ -50,6 +52,7 @@ DAMAGE = (
 
 CHOOSE = "please choose a JPEG, PNG, WebP or GIF file"
 DAMAGED = "The picture is damaged or incomplete; please save it again or choose another one."
+STRETCHED = "This picture has more than 8 bits per pixel; its values were stretched to 0..255."
 TOO_MANY_PIXELS = (
     f"The picture has more than {MAX_PIXELS // 10**6} million pixels; "
     "please scale it down and try again."
@@ -83,21 +86,16 @@ class Picture:
 def open_picture(source: str | Path | bytes | Image.Image | None) -> Picture:
     """Read a picture from a path, the bytes of a file or a PIL image, and make it plain RGB.
 
-    Turned upright by its EXIF orientation, transparency laid on white, 16-bit and float values
-    stretched from their own range to 0..255, scaled down to MAX_SIDE. The size is checked before
-    any pixel is decoded. Raises BadPicture with one sentence that says what to do.
+    Turned upright by its EXIF orientation, transparency laid on white, 16-bit values scaled and
+    float values stretched to 0..255 (deep_pixels.py), scaled down to MAX_SIDE. The size is checked
+    before any pixel is decoded. Raises BadPicture with one sentence that says what to do.
     """
     if source is None or source == "":
         raise BadPicture("There is no picture yet; please choose one first.")
-    image = source if isinstance(source, Image.Image) else _opened(_file_bytes(source))
-    _check_size(*image.size)
-    try:
-        notes = _several(image)
-        image.load()
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadPicture(TOO_MANY_PIXELS) from None
-    except DAMAGE:
-        raise BadPicture(DAMAGED) from None
+    if isinstance(source, Image.Image):
+        image, notes = source, _decoded(source)
+    else:
+        image, notes = _read(_file_bytes(source))
     plain, stretched = _eight_bit(_upright(image))
     plain, scaled = _scaled_down(plain)
     plain = _on_white(plain)
@@ -143,6 +141,38 @@ def _file_bytes(source: str | Path | bytes) -> bytes:
     return data
 
 
+def _read(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
+    """Decode a file; a JPEG that lacks no more than its end marker is whole, as in browsers."""
+    try:
+        image = _opened(data)
+        return image, _decoded(image)
+    except BadPicture:
+        if not data.startswith(JPEG) or data.endswith(JPEG_END):
+            raise
+        # Bytes behind a complete scan are skipped; an incomplete one would show them as pixels.
+        scan = data.rstrip(JPEG_END[:1])
+        whole, padded = _opened(scan + JPEG_END), _opened(scan + JPEG_FILLING + JPEG_END)
+        notes = _decoded(whole)
+        _decoded(padded)
+        if whole.tobytes() != padded.tobytes():
+            raise
+        return whole, notes
+
+
+def _decoded(image: Image.Image) -> tuple[str, ...]:
+    """Decode the pixels of the first frame, of which the header is read; gives notes."""
+    _check_size(*image.size)
+    tune_transparency(image)
+    try:
+        notes = _several(image)
+        image.load()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadPicture(TOO_MANY_PIXELS) from None
+    except DAMAGE:
+        raise BadPicture(DAMAGED) from None
+    return notes
+
+
 def _opened(data: bytes) -> Image.Image:
     """Read the header of a file; no pixel is decoded yet."""
     try:
@@ -155,12 +185,9 @@ def _opened(data: bytes) -> Image.Image:
 
 def _why_unreadable(data: bytes) -> str:
     """Say what a file is that PIL found no picture in."""
-    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
-        return "HEIC and HEIF pictures can't be read here; please save it as JPEG or PNG."
-    if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") and b"<svg" in data[:4096].lower():
-        return "SVG drawings can't be read here; please save it as PNG."
-    if data[4:12] in (b"ftypavif", b"ftypavis"):  # damaged, or PIL was built without its decoder
-        return "This AVIF picture can't be read here; please save it as JPEG or PNG."
+    kind = kind_of(data)
+    if kind is not None:
+        return f"{kind} can't be read here; please save it as JPEG or PNG."
     if data.startswith(BEGINNINGS):
         return DAMAGED
     return f"The file is not a picture, whatever its name says; {CHOOSE}."
@@ -204,18 +231,10 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """Make any mode RGB, or RGBA where something is transparent."""
-    if image.mode not in ("I", "F") and not image.mode.startswith("I;"):
-        return image.convert("RGBA" if image.has_transparency_data else "RGB"), ()
-    # PIL would clip at 255 and turn most of a 16-bit picture white.
-    values = np.array(image, dtype=np.float32)
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = (values - low) * (255 / (high - low) if high > low else 0.0)
-    values = np.nan_to_num(values, nan=0.0, posinf=255, neginf=0).clip(0, 255)
-    note = "This picture has more than 8 bits per pixel; its values were stretched to 0..255."
-    return Image.fromarray(np.rint(values).astype(np.uint8)).convert("RGB"), (note,)
+    """Make any mode L or RGB, or LA or RGBA where something is transparent."""
+    if is_deep(image):
+        return scaled_to_bytes(image), (STRETCHED,)
+    return image.convert("RGBA" if image.has_transparency_data else "RGB"), ()
 
 
 def _scaled_down(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
@@ -231,9 +250,10 @@ def _scaled_down(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
 
 def _on_white(image: Image.Image) -> Image.Image:
     """Lay a transparent picture on white, as the processors do."""
-    if image.mode == "RGB":
-        return image
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    if image.mode in ("RGB", "L"):
+        return image.convert("RGB")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
 
 
 SHOWN_SIDE = 896  # pixels of the longer side that the browser gets

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from io import BytesIO
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from explorer import ROOT
 from explorer.errors import BadPicture
 from explorer.media.image import MAX_BYTES, MAX_SIDE, open_picture, pad_to_square
 
@@ -34,14 +37,13 @@ def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
     return file.getvalue()
 
 
+def chunk(name: bytes, body: bytes) -> bytes:
+    """A part of a PNG file."""
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
 def png_header(width: int, height: int) -> bytes:
     """A PNG that says how large it is and then holds rubbish instead of pixels."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        )
-
     start = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + start + chunk(b"IDAT", b"rubbish") + chunk(b"IEND", b"")
 
@@ -69,6 +71,20 @@ SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"></svg>'
         ("page.html", b"<!doctype html><html></html>", "not a picture"),
         ("drawing.svg", SVG, "SVG"),
         ("drawing.png", b"\xef\xbb\xbf\n" + SVG, "SVG"),
+        ("long.svg", SVG.replace(b"<svg", b"<!-- " + b"word <html> " * 9000 + b"-->\n<svg"), "SVG"),
+        ("other.svg", SVG.decode().encode("utf-16"), "SVG"),
+        ("page.html", b"<!doctype html><html><body><svg></svg></body></html>", "not a picture"),
+        ("icon.ico", encoded(plain(64, 64), "ICO"), "ICO"),
+        ("photo.jp2", b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(90), "JPEG 2000"),
+        ("photo.j2k", b"\xff\x4f\xff\x51" + bytes(90), "JPEG 2000"),
+        ("photo.jxl", b"\xff\x0a" + bytes(90), "JPEG XL"),
+        ("box.jxl", b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(90), "JPEG XL"),
+        ("photo.ppm", encoded(plain(), "PPM"), "PPM"),
+        ("photo.tga", encoded(plain(), "TGA"), "TGA"),
+        ("old.tga", encoded(plain(), "TGA").partition(b"\0" * 8 + b"TRUEVISION")[0], "TGA"),
+        ("paper.pdf", b"%PDF-1.7\n" + bytes(90), "PDF"),
+        ("film.mp4", b"\0\0\0\x18ftypisom" + bytes(90), "Videos"),
+        ("song.m4a", b"\0\0\0\x18ftypM4A " + bytes(90), "Sound"),
         ("phone.heic", HEIC, "HEIC"),
         ("phone.jpg", HEIC.replace(b"ftypheic", b"ftypmif1"), "HEIC"),
         ("program.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n", "not a picture"),
@@ -205,6 +221,74 @@ def test_a_16_bit_png_is_stretched_too():
     values = np.tile(np.linspace(0, 65535, 256).astype(np.uint16), (16, 1))
     picture = open_picture(encoded(Image.fromarray(values))).image
     assert np.abs(np.asarray(picture)[0, :, 0].astype(int) - np.arange(256)).max() <= 1
+
+
+def png(depth: int, colour: int, row: bytes, side: int = 16, clear: bytes | None = None) -> bytes:
+    """A PNG of equal rows, with a transparent value (tRNS) in the file's own samples."""
+    start = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, depth, colour, 0, 0, 0))
+    if clear is not None:
+        start += chunk(b"tRNS", clear)
+    body = chunk(b"IDAT", zlib.compress((b"\0" + row) * side)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + start + body
+
+
+@pytest.mark.parametrize(("value", "grey"), [(65535, 255), (30000, 117), (300, 1), (0, 0)])
+def test_a_16_bit_png_of_one_value_is_as_bright_as_it_says(value, grey):
+    pixels = np.asarray(open_picture(png(16, 0, struct.pack(">H", value) * 16)).image)
+    assert pixels.min() == pixels.max() == grey
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_noise_of_16_bits_is_not_blown_up(kind):
+    values = 30000 + np.random.default_rng(0).integers(-9, 10, (40, 40)).astype(np.uint16)
+    pixels = np.asarray(
+        open_picture(encoded(Image.fromarray(values.astype(np.uint16)), kind)).image
+    )
+    assert pixels.min() >= 116 and pixels.max() <= 118
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour", "clear", "opaque"),
+    [
+        (2, 0, b"\x55\x55\x55\x55", None),
+        (4, 0, b"\x55" * 8, None),
+        (8, 0, b"\x05" * 16, None),
+        (16, 0, struct.pack(">H", 1300) * 16, struct.pack(">H", 1301) * 16),
+        (16, 2, struct.pack(">3H", 0, 65535, 300) * 16, struct.pack(">3H", 0, 0, 300) * 16),
+    ],
+    ids=["2 bits", "4 bits", "8 bits", "16 bits", "16 bits, coloured"],
+)
+def test_the_transparent_value_of_a_png_is_white(depth, colour, clear, opaque):
+    """tRNS names it in the file's own samples, which PIL changes."""
+    sample = {2: b"\0\1", 4: b"\0\5", 8: b"\0\5"}.get(depth, clear[: 2 if colour == 0 else 6])
+    assert open_picture(png(depth, colour, clear, clear=sample)).image.getpixel((3, 3)) == WHITE
+    other = bytes(len(clear)) if opaque is None else opaque
+    assert open_picture(png(depth, colour, other, clear=sample)).image.getpixel((3, 3)) != WHITE
+
+
+def test_a_large_deep_picture_takes_no_more_memory_than_a_colourful_one():
+    rows = [b"\0" + bytes(2 * 6000)] * 6000
+    start = chunk(b"IHDR", struct.pack(">IIBBBBB", 6000, 6000, 16, 0, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(b"".join(rows))) + chunk(b"IEND", b"")
+    code = (
+        "import resource, sys; from explorer.media.image import open_picture as look;"
+        "first = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "look(sys.stdin.buffer.read());"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - first)"
+    )
+    data = b"\x89PNG\r\n\x1a\n" + start + body
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, input=data, capture_output=True, cwd=ROOT, check=True)
+    assert int(done.stdout) * 1024 < 200e6, "72 MB of samples, 36 MB of bytes"
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True}])
+def test_a_jpeg_without_its_end_marker_is_whole(options):
+    for size in ((60, 40), (500, 300)):
+        data = encoded(ramp(*size), "JPEG", **options)
+        whole = open_picture(data)
+        assert open_picture(data[:-2]).digest == open_picture(data[:-1]).digest == whole.digest
+        assert "damaged" in refusal(data[:-12])
 
 
 def test_float_pictures_may_hold_holes_or_one_value():

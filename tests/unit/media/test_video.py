@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from explorer import ROOT
 from explorer.errors import BadVideo
-from explorer.media import video
+from explorer.media import reel, video
 from explorer.media.video import MOST_FRAMES, even, from_images, open_video, read_seconds
 
+GOLDENS = ROOT / "tests" / "goldens"
 CODECS = {"mp4": "mp4v", "webm": "VP80", "avi": "MJPG"}
 
 
@@ -121,21 +123,43 @@ def test_every_bad_file_gets_a_sentence_of_its_own(tmp_path):
 
 def test_a_file_without_frames_says_so(tmp_path, monkeypatch):
     path = written(tmp_path / "film.mp4")
-    asked = {cv2.CAP_PROP_FRAME_COUNT: 0.0}
-    real = cv2.VideoCapture.get
-    monkeypatch.setattr(cv2.VideoCapture, "get", lambda self, key: asked.get(key, real(self, key)))
+    monkeypatch.setattr(cv2.VideoCapture, "grab", lambda self: False)
     with pytest.raises(BadVideo, match="no frames"):
         open_video(path)
 
 
-def test_a_file_that_does_not_say_how_long_it_is_is_counted(tmp_path, monkeypatch):
-    path = written(tmp_path / "film.mp4")
-    asked = {cv2.CAP_PROP_FRAME_COUNT: -9.2e15}
+@pytest.mark.parametrize("count", [-9.2e15, 0.0, 12.0, 31.0, 4000.0, 1e15])
+@pytest.mark.parametrize("ending", ["mp4", "webm"])
+def test_frames_are_counted_where_a_file_does_not_say_how_many_or_is_wrong(
+    tmp_path, monkeypatch, ending, count
+):
+    path = written(tmp_path / f"film.{ending}")
+    wrong = {cv2.CAP_PROP_FRAME_COUNT: count}
     real = cv2.VideoCapture.get
-    monkeypatch.setattr(cv2.VideoCapture, "get", lambda self, key: asked.get(key, real(self, key)))
-    clip = open_video(path, count=2)
-    assert clip.total == 30
-    assert np.allclose(brightness(clip), [0, 232], atol=4)
+    monkeypatch.setattr(cv2.VideoCapture, "get", lambda self, key: wrong.get(key, real(self, key)))
+    clip = open_video(path, count=4)
+    assert (clip.total, clip.seconds) == (30, pytest.approx(3.0))
+    assert [frame.number for frame in clip.frames] == [0, 9, 19, 29]
+    assert np.allclose(brightness(clip), [0, 72, 152, 232], atol=4)
+    assert open_video(path, seconds=[0.5, 2.05]).frames[1].number == 20
+
+
+def test_what_a_browser_has_recorded_is_read():
+    """Without duration, number of frames or a way to seek; the steps in time are uneven."""
+    clip = open_video(GOLDENS / "recorded_in_a_browser.webm", count=16)
+    assert clip.total == 59 and clip.seconds == pytest.approx(3.9, abs=0.1)
+    assert len({frame.picture.digest for frame in clip.frames}) == len(clip.frames) == 16
+    seconds = [frame.second for frame in clip.frames]
+    assert seconds == sorted(seconds) and seconds[-1] == pytest.approx(3.894)
+    assert clip.notes == ()
+
+
+@pytest.mark.parametrize("start", [b"\0\0\0\x18ftypisom", b"\x1a\x45\xdf\xa3"])
+def test_sound_alone_is_called_sound(tmp_path, start):
+    track = b"hdlr\0\0\0\0\0\0\0\0soun" if b"ftyp" in start else b"\x86\x86A_OPUS"
+    (tmp_path / "song.mp4").write_bytes(start + bytes(40) + track + bytes(400))
+    with pytest.raises(BadVideo, match="sound alone"):
+        open_video(tmp_path / "song.mp4")
 
 
 def test_frames_that_can_not_be_read_are_left_out_and_named(tmp_path, monkeypatch):
@@ -150,7 +174,7 @@ def test_frames_that_can_not_be_read_are_left_out_and_named(tmp_path, monkeypatc
 
 
 def test_patience_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(video, "PATIENCE", -1.0)
+    monkeypatch.setattr(reel, "PATIENCE", -1.0)
     with pytest.raises(BadVideo, match="too long to find"):
         open_video(written(tmp_path / "film.mp4"))
 
