@@ -93,9 +93,29 @@ def visit(browser, url: str, **context):
 def ready(page: Page) -> None:
     """Wait until scripts have run and a case is drawn, after whatever has loaded the page.
 
-    Before that there is no `explorer`, and asking for it fails at once instead of waiting.
+    Before that there is no `explorerState`, and asking for it fails at once instead of waiting.
     """
     page.wait_for_selector(".vt-stage[data-kept]", timeout=60_000)
+
+
+def state(page: Page) -> dict:
+    """What the page shows and knows; see assets/page/snapshot.js."""
+    return page.evaluate("explorerState()")
+
+
+def until(page: Page, condition: str, timeout: int = 60_000, **values) -> None:
+    """Wait until a condition holds for the `state` of the page; it may name the values."""
+    names = ", ".join(values)
+    page.wait_for_function(
+        f"({{ {names} }}) => {{ const state = explorerState(); return {condition} }}",
+        arg=values,
+        timeout=timeout,
+    )
+
+
+def answered_all(page: Page) -> None:
+    """Wait until the tab "Explore" has nothing more to ask about what it shows."""
+    until(page, "state.pruned.answer && state.ladder.every(({ known }) => known)")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from explorer.ui import components, endpoints
+from explorer.ui import endpoints, scripts
 from explorer.ui.endpoints import case_endpoints
 from explorer.ui.explore import layout, model_picker
 from explorer.ui.session import AppState
@@ -84,8 +84,9 @@ def launch_settings() -> dict:
             # Gradio ships two weights of it; asking for others would fall back to another font.
             font=[gr.themes.LocalFont("Source Sans Pro", weights=(400, 700)), "sans-serif"],
         ),
-        "css": components.styles(),
-        "head": components.head(),
+        "css": scripts.styles(),
+        "head": scripts.head(),
+        "app_kwargs": scripts.served(),
         "max_file_size": "100mb",  # of a video; a picture of more than 10 MB gets a sentence
         "run_history": False,
         "footer_links": ["api"],

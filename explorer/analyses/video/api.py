@@ -50,7 +50,7 @@ def answer_video(
     truth: str | None = None,
     memory: ResultCache | None = None,
 ) -> Iterator[dict]:
-    """Give first what is drawn, then QuoTA's answer, then the method's; see assets/filming.js.
+    """Give first what is drawn, then QuoTA's answer, then the method's; see video/selection.js.
 
     wanted: {budget, alpha, version, method, tables, map, at}, as a browser sends it.
     """

@@ -25,8 +25,6 @@ class Explore:
     readout: gr.HTML
     ask: gr.HTML
     fill: gr.HTML
-    enlarge: gr.HTML
-    larger: gr.Accordion
     travel: Travel
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gradio as gr
 
 from explorer.ui import components, examples
-from explorer.ui.explore import answers, dominance_plot, model_picker, share
+from explorer.ui.explore import answers, model_picker, share
 from explorer.ui.explore.blocks import Explore
 from explorer.ui.explore.open_case import CaseOpener, example_session
 from explorer.ui.session import AppState
@@ -35,15 +35,15 @@ def build(
             readout = components.readout()
         with gr.Column(elem_id="vt-case"):
             travel = share.build()
-    larger, plot = dominance_plot.build()
+    components.html_block(
+        '<div class="vt-enlarged" hidden></div>', "mountDominancePlot", elem_id="vt-larger"
+    )
     tab = Explore(
         visit=gr.State(example_session(shown)),
         stage=stage,
         readout=readout,
         ask=components.ask(),
         fill=components.fill(),
-        enlarge=components.enlarge(),
-        larger=larger,
         travel=travel,
         **blocks,
     )
@@ -52,7 +52,6 @@ def build(
     model_picker.wire(opening, desk, on_model, page)
     share.wire(tab, opening, desk, on_model)
     answers.wire(tab, desk, on_model)
-    dominance_plot.wire(tab, plot, desk, on_model)
     return opening
 
 

@@ -27,7 +27,8 @@ def build() -> gr.HTML:
     """Make the row at the top of the page; values as those of `components.lines`, and `busy`."""
     return components.html_block(
         '<div class="vt-notes vt-loading"></div>',
-        "explorer.mountLoading(element, props, watch, trigger) /* 'cancel' */",
+        "mountLoading",
+        events=("cancel",),
         elem_id="vt-model-notes",
     )
 

@@ -52,7 +52,6 @@ class CaseOpener:
             tab.question,
             tab.picture_notes,
             tab.question_notes,
-            tab.larger,
             self.model,
             self.model_notes,
         ]
@@ -97,7 +96,6 @@ class CaseOpener:
             tab.seed: visit.seed,
             tab.picture_notes: components.lines("note", *visit.picture.notes),
             tab.question_notes: components.lines("note", *word_lines),
-            tab.larger: gr.Accordion(visible=False),  # its curves are those of the case before
             self.model: visit.model,
             self.model_notes: None,
             **also(),
@@ -188,7 +186,6 @@ class CaseOpener:
             tab.seed: visit.seed,
             tab.picture_notes: None,
             tab.question_notes: None,
-            tab.larger: gr.Accordion(visible=False),
         }
 
     def link(self, query: str) -> Iterator[dict]:

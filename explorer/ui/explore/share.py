@@ -36,7 +36,7 @@ def build() -> Travel:
     gr.HTML("<h2>This case</h2>", apply_default_css=False)
     components.html_block(
         '<div class="vt-travel"></div>',
-        "explorer.mountTravel(element, props)",
+        "mountShare",
         {"most": case_file.MAX_BYTES},
         elem_id="vt-travel-buttons",
     )
@@ -44,13 +44,13 @@ def build() -> Travel:
         notes=components.notes("vt-travel-notes"),
         stored=components.html_block(
             '<div class="vt-stored" hidden></div>',
-            "explorer.mountStored(element, props, watch)",
+            "mountStored",
             elem_id="vt-stored",
         ),
-        wish=components.outbound("mountWish", "save"),
-        file=components.outbound("mountFile", "open"),
+        wish=components.outbound("mountSave", "save"),
+        file=components.outbound("mountOpen", "open"),
         link=components.outbound("mountLink", "restore"),
-        parcel=components.inbound("mountParcel"),
+        parcel=components.inbound("mountDownload"),
     )
 
 

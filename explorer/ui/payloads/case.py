@@ -1,6 +1,6 @@
 """Records -> JSON for the browser; arrays travel as base64 of little-endian numbers.
 
-The shape of the JSON is described once more, for readers of JavaScript, in assets/payload.js.
+The shape of the JSON is described once more, in assets/page/common/payload.js.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A film -> JSON for the tab "Video"; arrays travel as base64 of little-endian numbers.
 
-The shape of the JSON is described once more, for readers of JavaScript, in assets/filming.js.
+The shape of the JSON is described once more, in assets/page/video/selection.js.
 """
 
 from __future__ import annotations

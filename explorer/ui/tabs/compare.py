@@ -21,9 +21,9 @@ def build(desk: AppState, visit: gr.State, on_model: dict) -> None:
     given = {"draws": list(comparison.DRAWS)}
     board = components.html_block(
         '<div class="vt-compare"></div>',
-        "explorer.mountCompare(element, props, watch)",
+        "mountCompare",
         given | {"reply": None},
         elem_id="vt-compare",
     )
-    asking = components.outbound("mountComparing", "work", "announce")
+    asking = components.outbound("mountCompareRequest", "work", "announce")
     answer_stream.wire(asking, board, given, desk, desk.comparing, visit, on_model, PACE)

@@ -34,7 +34,7 @@ def build(desk: AppState, visit: gr.State, on_model: dict) -> None:
     """Lay out the tab and wire it. visit: what the visitor looks at in the tab "Explore"."""
     components.html_block(
         '<div class="vt-debug"></div>',
-        "explorer.mountDebug(element, props)",
+        "mountDebug",
         {"ways": importance.WAYS, "most": restoration.MAX_PATCHES},
         elem_id="vt-debug",
     )
@@ -44,7 +44,7 @@ def build(desk: AppState, visit: gr.State, on_model: dict) -> None:
 
 def _wire(name: str, task: Task, desk: AppState, visit: gr.State, on_model: dict) -> None:
     asking = components.outbound("mountTask", "announce", "work", name=name)
-    told = components.inbound("mountReply", name=name)
+    told = components.inbound("mountTaskReply", name=name)
 
     def announce(asked: dict, request: gr.Request) -> None:
         desk.debugging.announce(f"{request.session_hash} {name}", ticket_of(asked))

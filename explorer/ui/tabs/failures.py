@@ -39,11 +39,11 @@ def build(desk: AppState, visit: gr.State, opening: CaseOpener, on_model: dict) 
     settings = {"against": against, "first": failures.FIRST_SEED, "reply": None}
     board = components.html_block(
         '<div class="vt-finding"></div>',
-        "explorer.mountFinding(element, props, watch)",
+        "mountFailures",
         settings,
         elem_id="vt-finding",
     )
-    sender = components.outbound("mountFindingAsk", "find", "pick")
+    sender = components.outbound("mountFailuresRequest", "find", "pick")
 
     def find(asked: dict, visit: Session) -> dict:
         return settings | {"reply": reply(asked, visit.model)}

@@ -41,7 +41,7 @@ def build() -> gr.HTML:
     """Lay out the tab."""
     return components.html_block(
         '<div class="vt-cards"></div>',
-        "explorer.mountCards(element, props)",
+        "mountMethods",
         {"cards": [card(method) for method in catalog.METHODS]},
         elem_id="vt-cards",
     )

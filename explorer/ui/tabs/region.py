@@ -26,11 +26,11 @@ def build(desk: AppState, visit: gr.State, on_model: dict) -> None:
     """Lay out the part and wire it. visit: what the visitor looks at in the tab "Explore"."""
     board = components.html_block(
         '<div class="vt-region"></div>',
-        "explorer.mountRegion(element, props, watch)",
+        "mountRegion",
         {"cuts": region.CUTS, "reply": None},
         elem_id="vt-region",
     )
-    asking = components.outbound("mountRegionAsk", "look")
+    asking = components.outbound("mountRegionRequest", "look")
 
     def look(asked: dict, visit: Session) -> Iterator[dict]:
         if not isinstance(asked, dict) or asked.get("case") != visit.id:

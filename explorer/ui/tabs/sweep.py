@@ -18,13 +18,12 @@ PACE = answer_stream.StreamRate(at_once=128, handful=12)  # five methods and fiv
 
 def build(desk: AppState, visit: gr.State, on_model: dict) -> None:
     """Lay out the tab and wire it. visit: what the visitor looks at in the tab "Explore"."""
-    gr.set_static_paths([components.PLOTLY])  # never fetched from elsewhere
     given = {"draws": list(comparison.DRAWS), "first": list(sweep.FIVE)}
     board = components.html_block(
         '<div class="vt-sweep"></div>',
-        "explorer.mountSweep(element, props, watch)",
+        "mountSweep",
         given | {"reply": None},
         elem_id="vt-sweep",
     )
-    asking = components.outbound("mountSweeping", "work", "announce")
+    asking = components.outbound("mountSweepRequest", "work", "announce")
     answer_stream.wire(asking, board, given, desk, desk.sweeping, visit, on_model, PACE)

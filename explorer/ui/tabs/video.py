@@ -59,11 +59,11 @@ def build(desk: AppState, tab: gr.Tab, model: gr.Dropdown, on_model: dict) -> No
         with gr.Column(elem_id="vt-video-right"):
             board = components.html_block(
                 '<div class="vt-film"></div>',
-                "explorer.mountFilm(element, props, watch)",
+                "mountVideo",
                 elem_id="vt-film",
             )
-    reply = components.inbound("mountFilmReply")
-    asking = components.outbound("mountFilmAsking", "ask", "announce")
+    reply = components.inbound("mountVideoReply")
+    asking = components.outbound("mountVideoRequest", "ask", "announce")
     showing = gr.State(None)
     blocks = inputs | {"board": board, "showing": showing, "model": model, "tab": tab}
     _wire_opening(desk, blocks, on_model)

@@ -128,7 +128,7 @@ def test_the_row_fits_on_a_phone_and_in_the_dark(browser, url, gate, how):
     choose(page, "Twin")
     button = page.locator(NOTES).get_by_role("button", name="Cancel")
     expect(button).to_be_visible()
-    page.wait_for_timeout(800)
+    expect(page.locator(NOTES).locator("progress")).to_be_visible()
     page.screenshot(path=f"/tmp/loading-{'dark' if 'color_scheme' in how else 'phone'}.png")
     wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert wide <= 0

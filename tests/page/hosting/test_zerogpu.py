@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import lease as lease_stub
 import pytest
-from conftest import visit
+from conftest import until, visit
 from gradio_client import Client, handle_file
 
 from explorer.analyses import api
@@ -73,10 +73,6 @@ def test_the_page_opens_another_case_with_one_lease_and_answers(browser, url):
     )
     opened = lease_stub.leases[asked]
     assert opened.seconds == gpu.GpuCost(maps=True).seconds(catalog.entry("pico").max_new_tokens)
-    page.wait_for_function(
-        "(() => { const { answer } = explorer.store.asking.pruned;"
-        " return answer && !answer.partial })()",
-        timeout=60_000,
-    )
+    until(page, "['computed', 'memory'].includes(state.pruned.is)")
     assert page.errors == []
     page.context.close()

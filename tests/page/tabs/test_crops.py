@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import requests_of, visit, visiting
+from conftest import requests_of, state, until, visit, visiting
 from playwright.sync_api import expect
 from unit.vlm.families import test_llava_next as llava_next
 
@@ -18,12 +18,10 @@ from explorer.vlm import catalog
 pytestmark = pytest.mark.browser
 
 QUESTION = "what is in the middle ?"  # of the example that the page opens with
-DARK = """([view, budget]) => new Promise((done) => {
-  explorer.store.moveBudget(budget);
-  explorer.store.set({ view, mode: "kept", cursor: -1 });
+DARK = """(view) => new Promise((done) => {
   requestAnimationFrame(() => requestAnimationFrame(() => {
     const canvas = document.querySelector(".vt-stage canvas");
-    const { rows, columns } = explorer.store.state.case.grid.views[view];
+    const { rows, columns } = explorerState().case.views[view];
     const pen = canvas.getContext("2d");
     const { data, width } = pen.getImageData(0, 0, canvas.width, canvas.height);
     const alpha = (row, column) => {
@@ -35,6 +33,13 @@ DARK = """([view, budget]) => new Promise((done) => {
       Array.from({ length: columns }, (_, column) => alpha(row, column) > 100)));
   }));
 })"""
+SLIDE = """(budget) => {
+  const slider = document.querySelector("#vt-budget");
+  slider.value = String(budget);
+  slider.dispatchEvent(new Event("input", { bubbles: true }));
+}"""
+TOUCH = """(kind) => document.querySelector("#vt-budget")
+  .dispatchEvent(new PointerEvent(`pointer${kind}`, { bubbles: true }))"""
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +60,13 @@ def url(folder):
 @pytest.fixture(scope="module")
 def page(browser, url):
     with visiting(browser, url) as opened:
-        opened.wait_for_function("explorer.store.state.case.model === 'tiny-next'", timeout=60_000)
+        until(opened, "state.case.model === 'tiny-next'")
         yield opened
 
 
 def test_the_page_goes_on_from_its_example_with_the_model_that_was_given(page):
     expect(page.locator("#vt-model input")).to_have_value("tiny-next")
-    assert page.evaluate("explorer.store.state.case.question") == QUESTION
+    assert state(page)["case"]["question"] == QUESTION
 
 
 def test_both_views_show_what_is_kept_at_every_position_of_the_slider(page, folder, monkeypatch):
@@ -70,23 +75,27 @@ def test_both_views_show_what_is_kept_at_every_position_of_the_slider(page, fold
     order = next(found.order for found in own.methods if found.spec == "clsattn")
     views, place = own.grid.views, own.grid.place
     assert [view.name for view in views] == ["whole picture", "crops"]
+    stage = page.locator(".vt-stage")
     for view in (*views, views[0]):  # there and back by hand
-        page.locator(".vt-stage").get_by_role("button", name=view.name).click()
-        assert page.evaluate("explorer.store.state.view") == own.grid.views.index(view)
-    page.evaluate("explorer.store.chooseMethod('clsattn')")
+        stage.get_by_role("button", name=view.name).click()
+        assert state(page)["view"] == own.grid.views.index(view)
+    page.locator("#vt-method").select_option("clsattn")
+    stage.get_by_role("button", name="Kept only").click()
     for budget in (own.grid.count, own.grid.count // 2, own.grid.count // 8):
+        page.evaluate(SLIDE, budget)
         kept = place[order[:budget]]
         for number, view in enumerate(views):
+            stage.get_by_role("button", name=view.name).click()
             here = kept[kept[:, 0] == number]
             dark = np.ones((view.rows, view.columns), bool)
             dark[here[:, 1], here[:, 2]] = False
-            assert page.evaluate(DARK, [number, budget]) == dark.tolist()
+            assert page.evaluate(DARK, number) == dark.tolist()
             words = f"kept ({len(here)} in this view)"
-            expect(page.locator(".vt-stage")).to_contain_text(words)
+            expect(stage).to_contain_text(words)
+    stage.get_by_role("button", name="Score + kept").click()
 
 
-CROPS = """(budget) => new Promise((done) => {
-  explorer.store.moveBudget(budget);
+CROPS = """() => new Promise((done) => {
   requestAnimationFrame(() => requestAnimationFrame(() =>
     done([...document.querySelectorAll(".vt-crop")].map(({ dataset }) =>
       ["crop", "kept", "count", "allotted"].map((key) => Number(dataset[key] ?? -1))))));
@@ -98,12 +107,15 @@ def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, folder, mo
     monkeypatch.setattr(catalog, "_OFFERED", {})
     own = api.analyse(catalog.register_custom(str(folder)), scenes.make(11).image, QUESTION)
     found = next(each for each in own.methods if each.spec == method)
-    page.evaluate("(key) => explorer.store.chooseMethod(key)", method)
-    known = "['computed', 'memory'].includes(explorer.store.asking.pruned.is)"
-    page.wait_for_function(known)
+    page.locator("#vt-method").select_option(method)
+    until(
+        page,
+        "state.method === method && ['computed', 'memory'].includes(state.pruned.is)",
+        method=method,
+    )
     sizes = np.bincount(own.crops[own.crops >= 0])
     assert len(sizes) == 5, "the whole picture and four crops"
-    page.evaluate("explorer.store.asking.hold()")  # as a hand on the slider does
+    page.evaluate(TOUCH, "down")
     sent = requests_of(page)
     for budget in range(1, own.grid.count + 1):
         kept = own.crops[found.order[:budget]]
@@ -115,9 +127,10 @@ def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, folder, mo
             )
             given_to = table[:, 0].tolist()
         wanted = [[n, int((kept == n).sum()), sizes[n], given_to[n]] for n in range(5)]
-        assert page.evaluate(CROPS, budget) == wanted
+        page.evaluate(SLIDE, budget)
+        assert page.evaluate(CROPS) == wanted
     assert sent == []
-    page.evaluate("explorer.store.asking.release()")
+    page.evaluate(TOUCH, "up")
     expect(page.locator(".vt-crops-title")).to_contain_text(
         "what the method allots" if method != "clsattn" else "kept / of each"
     )
@@ -139,14 +152,15 @@ def test_the_compared_pictures_change_their_view_too(page):
 
 def test_a_link_goes_before_the_model_that_was_given(browser, url):
     page = visit(browser, f"{url}/?example=corner")
-    page.wait_for_function("explorer.store.state.case.question.includes('top right')")
-    page.wait_for_timeout(1500)
-    assert page.evaluate("explorer.store.state.case.model") == "pico"
+    until(page, "state.case.question.includes('top right')")
+    page.locator("#vt-budget").press("ArrowLeft")  # its answer waits behind what else was asked
+    until(page, "state.pruned.is === 'computed'")
+    assert state(page)["case"]["model"] == "pico"
     page.context.close()
 
 
 def test_views_fit_a_phone(browser, url):
     page = visit(browser, url, viewport={"width": 390, "height": 844})
-    page.wait_for_function("explorer.store.state.case.model === 'tiny-next'", timeout=60_000)
+    until(page, "state.case.model === 'tiny-next'")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.context.close()

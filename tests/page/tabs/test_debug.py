@@ -7,7 +7,7 @@ import statistics
 from urllib.parse import urlencode
 
 import pytest
-from conftest import requests_of, visit, visiting
+from conftest import requests_of, state, until, visit, visiting
 from playwright.sync_api import Page, expect
 
 from explorer.analyses import api
@@ -18,6 +18,9 @@ from explorer.pico.data.questions import truths
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # milliseconds
 PICTURE = "#vt-pick"
+# Waits for the next frame, and gives the milliseconds that the tab took to draw itself.
+DRAWN_MS = """() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() =>
+  resolve(performance.getEntriesByName("explorer.debug").at(-1).duration))))"""
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +44,11 @@ def answered(page: Page) -> None:
 
 def full_answer(page: Page) -> dict:
     """What the model says of the whole picture, whichever weights it has."""
-    return page.evaluate("explorer.store.full")
+    return state(page)["full"]
 
 
 def kept(page: Page) -> list[int]:
-    return page.evaluate("explorer.picking.tokens")
+    return state(page)["debug"]["tokens"]
 
 
 def middle(page: Page, row: int, column: int) -> tuple[float, float]:
@@ -70,9 +73,9 @@ def stroke(page: Page, *cells: tuple[int, int], release: bool = True) -> None:
 
 
 def test_it_starts_from_the_methods_set_and_its_answer(page):
-    theirs = page.evaluate("explorer.store.known(explorer.store.state.budget)")
+    shown = state(page)
+    theirs, ours = shown["pruned"]["answer"], shown["debug"]["known"]["answer"]
     assert len(kept(page)) == theirs["budget"]
-    ours = page.evaluate("explorer.picking.known.answer")
     assert (ours["text"], ours["p_full"]) == (theirs["text"], theirs["p_full"])
     expect(page.locator("#vt-picked .vt-answer")).to_have_text(theirs["text"])
     expect(page.locator("#vt-pick-count")).to_have_text(str(theirs["budget"]))
@@ -83,8 +86,8 @@ def test_a_brush_asks_when_the_hand_rests_and_not_before(page):
     sent = requests_of(page)
     choose(page, "Drop")
     stroke(page, (7, 0), (7, 13), release=False)
-    page.wait_for_timeout(400)
-    assert sent == [], "nothing is asked while the hand moves"
+    assert state(page)["debug"]["settled"], "nothing is about to be asked while the hand moves"
+    assert sent == []
     row = set(range(7 * 14, 8 * 14))
     assert set(kept(page)) == set(before) - row and row & set(before)
     page.mouse.up()
@@ -170,8 +173,7 @@ def test_a_stroke_is_drawn_within_8_ms(page):
     page.mouse.down()
     for column in range(14):
         page.mouse.move(*middle(page, column, column))
-        page.wait_for_timeout(20)
-        times.append(page.evaluate("explorer.lastPickMs"))
+        times.append(page.evaluate(DRAWN_MS))
     page.mouse.up()
     assert statistics.median(times) < 8
 
@@ -203,15 +205,14 @@ def test_a_wrong_answer_of_the_whole_picture_is_held_against_the_truth(browser, 
 
     seed = next(filter(wrong, range(920, 990)))  # whichever it is, with these weights
     page = visit(browser, f"{url}/?{urlencode({'scene': seed, 'question': question})}")
-    page.wait_for_function(f"explorer.store.state.case.seed === {seed}", timeout=PATIENCE)
-    page.wait_for_function("typeof explorer.store.full?.right === 'boolean'", timeout=PATIENCE)
+    until(page, "state.case.seed === seed && typeof state.full?.right === 'boolean'", seed=seed)
     assert full_answer(page)["right"] is False
     page.get_by_role("tab", name="Debug").click()
     answered(page)
     page.get_by_label("look for the right answer instead").check()
     page.click("#vt-blame-go")
     page.wait_for_selector('#vt-blame[data-state="done"]', timeout=PATIENCE)
-    truth = re.escape(page.evaluate("explorer.store.state.case.truth"))
+    truth = re.escape(state(page)["case"]["truth"])
     verdict = re.compile(rf"restores “{truth}”|the answer is “{truth}” already")
     expect(page.locator("#vt-blame-line")).to_contain_text(verdict)
     assert page.errors == []
@@ -270,6 +271,6 @@ def test_it_fits_on_a_phone(browser, url, theme):
     count = len(kept(phone))
     box = phone.locator(PICTURE).bounding_box()
     phone.touchscreen.tap(box["x"] + 3, box["y"] + 3)
-    phone.wait_for_function(f"explorer.picking.count !== {count}")
+    until(phone, "state.debug.tokens.length !== count", count=count)
     assert phone.errors == []
     phone.context.close()

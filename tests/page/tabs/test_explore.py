@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import requests_of, visit
+from conftest import answered_all, requests_of, state, until, visit
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from explorer.analyses import api
 from explorer.methods import catalog
 from explorer.pico.data import scenes
 
@@ -50,18 +48,10 @@ def drag(page: Page, *shares: float, release: bool = True) -> None:
         page.mouse.up()
 
 
-def pruned(page: Page) -> dict:
-    return page.evaluate("explorer.store.asking.pruned")
-
-
-def answered(page: Page, timeout: int = 60_000) -> dict:
+def answered(page: Page) -> dict:
     """Wait until the pruned answer for the present budget is there."""
-    page.wait_for_function(
-        "(() => { const { answer } = explorer.store.asking.pruned;"
-        " return answer && !answer.partial && answer.budget === explorer.store.state.budget })()",
-        timeout=timeout,
-    )
-    return pruned(page)["answer"]
+    until(page, "['computed', 'memory'].includes(state.pruned.is)")
+    return state(page)["pruned"]["answer"]
 
 
 def upload(page: Page, path: Path) -> None:
@@ -85,12 +75,12 @@ def another_case(page: Page, before: str) -> None:
 def test_the_page_opens_with_a_finished_example(page):
     assert int(stage(page, "kept")) > 0
     assert answered(page)["text"]
-    assert pruned(page)["is"] == "memory"
+    assert state(page)["pruned"]["is"] == "memory"
     expect(page.locator("#vt-question textarea, #vt-question input").first).not_to_be_empty()
 
 
 def test_dragging_redraws_without_a_single_request(page):
-    page.wait_for_timeout(500)
+    answered_all(page)
     requests = requests_of(page)
     before = stage(page, "kept")
     drag(page, 0.9, 0.5, 0.3, 0.7, release=False)
@@ -143,7 +133,7 @@ def test_the_full_answer_grows_while_the_methods_are_at_work(page):
     page.wait_for_function("seen.at(-1)[0] === null && seen.at(-1)[1] !== seen[0][1]")
     seen = page.evaluate("seen")
     growing = [text for pending, _, text in seen if pending == after]
-    whole = page.evaluate("explorer.store.full.text")
+    whole = state(page)["full"]["text"]
     assert len(growing) >= 3 and growing[-1] == whole
     assert all(whole.startswith(text) for text in growing if text != "…")
     assert [text for pending, case, text in seen if not pending and case == after] == [whole]
@@ -151,11 +141,11 @@ def test_the_full_answer_grows_while_the_methods_are_at_work(page):
 
 
 def test_costs_follow_the_hand_and_are_those_that_the_server_counts(page):
-    page.wait_for_timeout(500)
+    answered_all(page)
     requests = requests_of(page)
     drag(page, 0.83, 0.41, release=False)
     budget = int(stage(page, "budget"))
-    assert page.evaluate("explorer.store.known(explorer.store.state.budget)") is None
+    assert state(page)["pruned"] == {"answer": None, "is": "unasked"}
     cells = page.locator("#vt-costs tr").filter(has_text="FLOPs").locator("td").all_inner_texts()
     page.mouse.up()
     answer = answered(page)
@@ -164,68 +154,11 @@ def test_costs_follow_the_hand_and_are_those_that_the_server_counts(page):
     assert cells[1] == f"{answer['flops'] / 1e9:.2f}" and float(cells[1]) < float(cells[0])
 
 
-def test_costs_counted_in_the_browser_equal_those_of_every_known_answer(page):
-    differing = page.evaluate(
-        """() => {
-          const { case: open } = explorer.store.state;
-          const count = (answer) => {
-            const method = open.methods.find(({ key }) => key === answer.method);
-            const choice = explorer.choice(open, method, answer.budget);
-            return { ...explorer.costOf(open, choice), layers: choice.layers };
-          };
-          return open.answers.filter((answer) => {
-            const { flops, kv_bytes, layers } = count(answer);
-            return flops !== answer.flops || kv_bytes !== answer.kv_bytes ||
-              layers.join() !== answer.layers.join();
-          }).map(({ method, budget }) => [method, budget]);
-        }"""
-    )
-    assert differing == []
-    answers = page.evaluate("explorer.store.state.case.answers.map(({ method }) => method)")
-    assert set(answers) == set(page.evaluate("explorer.store.state.case.methods.map((m) => m.key)"))
-
-
-def test_what_is_drawn_is_what_the_methods_keep(shared):
-    before, seed = stage(shared, "case"), 123
-    shared.locator("#vt-seed input").fill(str(seed))
-    shared.locator("#vt-seed input").press("Enter")
-    another_case(shared, before)
-    question = shared.evaluate("explorer.store.state.case.question")
-    drawn = shared.evaluate(
-        """() => {
-          const { case: open } = explorer.store.state;
-          return open.methods.flatMap((method) => method.ladder.map((budget) => {
-            const { stages, layers } = explorer.choice(open, method, budget);
-            const last = stages.at(-1);
-            return { method: method.key, budget, layers, fate: [...last.fate],
-              low: last.scores.low, high: last.scores.high };
-          }));
-        }"""
-    )
-    own = {
-        found.spec: found
-        for found in api.analyse("pico", scenes.make(seed).image, question).methods
-    }
-    assert {row["method"] for row in drawn} == set(own)
-    for row in drawn:
-        found = own[row["method"]]
-        if found.order is not None:
-            kept, scores = found.order[: found.keeps[row["budget"] - 1]], found.score
-            assert np.flatnonzero(np.array(row["fate"]) == 0).tolist() == sorted(kept.tolist())
-        else:
-            knot = next(knot for knot in found.knots if knot.budget == row["budget"])
-            scores = knot.stages[-1].score
-            assert row["fate"] == knot.stages[-1].fate.tolist(), row["method"]
-            assert row["layers"] == knot.layers.tolist()
-        ends = [np.nanmin(scores), np.nanmax(scores)]
-        assert [row["low"], row["high"]] == pytest.approx(ends, rel=1e-5, abs=1e-7)
-
-
 @pytest.mark.parametrize("width", [1366, 390])
 def test_curves_are_enlarged_when_asked_for_and_go_with_their_case(browser, url, width):
     page = visit(browser, url, viewport={"width": width, "height": 844})
     requests = requests_of(page)
-    assert page.locator("#vt-larger").count() == 0
+    expect(page.locator("#vt-larger .vt-enlarged")).to_be_hidden()
     page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine = 'yes'")
     page.locator(".vt-larger").click()
     plot = page.locator("#vt-larger .js-plotly-plot")
@@ -236,7 +169,7 @@ def test_curves_are_enlarged_when_asked_for_and_go_with_their_case(browser, url,
     curves = plot.evaluate("plot => plot.data.map(({ y }) => y.length)")
     assert axes == ["log", "log"] and lines == [[1, 1], [1, 1]] and curves == [12] * 4
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.wait_for_timeout(500)
+    answered_all(page)
     asked = len(requests)
     plot.evaluate("plot => (plot.dataset.mine = 'yes')")
     page.locator(SLIDER).scroll_into_view_if_needed()
@@ -280,8 +213,8 @@ def test_an_uploaded_picture_is_analysed(shared, tmp_path):
     scenes.make(99).image.resize((448, 224)).save(path)
     upload(shared, path)
     another_case(shared, before)
-    assert shared.evaluate("explorer.store.state.case.picture.width") == 448
-    assert shared.evaluate("explorer.store.state.case.grid.padding.length") == 84
+    opened = state(shared)["case"]
+    assert (opened["picture"]["width"], opened["padding"]) == (448, 84)
 
 
 BAD = ("text", "svg", "truncated", "long", "tiny")
@@ -341,9 +274,7 @@ def test_the_stage_is_mounted_once_and_the_strip_of_answers_fills_in(shared):
     shared.locator("#vt-scene button").click()
     another_case(shared, before)
     assert shared.evaluate("document.querySelector('.vt-stage canvas').dataset.mine") == "yes"
-    shared.wait_for_function(
-        "explorer.store.ladder.every((budget) => explorer.store.known(budget))", timeout=60_000
-    )
+    answered_all(shared)
 
 
 def test_two_visitors_see_only_their_own(browser, url, tmp_path):
@@ -357,7 +288,7 @@ def test_two_visitors_see_only_their_own(browser, url, tmp_path):
         another_case(page, before)
         answered(page)
     assert stage(pages[0], "case") != stage(pages[1], "case")
-    sources = [page.evaluate("explorer.store.state.case.picture.src") for page in pages]
+    sources = [state(page)["case"]["picture"]["src"] for page in pages]
     assert sources[0] != sources[1]
     for page in pages:
         assert page.errors == []

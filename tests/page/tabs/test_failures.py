@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from conftest import visit, visiting
+from conftest import open_tab, until, visit, visiting
 from playwright.sync_api import Page, expect
 
 from explorer.analyses import failures
@@ -15,7 +17,7 @@ BOARD = ".vt-finding"
 @pytest.fixture
 def page(browser, url):
     with visiting(browser, f"{url}/?method=random&budget=8") as opened:
-        opened.wait_for_function("explorer.store.state.method === 'random'")
+        until(opened, "state.method === 'random'")
         opened.get_by_role("tab", name="Failures").click()
         expect(opened.locator(BOARD)).to_contain_text("Random at 8 tokens")
         yield opened
@@ -36,12 +38,8 @@ def test_hits_are_those_of_the_command_and_open_where_they_were_found(page):
     assert shown.locator("b").all_inner_texts() == [failure.question for failure in own]
     expect(page.locator(".vt-finding-status")).to_contain_text(f"4 of 4 scenes, {len(own)} fail")
     shown.first.click()
-    page.wait_for_function(
-        "([seed, question]) => explorer.store.state.case.seed === seed"
-        " && explorer.store.state.case.question === question",
-        arg=[own[0].seed, own[0].question],
-        timeout=60_000,
-    )
+    opened = "state.case.seed === seed && state.case.question === question"
+    until(page, opened, seed=own[0].seed, question=own[0].question)
     expect(page.locator("#vt-pruned .vt-answer")).to_have_text(own[0].wrong, timeout=60_000)
     expect(page.locator("#vt-pruned .vt-mark")).to_contain_text("wrong")
     expect(page.locator("#vt-full .vt-mark")).to_contain_text("right")
@@ -50,12 +48,13 @@ def test_hits_are_those_of_the_command_and_open_where_they_were_found(page):
 
 def test_a_search_is_stopped_its_late_replies_are_dropped_and_errors_are_said(page):
     search(page, 200, 40)
-    page.wait_for_function("explorer.finding.looked > 0", timeout=60_000)
+    status = page.locator(".vt-finding-status")
+    expect(status).to_contain_text(re.compile(r"[1-9]\d* of 200 scenes"), timeout=60_000)
     page.get_by_role("button", name="Cancel", exact=True).click()
-    expect(page.locator(".vt-finding-status")).to_contain_text("stopped")
-    looked = page.evaluate("explorer.finding.looked")
-    page.wait_for_timeout(2500)
-    assert page.evaluate("explorer.finding.looked") == looked < 200
+    expect(status).to_contain_text("stopped")
+    search(page, 2, 44)  # answered after what was under way
+    expect(page.locator(BOARD)).to_have_attribute("data-is", "done", timeout=60_000)
+    expect(status).to_contain_text("2 of 2 scenes")
     page.locator("#vt-first").fill("-3")
     expect(page.get_by_role("button", name="Find", exact=True)).to_be_disabled()
     page.locator("#vt-against").select_option("fastv")
@@ -66,7 +65,7 @@ def test_a_search_is_stopped_its_late_replies_are_dropped_and_errors_are_said(pa
 
 def test_the_gallery_fits_a_phone(browser, url):
     page = visit(browser, f"{url}/?method=random&budget=8", viewport={"width": 390, "height": 844})
-    page.evaluate("explorer.openTab('Failures')")
+    open_tab(page, "Failures")
     page.wait_for_selector(BOARD)
     search(page, 3, 40)
     expect(page.locator(BOARD)).to_have_attribute("data-is", "done", timeout=60_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import visiting
+from conftest import state, visiting
 from playwright.sync_api import Page, expect
 
 from explorer.media.image import open_picture
@@ -53,7 +53,7 @@ def test_four_answers_come_side_by_side(page):
     expect(page.locator(".vt-region")).to_have_attribute("data-state", "done", timeout=PATIENCE)
     cards = page.locator(".vt-region-cards .vt-answer-card")
     expect(cards).to_have_count(4)
-    full = page.evaluate("explorer.store.full.text")
+    full = state(page)["full"]["text"]
     expect(cards.nth(0).locator(".vt-answer")).to_have_text(full)
     expect(cards.nth(0)).to_contain_text("= same")
     expect(cards.nth(1)).to_contain_text("196 + 196 visual tokens")
@@ -61,7 +61,9 @@ def test_four_answers_come_side_by_side(page):
 
 
 def test_a_method_inside_the_model_says_why_it_has_no_answer(page):
-    page.evaluate("explorer.store.chooseMethod('fastv')")
+    page.get_by_role("tab", name="Explore").click()
+    page.locator("#vt-method").select_option("fastv")
+    page.get_by_role("tab", name="Debug").click()
     page.get_by_role("button", name="Around the best patches").click()
     expect(page.locator(".vt-region")).to_have_attribute("data-state", "done", timeout=PATIENCE)
     card = page.locator(".vt-answer-card[data-mode=equal]")

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from conftest import ready, visit
+from conftest import ready, state, until, visit
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -43,14 +43,14 @@ def open_file(page: Page, path: Path, content: object) -> None:
 def test_a_case_is_saved_opened_again_and_equal(page, tmp_path):
     page.locator("#vt-seed input").fill("5")
     page.locator("#vt-seed input").press("Enter")
-    page.wait_for_function("explorer.store.state.case.seed === 5", timeout=60_000)
-    shown = page.evaluate("[explorer.store.state.method, explorer.store.state.budget]")
+    until(page, "state.case.seed === 5")
+    shown = place(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="Save", exact=True).click()
     path = tmp_path / "case.json"
     download.value.save_as(path)
     case = case_file.load(path.read_bytes())
-    assert [(run.method, run.budget) for run in case.runs] == [tuple(shown)]
+    assert [(run.method, run.budget) for run in case.runs] == [tuple(shown[2:])]
     assert case.opened().image.tobytes() == scenes.make(5).image.tobytes()
 
     page.reload()
@@ -59,8 +59,7 @@ def test_a_case_is_saved_opened_again_and_equal(page, tmp_path):
     expect(page.locator(NOTES)).to_contain_text("the same answers from the same", timeout=60_000)
     expect(page.locator(".vt-stored section")).to_have_count(2)
     expect(page.locator(".vt-stored [data-differs]")).to_have_count(0)
-    assert page.evaluate("[explorer.store.state.method, explorer.store.state.budget]") == shown
-    assert page.evaluate("explorer.store.state.case.seed") == 5
+    assert place(page) == shown
 
 
 def test_what_differs_is_said_and_shown_beside_it_on_the_same_screen(page, saved, tmp_path):
@@ -151,10 +150,8 @@ def test_a_hostile_file_gets_a_sentence_and_changes_nothing(page, saved, tmp_pat
 
 
 def place(page: Page) -> list:
-    return page.evaluate(
-        "(({ case: open, method, budget }) => [open.seed, open.question, method, budget])"
-        "(explorer.store.state)"
-    )
+    shown = state(page)
+    return [shown["case"]["seed"], shown["case"]["question"], shown["method"], shown["budget"]]
 
 
 def test_a_link_restores_scene_question_method_and_budget(browser, url):
@@ -162,7 +159,7 @@ def test_a_link_restores_scene_question_method_and_budget(browser, url):
     names = ("scene", "question", "method", "budget")
     query = urlencode(dict(zip(names, asked, strict=True)))
     page = visit(browser, f"{url}/?{query}", permissions=["clipboard-read", "clipboard-write"])
-    page.wait_for_function("explorer.store.state.case.seed === 5", timeout=60_000)
+    until(page, "state.case.seed === 5")
     assert place(page) == asked
     expect(page.locator("#vt-seed input")).to_have_value("5")
     page.get_by_role("button", name="Link", exact=True).click()
@@ -171,15 +168,15 @@ def test_a_link_restores_scene_question_method_and_budget(browser, url):
     assert parse_qs(urlsplit(copied).query)["question"] == [asked[1]]
     page.goto(copied)
     ready(page)
-    page.wait_for_function("explorer.store.state.case.seed === 5", timeout=60_000)
+    until(page, "state.case.seed === 5")
     assert place(page) == asked and page.errors == []
     page.context.close()
 
 
 def test_a_link_to_an_example_shows_it_finished(browser, url):
     page = visit(browser, f"{url}/?example=find&method=fastv&budget=70")
-    page.wait_for_function("explorer.store.state.case.question === 'find the cheese .'")
-    assert page.evaluate("explorer.store.state.method") == "fastv"
+    until(page, "state.case.question === 'find the cheese .'")
+    assert state(page)["method"] == "fastv"
     expect(page.locator("#vt-examples [data-key=find]")).to_have_attribute("aria-pressed", "true")
     page.context.close()
 
@@ -196,7 +193,7 @@ def test_a_picture_of_ones_own_has_no_link(page, tmp_path):
     path = tmp_path / "own.png"
     scenes.make(5).image.save(path)
     page.locator("#vt-picture input[type=file]").set_input_files(path)
-    page.wait_for_function("explorer.store.state.case.seed === null", timeout=60_000)
+    until(page, "state.case.seed === null")
     page.get_by_role("button", name="Link", exact=True).click()
     expect(page.locator(".vt-told")).to_contain_text("save the case instead")
 
@@ -222,7 +219,7 @@ def test_picture_report_and_tables_are_taken_home(page, browser, tmp_path):
     assert max(int(row["rank"]) for row in kept) == len(kept), "[CLS] attention keeps the first"
 
     costs = taken(page, "CSV", tmp_path / "c.csv", "#vt-costs").decode()
-    flops = page.evaluate("explorer.store.full.flops")
+    flops = state(page)["full"]["flops"]
     assert f"prefill_flops,{flops}," in costs
     layers = taken(page, "CSV", tmp_path / "d.csv", "#vt-dominance").decode().splitlines()
     assert layers[0] == "layer,mdi_full,aei_full,mdi_kept,aei_kept" and len(layers) == 16

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import requests_of, visit
+from conftest import requests_of, state, until, visit
 from playwright.sync_api import Browser, Page, expect
 
 from explorer.analyses import api
@@ -31,11 +31,11 @@ def done(page: Page) -> None:
     page.wait_for_function(
         """() => {
           const root = document.querySelector(".vt-sweep");
-          const { curves, random } = explorer.sweeping;
+          const { curves, random, settled } = explorerState().sweep;
           const points = curves.reduce((sum, { points }) => sum + 2 * points.length, 0);
           const all = points + random[0].points.length;
           const drawn = Number(root.querySelector(".vt-sweep-plot").dataset.points);
-          return root.dataset.is === "done" && drawn === all;
+          return settled && root.dataset.is === "done" && drawn === all;
         }""",
         timeout=PATIENCE,
     )
@@ -56,7 +56,7 @@ def new_scene(page: Page, seed: int) -> None:
     page.get_by_role("tab", name="Explore").click()
     page.locator("#vt-seed input").fill(str(seed))
     page.locator("#vt-seed input").press("Enter")
-    page.wait_for_function(f"explorer.store.state.case.seed === {seed}", timeout=PATIENCE)
+    until(page, "state.case.seed === seed", seed=seed)
     sweep(page)
 
 
@@ -64,9 +64,8 @@ def choose(page: Page, *methods: str) -> None:
     """Take these methods and no others."""
     page.evaluate(
         """(methods) => {
-          const { sweeping } = explorer;
-          for (const key of [...sweeping.state.chosen]) sweeping.choose(key, false);
-          for (const key of methods) sweeping.choose(key, true);
+          const boxes = [...document.querySelectorAll(".vt-sweep-methods input")];
+          for (const box of boxes) if (box.checked !== methods.includes(box.value)) box.click();
         }""",
         methods,
     )
@@ -84,37 +83,36 @@ def whole(browser: Browser, url: str) -> Page:
 
 
 def test_the_page_sums_up_as_the_function_does(whole):
-    curves = whole.evaluate("explorer.sweeping.curves")
+    swept = state(whole)["sweep"]
+    curves, chance = swept["curves"], swept["chance"]
     assert [curve["key"] for curve in curves] == list(analyses_sweep.FIVE)
-    chance = whole.evaluate("explorer.sweeping.chance")
     ladder, means = [c["budget"] for c in chance], [c["mean"] for c in chance]
     for curve in curves:
         budgets = [point["budget"] for point in curve["points"]]
         same = [point["same"] for point in curve["points"]]
-        likely = [point["likely"] for point in curve["points"]]
-        assert (curve["safe"], curve["flips"]) == (
+        heights = [point["likelihood"] for point in curve["points"]]
+        assert (curve["kStar"], curve["flips"]) == (
             budget_curve.k_star(budgets, same),
             budget_curve.n_flips(same),
         )
-        assert curve["area"] == pytest.approx(budget_curve.auc(budgets, likely))
+        assert curve["auc"] == pytest.approx(budget_curve.auc(budgets, heights))
         there = np.interp(np.log2(budgets), np.log2(ladder), means)
-        assert curve["areaRandom"] == pytest.approx(budget_curve.auc(budgets, there))
-    draws = whole.evaluate("explorer.sweeping.random.map(({ points }) => points[6].likely)")
+        assert curve["aucRandom"] == pytest.approx(budget_curve.auc(budgets, there))
+    draws = [curve["points"][6]["likelihood"] for curve in swept["random"]]
     assert len(draws) >= 5
     assert (chance[6]["low"], chance[6]["high"]) == (min(draws), max(draws))
 
 
 def test_points_are_the_answers_that_the_function_gives(whole):
-    question, seed = whole.evaluate(
-        "[explorer.sweeping.case.question, Number(document.querySelector('#vt-seed input').value)]"
-    )
+    shown = state(whole)
+    question, seed = shown["case"]["question"], shown["case"]["seed"]
     image, memory = scenes.make(seed).image, ResultCache(100_000_000)
-    for curve in whole.evaluate("explorer.sweeping.curves")[1::2]:
+    for curve in shown["sweep"]["curves"][1::2]:
         for point in (curve["points"][1], curve["points"][-2], curve["points"][-1]):
             budget = point["budget"]
             own = api.answer("pico", image, question, curve["key"], budget, memory)
             assert point["answer"]["text"] == own.text
-            assert point["likely"] == pytest.approx(own.p_full, abs=1e-3)
+            assert point["likelihood"] == pytest.approx(own.p_full, abs=1e-3)
 
 
 def test_the_plot_has_a_line_per_method_a_band_and_floors(whole):
@@ -124,30 +122,30 @@ def test_the_plot_has_a_line_per_method_a_band_and_floors(whole):
           text: trace.text, symbols: trace.marker?.symbol,
         }))"""
     )
-    names = whole.evaluate("explorer.sweeping.curves.map(({ title }) => title)")
+    curves = state(whole)["sweep"]["curves"]
+    names = [curve["title"] for curve in curves]
     for axis in ("y", "y2"):
         assert [t["name"] for t in traces if t["axis"] == axis and t["name"] in names] == names
     assert [t["fill"] for t in traces if t["name"] == "random, highest"] == ["tonexty"]
     assert [(t["name"], t["x"]) for t in traces if "floor" in t["name"]] == [("FastV, floor", [34])]
     line = next(t for t in traces if t["name"] == "DivPrune")
-    points = whole.evaluate("explorer.sweeping.curves[1].points")
-    for text, symbol, point in zip(line["text"], line["symbols"], points, strict=True):
+    for text, symbol, point in zip(line["text"], line["symbols"], curves[1]["points"], strict=True):
         assert point["answer"]["text"][:150] in text.replace("<br>", " ")
         assert symbol.endswith("open") is not point["same"]
 
 
 def test_the_table_says_where_answers_break(whole):
-    curves = {c["key"]: c for c in whole.evaluate("explorer.sweeping.curves")}
+    curves = {c["key"]: c for c in state(whole)["sweep"]["curves"]}
     rows = whole.locator(".vt-sweep-table tbody tr")
     expect(rows).to_have_count(len(curves) + 1)
     for key, curve in curves.items():
         row = whole.locator(f".vt-sweep-table tr[data-method={key}]")
         cells = row.locator("td").all_text_contents()
-        assert cells[:2] == [str(curve["safe"]), str(curve["flips"])]
+        assert cells[:2] == [str(curve["kStar"]), str(curve["flips"])]
         assert (
             row.locator("button[data-safe]")
             .get_attribute("aria-label")
-            .startswith(f"{curve['title']}, {curve['safe']} tokens")
+            .startswith(f"{curve['title']}, {curve['kStar']} tokens")
         )
     hatched = whole.locator(".vt-sweep-table tr[data-method=fastv] td[data-out]")
     assert hatched.count() == len([b for b in (4, 6, 8, 12, 16, 24, 32) if b < 34])
@@ -162,11 +160,11 @@ def test_the_table_can_be_downloaded(whole, tmp_path):
     waiting.value.save_as(path)
     with path.open(encoding="utf-8", newline="") as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}
-    curves = {c["key"]: c for c in whole.evaluate("explorer.sweeping.curves")}
+    curves = {c["key"]: c for c in state(whole)["sweep"]["curves"]}
     assert set(rows) >= set(curves) and len(rows) == len(curves) + 5
     for key, curve in curves.items():
-        assert int(rows[key]["k_star"]) == curve["safe"]
-        assert float(rows[key]["area"]) == pytest.approx(curve["area"])
+        assert int(rows[key]["k_star"]) == curve["kStar"]
+        assert float(rows[key]["area"]) == pytest.approx(curve["auc"])
         for point in curve["points"]:
             assert rows[key][f"answer_at_{point['budget']}"] == point["answer"]["text"]
     assert rows["fastv"]["answer_at_4"] == "" and rows["divprune"]["answer_at_4"] != ""
@@ -181,15 +179,15 @@ def test_a_click_on_a_point_opens_it_in_explore_with_its_strip_filled(page):
           const plot = document.querySelector(".vt-sweep-plot");
           const { left, top } = plot.getBoundingClientRect();
           const { xaxis, yaxis } = plot._fullLayout;
-          const { chance, curves } = explorer.sweeping;
-          const apart = ({ likely }, i) => Math.abs(likely - chance[i].mean);
+          const { chance, curves } = explorerState().sweep;
+          const apart = ({ likelihood }, i) => Math.abs(likelihood - chance[i].mean);
           const inner = curves[0].points.slice(0, -1); // at N all lines meet
           const far = inner.map(apart);
-          const { budget, likely } = inner[far.indexOf(Math.max(...far))];
+          const { budget, likelihood } = inner[far.indexOf(Math.max(...far))];
           return {
             budget,
             x: left + xaxis._offset + xaxis.d2p(budget),
-            y: top + yaxis._offset + yaxis.d2p(likely),
+            y: top + yaxis._offset + yaxis.d2p(likelihood),
           };
         })()"""
     )
@@ -206,7 +204,7 @@ def test_a_click_on_a_point_opens_it_in_explore_with_its_strip_filled(page):
 
 
 def test_cancel_stops_and_go_on_asks_for_what_is_missing(page):
-    every = page.evaluate("explorer.store.state.case.methods.map(({ key }) => key)")
+    every = state(page)["case"]["methods"]
     choose(page, *every)  # so many that it is still under way when the hand gets to the button
     new_scene(page, 977)
     cancel = page.locator("#vt-sweep-cancel")
@@ -214,38 +212,21 @@ def test_cancel_stops_and_go_on_asks_for_what_is_missing(page):
     cancel.click(timeout=PATIENCE)
     expect(cancel).to_be_hidden()
     expect(page.locator("#vt-sweep-call")).to_have_text("Go on")
-    left = """explorer.sweeping.missing
-        .filter(([spec]) => spec !== explorer.store.state.method).length"""  # whose strip fills in
-    page.wait_for_timeout(1000)  # a step that was under way may still end
-    missing = page.evaluate(left)
-    page.wait_for_timeout(1000)
-    assert page.evaluate(left) == missing > 0
+    page.get_by_role("tab", name="Debug").click()  # its answer waits until the run has ended
+    page.click("#vt-keep-all")
+    until(page, "state.debug.tokens.length === 196 && state.debug.known")
+    shown = state(page)
+    missing = {spec for spec, _ in shown["sweep"]["missing"]}
+    assert missing - {shown["method"]}, "whose strip may have filled in"
+    sweep(page)
     choose(page, "clsattn")
     page.locator("#vt-sweep-call").click()
     done(page)
     asked = requests_of(page)
+    choose(page)
     choose(page, "clsattn")
-    page.wait_for_timeout(400)
-    assert asked == [], "what is known is not asked again"
-
-
-def test_words_of_a_model_are_never_markup(whole):
-    evil = "<b>bold</b> <a href='https://example.org'>x</a> %{y} ${1}"
-    text = whole.evaluate(
-        """(evil) => {
-          const { curves, chance, full, case: kase } = explorer.sweeping;
-          const answer = { ...curves[0].points[0].answer, text: evil };
-          const points = [{ ...curves[0].points[0], answer }];
-          const plot = document.querySelector(".vt-sweep-plot");
-          const shown = { id: kase.id, curves: [{ ...curves[0], points }], chance, full };
-          const figure = explorer.sweepFigure(plot, { ...shown, ladder: [4, 196], stage: "late" });
-          return figure.traces.find(({ name }) => name === curves[0].title).text[0];
-        }""",
-        evil,
-    )
-    said = text.split("“")[1].split("”")[0]
-    assert not set("<>{}%") & set(said.replace("<br>", ""))
-    assert "bold" in said
+    done(page)
+    assert asked == [] and not state(page)["sweep"]["busy"], "what is known is not asked again"
 
 
 def test_a_phone_shows_it_without_scrolling_sideways_and_dark_is_dark(browser, url):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from conftest import open_tab, requests_of, visit, visiting
+from conftest import open_tab, requests_of, state, until, visit, visiting
 from playwright.sync_api import Page, expect
-from test_video import gif, written
+from unit.media.test_video import gif, written
 
 from explorer.analyses.video import budgets, clip_case, frame_scoring
 from explorer.analyses.video.budgets import BudgetAllocation
@@ -35,6 +35,8 @@ def own() -> tuple[clip_case.VideoCase, list[float]]:
 
 
 def done(page: Page) -> None:
+    """Wait until the answers are drawn that the last move of a hand has led to."""
+    until(page, "state.video?.settled && !state.video.busy")
     expect(page.locator(BOARD)).to_have_attribute("data-is", "done", timeout=PATIENCE)
 
 
@@ -55,7 +57,6 @@ def move(page: Page, slider: str, value: int) -> None:
         }""",
         value,
     )
-    page.wait_for_timeout(200)
     done(page)
 
 
@@ -101,9 +102,8 @@ def test_a_moving_hand_asks_nothing_and_a_resting_one_once(page):
     page.mouse.move(box["x"] + box["width"] * 59 / 143, y)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.8, y, steps=12)
-    page.wait_for_timeout(300)
-    assert sent == []
-    assert int(page.locator(BOARD).get_attribute("data-budget")) > 100
+    page.wait_for_function("Number(document.querySelector('.vt-film').dataset.budget) > 100")
+    assert state(page)["video"]["settled"] and sent == []
     page.mouse.up()
     done(page)
     assert 0 < len([url for url in sent if "join" in url]) <= 3
@@ -113,7 +113,6 @@ def test_any_method_prunes_the_union_of_frames(page, own):
     move(page, "#vt-film-budget", 48)
     for method in ("fastv", "pool", "random"):
         page.locator("#vt-film-method").select_option(method)
-        page.wait_for_timeout(200)
         done(page)
         drawn = budgets.map_of_method(own[0], method)
         if drawn.order is not None:

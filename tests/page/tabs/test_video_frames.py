@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-import test_family_qwen_vl as qwen_vl
-from conftest import hosted, visit
+from conftest import hosted, until, visit
 from playwright.sync_api import Page, expect
 from unit.vlm.families import test_llava_next as llava_next
+from unit.vlm.families import test_qwen_vl as qwen_vl
 
 from explorer.vlm import catalog, devices, loader
 
@@ -33,8 +33,7 @@ def opened(browser, folder, family, **context) -> Iterator[Page]:
 def visited(browser, model: str, **context) -> Iterator[Page]:
     with hosted(model) as url:
         page = visit(browser, url, **context)
-        named = f"explorer.store.state.case.model === '{model}'"
-        page.wait_for_function(named, timeout=PATIENCE)
+        until(page, "state.case.model === model", model=model)
         page.get_by_role("tab", name="Video").click()
         yield page
         assert page.errors == []

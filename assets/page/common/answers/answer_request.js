@@ -1,0 +1,162 @@
+/**
+ * When the server is asked, and which of its replies count. Dragging never asks; a hand that rests
+ * does, once, for the answer at this method and budget, and then for a ladder of budgets, a few at
+ * a time. Replies to older questions are remembered but not shown as current. Knows nothing of
+ * elements.
+ */
+import { Request } from "../request.js";
+import { Settling } from "../settle.js";
+
+const QUIET_MS = 1000; // nothing heard for so long: the question stands in a queue
+const LOST_MS = 30_000;
+const BUDGETS_AT_ONCE = 3;
+
+export class AnswerRequest extends Settling {
+  #store;
+  #one = new Request(LOST_MS); // {case, method, budget}
+  #few = new Request(LOST_MS); // {case, method, budgets}
+  #partial = null; // what has arrived of the one answer
+  #fresh = false; // the answer on the page was computed for this very question
+  #opening = null; // {id, answer}: what has arrived of a full answer
+  #ladderOf = null; // {case, method}: whose ladder the visitor asked for
+
+  constructor(store) {
+    super("answers");
+    this.#store = store;
+  }
+
+  get #here() {
+    const { state } = this.#store;
+    return { case: state.case?.id, method: state.method, budget: state.budget };
+  }
+
+  #isHere(place) {
+    const here = this.#here;
+    return (
+      place?.case === here.case &&
+      place.method === here.method &&
+      (place.budget ?? here.budget) === here.budget
+    );
+  }
+
+  /** Give the way to send one question, or a few of them. */
+  connect(kind, send) {
+    (kind === "ask" ? this.#one : this.#few).connect(send);
+    this.settle();
+  }
+
+  /** Another case is open. */
+  forget() {
+    this.#one.drop();
+    this.#few.drop();
+    this.#partial = this.#ladderOf = null;
+  }
+
+  /** Another method or budget is looked at. */
+  moved() {
+    this.#fresh = false;
+  }
+
+  changed() {
+    this.#store.changed();
+  }
+
+  /** Ask for the whole ladder of this method, where that is not done unasked. */
+  askLadder() {
+    const { case: id, method } = this.#here;
+    this.#ladderOf = { case: id, method };
+    this.#store.cache.forgive();
+    this.settle();
+  }
+
+  settle() {
+    this.unschedule();
+    if (this.held || !this.#store.method) return;
+    const here = this.#here;
+    const waiting = this.#isHere(this.#one.pending) && this.#one.busy;
+    if (this.#store.known(here.budget)) {
+      this.#one.drop();
+    } else if (this.#one.connected && !waiting) {
+      this.#few.drop();
+      this.#partial = null;
+      this.#one.send(here);
+      setTimeout(() => this.changed(), QUIET_MS + 20);
+    }
+    this.#askNext();
+    this.changed();
+  }
+
+  #askNext() {
+    const { state, cache, ladder } = this.#store;
+    const { case: id, method, budget } = this.#here;
+    const ready = this.#few.connected && !this.held && !this.#one.pending;
+    if (!ready || !cache.answer(id, method, budget)) return;
+    if (!state.case.live && !this.#isHere(this.#ladderOf)) return;
+    const untried = ladder.filter((rung) => !cache.tried(id, method, rung));
+    if ((this.filling && this.#few.busy) || !untried.length) return;
+    const budgets = untried.reverse().slice(0, BUDGETS_AT_ONCE);
+    this.#few.send({ case: id, method, budgets });
+  }
+
+  /** Whether the ladder of this method is being worked out now. */
+  get filling() {
+    return this.#isHere(this.#few.pending);
+  }
+
+  /** The full answer of a case that is being opened, as far as it has arrived. */
+  opening(id) {
+    return this.#opening?.id === id ? this.#opening.answer : null;
+  }
+
+  /** Take one answer in; current: it belongs to the newest question. */
+  #take(id, answer, current) {
+    if (answer.method === "full") {
+      this.#opening = { id, answer };
+      return;
+    }
+    const { pending } = this.#one;
+    const awaited =
+      pending?.case === id && pending.method === answer.method && pending.budget === answer.budget;
+    if (answer.partial) {
+      if (awaited && current) this.#partial = answer;
+      return;
+    }
+    this.#store.cache.keep(id, answer);
+    if (!awaited) return;
+    this.#fresh = current && this.#isHere(pending);
+    this.#one.drop();
+    this.#partial = null;
+  }
+
+  /** Replies of the server: {ticket, case, answers}. */
+  receive(reply) {
+    if (!reply) return;
+    const { cache } = this.#store;
+    if (reply.failed) this.#store.giveUp(reply.case);
+    const current = this.#one.receive(reply);
+    for (const answer of reply.answers ?? []) {
+      this.#take(reply.case ?? answer.case, answer, current);
+    }
+    const { case: id, method, budgets } = this.#few.pending ?? {};
+    if (budgets?.every((budget) => cache.tried(id, method, budget))) this.#few.drop();
+    this.#askNext();
+    this.changed();
+  }
+
+  /**
+   * The pruned answer as far as it is known, and why the page shows what it shows.
+   * @returns {{answer: ?Answer, is: string}} is: computed, memory, computing, waiting, failed
+   *   or unasked
+   */
+  get pruned() {
+    const { case: id, method, budget } = this.#here;
+    const answer = this.#store.known(budget);
+    if (answer) return { answer, is: this.#fresh ? "computed" : "memory" };
+    if (this.#isHere(this.#one.pending)) {
+      if (this.#partial) return { answer: this.#partial, is: "computing" };
+      return { answer: null, is: this.#one.quiet > QUIET_MS ? "waiting" : "computing" };
+    }
+    const failure = this.#store.cache.failure(id, method, budget);
+    return { answer: failure, is: failure ? "failed" : "unasked" };
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * A tab that asks for many answers at once: which run is under way, what Cancel stopped, and what
+ * the server has replied. Dragging never asks; a hand that rests does, once, for the answers that
+ * this page doesn't know yet. Knows nothing of elements, nor which answers a tab wants.
+ *
+ * A tab says what it looks at (`here`, a text), which answers make it complete (`wanted`), and what
+ * follows from another look (`follow`) and from new answers (`answered`).
+ */
+import { Request } from "../request.js";
+import { Settling } from "../settle.js";
+
+export class BatchRequest extends Settling {
+  draws = [];
+  error = "";
+  visible = () => false;
+  #request = new Request();
+  #asked = null; // what was looked at when the run under way was asked for
+  #stopped = null; // what was looked at when the visitor pressed Cancel
+  #called = null; // what the visitor asked for, where it isn't done unasked
+
+  constructor(name, store) {
+    super(name);
+    this.store = store;
+    store.subscribe(() => this.follow());
+  }
+
+  connect(send) {
+    this.#request.connect(send);
+    this.settle();
+  }
+
+  get case() {
+    return this.store.state.case;
+  }
+
+  get full() {
+    return this.store.full;
+  }
+
+  get missing() {
+    const { cache } = this.store;
+    return this.wanted.filter(([spec, budget]) => !cache.tried(this.case.id, spec, budget));
+  }
+
+  /** Whether answers for what is shown are being worked out. */
+  get busy() {
+    return Boolean(this.case) && this.#request.pending !== null && this.#asked === this.here;
+  }
+
+  get cancelled() {
+    return !this.busy && this.#stopped === this.here;
+  }
+
+  /** Whether the visitor has to say so before a model works for long. */
+  get waits() {
+    const { busy, cancelled } = this;
+    const asks = this.case.live || this.#called === this.here;
+    return !busy && this.missing.length > 0 && (cancelled || !asks);
+  }
+
+  /** Start, or go on after a cancel. */
+  start() {
+    this.#called = this.here;
+    this.#stopped = null;
+    this.error = "";
+    this.store.cache.forgive();
+    this.settle();
+  }
+
+  cancel() {
+    if (!this.busy) return;
+    this.#stopped = this.here;
+    this.#request.cancel({ case: this.case.id, wanted: [] });
+    this.changed();
+  }
+
+  settle() {
+    this.unschedule();
+    if (this.held || !this.case || this.store.state.pending) return;
+    if (!this.#request.connected || !this.visible()) return;
+    if (!(this.busy && this.#request.busy)) {
+      this.#request.drop();
+      const wanted = this.missing;
+      if (wanted.length && !this.waits && !this.error) {
+        this.#asked = this.here;
+        this.#request.send({ case: this.case.id, wanted });
+      }
+    }
+    this.changed();
+  }
+
+  /** New answers are in the cache. */
+  answered() {}
+
+  /** Replies of the server: {ticket, case, answers, done, error}; all answers of a run so far. */
+  receive(reply) {
+    if (!reply) return;
+    for (const answer of reply.answers ?? []) this.store.cache.keep(reply.case, answer);
+    this.answered();
+    if (this.#request.receive(reply) && reply.error) this.error = reply.error;
+    if (reply.done) {
+      this.settle();
+      this.store.changed(); // the other tabs show these answers, too
+    }
+    this.changed();
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * What the visitor is looking at. One store per page: its parts subscribe and are told once per
+ * frame. Knows nothing of elements and drawing; when the server is asked is up to answers/.
+ *
+ * @typedef {Object} State
+ * @property {?Object} case the unpacked analysis
+ * @property {?Object} pending a case that is being opened: its picture, while methods are at work
+ * @property {string} method
+ * @property {number} budget
+ * @property {?number} stage which stage is drawn; null = the last one
+ * @property {number} view
+ * @property {"rank"|"linear"} colouring
+ * @property {"both"|"score"|"kept"} mode
+ * @property {number} opacity of the colours, 0 to 1
+ * @property {?{full: Answer, kept: Answer, choice: Object}} enlarged two runs whose curves are drawn large
+ * @property {number} cursor the token under the pointer or the arrow keys, -1 for none
+ */
+import { AnswerCache } from "./answers/answer_cache.js";
+import { AnswerRequest } from "./answers/answer_request.js";
+import { MapRequest } from "./answers/map_request.js";
+import { Observable } from "./observable.js";
+import { choiceAt, ladderOf, readCase, snap } from "./payload.js";
+
+const FIRST_METHOD = "clsattn";
+
+export class Store extends Observable {
+  /** @type {State} */
+  state = {
+    case: null,
+    pending: null,
+    method: FIRST_METHOD,
+    budget: 0,
+    stage: null,
+    view: 0,
+    colouring: "rank",
+    mode: "both",
+    opacity: 0.55,
+    cursor: -1,
+    enlarged: null,
+  };
+  cache = new AnswerCache();
+  answers = new AnswerRequest(this);
+  maps = new MapRequest(this);
+  #choice = null;
+
+  constructor() {
+    super("draw");
+  }
+
+  /** Change how it is shown: stage, view, colouring, mode, opacity, cursor. */
+  set(patch) {
+    Object.assign(this.state, patch);
+    this.changed();
+  }
+
+  get method() {
+    return this.state.case?.methods.find(({ key }) => key === this.state.method) ?? null;
+  }
+
+  /** What the chosen method keeps at the budget. */
+  get choice() {
+    return this.#choice;
+  }
+
+  #moveTo(budget) {
+    if (budget === this.state.budget && this.#choice?.method === this.method) return;
+    this.state.budget = budget;
+    this.#choice = choiceAt(this.state.case, this.method, budget);
+    this.answers.moved();
+  }
+
+  /** The rung of the ladder nearest to a third of all tokens. */
+  #firstBudget() {
+    const third = this.state.case.grid.n / 3;
+    const nearer = (a, b) => (Math.abs(b - third) < Math.abs(a - third) ? b : a);
+    return this.ladder.length ? this.ladder.reduce(nearer) : third;
+  }
+
+  /** Show another analysis; method and budget stay where they can. */
+  openCase(raw) {
+    if (!raw) return;
+    const { state } = this;
+    state.pending = raw.pending ? raw : null;
+    if (raw.pending) return this.changed();
+    const other = raw.id !== state.case?.id;
+    state.case = readCase(raw);
+    for (const answer of raw.answers ?? []) this.cache.keep(raw.id, answer);
+    const keys = state.case.methods.map(({ key }) => key);
+    if (!keys.includes(state.method)) {
+      const first = state.case.methods.find(({ baseline }) => !baseline)?.key ?? keys[0];
+      state.method = keys.includes(FIRST_METHOD) ? FIRST_METHOD : first;
+    }
+    this.#wanted = null;
+    if (other) {
+      Object.assign(state, { stage: null, view: 0, cursor: -1 });
+      this.answers.forget();
+    }
+    this.#choice = null;
+    state.enlarged = null; // its curves are those of the case before
+    const { method, budget } = { ...raw.show };
+    if (keys.includes(method)) Object.assign(state, { method, stage: null });
+    const wanted = budget ?? (state.budget || this.#firstBudget());
+    this.#moveTo(snap(state.case, this.method, wanted));
+    if (method) this.chooseMethod(method); // one whose map is still to be worked out
+    this.answers.schedule();
+  }
+
+  /** Take in one more map of the open case: a method with changed settings. */
+  addMethod(id, method) {
+    const { case: open } = this.state;
+    if (open?.id !== id || open.methods.some(({ key }) => key === method.key)) return;
+    open.methods = [...open.methods, method];
+    if (this.#wanted === method.key) this.chooseMethod(method.key);
+    this.changed();
+  }
+
+  /** A case could not be opened after all: the one before it is still there. */
+  giveUp(id) {
+    if (this.state.pending?.id === id) this.state.pending = null;
+    this.changed();
+  }
+
+  #wanted = null; // a method whose map is being worked out because it was chosen
+
+  /** The title of a method that was chosen and is being worked out, or null. */
+  get coming() {
+    return this.state.case?.later?.find(({ key }) => key === this.#wanted)?.title ?? null;
+  }
+
+  chooseMethod(key) {
+    const { state } = this;
+    if (!state.case || key === state.method) return;
+    const known = state.case.methods.some((method) => method.key === key);
+    this.#wanted = known ? null : key;
+    if (!known) {
+      this.maps.ask(key);
+      return this.changed();
+    }
+    Object.assign(state, { method: key, stage: null });
+    this.#moveTo(snap(state.case, this.method, state.budget));
+    this.answers.schedule();
+  }
+
+  /** Move the budget; a direction (-1, 1) makes a small step reach the next point. */
+  moveBudget(value, direction = 0) {
+    const { state } = this;
+    if (!state.case) return;
+    this.#moveTo(snap(state.case, this.method, value, state.budget, direction));
+    this.answers.schedule();
+  }
+
+  /** The answer with all tokens. */
+  get full() {
+    const kase = this.state.case;
+    return kase ? (kase.full ?? this.cache.answer(kase.id, "full", kase.grid.n)) : null;
+  }
+
+  /** Budgets of the ladder, ascending, as far as the chosen method can show them. */
+  get ladder() {
+    const { method, state } = this;
+    return method ? ladderOf(state.case, method) : [];
+  }
+
+  /** A complete answer of the chosen method, if it is known. */
+  known(budget) {
+    return this.cache.answer(this.state.case?.id, this.state.method, budget);
+  }
+
+  /** Whether an answer says the same as the full one; null while there is none to compare. */
+  same(answer) {
+    const { full } = this;
+    return answer.same ?? (full ? answer.text === full.text : null);
+  }
+
+  /**
+   * Where the answer first changes, coming from all tokens.
+   * @returns {{at: ?number, lowest: ?number, complete: boolean}} among the known answers;
+   *   complete: the whole ladder is known
+   */
+  get breaks() {
+    const { state, ladder } = this;
+    const all = state.case ? this.cache.of(state.case.id) : [];
+    const answers = all.filter(({ method }) => method === state.method);
+    const differing = answers.filter((a) => this.same(a) === false).map((a) => a.budget);
+    return {
+      at: differing.length ? Math.max(...differing) : null,
+      lowest: answers.length ? Math.min(...answers.map((a) => a.budget)) : null,
+      complete: ladder.every((budget) => this.known(budget)),
+    };
+  }
+}

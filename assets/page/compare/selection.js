@@ -1,0 +1,204 @@
+/**
+ * What the tab "Compare" looks at: one budget for all methods, which methods are shown and in what
+ * order, which two are large. When it asks is up to common/answers/batch_request.js. Knows nothing
+ * of elements.
+ */
+import { BatchRequest } from "../common/answers/batch_request.js";
+import { chanceOf, isWorse, likelihood } from "../common/measures.js";
+import { choiceAt, floorOf, snap } from "../common/payload.js";
+
+const CALM_MS = 80; // what is slow to draw is drawn when nothing has moved for so long
+
+/** What a visitor can filter by; baselines always stay. */
+export const FAMILIES = [
+  ["all", "all families", () => true],
+  ["question", "reads the question", (method) => method.reads_question],
+  [
+    "vision",
+    "vision only",
+    (method) => !method.reads_question && method.where === "before the LLM",
+  ],
+  ["inside", "inside the LLM", (method) => method.where !== "before the LLM"],
+  ["merges", "merges tokens", (method) => method.merges],
+];
+
+/** What a visitor can sort by; smaller values come first, what is not known comes last. */
+export const SORTS = [
+  ["p", "probability of the full answer", (entry) => -entry.likelihood],
+  ["same", "same answer first", (entry) => -(entry.answer?.same ?? -1) - entry.likelihood / 2],
+  ["right", "right answer first", (entry) => -(entry.answer?.right ?? -1) - entry.likelihood / 2],
+  ["ms", "selection time", (entry) => entry.answer?.seconds?.select ?? Infinity],
+  ["listed", "as listed", (entry) => entry.place],
+];
+
+export class CompareSelection extends BatchRequest {
+  state = { budget: 0, sort: "p", family: "all", pair: [], cursor: -1 };
+  #redraw = () => {};
+  #calm = 0;
+  #order = []; // keys of all methods, in the order of the page
+  #sorted = ""; // what that order was made for
+  #shown = null; // the case that is shown
+  #explored = 0; // the budget in the tab "Explore" when it was last looked at
+  #choices = new Map();
+
+  constructor(store) {
+    super("compare", store);
+  }
+
+  /** Call `draw()` when something has changed, `redraw()` when all is calm. */
+  mount(draw, redraw, visible) {
+    this.#redraw = redraw;
+    this.visible = visible;
+    this.subscribe(draw);
+    this.follow();
+  }
+
+  tell() {
+    if (!this.#shown || !this.visible()) return;
+    super.tell();
+    clearTimeout(this.#calm);
+    this.#calm = setTimeout(() => this.#redraw(), CALM_MS);
+  }
+
+  /** The tab was opened, or something changed in the tab "Explore". */
+  follow() {
+    if (!this.case || !this.visible()) return;
+    const { state, case: kase } = this;
+    const explored = this.store.state.budget;
+    const other = this.#shown?.id !== kase.id;
+    if (other) {
+      state.cursor = -1;
+      this.error = "";
+    }
+    if (this.#shown !== kase) this.#choices.clear();
+    this.#shown = kase;
+    const keys = kase.methods.map(({ key }) => key);
+    state.pair = state.pair.filter((key) => keys.includes(key));
+    if (state.pair.length < 2) state.pair = this.#firstPair();
+    if (explored !== this.#explored || !state.budget || state.budget > kase.grid.n) {
+      state.budget = explored;
+    }
+    this.#explored = explored;
+    this.schedule();
+  }
+
+  /** The method of the tab "Explore", and one that goes about it in another way. */
+  #firstPair() {
+    const { methods } = this.case;
+    const first = this.store.method ?? methods[0];
+    const others = methods.filter((method) => method !== first && !method.baseline);
+    const second =
+      others.find((method) => method.reads_question !== first.reads_question) ?? others[0];
+    return [first, second ?? methods.find((method) => method !== first) ?? first].map(
+      ({ key }) => key,
+    );
+  }
+
+  #choiceOf(method, budget) {
+    let known = this.#choices.get(method.key);
+    if (known?.budget !== budget || known.method !== method) {
+      known = choiceAt(this.case, method, budget);
+      this.#choices.set(method.key, known);
+    }
+    return known;
+  }
+
+  #entryOf(method, place) {
+    const { case: kase, state, full } = this;
+    const { cache } = this.store;
+    const budget = snap(kase, method, state.budget);
+    const answer = cache.answer(kase.id, method.key, budget);
+    return {
+      key: method.key,
+      method,
+      place,
+      budget,
+      choice: this.#choiceOf(method, budget),
+      reached: floorOf(kase, method) <= state.budget,
+      answer,
+      failure: cache.failure(kase.id, method.key, budget),
+      likelihood: likelihood(answer, full),
+    };
+  }
+
+  /** One method at the budget, also if it is filtered out; undefined if there is none. */
+  entryOf(key) {
+    const place = this.case.methods.findIndex((method) => method.key === key);
+    return place < 0 ? undefined : this.#entryOf(this.case.methods[place], place);
+  }
+
+  /** All methods at the budget, as far as they are known, in the order of the page. */
+  get entries() {
+    const { methods } = this.case;
+    const all = new Map(methods.map((method, i) => [method.key, this.#entryOf(method, i)]));
+    const { chance } = this;
+    const random = all.get(this.draws[0]);
+    if (random) random.likelihood = chance?.mean ?? null; // it stands where its mean is
+    for (const entry of all.values()) {
+      const judged = chance && entry !== random && entry.likelihood !== null;
+      entry.worse = Boolean(judged && isWorse(entry.likelihood, chance.mean));
+    }
+    this.#sort(all);
+    const [, , belongs] = FAMILIES.find(([name]) => name === this.state.family);
+    return this.#order
+      .map((key) => all.get(key))
+      .filter(({ method }) => method.baseline || belongs(method));
+  }
+
+  /** Cards change places when all answers are there or another order is wanted, not before. */
+  #sort(all) {
+    const { sort } = this.state;
+    const here = JSON.stringify([this.case.id, sort, [...all.keys()]]);
+    const settled = !this.held && !this.busy && !this.missing.length;
+    if (here === this.#sorted && !settled) return;
+    const [, , value] = SORTS.find(([name]) => name === sort);
+    const rank = (entry) =>
+      entry.likelihood === null && sort !== "listed" ? Infinity : value(entry);
+    this.#order = [...all.values()]
+      .sort((a, b) => rank(a) - rank(b) || a.place - b.place)
+      .map(({ key }) => key);
+    this.#sorted = here;
+  }
+
+  /** What random patches do at this budget; null until every draw is answered. */
+  get chance() {
+    const { case: kase, state, draws } = this;
+    const answers = draws.map((draw) => this.store.cache.answer(kase.id, draw, state.budget));
+    return answers.includes(null) ? null : chanceOf(answers, this.full);
+  }
+
+  /** Methods and budgets whose answers make the page complete: [[spec, budget]]. */
+  get wanted() {
+    const { case: kase, state, draws } = this;
+    const others = kase.methods.filter(({ key }) => !draws.includes(key));
+    return [
+      ...draws.map((draw) => [draw, state.budget]),
+      ...others.map((method) => [method.key, snap(kase, method, state.budget)]),
+    ];
+  }
+
+  get here() {
+    return this.case ? `${this.case.id} ${this.state.budget}` : "";
+  }
+
+  move(budget) {
+    const { n } = this.case.grid;
+    const next = Math.min(n, Math.max(1, Math.round(budget)));
+    if (next === this.state.budget) return;
+    this.state.budget = next;
+    this.error = "";
+    this.schedule();
+  }
+
+  /** Change what is shown: sort, family, pair, cursor. */
+  set(patch) {
+    Object.assign(this.state, patch);
+    this.changed();
+  }
+
+  /** Make a method one of the two large ones; the longer chosen one gives way. */
+  choose(key) {
+    const [, last] = this.state.pair;
+    if (key !== last) this.set({ pair: [last, key] });
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * What the pruned run costs against the full one: counted exactly, and as measured. Numbers that
+ * are not known yet are dots. Knows nothing of answers' words.
+ */
+import { node, show, write } from "../../common/dom.js";
+import { tableButton } from "../../common/download.js";
+import { format } from "../../common/format.js";
+import { costOf } from "../../common/payload.js";
+
+/** The unit in which the full run's number is easy to read. */
+function unit(size, names) {
+  const step = Math.max(0, Math.min(names.length - 1, Math.floor(Math.log10(size || 1) / 3)));
+  return { name: names[step], divide: 1000 ** step };
+}
+
+const BYTES = ["B", "KB", "MB", "GB"];
+const FLOPS = ["FLOPs", "KFLOPs", "MFLOPs", "GFLOPs", "TFLOPs", "PFLOPs"];
+const small = (x) => (x < 10 ? x.toFixed(2) : x < 100 ? x.toFixed(1) : format.count(x));
+
+const ms = (name) => (answer) => {
+  const seconds = answer?.seconds?.[name];
+  return typeof seconds === "number" ? seconds : null;
+};
+
+const ROWS = [
+  {
+    key: "tokens_mean",
+    name: () => "tokens, mean over layers",
+    of: (run) => run?.mean,
+    say: () => format.tenths,
+  },
+  {
+    key: "tokens_last_layer",
+    name: () => "tokens at the last layer",
+    of: (run) => run?.final,
+    say: () => format.count,
+  },
+  {
+    key: "prefill_flops",
+    name: (full) => `prefill ${unit(full, FLOPS).name}`,
+    of: (run) => run?.flops,
+    say: (full) => (x) => small(x / unit(full, FLOPS).divide),
+  },
+  {
+    key: "kv_bytes",
+    name: (full) => `KV cache, ${unit(full, BYTES).name}`,
+    of: (run) => run?.kv_bytes,
+    say: (full) => (x) => small(x / unit(full, BYTES).divide),
+  },
+  {
+    key: "vision_seconds",
+    name: () => "vision ms",
+    of: ms("vision"),
+    say: () => format.milliseconds,
+  },
+  {
+    key: "selection_seconds",
+    name: () => "selection ms",
+    of: ms("select"),
+    say: () => format.milliseconds,
+  },
+  {
+    key: "prefill_seconds",
+    name: () => "prefill ms",
+    of: ms("prefill"),
+    say: () => format.milliseconds,
+  },
+  {
+    key: "decode_seconds",
+    name: () => "decode ms",
+    of: ms("decode"),
+    say: () => format.milliseconds,
+  },
+];
+
+const LAST = 1; // the row that says nothing new where all layers see the same tokens
+
+function line() {
+  const [name, full, kept, change] = ["th", "td", "td", "td"].map((tag) => node(tag));
+  name.setAttribute("scope", "row");
+  return { name, full, kept, change, whole: node("tr", {}, name, full, kept, change) };
+}
+
+/** The panel of the costs. */
+export function costPanel(store) {
+  const lines = ROWS.map(line);
+  const heads = ["", "full", "kept", "change"].map((text) =>
+    text ? node("th", { scope: "col" }, text) : node("td"),
+  );
+  const table = node(
+    "table",
+    { class: "vt-table vt-costs" },
+    node("thead", {}, node("tr", {}, ...heads)),
+    node("tbody", {}, ...lines.map(({ whole }) => whole)),
+  );
+  const note = node(
+    "p",
+    { class: "vt-note" },
+    "A multiply and an add count as two. ms are measured.",
+  );
+  /** The numbers of the full and the pruned run, as far as they are known. */
+  const runs = (kase) => {
+    const { n } = kase.grid;
+    const { answer } = store.answers.pruned;
+    const { final, mean } = store.choice;
+    const done = answer && !answer.partial && !answer.error ? answer : null;
+    const counted = { ...costOf(kase, store.choice), final, mean };
+    return { full: { ...store.full, final: n, mean: n }, kept: { ...counted, ...done } };
+  };
+  const records = () => {
+    const { full, kept } = runs(store.state.case);
+    return ROWS.map(({ key, of }) => ({ what: key, full: of(full), kept: of(kept) }));
+  };
+  const panel = node(
+    "section",
+    { class: "vt-panel", id: "vt-costs" },
+    node("h2", {}, "Cost against the full run", tableButton("costs", records)),
+    table,
+    note,
+  );
+
+  const update = (state) => {
+    const { full, kept } = runs(state.case);
+    show(lines[LAST].whole, Math.abs(kept.final - kept.mean) >= 0.5);
+    ROWS.forEach((row, i) => {
+      const [a, b] = [row.of(full), row.of(kept)];
+      const inWords = row.say(a);
+      const known = (x) => x !== null && x !== undefined;
+      write(lines[i].name, row.name(a));
+      write(lines[i].full, known(a) && (a > 0 || b > 0) ? (a > 0 ? inWords(a) : "·") : "·");
+      write(lines[i].kept, known(b) ? inWords(b) : "·");
+      write(lines[i].change, known(b) && a > 0 ? format.change(a, b) : "");
+    });
+  };
+  return { node: panel, update };
+}

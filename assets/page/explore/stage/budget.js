@@ -1,0 +1,211 @@
+/**
+ * The budget under the hand: slider, big number, where the answer changes, the ladder of answers
+ * and the staircase. Follows the slider without asking anybody. Knows nothing of the overlay.
+ */
+import { staircase } from "../../canvas/line_chart.js";
+import { mark, node, show, svg, write } from "../../common/dom.js";
+import { format } from "../../common/format.js";
+import { floorOf, pointBudgets } from "../../common/payload.js";
+
+const SPEAK_MS = 150;
+const WORTH_A_WORD = 0.03; // a floor above this share of all tokens is named
+
+const uneven = ({ final, mean }) => Math.abs(final - mean) >= 0.5;
+
+function shareInWords(choice, n) {
+  const share = `of ${format.count(n)} visual tokens · ${format.percent(choice.budget, n)}`;
+  return uneven(choice) ? `${share} · ${format.count(choice.final)} at the last layer` : share;
+}
+
+/** Why part of the track is out of reach; empty where it is hardly any. */
+function floorInWords(store) {
+  const { method } = store;
+  const { n } = store.state.case.grid;
+  const floor = floorOf(store.state.case, method);
+  if (floor <= WORTH_A_WORD * n) return "";
+  const why = method.where === "before the LLM" ? "" : ": its first layers see more tokens";
+  return `Can't go below ${format.count(floor)} on average${why}.`;
+}
+
+/** "64 of 196 kept, answer unchanged." */
+function keptInWords(store) {
+  const { budget, final } = store.choice;
+  const { n } = store.state.case.grid;
+  const last = `${format.count(final)} at the last layer`;
+  const kept = uneven(store.choice)
+    ? `${format.count(budget)} of ${format.count(n)} kept on average, ${last}`
+    : `${format.count(final)} of ${format.count(n)} kept`;
+  const { answer, is } = store.answers.pruned;
+  if (is === "failed") return `${kept}, no answer.`;
+  if (!answer || answer.partial) return `${kept}.`;
+  const same = store.same(answer);
+  if (same === null) return `${kept}.`;
+  return `${kept}, answer ${same ? "unchanged" : "changed"}.`;
+}
+
+function breakInWords({ at, lowest, complete }) {
+  const soFar = complete ? "" : " so far";
+  if (at !== null) return `answer first changes at ${format.count(at)}${soFar}`;
+  if (lowest !== null) return `answer unchanged down to ${format.count(lowest)}${soFar}`;
+  return "";
+}
+
+function listen(input, store) {
+  let pointer = false;
+  input.addEventListener("pointerdown", () => {
+    pointer = true;
+    store.answers.hold();
+  });
+  const up = () => {
+    pointer = false;
+    store.answers.release();
+  };
+  window.addEventListener("pointerup", up);
+  window.addEventListener("pointercancel", up);
+  input.addEventListener("input", () => {
+    const { budget } = store.state;
+    const direction = pointer ? 0 : Math.sign(input.valueAsNumber - budget);
+    store.moveBudget(input.valueAsNumber, direction);
+  });
+}
+
+/** The slider; what a method can't reach is a hatched piece of its track. */
+function slider(store) {
+  const input = node("input", {
+    type: "range",
+    id: "vt-budget",
+    class: "vt-range",
+    step: 1,
+    "aria-label": "Budget: visual tokens kept",
+  });
+  const blocked = node("span", { class: "vt-blocked", "aria-hidden": "true" });
+  const ticks = svg("svg", {
+    class: "vt-ticks",
+    viewBox: "0 0 1000 1",
+    preserveAspectRatio: "none",
+    "aria-hidden": "true",
+  });
+  const path = svg("path");
+  ticks.append(path);
+  const track = node("div", { class: "vt-track" }, blocked, node("span", {}, ticks, input));
+  let shaped = null;
+  listen(input, store);
+
+  function shape(kase, method) {
+    const { n } = kase.grid;
+    const floor = floorOf(kase, method);
+    const points = pointBudgets(kase, method) ?? [];
+    const at = (budget) => (1000 * (budget - floor)) / Math.max(1, n - floor);
+    Object.assign(input, { min: floor, max: n });
+    track.style.setProperty("--vt-blocked", (floor - 1) / Math.max(1, n - 1));
+    mark(path, "d", points.map((budget) => `M${at(budget).toFixed(1)} 0V1`).join(""));
+    show(blocked, floor > 1);
+  }
+
+  const update = (state) => {
+    const { method } = store;
+    if (shaped !== method) {
+      shape(state.case, method);
+      shaped = method;
+    }
+    const { n } = state.case.grid;
+    if (input.valueAsNumber !== state.budget) input.value = state.budget;
+    const [low, high] = [Number(input.min), Number(input.max)];
+    input.style.setProperty("--vt-at", (state.budget - low) / Math.max(1, high - low));
+    mark(input, "aria-valuetext", `${state.budget} of ${n} visual tokens`);
+  };
+  return { node: track, update };
+}
+
+/** The ladder of answers: a cell per budget says same, different or not known. */
+function ladder(store) {
+  const strip = node("div", {
+    class: "vt-ladder",
+    id: "vt-ladder",
+    role: "group",
+    "aria-label": "Answers at a ladder of budgets",
+  });
+  const ask = node("button", { type: "button", class: "vt-ask", id: "vt-ask-ladder" });
+  ask.addEventListener("click", () => store.answers.askLadder());
+  strip.addEventListener("click", (event) => {
+    const cell = event.target.closest("button");
+    if (cell) store.moveBudget(Number(cell.value));
+  });
+  let cells = [];
+
+  function lay(count) {
+    cells = Array.from({ length: count }, () => {
+      const [number, sign] = [node("span"), node("b")];
+      return { cell: node("button", { type: "button" }, number, sign), number, sign };
+    });
+    strip.replaceChildren(...cells.map(({ cell }) => cell));
+  }
+
+  function describe({ cell, number, sign }, budget) {
+    const answer = store.known(budget);
+    const same = answer && store.same(answer);
+    const is = !answer || same === null ? "unknown" : same ? "same" : "different";
+    const words = { unknown: "not asked yet", same: "unchanged", different: "changed" }[is];
+    mark(cell, "value", budget);
+    mark(cell, "data-is", is);
+    mark(cell, "aria-current", budget === store.state.budget ? "true" : null);
+    const text = answer
+      ? `${budget} tokens: ${answer.text} (${words})`
+      : `${budget} tokens: ${words}`;
+    mark(cell, "title", text);
+    mark(cell, "aria-label", text);
+    write(number, String(budget));
+    write(sign, { unknown: "·", same: "=", different: "≠" }[is]);
+  }
+
+  const update = (state) => {
+    const rungs = store.ladder;
+    if (cells.length !== rungs.length) lay(rungs.length);
+    rungs.forEach((budget, i) => describe(cells[i], budget));
+    const missing = rungs.filter((budget) => !store.known(budget)).length;
+    show(ask, !state.case.live && missing > 0);
+    ask.disabled = store.answers.filling;
+    write(ask, ask.disabled ? "Asking …" : `Ask at ${missing} budgets`);
+  };
+  return { node: node("div", { class: "vt-rungs" }, strip, ask), update };
+}
+
+/** Everything under the picture that has to do with the budget. */
+export function budgetPanel(store) {
+  const number = node("output", { class: "vt-number", id: "vt-number", for: "vt-budget" });
+  const share = node("span", { class: "vt-share" });
+  const badge = node("span", { class: "vt-badge", id: "vt-break" });
+  const floor = node("p", { class: "vt-note vt-floor" });
+  const seen = node("p", { class: "vt-sentence", "aria-hidden": "true" });
+  const spoken = node("p", { class: "vt-spoken", id: "vt-live", "aria-live": "polite" });
+  const hand = slider(store);
+  const rungs = ladder(store);
+  const stairs = staircase();
+  let speak = 0;
+  let next = "";
+
+  const update = (state) => {
+    const { choice } = store;
+    const { n } = state.case.grid;
+    write(number, format.count(choice.budget));
+    write(share, shareInWords(choice, n));
+    const words = floorInWords(store);
+    write(floor, words);
+    show(floor, Boolean(words));
+    const change = breakInWords(store.breaks);
+    write(badge, change);
+    mark(badge, "data-empty", change ? null : "");
+    const sentence = keptInWords(store);
+    write(seen, sentence);
+    if (next !== sentence) {
+      next = sentence;
+      clearTimeout(speak); // a moving hand would make a screen reader stumble
+      speak = setTimeout(() => write(spoken, sentence), SPEAK_MS);
+    }
+    stairs.update(choice.layers, n);
+    for (const part of [hand, rungs]) part.update(state);
+  };
+  const row = node("div", { class: "vt-row" }, number, share, badge);
+  const sticky = node("div", { class: "vt-budget" }, row, hand.node, floor, seen, spoken);
+  return { nodes: [sticky, rungs.node, stairs.node], update };
+}

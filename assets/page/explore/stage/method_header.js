@@ -1,0 +1,69 @@
+/**
+ * The head of the stage: which method is chosen, its badges and its one plain sentence.
+ * Knows nothing of pictures, scores or answers.
+ */
+import { node, show, write } from "../../common/dom.js";
+
+const GROUPS = ["baselines", "before the LLM", "inside the LLM", "before and inside the LLM"];
+const BADGES = 4;
+
+function groupOf({ baseline, where }) {
+  if (baseline) return GROUPS[0];
+  return where === "both" ? GROUPS[3] : where;
+}
+
+function offer(select, { methods, later = [] }) {
+  const missing = later.filter(({ key }) => !methods.some((method) => method.key === key));
+  methods = [...methods, ...missing.map((m) => ({ ...m, title: `${m.title} · on demand` }))];
+  const groups = GROUPS.map((label) => {
+    const mine = methods.filter((method) => groupOf(method) === label);
+    return node(
+      "optgroup",
+      { label },
+      ...mine.map(({ key, title }) => node("option", { value: key }, title)),
+    );
+  });
+  select.replaceChildren(...groups.filter((group) => group.children.length));
+}
+
+/** The method chooser with what is said about the chosen method. */
+export function methodHeader(store) {
+  const select = node("select", { id: "vt-method", "aria-label": "Pruning method" });
+  const badges = node("span", { class: "vt-badges" });
+  const sentence = node("p", { class: "vt-idea" });
+  const doubt = node("p");
+  const doubts = node(
+    "details",
+    { class: "vt-uncertain" },
+    node("summary", {}, "What is not certain about it"),
+    doubt,
+  );
+  let offered = null;
+  let shown = null;
+  let said = null;
+  select.addEventListener("change", () => store.chooseMethod(select.value));
+
+  const update = (state) => {
+    const { method } = store;
+    if (offered !== state.case.methods) {
+      offer(select, state.case);
+      offered = state.case.methods;
+    }
+    if (!store.coming && select.value !== state.method) select.value = state.method;
+    if (shown === method && said === store.coming) return;
+    [shown, said] = [method, store.coming];
+    const labels = (method.badges ?? []).slice(0, BADGES);
+    badges.replaceChildren(...labels.map((label) => node("span", { class: "vt-badge" }, label)));
+    const working = `${said} is being worked out for this picture …`;
+    write(sentence, said ? working : (method.sentence ?? ""));
+    write(doubt, method.uncertain ?? "");
+    show(doubts, Boolean(method.uncertain));
+  };
+  const head = node(
+    "div",
+    { class: "vt-head" },
+    node("span", { class: "vt-select" }, select),
+    badges,
+  );
+  return { nodes: [head, sentence], doubts, update };
+}

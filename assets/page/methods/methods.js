@@ -1,0 +1,214 @@
+/**
+ * The tab "Methods": a card per method with its equation, a small drawing of where it looks and
+ * where it drops, and settings that change what is kept on the open picture.
+ * Knows nothing of how maps are made; one question to the server brings one new map.
+ */
+import { drawSmall } from "../canvas/thumbnails.js";
+import { openTab } from "../common/bridge.js";
+import { node, rootOf, show, svg, write } from "../common/dom.js";
+import { format } from "../common/format.js";
+import { choiceAt, snap } from "../common/payload.js";
+
+const LOOKS = {
+  tower: "the vision tower",
+  projector: "the tokens themselves",
+  question: "the question",
+  llm: "inside the language model",
+  answer: "the full answer",
+};
+const LAYERS = 16;
+
+/** Tower, projector and language model; dots where the method looks, lines where tokens leave. */
+function drawing({ looks, drops }) {
+  const box = (x, width, label, name) => [
+    svg("rect", { x, y: 16, width, height: 24, rx: 4, class: "vt-part" }),
+    svg("text", { x: x + width / 2, y: 53, class: "vt-part-name" }, label),
+    ...(looks.includes(name) ? [svg("circle", { cx: x + width / 2, cy: 28, r: 5 })] : []),
+  ];
+  const left = 118;
+  const wide = 150;
+  const bars = Array.from({ length: LAYERS }, (_, i) =>
+    svg("rect", {
+      x: left + (i * wide) / LAYERS,
+      y: 16,
+      width: wide / LAYERS - 2,
+      height: 24,
+      class: "vt-part",
+    }),
+  );
+  const cuts = drops.map((share) => {
+    const x = share === 0 ? left - 7 : left - 1 + share * wide;
+    return svg("path", { d: `M${x} 8v40`, class: "vt-cut" });
+  });
+  const said = [
+    looks.length
+      ? `Looks at ${looks.map((place) => LOOKS[place]).join(", ")}.`
+      : "Looks at nothing.",
+    `Tokens leave ${drops
+      .map((share) =>
+        share === 0 ? "before the language model" : `at ${Math.round(100 * share)} % of its layers`,
+      )
+      .join(", then ")}.`,
+  ].join(" ");
+  return svg(
+    "svg",
+    { viewBox: "0 0 276 62", class: "vt-diagram", role: "img", "aria-label": said },
+    svg("title", {}, said),
+    ...box(2, 52, "tower", "tower"),
+    ...box(62, 42, "tokens", "projector"),
+    ...bars,
+    svg("text", { x: left + wide / 2, y: 53, class: "vt-part-name" }, "language model"),
+    ...(looks.includes("llm") ? [svg("circle", { cx: left + wide * 0.45, cy: 28, r: 5 })] : []),
+    ...(looks.includes("question")
+      ? [svg("text", { x: left + 12, y: 10, class: "vt-asks" }, "question ↓")]
+      : []),
+    ...(looks.includes("answer")
+      ? [svg("text", { x: left + wide - 34, y: 10, class: "vt-asks" }, "answer ↑")]
+      : []),
+    ...cuts,
+  );
+}
+
+const link = (href, text) =>
+  node("a", { href, target: "_blank", rel: "noopener noreferrer" }, text);
+
+function sources({ source, arxiv, repository, commit }) {
+  const parts = [source];
+  if (arxiv) parts.push(" · ", link(`https://arxiv.org/abs/${arxiv}`, `arXiv ${arxiv}`));
+  if (repository) {
+    const at = `https://github.com/${repository}/tree/${commit}`;
+    parts.push(" · ", link(at, `${repository} @${commit.slice(0, 7)}`));
+  }
+  return node("p", { class: "vt-small" }, ...parts);
+}
+
+const fact = (term, text) => (text ? [node("dt", {}, term), node("dd", {}, text)] : []);
+
+// As Python writes it, which is how the server reads it.
+const WRITTEN = { true: "True", false: "False", null: "None" };
+const written = (value) => WRITTEN[String(value)] ?? String(value);
+
+/** Name what the settings of a card ask for: "hired:paper?alpha=0.25". */
+function specOf(card, variant, chosen) {
+  const preset = card.variants.find(({ label }) => label === variant)?.options ?? {};
+  const changes = Object.entries(chosen)
+    .filter(([name, value]) => value !== written(preset[name] ?? card.options[name][0]))
+    .map(([name, value]) => `${name}=${value}`);
+  const base = variant ? `${card.key}:${variant}` : card.key;
+  return changes.length ? `${base}?${changes.join("&")}` : base;
+}
+
+function settings(card, changed) {
+  let variant = "";
+  const chosen = {};
+  const rows = [];
+  const selects = {};
+  const row = (label, values, onPick) => {
+    const select = node(
+      "select",
+      { "aria-label": `${card.title}: ${label}` },
+      ...values.map(([value, text]) => node("option", { value }, text)),
+    );
+    select.addEventListener("change", () => {
+      onPick(select.value);
+      changed(specOf(card, variant, chosen));
+    });
+    rows.push(node("label", {}, node("span", {}, label), select));
+    return select;
+  };
+  const reset = () => {
+    const preset = card.variants.find(({ label }) => label === variant)?.options ?? {};
+    for (const [name, values] of Object.entries(card.options)) {
+      chosen[name] = written(preset[name] ?? values[0]);
+      if (selects[name]) selects[name].value = chosen[name];
+    }
+  };
+  if (card.variants.length) {
+    const offers = [["", "the authors' own"], ...card.variants.map(({ label }) => [label, label])];
+    row("reading", offers, (value) => {
+      variant = value;
+      reset();
+    });
+  }
+  for (const [name, values] of Object.entries(card.options)) {
+    const offers = values.map((value) => [written(value), written(value)]);
+    selects[name] = row(name.replaceAll("_", " "), offers, (value) => {
+      chosen[name] = value;
+    });
+  }
+  reset();
+  return rows;
+}
+
+/** One card; a map that isn't there yet is asked for when its settings are chosen. */
+function cardOf(store, card) {
+  let spec = card.key;
+  const preview = node("canvas", { class: "vt-card-picture", width: 132, height: 132 });
+  const status = node("p", { class: "vt-small", "aria-live": "polite" });
+  const open = node("button", { type: "button" }, "Show on the picture");
+  open.addEventListener("click", () => {
+    store.chooseMethod(spec);
+    openTab("Explore");
+  });
+  const rows = settings(card, (next) => {
+    spec = next;
+    store.maps.ask(spec);
+    store.changed();
+  });
+  const element = node(
+    "article",
+    { class: "vt-panel vt-card-method", "data-method": card.key },
+    node("h3", {}, card.title),
+    sources(card),
+    node(
+      "span",
+      { class: "vt-badges" },
+      ...card.badges.map((b) => node("span", { class: "vt-badge" }, b)),
+    ),
+    node("p", {}, card.sentence),
+    node("code", { class: "vt-equation" }, card.equation),
+    drawing(card),
+    node("div", { class: "vt-card-try" }, preview, node("div", {}, ...rows, status, open)),
+    node(
+      "dl",
+      {},
+      ...fact("Checked", card.verified),
+      ...fact("Not certain", card.uncertain),
+      ...fact("Beware", card.traps),
+      ...fact("Reported", card.headline),
+    ),
+  );
+  const redraw = () => store.changed();
+  const update = (state) => {
+    const found = state.case?.methods.find(({ key }) => key === spec);
+    const failure = store.maps.failures.get(spec);
+    element.dataset.spec = spec;
+    element.dataset.kept = "";
+    open.disabled = !found;
+    show(preview, Boolean(found));
+    if (!found) return write(status, failure ?? "Not worked out for this picture yet.");
+    const choice = choiceAt(state.case, found, snap(state.case, found, state.budget));
+    drawSmall(preview, state.case, choice, redraw);
+    const { kept } = choice.stages.at(-1).tally;
+    element.dataset.kept = kept;
+    const mean = format.tenths(choice.mean);
+    write(status, `${kept} patches kept, ${mean} tokens on average`);
+  };
+  return { element, update };
+}
+
+/**
+ * Mount the tab. Its value is {cards}.
+ * @param {Store} store
+ * @param {Block} block see common/bridge.js
+ */
+export function methodCards(store, { element, props }) {
+  const root = rootOf(element, "vt-cards");
+  const cards = props.value.cards.map((card) => cardOf(store, card));
+  root.append(...cards.map((card) => card.element));
+  store.subscribe((state) => {
+    if (root.offsetParent === null) return; // another tab is open
+    for (const card of cards) card.update(state);
+  });
+  new IntersectionObserver(() => store.changed()).observe(root);
+}

@@ -1,0 +1,75 @@
+/**
+ * What the page shows and knows, as plain data for its tests: read-only, and made anew for every look.
+ * Tells nothing that could not be seen or saved on the page.
+ */
+
+const pick = (record, ...names) => Object.fromEntries(names.map((name) => [name, record[name]]));
+
+/** Where an asking tab stands: settled = no hand is on it or has just left it. */
+const asking = (selection) => pick(selection, "settled", "busy");
+
+function comparison({ selection }) {
+  const { case: open, state } = selection;
+  if (!open || !state.budget) return null;
+  const entryOf = ({ method, ...entry }) => ({
+    ...pick(entry, "key", "budget", "likelihood", "worse", "reached", "answer"),
+    ...pick(method, "baseline", "reads_question", "where", "merges"),
+  });
+  return {
+    case: open.id,
+    ...state,
+    ...asking(selection),
+    ...pick(selection, "missing", "chance"),
+    entries: selection.entries.map(entryOf),
+  };
+}
+
+function sweep({ selection }) {
+  const { case: open, state } = selection;
+  if (!open) return null;
+  const curveOf = (curve) =>
+    pick(curve, "key", "title", "floor", "points", "done", "kStar", "flips", "auc", "aucRandom");
+  return {
+    case: open.id,
+    ...state,
+    ...asking(selection),
+    ...pick(selection, "missing", "chance"),
+    curves: selection.curves.map(curveOf),
+    random: selection.random.map(curveOf),
+  };
+}
+
+const debug = ({ picking }) => pick(picking, "tokens", "known", "settled");
+
+const SEEN = { compare: comparison, sweep, debug, video: ({ selection }) => asking(selection) };
+
+/**
+ * @param {Store} store
+ * @param {Object} opened the tabs that have been opened, by their name
+ */
+export function snapshot(store, opened) {
+  const { state, full, choice, ladder } = store;
+  const { case: open } = state;
+  const tabs = Object.entries(SEEN).map(([name, see]) => [
+    name,
+    opened[name] ? see(opened[name]) : null,
+  ]);
+  return JSON.parse(
+    JSON.stringify({
+      case: open && {
+        ...pick(open, "id", "question", "seed", "model", "truth", "picture"),
+        tokens: open.grid.n,
+        padding: open.grid.padded.reduce((sum, one) => sum + one, 0),
+        views: open.grid.views,
+        methods: open.methods.map(({ key }) => key),
+        answers: store.cache.of(open.id).map(({ method, budget }) => [method, budget]),
+      },
+      ...pick(state, "method", "budget", "view"),
+      kept: choice?.stages.at(-1).tally.kept ?? null,
+      full,
+      pruned: store.answers.pruned,
+      ladder: ladder.map((budget) => ({ budget, known: store.known(budget) !== null })),
+      ...Object.fromEntries(tabs),
+    }),
+  );
+}

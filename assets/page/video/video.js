@@ -1,0 +1,267 @@
+/**
+ * The tab "Video": one budget over all frames, the answers, the strip of frames, and what is to be
+ * known about it. Puts the parts together and marks the numbers of the last draw for tests.
+ */
+import { announcer, inbound } from "../common/bridge.js";
+import { mark, node, rootOf, segments, show, write } from "../common/dom.js";
+import { format } from "../common/format.js";
+import { frameStrip } from "./frames.js";
+import { VideoSelection } from "./selection.js";
+
+const SPEAK_MS = 150;
+const STEPS = 8; // the exponent's slider counts in halves: 0, 0.5, ... 4
+
+const ABOUT = [
+  "QuoTA (Luo et al., AAAI 2026, arXiv 2503.08689) shares a budget out over frames: " +
+    "wᵢ = qᵢ^α / Σ q^α, nᵢ = ⌊B wᵢ⌋ tokens, and each frame's grid is resized to its share. " +
+    "α = 2 is the authors' choice, α = 0 the even share.",
+  "Checked against MAC-AutoML/QuoTA @ ec194d7: shares, grids and resized tokens of v1 and v2 " +
+    "equal the official code's on 3 recordings; the frames' scores have no recording. The paper " +
+    "itself could not be read, only its abstract.",
+  "v1 interpolates and may give a frame more tokens than it had; v2 averages, and caps a frame " +
+    "at its own size. v3 to v5 don't run to the end in the official code.",
+  "Within a frame all patches share one score. Grids are cut off to whole numbers, so that fewer " +
+    "tokens than the budget are used, and every budget makes new grids: a larger one need not " +
+    "answer better.",
+];
+
+const used = (grids) => grids.reduce((sum, [rows, columns]) => sum + rows * columns, 0);
+
+function range(id, label, attributes, selection, onInput) {
+  const input = node("input", {
+    type: "range",
+    id,
+    class: "vt-range",
+    "aria-label": label,
+    ...attributes,
+  });
+  input.addEventListener("pointerdown", () => selection.hold());
+  window.addEventListener("pointerup", () => selection.release());
+  window.addEventListener("pointercancel", () => selection.release());
+  input.addEventListener("input", () => onInput(input.valueAsNumber));
+  const place = (value, max, min = 0) => {
+    mark(input, "max", max);
+    if (input.valueAsNumber !== value) input.value = value;
+    input.style.setProperty("--vt-at", (value - min) / Math.max(1, max - min));
+  };
+  return { input, place };
+}
+
+/** The budget, QuoTA's settings and the choice of a method. */
+function hand(selection) {
+  const number = node("output", { class: "vt-number", id: "vt-film-number" });
+  const share = node("span", { class: "vt-share" });
+  const budget = range(
+    "vt-film-budget",
+    "Budget: visual tokens over all frames",
+    { min: 1, step: 1 },
+    selection,
+    (value) => selection.set({ budget: value }),
+  );
+  const alpha = range(
+    "vt-film-alpha",
+    "QuoTA's exponent",
+    { min: 0, step: 1 },
+    selection,
+    (value) => selection.set({ alpha: value / 2 }),
+  );
+  const exponent = node("output", { class: "vt-film-exponent" });
+  const version = segments(
+    "How QuoTA resizes frames",
+    [
+      ["v1", "v1", "Bilinear; a frame may get more tokens than it had"],
+      ["v2", "v2", "Averages; no frame gets more tokens than it had"],
+    ],
+    (value) => selection.set({ version: value }),
+  );
+  const method = node("select", { id: "vt-film-method", "aria-label": "Method to compare with" });
+  method.addEventListener("change", () => selection.set({ method: method.value }));
+  let offered = null;
+
+  const update = () => {
+    const { video, state } = selection;
+    const { n } = video.grid;
+    if (offered !== video) {
+      offered = video;
+      const options = video.offered.map(({ key, title }) => node("option", { value: key }, title));
+      method.replaceChildren(...options);
+    }
+    write(number, format.count(state.budget));
+    const per = format.tenths(Math.round((10 * state.budget) / video.frames.length) / 10);
+    write(share, `of ${format.count(n)} visual tokens over all frames · ${per} a frame`);
+    budget.place(state.budget, n, 1);
+    mark(budget.input, "aria-valuetext", `${state.budget} of ${n} visual tokens`);
+    alpha.place(2 * state.alpha, STEPS);
+    mark(alpha.input, "aria-valuetext", String(state.alpha));
+    write(exponent, `α = ${state.alpha}${state.alpha === 0 ? ": even share" : ""}`);
+    version.press(state.version);
+    if (method.value !== state.method) method.value = state.method;
+  };
+  const settings = node(
+    "div",
+    { class: "vt-film-settings" },
+    node("b", {}, "QuoTA"),
+    exponent,
+    alpha.input,
+    version.group,
+    node("span", { class: "vt-film-against" }, "against"),
+    node("span", { class: "vt-select" }, method),
+  );
+  const row = node("div", { class: "vt-row" }, number, share);
+  const whole = node("div", { class: "vt-film-hand" }, row, budget.input);
+  return { nodes: [whole, settings], update };
+}
+
+/** One answer: whose it is, from how many tokens, what it says. */
+function answerCard(id) {
+  const title = node("span");
+  const note = node("span", { class: "vt-is" });
+  const sign = node("b", { class: "vt-mark" });
+  const text = node("p", { class: "vt-answer" });
+  const card = node(
+    "div",
+    { class: "vt-answer-card", id },
+    node("div", { class: "vt-top" }, title, note, sign),
+    text,
+  );
+  const update = (name, tokens, answer, full, error) => {
+    write(title, name);
+    write(note, tokens);
+    const words = answer ? answer.text || "(nothing)" : error || "…";
+    write(text, words);
+    mark(text, "data-blank", answer?.text ? null : "");
+    mark(text, "data-long", words.length > 60 ? "" : null);
+    const same = answer && full && answer.same;
+    const right = answer?.right;
+    const known = typeof right === "boolean";
+    const verdict = !answer ? null : known ? (right ? "right" : "wrong") : same ? null : "changed";
+    mark(card, "data-verdict", verdict);
+    const parts = [known ? (right ? "✓ right" : "✗ wrong") : ""];
+    if (full && answer) parts.push(`p ${format.probability(answer.p_full ?? 0)}`);
+    write(sign, parts.filter(Boolean).join(" · "));
+    mark(sign, "title", full ? "p: the probability that this run gives to the full answer" : null);
+  };
+  return { node: card, update };
+}
+
+function answersRow(selection) {
+  const [full, quota, other] = ["full", "quota", "other"].map((name) =>
+    answerCard(`vt-film-${name}`),
+  );
+  const row = node("div", { class: "vt-film-answers" }, full.node, quota.node, other.node);
+  const update = () => {
+    const { video, grids, choice, state, error } = selection;
+    const { n } = video.grid;
+    full.update("All tokens", format.count(n), video.full, null, "");
+    quota.update(
+      "QuoTA",
+      grids ? `${format.count(used(grids))} used of ${format.count(state.budget)}` : "",
+      selection.quota,
+      video.full,
+      error,
+    );
+    const title = video.offered.find(({ key }) => key === state.method)?.title ?? "";
+    const mean = choice ? `mean ${format.tenths(Math.round(10 * choice.mean) / 10)}` : "";
+    const floor = choice && choice.budget > state.budget ? " (its least)" : "";
+    other.update(title, mean + floor, selection.other, video.full, error);
+  };
+  return { node: row, update };
+}
+
+/** What is to be known: where scores come from, the contact sheet, QuoTA itself. */
+function about() {
+  const notes = node("div", { class: "vt-notes vt-film-notes" });
+  const sheet = node("img", { class: "vt-film-sheet", alt: "The contact sheet of all frames" });
+  const picture = node(
+    "details",
+    { class: "vt-film-more", id: "vt-film-sheet" },
+    node("summary", {}, "The contact sheet that the model sees"),
+    sheet,
+  );
+  const quota = node(
+    "details",
+    { class: "vt-film-more" },
+    node("summary", {}, "About QuoTA, and what is not certain"),
+    ...ABOUT.map((text) => node("p", {}, text)),
+  );
+  let shown = null;
+  const update = (video) => {
+    if (shown === video) return;
+    shown = video;
+    notes.replaceChildren(...video.notes.map((line) => node("p", {}, line)));
+    show(picture, Boolean(video.sheet));
+    if (video.sheet) sheet.src = video.sheet;
+  };
+  return { node: node("div", {}, notes, picture, quota), update };
+}
+
+/** "QuoTA gives 40 of 48 tokens to 2 of 9 frames, answer unchanged." */
+function sentence({ grids, quota, state }) {
+  if (!grids) return "";
+  const seen = grids.filter(([rows]) => rows).length;
+  const given = `QuoTA gives ${used(grids)} of ${state.budget} tokens to ${seen} of ${grids.length} frames`;
+  const end = quota ? `, answer ${quota.same ? "unchanged" : "changed"}` : "";
+  return `${given}${end}.`;
+}
+
+/** Mount the tab. Its value is a Video (see selection.js), or null. */
+function mount(selection, { element, props, watch }) {
+  const root = rootOf(element, "vt-film");
+  root.classList.add("vt-panel");
+  const empty = node("p", { class: "vt-empty" }, "Choose a video and ask a question.");
+  const caption = node("p", { class: "vt-film-caption" });
+  const spoken = node("p", { class: "vt-spoken", "aria-live": "polite" });
+  const parts = [hand(selection), answersRow(selection), frameStrip(selection)];
+  const more = about();
+  const body = node(
+    "div",
+    { class: "vt-film-body", hidden: true },
+    caption,
+    ...parts.flatMap((part) => part.nodes ?? [part.node]),
+    spoken,
+    more.node,
+  );
+  root.replaceChildren(empty, body);
+  let speak = 0;
+  let next = "";
+  selection.subscribe(() => {
+    const { video, grids, state } = selection;
+    show(empty, !video);
+    show(body, Boolean(video));
+    if (!video) return;
+    const things = video.things.length ? video.things.join(", ") : "nothing named";
+    write(
+      caption,
+      `${video.model} · “${video.question}” · ${video.said} · looked for: ${things} (${video.who})`,
+    );
+    for (const part of parts) part.update();
+    more.update(video);
+    const words = selection.error || sentence(selection);
+    if (words !== next) {
+      next = words;
+      clearTimeout(speak); // a moving hand would make a screen reader stumble
+      speak = setTimeout(() => write(spoken, words), SPEAK_MS);
+    }
+    mark(root, "data-film", video.id);
+    mark(root, "data-budget", state.budget);
+    mark(root, "data-used", grids ? used(grids) : null);
+    mark(
+      root,
+      "data-is",
+      selection.quota && selection.other ? "done" : selection.error ? "error" : "busy",
+    );
+  });
+  selection.open(props.value);
+  inbound({ props, watch }, (video) => selection.open(video));
+}
+
+/** What Gradio mounts: the tab, and the ways out and back; all of a message is in its value. */
+export function videoTab() {
+  const selection = new VideoSelection();
+  return {
+    selection,
+    mount: (block) => mount(selection, block),
+    mountRequest: (block) => selection.connect(announcer(block, "ask")),
+    mountReply: (block) => inbound(block, (reply) => selection.receive(reply)),
+  };
+}
