@@ -9,6 +9,7 @@ import time
 
 from playwright.sync_api import Browser, Page
 
+from explorer.tools.bench import slow_line
 from explorer.tools.bench.reporting import report
 from explorer.tools.browser import chromium, served
 
@@ -44,7 +45,7 @@ REDRAWN = """async () => {
     range.dispatchEvent(new Event('input', {bubbles: true}));
     await new Promise(requestAnimationFrame);
     await new Promise(requestAnimationFrame);
-    times.push(explorer.lastDrawMs);
+    times.push(performance.getEntriesByName('explorer.draw').at(-1).duration);
   }
   range.dispatchEvent(new PointerEvent('pointerup', {bubbles: true}));
   return times;
@@ -56,7 +57,7 @@ OPENED = """async (number) => {
   const before = dataset.case;
   const began = performance.now();
   document.querySelectorAll('.vt-thumbs button')[number].click();
-  while (dataset.case === before || !explorer.store.asking.pruned.answer) {
+  while (dataset.case === before || !explorerState().pruned.answer) {
     await new Promise(requestAnimationFrame);
   }
   await new Promise(requestAnimationFrame);
@@ -66,7 +67,6 @@ OPENED = """async (number) => {
 # Draws a new scene and gives the milliseconds to the first words, the maps and the pruned answer.
 STARTED = """async () => {
   const { dataset } = document.querySelector('.vt-stage');
-  const { store } = explorer;
   const before = dataset.case;
   const began = performance.now();
   const until = async (there) => {
@@ -75,18 +75,19 @@ STARTED = """async () => {
     return performance.now() - began;
   };
   document.querySelector('#vt-scene button').click();
-  const words = await until(() => dataset.pending && store.asking.opening(dataset.pending));
+  const full = document.querySelector('#vt-full .vt-answer');
+  const words = await until(() => dataset.pending && full.textContent !== '…');
   const maps = await until(() => dataset.case !== before && !dataset.pending);
-  const answer = await until(() => store.asking.pruned.is === 'computed');
+  const answer = await until(() => explorerState().pruned.is === 'computed');
   return { words, maps, answer };
 }"""
 
 # A budget whose answer nobody knows or is about to tell, far from where the slider stands.
 UNKNOWN = """(nth) => {
-  const { store } = explorer;
-  const { n } = store.state.case.grid;
-  const asked = (budget) => store.known(budget) || store.ladder.includes(budget);
-  const free = [...Array(n).keys()].filter((budget) => budget > 40 && !asked(budget));
+  const { case: open, ladder, method } = explorerState();
+  const known = open.answers.filter(([spec]) => spec === method).map(([, budget]) => budget);
+  const asked = new Set([...known, ...ladder.map(({ budget }) => budget)]);
+  const free = [...Array(open.tokens).keys()].filter((budget) => budget > 40 && !asked.has(budget));
   return free[(nth * 37) % free.length];
 }"""
 
@@ -99,19 +100,19 @@ ANSWERED = """async (budget) => {
     range.dispatchEvent(new Event('input', {bubbles: true}));
     await new Promise(requestAnimationFrame);
   }
-  const { store } = explorer;
-  if (store.state.budget !== budget || store.known(budget)) throw new Error(`${budget} is not new`);
+  const now = explorerState();
+  if (now.budget !== budget || now.pruned.answer) throw new Error(`${budget} is not new`);
   const released = performance.now();
   range.dispatchEvent(new PointerEvent('pointerup', {bubbles: true}));
   range.dispatchEvent(new Event('change', {bubbles: true}));
-  while (store.asking.pruned.is !== 'computed') {
+  while (explorerState().pruned.is !== 'computed') {
     if (performance.now() - released > 20000) throw new Error('no answer came');
     await new Promise(requestAnimationFrame);
   }
   await new Promise(requestAnimationFrame);
   return performance.now() - released;
 }"""
-LADDER_KNOWN = "explorer.store.ladder.every((budget) => explorer.store.known(budget))"
+LADDER_KNOWN = "explorerState().ladder.every(({ known }) => known)"
 
 
 def visit(browser: Browser, url: str) -> tuple[Page, float]:
@@ -120,7 +121,7 @@ def visit(browser: Browser, url: str) -> tuple[Page, float]:
     began = time.perf_counter()
     page.goto(url)
     page.wait_for_selector(".vt-stage[data-kept]")
-    page.wait_for_function("explorer.store.asking.pruned.answer && explorer.store.full")
+    page.wait_for_function("explorerState().pruned.answer && explorerState().full")
     return page, time.perf_counter() - began
 
 
@@ -179,3 +180,5 @@ def _in_chromium(url: str) -> None:
         first, last = page.evaluate(SWEPT)
         report("tab Sweep opened to the first points", [first / 1e3], 0.5)
         report("tab Sweep opened to the last point", [last / 1e3], 5)
+        page.context.close()
+        slow_line.measure(browser, url)
