@@ -20,10 +20,9 @@ from explorer.cases.request import Source
 from explorer.errors import MethodUnavailable
 from explorer.methods import catalog
 from explorer.metrics import cost
-from explorer.vlm import threads
 from explorer.vlm.components import Vlm
 from explorer.vlm.prompt import unknown_words
-from explorer.vlm.threads import parallel
+from explorer.vlm.threads import parallel, parallel_runs
 
 ONE_CASE = 64_000_000  # bytes of memory for a caller who has none
 LONGEST = ("both", "inside the LLM", "before the LLM")  # how long maps take by where methods prune
@@ -112,7 +111,7 @@ def draw_all(case: Case, prompts: PromptCache, choices: Sequence[Choice]) -> lis
 
     # first what takes long, so that no lane has to wait for it in the end
     long_first = sorted(choices, key=lambda choice: LONGEST.index(choice[1].WHERE))
-    found = dict(parallel(work, long_first, threads.parallel_runs(case.vlm)))
+    found = dict(parallel(work, long_first, parallel_runs(case.vlm)))
     return [found[spec] for spec, *_ in choices]
 
 

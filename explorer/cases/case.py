@@ -24,8 +24,8 @@ from explorer.media.grid import Grid
 from explorer.media.image import Picture
 from explorer.methods.attention import relevance_net
 from explorer.methods.signals import Size
-from explorer.vlm import loader, threads
 from explorer.vlm.components import Decoder, Vlm
+from explorer.vlm.loader import default_loader
 
 
 @dataclass(frozen=True)
@@ -185,8 +185,7 @@ def open_case(
     """Check picture and question and let the tower look; `VisitorError` says what is wrong."""
     asked = make_request(model, image, question)
     picture, question = asked.picture, asked.question
-    vlm = model if isinstance(model, Vlm) else loader.load(model)
-    threads.use_threads(vlm)
+    vlm = model if isinstance(model, Vlm) else default_loader().load(model)
     look = get_or_compute(
         memory,
         ("look", vlm.key, picture.digest),

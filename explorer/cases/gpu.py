@@ -19,7 +19,9 @@ from explorer import spaces
 from explorer.cases.cache import Entry, ResultCache
 from explorer.cases.request import CaseRequest
 from explorer.errors import VisitorError
-from explorer.vlm import catalog, devices, loader
+from explorer.vlm import devices
+from explorer.vlm.loader import default_loader
+from explorer.vlm.threads import with_cpu_threads
 
 WORKER_BYTES = 512_000_000  # of the memory of one lease
 # Seconds on a ZeroGPU card, rounded up; that a 7B model takes no longer was not measured.
@@ -99,15 +101,16 @@ def call(
 
 
 def _words(asked: CaseRequest) -> int:
-    return (
-        catalog.entry(asked.model).max_new_tokens if isinstance(asked.model, str) else DEFAULT_WORDS
-    )
+    if isinstance(asked.model, str):
+        return default_loader().catalog.entry(asked.model).max_new_tokens
+    return DEFAULT_WORDS
 
 
 def _run_in_worker(
     work: Callable, asked: CaseRequest, known: list[Entry], options: dict, seconds: float
 ) -> Iterator[WorkerMessage]:
     """Do the work in the process that has the card; seconds is for the decorator alone."""
+    default_loader().after_fork()
     memory = ResultCache(WORKER_BYTES)
     for entry in known:
         memory.put(*entry)
@@ -142,10 +145,12 @@ def _with_oom_message(
     work: Callable, asked: CaseRequest, memory: ResultCache | None, options: dict
 ) -> Iterator[object]:
     if isinstance(asked.model, str):
-        title, device = catalog.entry(asked.model).name, loader.device()
+        loader, entry = default_loader(), default_loader().catalog.entry(asked.model)
+        title, device, threads = entry.name, loader.device, entry.threads or loader.cores
     else:
-        title, device = asked.model.title, asked.model.device.type
-    values = _values(work, asked, memory, options)
+        vlm = asked.model
+        title, device, threads = vlm.title, vlm.device.type, vlm.run_threads
+    values = with_cpu_threads(_values(work, asked, memory, options), threads)
     return devices.within_memory(values, f"{title} on {device}", device)
 
 

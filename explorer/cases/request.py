@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from explorer.media.image import Picture, open_picture
-from explorer.vlm import catalog
 from explorer.vlm.components import Vlm
+from explorer.vlm.loader import default_loader
 from explorer.vlm.prompt import check_question
 
 Source = str | Path | bytes | Image.Image | Picture
@@ -45,7 +45,7 @@ class CaseRequest:
 def make_request(model: str | Vlm, image: Source, question: str) -> CaseRequest:
     """Check what somebody wants to know; `VisitorError` says what is wrong."""
     if isinstance(model, str):
-        catalog.entry(model)
+        default_loader().catalog.entry(model)  # raises if there is none
     question = check_question(question)
     return CaseRequest(
         model, image if isinstance(image, Picture) else open_picture(image), question

@@ -30,9 +30,8 @@ from explorer.cases.request import Source, make_request
 from explorer.errors import VisitorError
 from explorer.inference.llm_layers import pack_by_length
 from explorer.methods import catalog
-from explorer.vlm import threads
 from explorer.vlm.components import Vlm
-from explorer.vlm.threads import WAITING, Prefetch
+from explorer.vlm.threads import MAX_PREFETCHED, Prefetch, parallel_runs
 
 FIRST_GROUP = 6  # answers that begin at once: a few, so that something is told soon,
 GROUP = 32  # then many
@@ -72,7 +71,7 @@ def answer_many(
         return
     subject = CaseContext(case, cases_answers.full_run(case, memory))
     yield from _answer_pending(
-        [(subject, *wish) for wish in pending], threads.parallel_runs(case.vlm), memory, stop
+        [(subject, *wish) for wish in pending], parallel_runs(case.vlm), memory, stop
     )
 
 
@@ -138,7 +137,8 @@ def _answer_pending(
             yield AnswerResult(*wish, None, str(error))
     if not wishes:
         return
-    room = GROUP_BYTES // (lanes + WAITING)  # groups that are held at a time, one of them speaking
+    # So many groups are held at a time, one of them speaking.
+    room = GROUP_BYTES // (lanes + MAX_PREFETCHED)
     for wish, told in _decoded(wishes, lanes, room, stop):
         if told.answer is not None:
             cases_answers.store_answer(wish.subject.case, told.answer, memory)

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from explorer import ROOT
 from explorer.tools.browser import NAMES
-from explorer.vlm import catalog
 
 PYTHON = (3, 11)
 ROOM = 1.3  # times its weights is what a running model needs
@@ -89,12 +88,14 @@ def device() -> Finding:
 
 def models(free: float | None = None) -> Iterator[Finding]:
     """Tell which models of the zoo fit. free: bytes; what is free on the device by default."""
-    from explorer.vlm import devices, loader
+    from explorer.vlm import devices
+    from explorer.vlm.loader import default_loader
 
-    place = loader.device()
+    loader = default_loader()
+    place = loader.device
     free = devices.free_bytes(place) if free is None else free
-    for entry in catalog.entries().values():
-        weights = loader.needed(entry)
+    for entry in loader.catalog.entries().values():
+        weights = loader.needed_bytes(entry)
         if not weights:
             yield Finding(entry.key, None, "models.yaml does not say what it needs")
             continue

@@ -41,7 +41,9 @@ from explorer.metrics.leaderboard import (
 from explorer.pico.data import scenes
 from explorer.pico.data.questions import Question, sample
 from explorer.tools.shards import Shard, shard
-from explorer.vlm import threads
+from explorer.vlm.devices import LoadSettings
+from explorer.vlm.loader import default_loader
+from explorer.vlm.threads import cpu_threads
 
 FIRST_SEED = 2_000_000_000  # neither training nor evaluation goes there
 QUESTIONS = 2  # per scene
@@ -53,6 +55,13 @@ def evaluate(
     seed: int, specs: Sequence[str], budgets: Sequence[int], questions: int
 ) -> list[EvalRecord]:
     """Ask about one scene, by every method at every budget that it can reach."""
+    with cpu_threads(default_loader().load("pico").run_threads):
+        return _evaluate(seed, specs, budgets, questions)
+
+
+def _evaluate(
+    seed: int, specs: Sequence[str], budgets: Sequence[int], questions: int
+) -> list[EvalRecord]:
     scene, memory = scenes.make(seed), ResultCache(64_000_000)
     picture = open_picture(scene.image)
     found = []
@@ -122,9 +131,13 @@ def measure(
     if workers == 1:
         yield from (evaluate(seed, specs, budgets, questions) for seed in seeds)
         return
-    with ProcessPoolExecutor(workers, None, threads.share_cores, (workers,)) as pool:
+    with ProcessPoolExecutor(workers, None, _share_cores, (workers,)) as pool:
         waiting = [pool.submit(evaluate, seed, specs, budgets, questions) for seed in seeds]
         yield from (done.result() for done in waiting)
+
+
+def _share_cores(workers: int) -> None:
+    default_loader().configure(LoadSettings(at_once=workers))
 
 
 def main() -> None:

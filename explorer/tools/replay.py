@@ -19,7 +19,9 @@ from explorer.analyses.sharing.replay import ENOUGH, MEMORY_BYTES, Difference, r
 from explorer.cases.cache import ResultCache
 from explorer.errors import BadCase, VisitorError
 from explorer.media.image import Picture
-from explorer.vlm import catalog, threads
+from explorer.vlm.catalog import CUSTOM_HELP
+from explorer.vlm.devices import LoadSettings
+from explorer.vlm.loader import default_loader
 
 
 def report_row(difference: Difference) -> str:
@@ -40,9 +42,9 @@ def files(paths: list[Path]) -> Iterator[Path]:
 
 def register_models(models: Sequence[str], among: int = 1) -> None:
     """Let cases be of these models, too; see catalog.py. among: processes that share the cores."""
-    threads.share_cores(among)
+    default_loader().configure(LoadSettings(at_once=among))
     for source in models:
-        catalog.register_custom(source)
+        default_loader().catalog.register(source)
 
 
 Outcome = tuple[Path, list[Difference], str]
@@ -116,7 +118,7 @@ def worth(paths: list[Path]) -> int:
     """Tell how many processes are worth their start: a core each, where a model uses just one."""
     try:
         model = case_file.load(paths[0].read_bytes()).model.key if paths else ""
-        alone = catalog.entry(model).threads == 1
+        alone = default_loader().catalog.entry(model).threads == 1
     except (OSError, VisitorError):
         return 1
     return max(1, min(os.cpu_count() or 1, len(paths) // ENOUGH)) if alone else 1
@@ -127,7 +129,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("cases", nargs="+", type=Path, help="case files, or folders of them")
     parser.add_argument(
-        "--model", action="append", default=[], help=f"that isn't listed: {catalog.CUSTOM_HELP}"
+        "--model", action="append", default=[], help=f"that isn't listed: {CUSTOM_HELP}"
     )
     parser.add_argument("--at-once", type=int, help="processes (default: what suits the model)")
     chosen = parser.parse_args()

@@ -30,8 +30,10 @@ from explorer.metrics import agreement, fidelity
 from explorer.metrics.fidelity import agrees
 from explorer.pico.data import scenes
 from explorer.pico.data.questions import sample
-from explorer.vlm import catalog, loader
+from explorer.vlm.catalog import CUSTOM_HELP, DEFAULT
 from explorer.vlm.components import Vlm
+from explorer.vlm.loader import default_loader
+from explorer.vlm.threads import cpu_threads
 
 FIRST_SEED = 3_000_000_000  # of the scenes to learn from
 HELD_OUT = 3_500_000_000  # of those to judge by
@@ -56,13 +58,14 @@ def collect(vlm: Vlm, seeds: Iterable[int], questions: int = QUESTIONS) -> Sampl
     for seed in seeds:
         scene, memory = scenes.make(seed), ResultCache(64_000_000)
         for asked in sample(scene, random.Random(f"mapping {seed}"), questions):
-            case = open_case(vlm, scene.image, asked.text, memory)
-            full = full_run(case)
-            if len(full.tokens) > LONGEST or not agrees(full.answer.text, asked.answer):
-                continue
-            signals = case.prompt(NEEDS, lambda tokens=full.tokens: tokens).signals
-            attention.append(signals.question_attention.cpu())
-            found.append(attention_relevance.score(signals).cpu())
+            with cpu_threads(vlm.run_threads):
+                case = open_case(vlm, scene.image, asked.text, memory)
+                full = full_run(case)
+                if len(full.tokens) > LONGEST or not agrees(full.answer.text, asked.answer):
+                    continue
+                signals = case.prompt(NEEDS, lambda tokens=full.tokens: tokens).signals
+                attention.append(signals.question_attention.cpu())
+                found.append(attention_relevance.score(signals).cpu())
     return Samples(torch.stack(attention), torch.stack(found))
 
 
@@ -141,7 +144,7 @@ def table(rows: dict[str, Quality]) -> str:
 def main() -> None:
     """Train the network of `relevance_map` and tell how well it guesses on scenes held out."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--model", default=catalog.DEFAULT, help=catalog.CUSTOM_HELP)
+    parser.add_argument("--model", default=DEFAULT, help=CUSTOM_HELP)
     parser.add_argument("--scenes", type=int, default=400)
     parser.add_argument("--held-out", type=int, default=60, help="scenes to judge by")
     parser.add_argument("--epochs", type=int, default=100)
@@ -149,14 +152,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--into", type=Path, help="default: assets/MODEL/relevance_map.safetensors")
     chosen = parser.parse_args()
-    key = catalog.register_custom(chosen.model)
-    vlm, began = loader.load(key), time.perf_counter()
+    key = default_loader().catalog.register(chosen.model)
+    vlm, began = default_loader().load(key), time.perf_counter()
     learned = collect(vlm, range(FIRST_SEED, FIRST_SEED + chosen.scenes))
     held = collect(vlm, range(HELD_OUT, HELD_OUT + chosen.held_out))
     seconds = time.perf_counter() - began
     print(f"{len(learned.relevance)} right answers to learn from, {len(held.relevance)} held out")
     torch.manual_seed(chosen.seed)
-    net = RelevanceNet(chosen.widths or (SMALL if key == catalog.DEFAULT else WIDTHS))
+    net = RelevanceNet(chosen.widths or (SMALL if key == DEFAULT else WIDTHS))
     losses = fit(net, learned, chosen.epochs, chosen.seed)
     net.eval().requires_grad_(False)
     print(f"loss {losses[0]:.3f} -> {losses[-1]:.3f}, {seconds:.0f} s to collect, ", end="")

@@ -17,7 +17,7 @@ from explorer.ui.payloads.case import case_payload
 from explorer.ui.payloads.comparison import comparison_payload
 from explorer.ui.payloads.sweep import sweep_payload
 from explorer.ui.session import AppState
-from explorer.vlm import catalog
+from explorer.vlm.catalog import DEFAULT
 
 
 def oracle_endpoint(desk: AppState, on_model: dict) -> None:
@@ -28,7 +28,7 @@ def oracle_endpoint(desk: AppState, on_model: dict) -> None:
         question: str,
         answer: str = "",
         way: str = "removed",
-        model: str = catalog.DEFAULT,
+        model: str = DEFAULT,
     ) -> dict:
         """Tell how much an answer about a picture rests on each patch, measured with captum.
 
@@ -56,7 +56,7 @@ def oracle_endpoint(desk: AppState, on_model: dict) -> None:
     with gr.Row(visible=False):
         image = components.PictureInput(type="filepath", label="image")
         question, answer = gr.Textbox(label="question"), gr.Textbox("", label="answer")
-        way, model = gr.Textbox("removed", label="way"), gr.Textbox(catalog.DEFAULT, label="model")
+        way, model = gr.Textbox("removed", label="way"), gr.Textbox(DEFAULT, label="model")
         out, run = gr.JSON(label="result"), gr.Button()
     inputs = [image, question, answer, way, model]
     run.click(oracle, inputs, out, api_name="oracle", **on_model)
@@ -66,7 +66,7 @@ def compare_endpoint(desk: AppState, on_model: dict) -> None:
     """Offer the comparison to scripts: /compare."""
 
     def compare(
-        image: str, question: str, budget: int, methods: str = "", model: str = catalog.DEFAULT
+        image: str, question: str, budget: int, methods: str = "", model: str = DEFAULT
     ) -> dict:
         """Let pruning methods answer at one budget, and measure how far they agree.
 
@@ -93,7 +93,7 @@ def compare_endpoint(desk: AppState, on_model: dict) -> None:
         image = components.PictureInput(type="filepath", label="image")
         question, methods = gr.Textbox(label="question"), gr.Textbox("", label="methods")
         budget = gr.Number(64, label="budget", precision=0)
-        model = gr.Textbox(catalog.DEFAULT, label="model")
+        model = gr.Textbox(DEFAULT, label="model")
         out, run = gr.JSON(label="result"), gr.Button()
     inputs = [image, question, budget, methods, model]
     run.click(compare, inputs, out, api_name="compare", **on_model)
@@ -102,7 +102,7 @@ def compare_endpoint(desk: AppState, on_model: dict) -> None:
 def case_endpoints(desk: AppState, on_model: dict) -> None:
     """Offer the use cases to scripts: /analyse and /answer (others come from their own tabs)."""
 
-    def analyse(image: str, question: str, model: str = catalog.DEFAULT) -> dict:
+    def analyse(image: str, question: str, model: str = DEFAULT) -> dict:
         """Score every patch of a picture by every pruning method, and answer a question about it.
 
         Args:
@@ -118,9 +118,7 @@ def case_endpoints(desk: AppState, on_model: dict) -> None:
         except VisitorError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    def answer(
-        image: str, question: str, method: str, budget: int, model: str = catalog.DEFAULT
-    ) -> dict:
+    def answer(image: str, question: str, method: str, budget: int, model: str = DEFAULT) -> dict:
         """Answer a question about a picture from the visual tokens that a pruning method keeps.
 
         Args:
@@ -143,7 +141,7 @@ def case_endpoints(desk: AppState, on_model: dict) -> None:
         image = components.PictureInput(type="filepath", label="image")
         question, method = gr.Textbox(label="question"), gr.Textbox("clsattn", label="method")
         budget = gr.Number(64, label="budget", precision=0)
-        model = gr.Textbox(catalog.DEFAULT, label="model")
+        model = gr.Textbox(DEFAULT, label="model")
         out, run = gr.JSON(label="result"), gr.Button()
     run.click(analyse, [image, question, model], out, api_name="analyse", **on_model)
     run.click(answer, [image, question, method, budget, model], out, api_name="answer", **on_model)
@@ -157,7 +155,7 @@ def sweep_endpoint(desk: AppState, on_model: dict) -> None:
         question: str,
         methods: str = "",
         budgets: str = "",
-        model: str = catalog.DEFAULT,
+        model: str = DEFAULT,
     ) -> dict:
         """Let pruning methods answer over a ladder of budgets: where does the answer break?
 
@@ -186,7 +184,7 @@ def sweep_endpoint(desk: AppState, on_model: dict) -> None:
     with gr.Row(visible=False):
         image = components.PictureInput(type="filepath", label="image")
         question, methods = gr.Textbox(label="question"), gr.Textbox("", label="methods")
-        budgets, model = gr.Textbox("", label="budgets"), gr.Textbox(catalog.DEFAULT, label="model")
+        budgets, model = gr.Textbox("", label="budgets"), gr.Textbox(DEFAULT, label="model")
         out, run = gr.JSON(label="result"), gr.Button()
     inputs = [image, question, methods, budgets, model]
     run.click(sweep, inputs, out, api_name="sweep", **on_model)

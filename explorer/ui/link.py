@@ -16,7 +16,8 @@ from explorer.methods import catalog as method_catalog
 from explorer.pico.data.questions import suggest
 from explorer.pico.data.scenes import make
 from explorer.ui import examples
-from explorer.vlm import catalog
+from explorer.vlm.catalog import DEFAULT
+from explorer.vlm.loader import default_loader
 from explorer.vlm.prompt import check_question
 
 NAMES = ("example", "scene", "question", "model", "method", "budget")
@@ -54,8 +55,8 @@ def read(query: str) -> Link | None:
     if not asked:
         return None
     example, seed, question = _picture(asked)
-    model = asked.get("model", catalog.DEFAULT)
-    if model not in catalog.entries():
+    model = asked.get("model", DEFAULT)
+    if model not in default_loader().catalog.entries():
         raise BadLink("This link can't be followed: there is no such model.")
     if "question" in asked:
         question = _checked(check_question, asked["question"])

@@ -9,16 +9,15 @@ from explorer.ui.endpoints import case_endpoints
 from explorer.ui.explore import layout, model_picker
 from explorer.ui.session import AppState
 from explorer.ui.tabs import compare, debug, failures, leaderboard, methods, region, sweep, video
-from explorer.vlm import catalog
+from explorer.vlm.catalog import DEFAULT
+from explorer.vlm.loader import default_loader
 
 TITLE = "Visual token explorer"
 QUEUE = 32  # events that may wait; more get a sentence instead of a place
 SESSIONS = 200  # visits whose pictures are held; the oldest is forgotten beyond
 
 
-def build(
-    desk: AppState | None = None, at_once: int = 1, model: str = catalog.DEFAULT
-) -> gr.Blocks:
+def build(desk: AppState | None = None, at_once: int = 1, model: str = DEFAULT) -> gr.Blocks:
     """Build the page.
 
     at_once: how many events may run a model at the same time. model: the one to begin with.
@@ -29,7 +28,7 @@ def build(
         with gr.Row(elem_id="vt-header"):
             gr.HTML(f"<b>{TITLE}</b>", apply_default_css=False)
             models = gr.Dropdown(
-                [(entry.title, key) for key, entry in catalog.entries().items()],
+                [(entry.title, key) for key, entry in default_loader().catalog.entries().items()],
                 value=model,
                 label="Model",
                 show_label=False,

@@ -1,10 +1,13 @@
-"""models.yaml: which models the page offers, and where their weights are; loads none."""
+"""Which models the page offers, and where their weights are; loads none.
+
+models.yaml lists them; a person may name a further one when the program starts, a custom model.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -15,62 +18,11 @@ from explorer.errors import ModelUnavailable, UnknownModel
 from explorer.vlm import checkpoints
 from explorer.vlm.families import family_of
 
+DEFAULT = "pico"
 CUSTOM_HELP = (
     "a key of models.yaml, a folder with a saved model, or a repository on the Hugging Face hub, "
     "owner/name"
 )
-
-
-def register_custom(source: str) -> str:
-    """Offer a model as long as the program runs, and give its key.
-
-    source: see HELP. Raises `UnknownModel` if it is none of these, `ModelUnavailable` if the
-    model's configuration can't be read or its architecture is not supported.
-    """
-    known = entries()
-    if source in known:
-        return source
-    folder = Path(source).expanduser().resolve()
-    for key, listed in known.items():
-        if source == listed.hub or (listed.path and folder == Path(listed.source)):
-            return key
-    if folder.is_dir():
-        key = folder.name if folder.name not in known else f"{folder.name} (given)"
-        found = Entry(key, folder.name, path=str(folder))
-    elif re.fullmatch(r"[\w.-]+/[\w.-]+", source):
-        found = Entry(source.replace("/", "--"), source, hub=source)
-    else:
-        raise UnknownModel(
-            f"{source!r} is no folder here, no repository on the hub (owner/name), and not listed "
-            f"in models.yaml ({', '.join(known)})."
-        )
-    family_of(_model_type(found))
-    register(found)
-    return found.key
-
-
-def _model_type(found: Entry) -> str:
-    """Read what transformers calls the model's architecture; needs no more than its config."""
-    here = bool(found.path) or not checkpoints.reachable()
-    try:
-        config, _ = PreTrainedConfig.get_config_dict(found.source, local_files_only=here)
-    except OSError as error:
-        if found.path:
-            raise _nothing_in(found) from error
-        raise ModelUnavailable(
-            f"The configuration of {found.hub} could not be fetched from the Hugging Face hub. "
-            "Look at the name, connect this machine to the internet, or give a folder."
-        ) from error
-    if "model_type" not in config:
-        raise _nothing_in(found)
-    return config["model_type"]
-
-
-def _nothing_in(found: Entry) -> ModelUnavailable:
-    return ModelUnavailable(f"There is no model in {found.source} that transformers can read.")
-
-
-DEFAULT = "pico"
 
 
 @dataclass(frozen=True)
@@ -103,29 +55,75 @@ class Entry:
         return str(ROOT / self.path) if self.path else self.hub
 
 
-_OFFERED: dict[str, Entry] = {}
-
-
-def register(found: Entry) -> None:
-    """Take one more model into the zoo as long as this program runs."""
-    _OFFERED[found.key] = found
-
-
-def entries(file: Path = ROOT / "models.yaml") -> dict[str, Entry]:
-    """Read the zoo, in the order of the file; further models on offer come last."""
-    return _listed(file) | _OFFERED
-
-
-@lru_cache(maxsize=4)
-def _listed(file: Path) -> dict[str, Entry]:
-    """Read the file once: each question asks for its model, and YAML is as slow as an answer."""
+def read_entries(file: Path = ROOT / "models.yaml") -> dict[str, Entry]:
+    """Read the models that are listed, in the order of the file."""
     listed = yaml.safe_load(file.read_text(encoding="utf-8"))
     return {key: Entry(key=key, **fields) for key, fields in listed.items()}
 
 
-def entry(key: str) -> Entry:
-    """Find one model; `UnknownModel` names the ones there are."""
-    known = entries()
-    if key not in known:
-        raise UnknownModel(f"There is no model named {key!r}; there are: {', '.join(known)}.")
-    return known[key]
+class Catalog:
+    """The models on offer: those of models.yaml, and behind them custom models."""
+
+    def __init__(self, listed: Mapping[str, Entry] | None = None):
+        self._entries = dict(read_entries() if listed is None else listed)
+
+    def entries(self) -> dict[str, Entry]:
+        """List the models by their keys, in the order in which they are shown."""
+        return dict(self._entries)
+
+    def entry(self, key: str) -> Entry:
+        """Find one model; `UnknownModel` names the ones there are."""
+        if key not in self._entries:
+            known = ", ".join(self._entries)
+            raise UnknownModel(f"There is no model named {key!r}; there are: {known}.")
+        return self._entries[key]
+
+    def register(self, source: str) -> str:
+        """Offer a custom model, and give its key; one that is on offer already keeps its own.
+
+        source: see CUSTOM_HELP. Raises `UnknownModel` if it is none of these, `ModelUnavailable` if
+        the model's configuration can't be read or its architecture is not supported.
+        """
+        if source in self._entries:
+            return source
+        folder = Path(source).expanduser().resolve()
+        for key, listed in self._entries.items():
+            if source == listed.hub or (listed.path and folder == Path(listed.source)):
+                return key
+        custom = self._custom_entry(source, folder)
+        family_of(_model_type(custom))
+        self._entries[custom.key] = custom
+        return custom.key
+
+    def _custom_entry(self, source: str, folder: Path) -> Entry:
+        if folder.is_dir():
+            taken = folder.name in self._entries
+            key = f"{folder.name} (given)" if taken else folder.name
+            return Entry(key, folder.name, path=str(folder))
+        if re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+            return Entry(source.replace("/", "--"), source, hub=source)
+        raise UnknownModel(
+            f"{source!r} is no folder here, no repository on the hub (owner/name), and not listed "
+            f"in models.yaml ({', '.join(self._entries)})."
+        )
+
+
+def _model_type(entry: Entry) -> str:
+    """Read what transformers calls the model's architecture; needs no more than its config."""
+    here = bool(entry.path) or not checkpoints.reachable()
+    try:
+        config, _ = PreTrainedConfig.get_config_dict(entry.source, local_files_only=here)
+    except OSError as error:
+        if entry.path:
+            raise _no_model_in(entry) from error
+        raise ModelUnavailable(
+            f"The configuration of {entry.hub} could not be fetched from the Hugging Face hub. "
+            "Look at the name, connect this machine to the internet, or give a folder."
+        ) from error
+    if "model_type" not in config:
+        raise _no_model_in(entry)
+    return config["model_type"]
+
+
+def _no_model_in(entry: Entry) -> ModelUnavailable:
+    return ModelUnavailable(f"There is no model in {entry.source} that transformers can read.")

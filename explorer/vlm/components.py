@@ -16,10 +16,10 @@ from explorer.vlm.devices import first_device
 
 @dataclass(frozen=True)
 class Vlm:
-    """A loaded model with what the page says about it.
+    """A loaded model, with what models.yaml says about running it.
 
     live: fast enough to fill the strip of answers by itself. max_new_tokens bounds an answer.
-    threads: cores that one run uses; 0 leaves torch's own number.
+    cores: of the CPU that it may use; threads: how many of them suit one run, 0 for all.
     """
 
     key: str
@@ -30,12 +30,17 @@ class Vlm:
     live: bool = False
     max_new_tokens: int = 64
     threads: int = 0
-    note: str = ""
+    cores: int = 1
 
     @property
     def device(self) -> torch.device:
         """Where the model takes its inputs, however many cards it is spread over."""
         return first_device(self.model)
+
+    @property
+    def run_threads(self) -> int:
+        """CPU threads that one run of the model is computed with."""
+        return self.threads or self.cores
 
 
 Pixels = dict[str, Tensor]

@@ -1,6 +1,6 @@
 """Where models run, in which precision, how much room there is, and what to say when it runs out.
 
-One `Wish` holds what the person who starts the app asked for; everything else is read off the
+`LoadSettings` hold what the person who starts the app asked for; everything else is read off the
 machine. Knows devices and bytes; not which models there are, nor pages.
 """
 
@@ -39,12 +39,17 @@ FREE_SHARE = 0.8  # of the free bytes that models may fill; the rest is for runn
 
 @dataclass(frozen=True)
 class LoadSettings:
-    """What was asked for at the start. budget: bytes that loaded models may take; None: `SHARE`."""
+    """Where and how the person who starts the program wants models to be loaded.
+
+    budget: bytes that loaded models may take; None: `FREE_SHARE` of what is free. at_once: runs of
+    models, or processes like this one, that share the CPU's cores.
+    """
 
     device: str = "auto"
     dtype: str = "auto"
     four_bit: bool = False
     budget: float | None = None
+    at_once: int = 1
 
 
 def choose(wished: str = "auto") -> str:

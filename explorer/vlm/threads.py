@@ -1,10 +1,14 @@
-"""How many CPU threads a run gets, and pieces of work side by side, one to a core."""
+"""How many CPU threads a run is computed with, and pieces of work side by side, one to a core.
+
+Knows torch's threads and Python's; not what is computed.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from contextvars import copy_context
 from queue import Queue
 from typing import TypeVar
@@ -18,8 +22,44 @@ Result = TypeVar("Result")
 Work = Callable[[Iterator[Item]], Iterator[Result]]
 """Takes pieces from an iterator that all lanes share, and gives results."""
 
-WAITING = 1  # results that nobody has taken yet
+CPU_CORES = torch.get_num_threads()  # as torch found them
+MAX_PARALLEL_RUNS = 4  # more would wait for each other: half of a small run is Python
+MAX_PREFETCHED = 1  # results that nobody has taken yet
 _ENDED = object()
+
+
+@contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Compute with so many CPU threads in this context, and with as many as before behind it."""
+    before = torch.get_num_threads()
+    if before != count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+
+
+def with_cpu_threads(values: Generator[Result, None, None], count: int) -> Iterator[Result]:
+    """Pass values on, each computed with so many CPU threads, whichever thread asks for it.
+
+    Between two values the number is what it was: a page asks for each from another thread.
+    """
+    with closing(values):
+        while True:
+            with cpu_threads(count):
+                try:
+                    value = next(values)
+                except StopIteration:
+                    return
+            yield value
+
+
+def parallel_runs(vlm: Vlm) -> int:
+    """Tell how many runs of this model may go on side by side."""
+    one_core_each = vlm.threads == 1 and vlm.device.type == "cpu"
+    return min(vlm.cores, MAX_PARALLEL_RUNS) if one_core_each else 1
 
 
 class _Shared(Iterator[Item]):
@@ -59,7 +99,7 @@ class Prefetch(Iterator[Result]):
     """
 
     def __init__(self, work: Work, items: Iterable[Item], lanes: int):
-        self._waiting = None if lanes == 1 else Queue(WAITING)
+        self._waiting = None if lanes == 1 else Queue(MAX_PREFETCHED)
         if lanes == 1:
             self._results = work(iter(items))
         else:
@@ -83,9 +123,9 @@ def _in_threads(work: Work, items: Iterable[Item], lanes: int, results: Queue) -
 
     def lane() -> None:
         try:
-            torch.set_num_threads(1)  # a new thread may not know yet
-            for result in work(shared):
-                results.put(result)
+            with cpu_threads(1):  # each of them has a core of its own
+                for result in work(shared):
+                    results.put(result)
         finally:
             shared.close()  # nothing is left, or something went wrong
             results.put(_ENDED)
@@ -106,29 +146,3 @@ def _in_threads(work: Work, items: Iterable[Item], lanes: int, results: Queue) -
                 going -= results.get() is _ENDED
     for each in running:
         each.result()
-
-
-CPU_CORES = torch.get_num_threads()  # as torch found them, before any model asked for fewer
-MAX_PARALLEL_RUNS = 4  # more would wait for each other: a lane is half Python
-
-
-def share_cores(among: int) -> None:
-    """Let this process use its share of the cores, since others like it run beside it."""
-    global CPU_CORES
-    CPU_CORES = max(1, CPU_CORES // among)
-
-
-def use_threads(vlm: Vlm, many: bool = False) -> None:
-    """Let the next run of this model use as many cores as suits it; costs nothing if it does.
-
-    many: the run passes many rows side by side, whose matrices keep every core busy.
-    """
-    wanted = CPU_CORES if many else vlm.threads or CPU_CORES
-    if torch.get_num_threads() != wanted:
-        torch.set_num_threads(wanted)
-
-
-def parallel_runs(vlm: Vlm) -> int:
-    """Tell how many runs of this model may go on side by side; see threads.py."""
-    alone = vlm.threads == 1 and vlm.device.type == "cpu"
-    return min(CPU_CORES, MAX_PARALLEL_RUNS) if alone else 1

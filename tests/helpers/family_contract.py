@@ -32,9 +32,10 @@ from explorer.inference.prefill import PruningPlan, prefill, prefill_together
 from explorer.inference.vision import encode_image, tower_signals
 from explorer.methods import catalog as method_catalog
 from explorer.methods.signals import Kept, Stage
-from explorer.vlm import catalog, loader, threads
 from explorer.vlm.attention import ATTENTION, override_attention
+from explorer.vlm.catalog import Entry
 from explorer.vlm.components import Vlm
+from explorer.vlm.loader import wrap
 
 QUESTION = "what is in the picture"
 WORDS = "<unk> <pad> <s> </s> user assistant what is in the picture this a b c d e f"
@@ -103,10 +104,8 @@ def wrapped(model_class, config, processor) -> Vlm:
     torch.manual_seed(0)
     model = model_class._from_config(config, attn_implementation="sdpa")
     scatter_weights(model)
-    entry = catalog.Entry("tiny", "tiny", max_new_tokens=STEPS, threads=1)
-    vlm = loader.wrap(entry, model, processor, config.model_type)
-    threads.use_threads(vlm)
-    return vlm
+    entry = Entry("tiny", "tiny", max_new_tokens=STEPS, threads=1)
+    return wrap(entry, model, processor, config.model_type)
 
 
 # ---- what is looked at -------------------------------------------------------------------------

@@ -27,9 +27,9 @@ from explorer.errors import BadAnswer, MethodUnavailable
 from explorer.inference.ablation import AblationScorer
 from explorer.inference.vision import encode_image
 from explorer.media.grid import Grid
-from explorer.vlm import threads
 from explorer.vlm.components import Vlm
 from explorer.vlm.prompt import unknown_words, without_control_tokens
+from explorer.vlm.threads import cpu_threads, parallel_runs
 
 WAYS = {
     "removed": "leave one out: the patch is dropped",
@@ -182,19 +182,16 @@ def _explained(
     case: Case, wanted: TargetTokens, target: Target, way: str, tell: ProgressCallback
 ) -> Importance:
     began = time.perf_counter()
-    threads.use_threads(case.vlm, many=True)
     prompt = case.prompt()
     if prompt.deep and way not in ("removed", "shapley"):
         raise MethodUnavailable(
             f"{case.vlm.title} adds the picture in several layers: its tokens can be dropped, but "
             "nothing else can stand in for them."
         )
-    lanes = threads.parallel_runs(case.vlm)
+    lanes = parallel_runs(case.vlm)
     probe = AblationScorer(case.decoder, prompt, wanted.tokens, wanted.span, lanes=lanes)
-    try:
+    with cpu_threads(case.vlm.cores):  # many rows side by side keep all of them busy
         values, full, none, delta = _by(way, case, probe, tell)
-    finally:
-        threads.use_threads(case.vlm)
     return Importance(
         case=case.id,
         way=way,

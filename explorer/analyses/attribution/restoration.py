@@ -28,8 +28,8 @@ from explorer.inference.ablation import AblationScorer
 from explorer.inference.decode import decode
 from explorer.inference.prefill import prefill
 from explorer.metrics.fidelity import agrees
-from explorer.vlm import threads
 from explorer.vlm.components import Vlm
+from explorer.vlm.threads import cpu_threads, parallel_runs
 
 MAX_PATCHES = 16  # patches that may come back
 SHORTLIST = 16  # of the most helpful ones, tried again behind each return
@@ -85,7 +85,7 @@ def find_restoring_patches(
         case.prompt(),
         target.tokens,
         renumber=renumber,
-        lanes=threads.parallel_runs(case.vlm),
+        lanes=parallel_runs(case.vlm),
     )
     search = RestorationSearch(case, target.text, kept, renumber, probe, target.tokens, memory)
     yield from with_progress(search.run)
@@ -134,17 +134,17 @@ class RestorationSearch:
         total, done = len(dropped) + MAX_PATCHES * min(SHORTLIST, len(dropped)), 0
         gains: dict[int, float] = {}
         back: list[int] = []
-        threads.use_threads(self.case.vlm, many=True)
 
         def weigh(tokens: Sequence[int]) -> None:
             nonlocal done
-            found = captum_methods.add_one_in(
-                self.probe.without,
-                self._present(back),
-                torch.tensor(tokens),
-                ROWS,
-                lambda now, _: tell(min(total, done + now), total),
-            )
+            with cpu_threads(self.case.vlm.cores):  # rows side by side keep all of them busy
+                found = captum_methods.add_one_in(
+                    self.probe.without,
+                    self._present(back),
+                    torch.tensor(tokens),
+                    ROWS,
+                    lambda now, _: tell(min(total, done + now), total),
+                )
             done += len(tokens)
             gains.update(zip(tokens, found.tolist(), strict=True))
 
@@ -168,7 +168,8 @@ class RestorationSearch:
             whole[:, dropped] = rows
             return self.probe.without(whole)
 
-        worth = captum_methods.leave_one_out(without, len(dropped), ROWS, tell)
+        with cpu_threads(self.case.vlm.cores):
+            worth = captum_methods.leave_one_out(without, len(dropped), ROWS, tell)
         best_first = worth.argsort(descending=True, stable=True).tolist()
         back = [dropped[place] for place in best_first[:MAX_PATCHES]]
         return back, self._restored(back)

@@ -33,8 +33,8 @@ from explorer.inference.llm_layers import pack_by_length
 from explorer.inference.prefill import prefill_together
 from explorer.methods import catalog
 from explorer.metrics import agreement, fidelity, insertion_deletion
-from explorer.vlm import threads
 from explorer.vlm.components import Vlm
+from explorer.vlm.threads import cpu_threads, parallel_runs
 
 ORACLE, RANDOM = "oracle", "random"
 SEEDS = 5  # orders drawn for the random curve
@@ -112,7 +112,7 @@ class ScoreEvaluator:
         self.case, self.best, self.budget, self.memory = case, best, budget, memory
         self.tokens = target_tokens(case, Target(), memory).tokens
         self.probe = AblationScorer(
-            case.decoder, case.prompt(), self.tokens, lanes=threads.parallel_runs(case.vlm)
+            case.decoder, case.prompt(), self.tokens, lanes=parallel_runs(case.vlm)
         )
 
     def _s(self, present: Tensor) -> Tensor:
@@ -120,11 +120,11 @@ class ScoreEvaluator:
 
     def _curves(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         def make() -> tuple[np.ndarray, np.ndarray]:
-            threads.use_threads(self.case.vlm, many=True)
-            return tuple(
-                insertion_deletion.curve(self._s, order, inserting=way, per_call=ROWS)
-                for way in (True, False)
-            )
+            with cpu_threads(self.case.vlm.cores):  # rows side by side keep all of them busy
+                return tuple(
+                    insertion_deletion.curve(self._s, order, inserting=way, per_call=ROWS)
+                    for way in (True, False)
+                )
 
         key = ("curves", self.case.id, order.tobytes())  # several methods may have the same
         return get_or_compute(
@@ -164,7 +164,6 @@ class ScoreEvaluator:
         subject = CaseContext(self.case, full_run(self.case, self.memory))
 
         def make() -> tuple[tuple[int, float], ...]:
-            threads.use_threads(self.case.vlm)
             wishes = [plan_answer(subject, found.spec, budget) for budget in found.ladder]
             runs = []
             for pack in pack_by_length(wishes, lambda wish: wish.length):

@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from explorer.cases.records import Answer
 from explorer.errors import BadCase, BadPicture
 from explorer.media.image import Picture, open_picture
-from explorer.vlm import catalog
+from explorer.vlm.catalog import Entry
+from explorer.vlm.loader import default_loader
 
 FORMAT = "visual token explorer case"
 VERSION = 1
@@ -149,7 +150,7 @@ def save(
 
     seed: of the scene that the picture shows, if it shows one.
     """
-    entry, png = catalog.entry(model), _png(picture.image)
+    entry, png = default_loader().catalog.entry(model), _png(picture.image)
     if len(png) > PICTURE_BYTES:
         raise BadCase("The picture is too large for a case; please scale it down and open it anew.")
     case = CaseFile(
@@ -170,7 +171,7 @@ def save(
     return case.model_dump_json(indent=1)
 
 
-def model_of(entry: catalog.Entry) -> StoredModel:
+def model_of(entry: Entry) -> StoredModel:
     """Name a model; of a folder outside this project only the last part, as a case travels."""
     folder = Path(entry.path)
     source = entry.hub or (folder.name if folder.is_absolute() else entry.path)

@@ -26,8 +26,8 @@ from explorer.media.contact_sheet import ContactSheet
 from explorer.media.grid import Timeline
 from explorer.media.image import Picture
 from explorer.media.video import Clip
-from explorer.vlm import loader, threads
 from explorer.vlm.components import Vlm
+from explorer.vlm.loader import default_loader
 from explorer.vlm.prompt import check_question
 
 SMALLEST = 2  # tokens along a side of a frame; with fewer there is nothing to resize
@@ -104,8 +104,7 @@ def open_video_case(
 ) -> VideoCase:
     """Let the tower look at the frames of a clip; `VisitorError` says what is wrong."""
     question = check_question(question)
-    vlm = model if isinstance(model, Vlm) else loader.load(model)
-    threads.use_threads(vlm)
+    vlm = model if isinstance(model, Vlm) else default_loader().load(model)
     if hasattr(vlm.family, "frames"):
         return _one_by_one(vlm, clip, question, memory)
     return _on_a_sheet(vlm, clip, question, memory)

@@ -33,8 +33,9 @@ from explorer.cases.case import Case, PromptCache, open_case
 from explorer.inference.prefill import prefill
 from explorer.methods import catalog as method_catalog
 from explorer.pico.data import scenes
-from explorer.vlm import catalog, loader
+from explorer.vlm.catalog import DEFAULT, Entry
 from explorer.vlm.components import Vlm
+from explorer.vlm.loader import ModelLoader, wrap
 
 SIDE, PATCH, VOCABULARY = 336, 14, 32064
 ROUNDS = 5
@@ -78,8 +79,8 @@ def build() -> Vlm:
     )
     torch.manual_seed(0)
     model = LlavaForConditionalGeneration._from_config(config, attn_implementation="sdpa")
-    entry = catalog.Entry("large", "LLaVA-1.5-7B, an eighth as wide", max_new_tokens=1)
-    return loader.wrap(entry, model, processor, "llava")
+    entry = Entry("large", "LLaVA-1.5-7B, an eighth as wide", max_new_tokens=1)
+    return wrap(entry, model, processor, "llava")
 
 
 @torch.no_grad()
@@ -129,13 +130,14 @@ def _times() -> tuple[list[float], list[float], list[float]]:
 
 def _switches() -> tuple[float, list[float], bool]:
     """Load it and pico, and switch to and fro; gives seconds of the load and of each switch."""
+    loader = ModelLoader()
     with tempfile.TemporaryDirectory() as folder:
         vlm = build()
         vlm.model.save_pretrained(Path(folder) / "large")
         vlm.processor.save_pretrained(Path(folder) / "large")
-        key = catalog.register_custom(str(Path(folder) / "large"))
+        key = loader.catalog.register(str(Path(folder) / "large"))
         began = time.perf_counter()
-        held = {key: loader.load(key), catalog.DEFAULT: loader.load(catalog.DEFAULT)}
+        held = {key: loader.load(key), DEFAULT: loader.load(DEFAULT)}
         loaded, seconds, same = time.perf_counter() - began, [], True
         for _ in range(20):
             for name, thing in held.items():

@@ -38,10 +38,10 @@ from explorer.methods.signals import Kept, Signals, Stage
 from explorer.metrics import cost
 from explorer.pico.data import scenes
 from explorer.tools.bench.reporting import ratio, report, timed
-from explorer.vlm import loader
-from explorer.vlm import threads as vlm_threads
 from explorer.vlm.attention import ATTENTION
 from explorer.vlm.components import Decoder
+from explorer.vlm.loader import default_loader
+from explorer.vlm.threads import CPU_CORES, cpu_threads
 
 QUESTION = "what is in the middle ?"
 ROUNDS = 15
@@ -53,7 +53,6 @@ NINE = (
 
 def cases() -> None:
     """New cases and single answers on the built-in model."""
-    loader.load("pico")
     api.analyse("pico", scenes.make(0).image, QUESTION)
     analyses, answers = [], []
     for seed in range(1, ROUNDS + 1):
@@ -73,11 +72,12 @@ def cases() -> None:
 
 def nine(image: Image.Image) -> None:
     """Look, answer from all tokens and draw the maps of the nine methods that came first."""
-    memory = ResultCache(64_000_000)
-    case = open_case("pico", image, QUESTION, memory)
-    prompts = PromptCache(case, lambda: full_run(case, memory).tokens)
-    full_run(case, memory)
-    draw_all(case, prompts, [(spec, *catalog.resolve(spec)) for spec in NINE])
+    memory, pico = ResultCache(64_000_000), default_loader().load("pico")
+    with cpu_threads(pico.run_threads):
+        case = open_case(pico, image, QUESTION, memory)
+        prompts = PromptCache(case, lambda: full_run(case, memory).tokens)
+        full_run(case, memory)
+        draw_all(case, prompts, [(spec, *catalog.resolve(spec)) for spec in NINE])
 
 
 def sweeps() -> None:
@@ -151,11 +151,12 @@ def full_answer() -> None:
         case.vlm.family.pixels(case.vlm, image)
         case.vlm.model.generate(input_ids=words.ids, **pixels, max_new_tokens=64, do_sample=False)
 
-    for _ in range(3):
-        engine(), generate()
-    for _ in range(ROUNDS):
-        ours.append(timed(engine))
-        own.append(timed(generate))
+    with cpu_threads(case.vlm.run_threads):
+        for _ in range(3):
+            engine(), generate()
+        for _ in range(ROUNDS):
+            ours.append(timed(engine))
+            own.append(timed(generate))
     report("full answer through our engine", ours)
     report("full answer through model.generate", own)
     ratio("  engine / generate", statistics.median(ours) / statistics.median(own), 1.1)
@@ -164,7 +165,6 @@ def full_answer() -> None:
 @torch.no_grad()
 def pruned_prefill(threads: int, visual: int = 576, text: int = 40) -> None:
     """Prefill at K against full, beside the ratio of exact FLOPs, on a random Llama 1024 wide."""
-    torch.set_num_threads(threads)
     config = LlamaConfig(
         vocab_size=1000,
         hidden_size=1024,
@@ -193,7 +193,8 @@ def pruned_prefill(threads: int, visual: int = 576, text: int = 40) -> None:
     seconds: dict[int, list[float]] = {k: [] for k in budgets}
     for _ in range(7):
         for k, plan in plans.items():
-            seconds[k].append(timed(lambda p=plan: prefill(decoder, prompt, p)))
+            with cpu_threads(threads):
+                seconds[k].append(timed(lambda p=plan: prefill(decoder, prompt, p)))
     flops = {k: cost.prefill_flops(shape, [k + text] * 8) for k in budgets}
     for k in budgets:
         name = f"prefill, random Llama 8 x 1024, {k} of {visual}, {threads} threads"
@@ -226,7 +227,7 @@ def main() -> None:
         "--large", action="store_true", help="only the shape of a 7B model, an eighth as wide"
     )
     chosen = parser.parse_args()
-    print(f"torch {torch.__version__}, {vlm_threads.CPU_CORES} threads, {loader.device()}")
+    print(f"torch {torch.__version__}, {CPU_CORES} threads, {default_loader().device}")
     if chosen.large:
         from explorer.tools.bench import large_model
 
@@ -238,7 +239,7 @@ def main() -> None:
     picking()
     replaying()
     full_answer()
-    for threads in sorted({1, vlm_threads.CPU_CORES}):
+    for threads in sorted({1, CPU_CORES}):
         pruned_prefill(threads)
     resident(chosen.cases)
     if chosen.page:

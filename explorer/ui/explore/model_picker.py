@@ -16,7 +16,8 @@ from explorer.errors import VisitorError
 from explorer.ui import components, link
 from explorer.ui.explore.open_case import CaseOpener
 from explorer.ui.session import AppState, Session
-from explorer.vlm import catalog, loader
+from explorer.vlm.catalog import DEFAULT
+from explorer.vlm.loader import default_loader, describe_progress
 from explorer.vlm.model_cache import Cancelled, Loading
 
 AT_ONCE = 16  # visitors who may watch a load at the same time
@@ -50,8 +51,8 @@ class Choosing:
         model, notes, there = self.opening.model, self.opening.model_notes, self.there
         number, picks = next(self.numbers), self.desk.picks
         picks.announce(request.session_hash, number)
-        name = catalog.entry(key).name
-        loading = loader.model_cache().want(key, anew=True)
+        name = default_loader().catalog.entry(key).name
+        loading = default_loader().models.want(key, anew=True)
         yield {there: None, notes: busy(name, loading)}
         try:
             while not loading.ended.wait(PAUSE):
@@ -75,7 +76,7 @@ class Choosing:
         else:
             yield {there: key, notes: components.lines("busy", f"Asking {name} …")}
         finally:
-            loader.model_cache().leave(loading)
+            default_loader().models.leave(loading)
 
     def begin(self, key: str, visit: Session, request: gr.Request) -> Iterator[dict]:
         """Load the model that the app was started with; a link knows better what to open."""
@@ -109,7 +110,7 @@ def wire(opening: CaseOpener, desk: AppState, on_model: dict, page: gr.Blocks) -
     watching = {"concurrency_id": "loading", "concurrency_limit": AT_ONCE}
     blocks = {"inputs": [model, visit], "outputs": [choosing.there, model, notes]}
     ways = [model.input(choosing.load, trigger_mode="multiple", **blocks, **quiet, **watching)]
-    if model.value != catalog.DEFAULT:
+    if model.value != DEFAULT:
         ways.append(page.load(choosing.begin, **blocks, **quiet, **watching))
     for loaded in ways:
         loaded.success(
@@ -121,5 +122,5 @@ def wire(opening: CaseOpener, desk: AppState, on_model: dict, page: gr.Blocks) -
 def busy(name: str, loading: Loading) -> dict:
     """Give the value of the row while a model loads."""
     progress = loading.progress
-    row = {"detail": loader.describe_progress(progress), "share": progress.share, "cancel": True}
+    row = {"detail": describe_progress(progress), "share": progress.share, "cancel": True}
     return components.lines("busy", f"Loading {name} …") | row

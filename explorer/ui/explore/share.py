@@ -25,7 +25,8 @@ from explorer.ui.explore.blocks import Explore, Travel
 from explorer.ui.explore.open_case import CaseOpener, chosen, scene_session
 from explorer.ui.payloads.encoding import rounded
 from explorer.ui.session import AppState, Session
-from explorer.vlm import catalog
+from explorer.vlm.catalog import Entry
+from explorer.vlm.loader import default_loader
 
 RECOMPUTED = {True: 24, False: 4}  # answers of a file; few where a model takes its time
 TYPES = {"json": "application/json", "html": "text/html"}
@@ -109,7 +110,7 @@ def _opened(text: str, travel: Travel, opening: CaseOpener, memory: ResultCache)
     that another one follows within a frame."""
     try:
         case = case_file.load(text)
-        picture, entry = case.opened(), catalog.entry(case.model.key)
+        picture, entry = case.opened(), default_loader().catalog.entry(case.model.key)
     except VisitorError as error:
         yield {travel.notes: components.lines("error", str(error))}
         return
@@ -150,7 +151,7 @@ def _shown(case: CaseFile) -> dict | None:
     return {"method": run.method, "budget": run.budget}
 
 
-def _circumstances(case: CaseFile, entry: catalog.Entry, recomputed: int) -> list[str]:
+def _circumstances(case: CaseFile, entry: Entry, recomputed: int) -> list[str]:
     """Say what else may explain a difference, and what was not looked at."""
     said, here = [], case_file.packages()
     if case.model != case_file.model_of(entry):

@@ -15,7 +15,7 @@ from explorer.methods import catalog as method_catalog
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.encoding import packed
 from explorer.ui.payloads.method import method_payload
-from explorer.vlm import catalog
+from explorer.vlm.loader import default_loader
 
 
 def case_payload(
@@ -26,7 +26,7 @@ def case_payload(
     lean: bool = False,
 ) -> dict:
     """Describe an analysed case for the stage of the page. lean: see `method_payload`."""
-    grid, entry = analysis.grid, catalog.entry(analysis.model)
+    grid, entry = analysis.grid, default_loader().catalog.entry(analysis.model)
     width, height = analysis.picture.image.size
     return {
         "id": analysis.id,

@@ -17,7 +17,7 @@ from explorer.cases import batch_answers, scheduler
 from explorer.errors import VisitorError
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.session import AppState, RequestTickets, Session, ticket_of
-from explorer.vlm import catalog
+from explorer.vlm.loader import default_loader
 
 SLOWLY = 8  # answers of one event where a model takes its time, so that others get their turn
 MOST = 200  # wishes that are looked at
@@ -102,7 +102,8 @@ def _growing(
             yield reply()
         done = {(each.method, each.budget) for each in known}
         left = [wish for wish in wishes if wish not in done]
-        left = left[: pace.at_once if catalog.entry(visit.model).live else SLOWLY]
+        live = default_loader().catalog.entry(visit.model).live
+        left = left[: pace.at_once if live else SLOWLY]
         sent, last = len(told), 0.0
         for each in api.several(*case, left, desk.memory, stop):
             told.append(_told(each, visit))

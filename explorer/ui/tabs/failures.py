@@ -22,7 +22,7 @@ from explorer.ui.explore.open_case import CaseOpener
 from explorer.ui.link import SEEDS
 from explorer.ui.payloads.encoding import rounded
 from explorer.ui.session import AppState, Session
-from explorer.vlm import catalog as model_catalog
+from explorer.vlm.loader import default_loader
 
 AT_ONCE = {True: 4, False: 1}  # scenes of one event; few where a model takes its time
 THUMB_SIDE = 144  # pixels
@@ -63,7 +63,8 @@ def build(desk: AppState, visit: gr.State, opening: CaseOpener, on_model: dict) 
 def reply(asked: object, model: str) -> dict:
     """Look at the next few scenes; asked: {ticket, method, budget, against, first, count}."""
     asked = asked if isinstance(asked, dict) else {}
-    count = max(1, min(_whole(asked.get("count")), AT_ONCE[model_catalog.entry(model).live]))
+    live = default_loader().catalog.entry(model).live
+    count = max(1, min(_whole(asked.get("count")), AT_ONCE[live]))
     told = {"ticket": asked.get("ticket"), "looked": count, "hits": [], "error": None}
     first = asked.get("first")
     if not _seed(first):

@@ -14,7 +14,9 @@ from huggingface_hub import constants
 from playwright.sync_api import Page, expect
 
 from explorer import ROOT
-from explorer.vlm import catalog, devices, loader
+from explorer.vlm.catalog import Catalog, read_entries
+from explorer.vlm.devices import LoadSettings
+from explorer.vlm.loader import default_loader
 from explorer.vlm.model_cache import Progress
 
 pytestmark = pytest.mark.browser
@@ -32,31 +34,31 @@ def url(tmp_path_factory, gate):
     """The page in this process, with a zoo of three: pico, a folder of its own, one far away."""
     folder = tmp_path_factory.mktemp("twin")
     shutil.copytree(ROOT / "assets/pico", folder, dirs_exist_ok=True)
-    pico = catalog.entry("pico")
+    pico = read_entries()["pico"]
     listed = {
         "pico": pico,
         "twin": replace(pico, key="twin", title="Twin", path=str(folder)),
         "far": replace(pico, key="far", title="Far", path="", hub="explorer-tests/nowhere"),
     }
-    load = loader._load
+    loader, read = default_loader(), default_loader()._read
 
-    def held(found, place, report):
+    def held(entry, device, report):
         done = 0.0
-        while found.key == "twin" and not gate.wait(0.05):
+        while entry.key == "twin" and not gate.wait(0.05):
             done = min(done + 5e7, 2e9)
             report(Progress("download", done, 4e9))
-        return load(found, place, report)
+        return read(entry, device, report)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalog, "entries", lambda: listed)
-        patch.setattr(loader, "_load", held)
+        patch.setattr(loader, "catalog", Catalog(listed))
+        patch.setattr(loader, "_read", held)
         patch.setattr(constants, "HF_HUB_OFFLINE", False)
         patch.setattr(constants, "ENDPOINT", "http://10.255.255.1")  # nobody there, nobody refuses
-        loader.configure(devices.LoadSettings(), waits=False)
+        loader.configure(LoadSettings(), waits=False)
         with hosted() as address:
             yield address
             gate.set()
-    loader.configure(devices.LoadSettings())
+    loader.configure(LoadSettings())
 
 
 def choose(page: Page, title: str) -> None:
@@ -90,8 +92,8 @@ def test_a_model_loads_beside_others_can_be_cancelled_and_opens_the_case(page, b
     notes.get_by_role("button", name="Cancel").click()
     expect(notes).to_contain_text("Twin: cancelled.")
     expect(notes.get_by_role("button", name="Cancel")).to_be_hidden()
-    expect(page.locator("#vt-model input")).to_have_value(catalog.entry("pico").title)
-    assert case(page) == before and "twin" not in loader.model_cache()
+    expect(page.locator("#vt-model input")).to_have_value(read_entries()["pico"].title)
+    assert case(page) == before and "twin" not in default_loader().models
 
     choose(page, "Twin")
     expect(notes).to_contain_text("downloaded")
@@ -103,7 +105,7 @@ def test_a_model_loads_beside_others_can_be_cancelled_and_opens_the_case(page, b
     )
     expect(notes.locator(".vt-notes")).to_be_hidden()
     expect(page.locator("#vt-full .vt-answer")).not_to_be_empty()
-    assert "twin" in loader.model_cache()
+    assert "twin" in default_loader().models
 
 
 def test_a_model_that_is_out_of_reach_is_told_soon_and_the_case_stays(page):
@@ -113,7 +115,7 @@ def test_a_model_that_is_out_of_reach_is_told_soon_and_the_case_stays(page):
     expect(page.locator(NOTES)).to_contain_text("could not be fetched", timeout=6_000)
     assert time.monotonic() - began < 6
     expect(page.locator(NOTES)).to_contain_text("pico")
-    expect(page.locator("#vt-model input")).to_have_value(catalog.entry("pico").title)
+    expect(page.locator("#vt-model input")).to_have_value(read_entries()["pico"].title)
     assert case(page) == before
 
 
@@ -122,8 +124,9 @@ def test_a_model_that_is_out_of_reach_is_told_soon_and_the_case_stays(page):
 )
 def test_the_row_fits_on_a_phone_and_in_the_dark(browser, url, gate, how):
     gate.clear()
-    with loader.model_cache()._lock:
-        loader.model_cache()._held.pop("twin", None)
+    models = default_loader().models
+    with models._lock:
+        models._held.pop("twin", None)
     page = visit(browser, url, **how)
     choose(page, "Twin")
     button = page.locator(NOTES).get_by_role("button", name="Cancel")

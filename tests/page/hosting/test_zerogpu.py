@@ -11,7 +11,8 @@ from explorer.analyses import api
 from explorer.cases import gpu
 from explorer.pico.data import scenes
 from explorer.ui import page as ui_page
-from explorer.vlm import catalog, devices, loader
+from explorer.vlm.devices import LoadSettings
+from explorer.vlm.loader import default_loader
 
 pytestmark = pytest.mark.browser
 QUESTION = "what is in the middle ?"
@@ -29,7 +30,7 @@ def own():
 
 @pytest.fixture(scope="module")
 def url(own):
-    model = loader.load("pico").model
+    model = default_loader().load("pico").model
     with pytest.MonkeyPatch.context() as patch, lease_stub.out_of_reach(model):
         lease = lease_stub.GPU(duration=gpu._asked_seconds)(gpu._run_in_worker)
         patch.setattr(gpu, "_gpu_worker", lease)
@@ -43,7 +44,7 @@ def url(own):
         )
         yield address.rstrip("/")
         demo.close()
-    loader.configure(devices.LoadSettings())
+    default_loader().configure(LoadSettings())
 
 
 def test_scripts_get_what_they_get_elsewhere(url, own, tmp_path):
@@ -72,7 +73,8 @@ def test_the_page_opens_another_case_with_one_lease_and_answers(browser, url):
         timeout=60_000,
     )
     opened = lease_stub.leases[asked]
-    assert opened.seconds == gpu.GpuCost(maps=True).seconds(catalog.entry("pico").max_new_tokens)
+    words = default_loader().catalog.entry("pico").max_new_tokens
+    assert opened.seconds == gpu.GpuCost(maps=True).seconds(words)
     until(page, "['computed', 'memory'].includes(state.pruned.is)")
     assert page.errors == []
     page.context.close()

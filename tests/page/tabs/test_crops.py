@@ -13,7 +13,9 @@ from explorer.analyses import api
 from explorer.methods.ops import crops
 from explorer.pico.data import scenes
 from explorer.tools.browser import served
-from explorer.vlm import catalog
+from explorer.vlm.catalog import Catalog
+from explorer.vlm.components import Vlm
+from explorer.vlm.loader import ModelLoader
 
 pytestmark = pytest.mark.browser
 
@@ -51,6 +53,12 @@ def folder(tmp_path_factory):
     return folder
 
 
+def loaded(folder) -> Vlm:
+    """The model of a folder, in this process."""
+    catalog = Catalog()
+    return ModelLoader(catalog=catalog).load(catalog.register(str(folder)))
+
+
 @pytest.fixture(scope="module")
 def url(folder):
     with served("--model", str(folder)) as (address, _):
@@ -69,9 +77,8 @@ def test_the_page_goes_on_from_its_example_with_the_model_that_was_given(page):
     assert state(page)["case"]["question"] == QUESTION
 
 
-def test_both_views_show_what_is_kept_at_every_position_of_the_slider(page, folder, monkeypatch):
-    monkeypatch.setattr(catalog, "_OFFERED", {})
-    own = api.analyse(catalog.register_custom(str(folder)), scenes.make(11).image, QUESTION)
+def test_both_views_show_what_is_kept_at_every_position_of_the_slider(page, folder):
+    own = api.analyse(loaded(folder), scenes.make(11).image, QUESTION)
     order = next(found.order for found in own.methods if found.spec == "clsattn")
     views, place = own.grid.views, own.grid.place
     assert [view.name for view in views] == ["whole picture", "crops"]
@@ -103,9 +110,8 @@ CROPS = """() => new Promise((done) => {
 
 
 @pytest.mark.parametrize("method", ["hired", "hired:paper", "clsattn"])
-def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, folder, monkeypatch, method):
-    monkeypatch.setattr(catalog, "_OFFERED", {})
-    own = api.analyse(catalog.register_custom(str(folder)), scenes.make(11).image, QUESTION)
+def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, folder, method):
+    own = api.analyse(loaded(folder), scenes.make(11).image, QUESTION)
     found = next(each for each in own.methods if each.spec == method)
     page.locator("#vt-method").select_option(method)
     until(

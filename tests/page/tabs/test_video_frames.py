@@ -10,7 +10,9 @@ from playwright.sync_api import Page, expect
 from unit.vlm.families import test_llava_next as llava_next
 from unit.vlm.families import test_qwen_vl as qwen_vl
 
-from explorer.vlm import catalog, devices, loader
+from explorer.vlm.catalog import Catalog
+from explorer.vlm.devices import LoadSettings
+from explorer.vlm.loader import default_loader
 
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # milliseconds
@@ -22,12 +24,11 @@ def opened(browser, folder, family, **context) -> Iterator[Page]:
     vlm.model.save_pretrained(folder)
     vlm.processor.save_pretrained(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalog, "_OFFERED", {})
-        loader.configure(
-            devices.LoadSettings(), waits=False
-        )  # as the app does: nobody waits for a load
-        yield from visited(browser, catalog.register_custom(str(folder)), **context)
-    loader.configure(devices.LoadSettings())
+        loader = default_loader()
+        patch.setattr(loader, "catalog", Catalog())
+        loader.configure(LoadSettings(), waits=False)  # as the app does: nobody waits for a load
+        yield from visited(browser, loader.catalog.register(str(folder)), **context)
+    default_loader().configure(LoadSettings())
 
 
 def visited(browser, model: str, **context) -> Iterator[Page]:

@@ -21,7 +21,7 @@ from explorer.errors import BadCase
 from explorer.media.image import open_picture
 from explorer.pico.data import scenes
 from explorer.tools import replay as tools_replay
-from explorer.vlm import catalog
+from explorer.vlm.catalog import Entry, read_entries
 
 QUESTION = "what is in the middle ?"
 
@@ -120,9 +120,9 @@ def test_metrics_and_versions_travel_along(text):
 
 
 def test_a_case_does_not_tell_where_somebody_keeps_models():
-    given = catalog.Entry("mine", "mine", path="/home/somebody/secret/mine")
+    given = Entry("mine", "mine", path="/home/somebody/secret/mine")
     assert case_file.model_of(given).source == "mine"
-    assert case_file.model_of(catalog.entry("pico")).source == "assets/pico"
+    assert case_file.model_of(read_entries()["pico"]).source == "assets/pico"
 
 
 def test_a_stored_text_can_not_command_a_terminal(text, known):

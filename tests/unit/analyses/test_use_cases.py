@@ -31,7 +31,7 @@ from explorer.inference.prefill import prefill
 from explorer.methods import catalog
 from explorer.methods.signals import Size
 from explorer.pico.data import scenes
-from explorer.vlm import loader
+from explorer.vlm.loader import default_loader
 
 QUESTION = "what is in the middle ?"
 
@@ -69,7 +69,7 @@ def known() -> ResultCache:
 
 def whole_inputs(picture: Image.Image, question: str) -> dict:
     """Processor output for the untouched model."""
-    processor = loader.load("pico").processor
+    processor = default_loader().load("pico").processor
     content = [{"type": "image", "image": picture}, {"type": "text", "text": question}]
     return processor.apply_chat_template(
         [{"role": "user", "content": content}],
@@ -82,7 +82,7 @@ def whole_inputs(picture: Image.Image, question: str) -> dict:
 
 @torch.no_grad()
 def test_with_all_tokens_pico_gives_its_own_logits_and_its_own_answer(picture):
-    vlm, inputs = loader.load("pico"), whole_inputs(picture, QUESTION)
+    vlm, inputs = default_loader().load("pico"), whole_inputs(picture, QUESTION)
     case = open_case("pico", picture, QUESTION)
     run = prefill(case.decoder, case.prompt())
     assert (run.logits - vlm.model(**inputs).logits[0, -1]).abs().max() <= 1e-5

@@ -23,7 +23,7 @@ from explorer.inference import decode as inference_decode
 from explorer.media import video
 from explorer.media.region import Cells
 from explorer.pico.data import scenes, videos
-from explorer.vlm import catalog, loader
+from explorer.vlm.loader import default_loader
 
 QUESTION = "what is in the middle ?"
 LONG = "describe the picture ."
@@ -32,7 +32,7 @@ LONG = "describe the picture ."
 @pytest.fixture
 def lent(monkeypatch):
     """Lend a GPU for every use case; gives the list of leases."""
-    model = loader.load("pico").model
+    model = default_loader().load("pico").model
     lease = lease_stub.GPU(duration=gpu._asked_seconds)(gpu._run_in_worker)
     monkeypatch.setattr(gpu, "_gpu_worker", lease)
     lease_stub.leases.clear()
@@ -235,7 +235,7 @@ def test_sentences_keep_their_words(lent, memory, image, monkeypatch):
 
 
 def test_more_work_asks_for_more_seconds(lent, memory, image):
-    words = catalog.entry("pico").max_new_tokens
+    words = default_loader().catalog.entry("pico").max_new_tokens
     api.answer("pico", image, QUESTION, "clsattn", 64, memory)
     api.analyse("pico", image, QUESTION, memory)
     assert lent[0].seconds < lent[1].seconds <= 60

@@ -15,8 +15,8 @@ from explorer.inference.prefill import prefill
 from explorer.methods.attention import relevance
 from explorer.methods.signals import Signals
 from explorer.pico.data import scenes
-from explorer.vlm import catalog
 from explorer.vlm.attention import override_attention
+from explorer.vlm.catalog import read_entries
 
 ANSWER = [7, 19, 3]
 KV_HEADS = pytest.mark.parametrize("kv_heads", [4, 2])
@@ -158,7 +158,7 @@ def test_relevance_of_pico(pico_case):
     answer = [step.token for step in decode(prefill(decoder, prompt), 12)]
     assert answer[-1] in decoder.eos
     own = LlavaForConditionalGeneration.from_pretrained(
-        catalog.entry("pico").source, dtype=torch.float32, attn_implementation="eager"
+        read_entries()["pico"].source, dtype=torch.float32, attn_implementation="eager"
     ).eval()
     plain = own.model.language_model
 

@@ -10,7 +10,7 @@ from conftest import ROOT
 
 from explorer.methods import catalog
 from explorer.tools import docs
-from explorer.vlm import catalog as model_catalog
+from explorer.vlm.catalog import DEFAULT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -22,7 +22,7 @@ def test_the_table_of_methods_is_the_one_generated_from_their_constants():
 def test_every_method_and_model_is_named():
     for method in catalog.METHODS:
         assert f"`{method.KEY}`" in README
-    assert model_catalog.DEFAULT in README
+    assert DEFAULT in README
 
 
 def test_front_matter_is_what_a_space_needs():

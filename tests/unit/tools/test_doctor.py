@@ -8,7 +8,9 @@ import sys
 from conftest import ROOT
 
 from explorer.tools import doctor
-from explorer.vlm import catalog, devices, loader
+from explorer.vlm import devices
+from explorer.vlm.catalog import read_entries
+from explorer.vlm.loader import ModelLoader
 
 
 def test_this_machine_is_well():
@@ -41,15 +43,13 @@ def test_requirements_are_read_with_their_pins(tmp_path):
 
 def test_models_that_do_not_fit_are_told(monkeypatch):
     little = {finding.subject: finding for finding in doctor.models(1e9)}
-    assert set(little) == set(catalog.entries())
+    assert set(little) == set(read_entries())
     assert little["pico"].well is True
     assert little["llava-1.5-7b"].well is None and "does not fit" in little["llava-1.5-7b"].advice
-    twice = devices.gigabytes(doctor.ROOM * loader.needed(catalog.entry("llava-1.5-7b")))
-    assert loader.needed(catalog.entry("llava-1.5-7b")) > 28e9, (
-        "single precision takes twice as much"
-    )
-    assert twice in little["llava-1.5-7b"].says
-    monkeypatch.setattr(loader, "device", lambda: "cuda")
+    weights = ModelLoader().needed_bytes(read_entries()["llava-1.5-7b"])
+    assert weights > 28e9, "single precision takes twice as much"
+    assert devices.gigabytes(doctor.ROOM * weights) in little["llava-1.5-7b"].says
+    monkeypatch.setattr(ModelLoader, "device", "cuda")
     on_a_card = {finding.subject: finding for finding in doctor.models(20e9)}
     assert on_a_card["llava-1.5-7b"].well is True
 

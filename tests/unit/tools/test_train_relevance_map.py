@@ -16,7 +16,7 @@ from explorer.methods.attention.relevance_net import RelevanceNet
 from explorer.methods.signals import Signals
 from explorer.pico.data import questions, scenes
 from explorer.tools import train_relevance_map
-from explorer.vlm import loader
+from explorer.vlm.loader import default_loader
 
 SMALL = (4, 8)
 
@@ -126,7 +126,7 @@ def test_a_perfect_guess_is_told_from_a_bad_one():
 
 def test_samples_are_questions_that_pico_answers_rightly():
     seeds = range(train_relevance_map.HELD_OUT, train_relevance_map.HELD_OUT + 2)
-    samples = train_relevance_map.collect(loader.load("pico"), seeds)
+    samples = train_relevance_map.collect(default_loader().load("pico"), seeds)
     expected = []
     for seed in seeds:
         scene = scenes.make(seed)
@@ -171,7 +171,8 @@ def test_the_shipped_network_knows_more_than_attention_alone():
     assert file.stat().st_size < 1_000_000
     net = relevance_net.load(file)
     held = train_relevance_map.collect(
-        loader.load("pico"), range(train_relevance_map.HELD_OUT, train_relevance_map.HELD_OUT + 6)
+        default_loader().load("pico"),
+        range(train_relevance_map.HELD_OUT, train_relevance_map.HELD_OUT + 6),
     )
     found = train_relevance_map.guesses(net, held, held)
     quality = {name: train_relevance_map.judge(guess, held) for name, guess in found.items()}

@@ -16,12 +16,13 @@ from explorer.cases import answers as cases_answers
 from explorer.errors import ModelUnavailable, UnknownModel
 from explorer.media.image import open_picture
 from explorer.tools import replay
-from explorer.vlm import catalog, loader
+from explorer.vlm.catalog import Catalog
+from explorer.vlm.loader import ModelLoader, default_loader
 
 
-@pytest.fixture(autouse=True)
-def nothing_added(monkeypatch):
-    monkeypatch.setattr(catalog, "_OFFERED", {})
+@pytest.fixture
+def catalog() -> Catalog:
+    return Catalog()
 
 
 @pytest.fixture(scope="module")
@@ -40,69 +41,66 @@ def folder_of(path, **config):
     return path
 
 
-def test_a_folder_with_a_saved_model_works_like_a_listed_one(saved):
+def test_a_folder_with_a_saved_model_works_like_a_listed_one(saved, catalog):
     folder, vlm = saved
-    key = catalog.register_custom(str(folder))
-    assert key == "tiny-next" == catalog.register_custom(str(folder))
+    key = catalog.register(str(folder))
+    assert key == "tiny-next" == catalog.register(str(folder))
     assert list(catalog.entries())[-1] == key and catalog.entry(key).title == "tiny-next"
-    found = api.answer(key, noise(), QUESTION, "visionzip", 20)
+    found = api.answer(ModelLoader(catalog=catalog).load(key), noise(), QUESTION, "visionzip", 20)
     wanted = api.answer(vlm, noise(), QUESTION, "visionzip", 20)
     assert found.text.startswith(wanted.text) and found.layers == wanted.layers
 
 
 def test_a_case_of_a_given_model_can_be_replayed(saved, monkeypatch, capsys, tmp_path):
     folder, _ = saved
-    case = (catalog.register_custom(str(folder)), open_picture(noise()), QUESTION)
+    monkeypatch.setattr(default_loader(), "catalog", Catalog())
+    case = (default_loader().catalog.register(str(folder)), open_picture(noise()), QUESTION)
     answers = [api.answer(*case, cases_answers.FULL, 1), api.answer(*case, "visionzip", 20)]
     file = tmp_path / "case.json"
     file.write_text(case_file.save(*case, answers[0], answers[1:]))
     for options, code in (([], 2), (["--model", str(folder)], 0)):
-        monkeypatch.setattr(catalog, "_OFFERED", {})
+        monkeypatch.setattr(default_loader(), "catalog", Catalog())
         monkeypatch.setattr("sys.argv", ["replay", *options, str(file)])
         assert replay.main() == code, capsys.readouterr().out
 
 
-def test_what_is_listed_keeps_its_key():
-    assert (
-        catalog.register_custom("pico")
-        == catalog.register_custom(str(ROOT / "assets" / "pico"))
-        == "pico"
-    )
-    assert catalog.register_custom("llava-hf/llava-1.5-7b-hf") == "llava-1.5-7b"
+def test_what_is_listed_keeps_its_key(catalog):
+    assert catalog.register("pico") == catalog.register(str(ROOT / "assets" / "pico")) == "pico"
+    assert catalog.register("llava-hf/llava-1.5-7b-hf") == "llava-1.5-7b"
 
 
-def test_a_folder_with_the_name_of_a_listed_model_does_not_replace_it(tmp_path):
-    key = catalog.register_custom(str(folder_of(tmp_path / "pico", model_type="llava")))
+def test_a_folder_with_the_name_of_a_listed_model_does_not_replace_it(tmp_path, catalog):
+    key = catalog.register(str(folder_of(tmp_path / "pico", model_type="llava")))
     assert key != "pico" and catalog.entry("pico").path == "assets/pico"
 
 
 @pytest.mark.parametrize("model_type", ["bert", "never_heard"])
-def test_an_architecture_that_is_not_known_is_refused(tmp_path, model_type):
+def test_an_architecture_that_is_not_known_is_refused(tmp_path, model_type, catalog):
     with pytest.raises(ModelUnavailable, match=r"not supported yet; these are: .*qwen2_vl"):
-        catalog.register_custom(str(folder_of(tmp_path / "model", model_type=model_type)))
+        catalog.register(str(folder_of(tmp_path / "model", model_type=model_type)))
 
 
-def test_a_folder_without_a_model_is_refused(tmp_path):
+def test_a_folder_without_a_model_is_refused(tmp_path, catalog):
     with pytest.raises(ModelUnavailable, match="There is no model in"):
-        catalog.register_custom(str(tmp_path))
-    key = catalog.register_custom(str(folder_of(tmp_path / "no-weights", model_type="llava")))
+        catalog.register(str(tmp_path))
+    key = catalog.register(str(folder_of(tmp_path / "no-weights", model_type="llava")))
     with pytest.raises(ModelUnavailable, match="no complete model"):
-        loader.load(key)
+        ModelLoader(catalog=catalog).load(key)
 
 
-def test_a_repository_that_can_not_be_reached_is_refused():
+def test_a_repository_that_can_not_be_reached_is_refused(catalog):
     with pytest.raises(ModelUnavailable, match=r"of nobody/nothing could not be fetched"):
-        catalog.register_custom("nobody/nothing")
+        catalog.register("nobody/nothing")
 
 
-def test_a_name_that_means_nothing_is_refused():
+def test_a_name_that_means_nothing_is_refused(catalog):
     with pytest.raises(UnknownModel, match="no folder here, no repository on the hub"):
-        catalog.register_custom("lava")
+        catalog.register("lava")
 
 
 def test_the_app_says_in_one_sentence_what_is_wrong_with_a_model(monkeypatch, tmp_path):
     folder = folder_of(tmp_path / "model", model_type="bert")
     monkeypatch.setattr("sys.argv", ["app.py", "--model", str(folder)])
-    monkeypatch.setattr(loader, "configure", lambda wish, waits, at_once: None)
+    monkeypatch.setattr(default_loader(), "configure", lambda settings, waits: None)
     with pytest.raises(SystemExit, match=r"^Models of type bert are not supported yet[^.]*\.$"):
         app.main()

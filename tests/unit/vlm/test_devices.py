@@ -15,7 +15,8 @@ from explorer.cases import case
 from explorer.errors import DeviceUnavailable, OutOfMemory
 from explorer.inference import decode as inference_decode
 from explorer.pico.data import scenes
-from explorer.vlm import devices, loader
+from explorer.vlm import devices
+from explorer.vlm.loader import ModelLoader
 
 QUESTION = "what is in the middle ?"
 CUDA_SAYS = (
@@ -49,9 +50,10 @@ def test_precision_is_single_on_a_processor_and_as_published_elsewhere():
 
 def test_four_bits_need_a_package(monkeypatch):
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
+    loader, settings = ModelLoader(), devices.LoadSettings(four_bit=True)
     with pytest.raises(DeviceUnavailable, match="pip install bitsandbytes"):
-        loader.configure(devices.LoadSettings(four_bit=True))
-    assert loader.device() == devices.choose(), "what was refused is not taken over"
+        loader.configure(settings)
+    assert loader.settings != settings, "what was refused is not taken over"
 
 
 def test_the_app_refuses_what_is_not_there_in_one_sentence():

@@ -9,6 +9,7 @@ import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Thread
 
 import pytest
 import torch
@@ -18,47 +19,48 @@ from explorer.analyses import api
 from explorer.cases.cache import ResultCache
 from explorer.errors import ModelLoading, ModelUnavailable, OutOfMemory
 from explorer.pico.data import scenes
-from explorer.vlm import catalog, checkpoints, devices, loader, threads
+from explorer.vlm import checkpoints, threads
+from explorer.vlm import loader as model_loader
+from explorer.vlm.catalog import Catalog, read_entries
+from explorer.vlm.devices import LoadSettings
+from explorer.vlm.loader import ModelLoader, default_loader, describe_progress
 from explorer.vlm.model_cache import Progress
 
 QUESTION = "what is in the middle ?"
 ONLINE = "explorer-tests/tiny"
 
 
-@pytest.fixture
-def settled():
-    """Settle the zoo for a test, and put it back as it was."""
-    yield loader.configure
-    loader.configure(devices.LoadSettings())
+PICO = read_entries()["pico"]
+TWIN = replace(PICO, key="twin", title="Twin")
 
 
 @pytest.fixture
-def entries(monkeypatch, settled):
-    """A zoo of our own: pico, a twin of it, one in the cache of the hub, and one nowhere."""
-    pico = catalog.entry("pico")
-    online = replace(pico, path="", hub=ONLINE, title="Online · far away")
-    listed = {
-        "pico": pico,
-        "twin": replace(pico, key="twin", title="Twin"),
-        "online": replace(online, key="online"),
-        "huge": replace(pico, key="huge", title="Huge", memory="900 GB"),
-    }
-    monkeypatch.setattr(catalog, "entries", lambda: listed)
-    settled(devices.LoadSettings())
-    return listed
+def loader() -> ModelLoader:
+    """Of a catalog of our own: pico, a twin of it, one in the cache of the hub, and one nowhere."""
+    return ModelLoader(
+        catalog=Catalog(
+            {
+                "pico": PICO,
+                "twin": TWIN,
+                "online": replace(
+                    PICO, key="online", path="", hub=ONLINE, title="Online · far away"
+                ),
+                "huge": replace(PICO, key="huge", title="Huge", memory="900 GB"),
+            }
+        )
+    )
 
 
-def test_many_visitors_get_the_same_model(entries):
+def test_many_visitors_get_the_same_model(loader):
     with ThreadPoolExecutor(8) as pool:
         loaded = list(pool.map(loader.load, ["twin"] * 8))
     assert all(model is loaded[0] for model in loaded)
 
 
-def test_several_models_can_be_asked_for_at_the_same_time(entries, monkeypatch):
-    copies = {f"copy{n}": replace(entries["twin"], key=f"copy{n}") for n in range(6)}
-    monkeypatch.setattr(catalog, "entries", lambda: entries | copies)
+def test_several_models_can_be_asked_for_at_the_same_time():
+    copies = {f"copy{n}": replace(TWIN, key=f"copy{n}") for n in range(6)}
     for _ in range(2):
-        loader.configure(devices.LoadSettings())
+        loader = ModelLoader(catalog=Catalog(copies))
         with ThreadPoolExecutor(12) as pool:
             loaded = list(pool.map(loader.load, [*copies, *copies]))
         assert loaded[:6] == loaded[6:]
@@ -67,34 +69,34 @@ def test_several_models_can_be_asked_for_at_the_same_time(entries, monkeypatch):
         )
 
 
-def test_switching_between_loaded_models_loads_nothing(entries, monkeypatch):
+def test_switching_between_loaded_models_loads_nothing(loader, monkeypatch):
     pair = loader.load("pico"), loader.load("twin")
-    monkeypatch.setattr(loader, "_load", lambda *_: pytest.fail("loaded again"))
+    monkeypatch.setattr(loader, "_read", lambda *_: pytest.fail("loaded again"))
     assert (loader.load("pico"), loader.load("twin"), loader.load("pico")) == (*pair, pair[0])
 
 
-def test_a_model_that_is_pushed_out_leaves_the_memory(entries, settled):
-    settled(devices.LoadSettings(budget=60e6))
+def test_a_model_that_is_pushed_out_leaves_the_memory(loader):
+    loader.configure(LoadSettings(budget=60e6))
     memory = ResultCache(100_000_000)
-    api.analyse("twin", scenes.make(3).image, QUESTION, memory)
+    api.analyse(loader.load("twin"), scenes.make(3).image, QUESTION, memory)
     gone = weakref.ref(loader.load("twin").model)
     loader.load("pico")
     gc.collect()
-    assert loader.model_cache().keys() == ["pico"]
+    assert loader.models.keys() == ["pico"]
     assert gone() is None, "what is remembered of pictures must not hold the model"
-    again = api.answer("twin", scenes.make(3).image, QUESTION, "uniform", 40, memory)
+    again = api.answer(loader.load("twin"), scenes.make(3).image, QUESTION, "uniform", 40, memory)
     assert again.text, "and it comes back when it is asked for"
 
 
-def test_weights_are_counted_while_they_are_read(entries):
+def test_weights_are_counted_while_they_are_read(loader):
     seen: list[Progress] = []
-    loader._make("twin", seen.append)
+    loader._load("twin", seen.append)
     shares = [each.share for each in seen if each.share is not None]
     assert len(shares) > 50 and shares == sorted(shares)
-    assert loader.describe_progress(seen[-1]).endswith(" %")
+    assert describe_progress(seen[-1]).endswith(" %")
 
 
-def test_a_load_can_be_cancelled_between_two_weights(entries):
+def test_a_load_can_be_cancelled_between_two_weights(loader):
     class Enough(Exception):
         pass
 
@@ -103,11 +105,11 @@ def test_a_load_can_be_cancelled_between_two_weights(entries):
             raise Enough
 
     with pytest.raises(Enough):
-        loader._make("twin", report)
+        loader._load("twin", report)
     assert loader.load("twin"), "nothing stays behind that would be in the way"
 
 
-def test_models_can_be_loaded_before_anybody_asks_and_the_zoo_be_closed(entries):
+def test_models_can_be_loaded_before_anybody_asks_and_the_zoo_be_closed(loader):
     failed = loader.preload(["pico", "huge", "nico"], only=True)
     assert ["Huge" in failed[0], "nico" in failed[1], len(failed)] == [True, True, 2]
     assert loader.load("pico")
@@ -115,14 +117,14 @@ def test_models_can_be_loaded_before_anybody_asks_and_the_zoo_be_closed(entries)
         loader.load("twin")
 
 
-def test_a_model_that_can_not_fit_is_refused_with_the_numbers(entries):
+def test_a_model_that_can_not_fit_is_refused_with_the_numbers(loader):
     loader.load("pico")
     with pytest.raises(ModelUnavailable, match=r"Huge needs 900\.0 GB in float32.*pico"):
         loader.load("huge")
-    assert "pico" in loader.model_cache(), "and nobody is sent away for it"
+    assert "pico" in loader.models, "and nobody is sent away for it"
 
 
-def test_memory_that_runs_out_while_loading_is_told(entries, monkeypatch):
+def test_memory_that_runs_out_while_loading_is_told(loader, monkeypatch):
     def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
@@ -131,17 +133,17 @@ def test_memory_that_runs_out_while_loading_is_told(entries, monkeypatch):
         loader.load("twin")
 
 
-def test_a_page_does_not_wait_but_starts_the_load(entries, settled, monkeypatch):
-    settled(devices.LoadSettings(), waits=False)
-    load = loader._load
+def test_a_page_does_not_wait_but_starts_the_load(loader, monkeypatch):
+    loader.configure(LoadSettings(), waits=False)
+    read = loader._read
 
-    def slow(found, place, report):
+    def slow(entry, device, report):
         for _ in range(20):
             report(Progress("download", 2e9, 8e9))
             time.sleep(0.02)
-        return load(found, place, report)
+        return read(entry, device, report)
 
-    monkeypatch.setattr(loader, "_load", slow)
+    monkeypatch.setattr(loader, "_read", slow)
     began = time.monotonic()
     with pytest.raises(ModelLoading, match="Twin is on its way"):
         loader.load("twin")
@@ -149,11 +151,11 @@ def test_a_page_does_not_wait_but_starts_the_load(entries, settled, monkeypatch)
     time.sleep(0.1)
     with pytest.raises(ModelLoading, match=r"2\.0 GB of 8\.0 GB downloaded"):
         loader.load("twin")
-    loader.model_cache().want("twin").ended.wait(20)
+    loader.models.want("twin").ended.wait(20)
     assert loader.load("twin").key == "twin"
 
 
-def test_without_a_network_the_sentence_comes_soon(entries, monkeypatch):
+def test_without_a_network_the_sentence_comes_soon(loader, monkeypatch):
     """A server that takes the call and says nothing: the worst case of no network."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -165,22 +167,24 @@ def test_without_a_network_the_sentence_comes_soon(entries, monkeypatch):
         assert time.monotonic() - began < 5
 
 
-def test_files_in_the_cache_work_without_a_network(entries, monkeypatch, tmp_path):
+def test_files_in_the_cache_work_without_a_network(loader, monkeypatch, tmp_path):
     cached, commit = tmp_path / f"models--{ONLINE.replace('/', '--')}", "a" * 40
-    shutil.copytree(entries["pico"].source, cached / "snapshots" / commit)
+    shutil.copytree(PICO.source, cached / "snapshots" / commit)
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text(commit)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(checkpoints, "reachable", lambda: False)
     image = scenes.make(3).image
-    answers = [api.answer(key, image, QUESTION, "full", 1).text for key in ("online", "pico")]
+    answers = [
+        api.answer(loader.load(key), image, QUESTION, "full", 1).text for key in ("online", "pico")
+    ]
     assert answers[0] == answers[1]
 
 
-def test_half_a_model_in_the_cache_gets_a_sentence(entries, monkeypatch, tmp_path):
+def test_half_a_model_in_the_cache_gets_a_sentence(loader, monkeypatch, tmp_path):
     cached, commit = tmp_path / f"models--{ONLINE.replace('/', '--')}", "a" * 40
     (cached / "snapshots" / commit).mkdir(parents=True)
-    shutil.copy(f"{entries['pico'].source}/config.json", cached / "snapshots" / commit)
+    shutil.copy(f"{PICO.source}/config.json", cached / "snapshots" / commit)
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text(commit)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
@@ -231,14 +235,28 @@ def test_a_hub_that_answers_is_reachable(monkeypatch):
     assert not checkpoints.reachable(0.5)
 
 
-def test_a_small_model_gets_a_lane_per_core_and_its_share_of_them(monkeypatch):
-    pico = loader.load("pico")
-    monkeypatch.setattr(threads, "CPU_CORES", 2)
+def test_a_small_model_runs_once_per_core():
+    pico = replace(default_loader().load("pico"), cores=2)
     assert threads.parallel_runs(pico) == 2
     assert threads.parallel_runs(replace(pico, threads=0)) == 1, "its runs keep every core busy"
-    threads.share_cores(2)
-    assert (threads.CPU_CORES, threads.parallel_runs(pico)) == (1, 1)
-    threads.share_cores(3)
-    assert threads.CPU_CORES == 1
-    monkeypatch.setattr(threads, "CPU_CORES", 64)
-    assert threads.parallel_runs(pico) == threads.MAX_PARALLEL_RUNS
+    assert threads.parallel_runs(replace(pico, cores=1)) == 1
+    assert threads.parallel_runs(replace(pico, cores=64)) == threads.MAX_PARALLEL_RUNS
+
+
+def test_runs_at_the_same_time_share_the_cores(loader, monkeypatch):
+    monkeypatch.setattr(model_loader, "CPU_CORES", 4)
+    assert (loader.cores, loader.load("pico").cores) == (4, 4)
+    loader.configure(LoadSettings(at_once=2))
+    assert (loader.cores, loader.load("pico").cores) == (2, 2)
+    loader.configure(LoadSettings(at_once=9))
+    assert loader.cores == 1
+
+
+def test_a_forked_worker_waits_for_no_lock_of_its_parent(loader):
+    pico, got = loader.load("pico"), []
+    loader._lock.acquire(), loader._models._lock.acquire()  # by threads that a fork leaves behind
+    loader.after_fork()
+    waiter = Thread(target=lambda: got.append(loader.load("pico")), daemon=True)
+    waiter.start()
+    waiter.join(20)
+    assert got == [pico]

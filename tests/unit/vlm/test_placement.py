@@ -11,7 +11,9 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from explorer.analyses import api
 from explorer.pico.data import scenes
-from explorer.vlm import catalog, devices, loader
+from explorer.vlm import devices
+from explorer.vlm.catalog import read_entries
+from explorer.vlm.loader import wrap
 
 QUESTION = "what is in the middle ?"
 
@@ -19,7 +21,7 @@ QUESTION = "what is in the middle ?"
 @pytest.fixture(scope="module")
 def spread(tmp_path_factory):
     """Pico with half of its layers on the disk: their weights come and go with every call."""
-    entry = catalog.entry("pico")
+    entry = read_entries()["pico"]
     model = AutoModelForImageTextToText.from_pretrained(entry.source, dtype=torch.float32)
     places = {"model.vision_tower": "cpu", "model.multi_modal_projector": "cpu"}
     places |= {"model.language_model.embed_tokens": "cpu", "model.language_model.norm": "cpu"}
@@ -29,7 +31,7 @@ def spread(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("offloaded"))
     dispatch_model(model, places, main_device="cpu", offload_dir=folder, force_hooks=True)
     processor = AutoProcessor.from_pretrained(entry.source)
-    return loader.wrap(entry, devices.gather(model), processor, "llava")
+    return wrap(entry, devices.gather(model), processor, "llava")
 
 
 def test_weights_are_away_between_calls(spread):
@@ -72,7 +74,7 @@ def test_four_bits_leave_the_tower_as_it_is():
     pytest.importorskip("bitsandbytes")
     how = devices.placement_settings(True, "cuda", 0, torch.bfloat16)
     assert how["quantization_config"].load_in_4bit and how["device_map"] == {"": 0}
-    entry = catalog.entry("pico")
+    entry = read_entries()["pico"]
     model = AutoModelForImageTextToText.from_pretrained(
         entry.source, **devices.placement_settings(True, "cpu", 0, torch.float32)
     )

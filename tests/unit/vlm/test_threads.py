@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +16,8 @@ import torch
 from explorer.analyses import api
 from explorer.cases import scheduler
 from explorer.pico.data import scenes
-from explorer.vlm import threads
-from explorer.vlm.threads import parallel
+from explorer.vlm.loader import default_loader
+from explorer.vlm.threads import cpu_threads, parallel, with_cpu_threads
 
 QUESTION = "what is in the middle ?"
 LANES = pytest.mark.parametrize("lanes", [1, 2, 3])
@@ -87,23 +89,52 @@ def test_a_lane_computes_on_one_core_in_the_context_of_who_asked():
         for _ in numbers:
             yield torch.get_num_threads(), asked.get()
 
-    before = torch.get_num_threads()
-    try:
+    with cpu_threads(3):
         assert set(parallel(look, range(4), 2)) == {(1, "me")}
-    finally:
-        torch.set_num_threads(before)
+        assert torch.get_num_threads() == 3
 
 
-def test_two_lanes_find_what_one_finds(monkeypatch):
+def test_the_number_of_threads_is_what_it_was_behind_a_context():
+    before = torch.get_num_threads()
+    with cpu_threads(3):
+        with pytest.raises(ValueError), cpu_threads(2):
+            assert torch.get_num_threads() == 2
+            raise ValueError
+        assert torch.get_num_threads() == 3
+    assert torch.get_num_threads() == before
+
+
+def test_every_value_is_computed_with_its_threads_whoever_asks_for_it():
+    ended = []
+
+    def look() -> Iterator[int]:
+        try:
+            for _ in range(3):
+                yield torch.get_num_threads()
+        finally:
+            ended.append(torch.get_num_threads())
+
+    values, before = with_cpu_threads(look(), 3), torch.get_num_threads()
+    assert next(values) == 3 and torch.get_num_threads() == before
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(next, values).result() == 3
+    assert list(values) == [3] and ended == [3] and torch.get_num_threads() == before
+    values = with_cpu_threads(look(), 3)
+    next(values)
+    values.close()
+    assert len(ended) == 2, "who wants no more ends the work"
+
+
+def test_two_lanes_find_what_one_finds():
     image = scenes.make(4).image
     wanted = [(spec, 40) for spec in ("random", "pool", "fastv", "visionzip", "visiondrop")]
     wanted += [("clsattn", budget) for budget in range(1, 60, 5)]
     found = {}
     for cores in (1, 2):
-        monkeypatch.setattr(threads, "CPU_CORES", cores)
-        analysis = api.analyse("pico", image, QUESTION)
+        pico = replace(default_loader().load("pico"), cores=cores)
+        analysis = api.analyse(pico, image, QUESTION)
         told = {
-            (t.method, t.budget): t for t in scheduler.answer_many("pico", image, QUESTION, wanted)
+            (t.method, t.budget): t for t in scheduler.answer_many(pico, image, QUESTION, wanted)
         }
         found[cores] = analysis, told
     for one, two in zip(found[1][0].methods, found[2][0].methods, strict=True):

@@ -20,7 +20,7 @@ from explorer.media import video
 from explorer.media.layouts import frames as frame_grid
 from explorer.methods import catalog
 from explorer.pico.data import videos
-from explorer.vlm import loader
+from explorer.vlm.loader import default_loader
 
 QUESTION = "is there an owl in the picture ?"
 ACTS = ("cat", "tree", "owl", "bus", "robot", "owl", "pizza", "fish", "key")
@@ -121,7 +121,7 @@ def test_a_model_that_can_lists_the_things_from_the_words_alone(owls, monkeypatc
 
 
 def test_the_built_in_model_does_not_know_the_official_words():
-    assert not frame_scoring.reads_options(loader.load("pico"))
+    assert not frame_scoring.reads_options(default_loader().load("pico"))
 
 
 def test_a_word_that_the_model_does_not_know_is_named(owls):
@@ -206,7 +206,7 @@ def test_what_a_visitor_can_get_wrong_gets_a_sentence(owls, scores):
 
 def family_with_frames() -> ModuleType:
     """A family that reads frames one by one: pico's, with the frames' tokens behind each other."""
-    llava = loader.load("pico").family
+    llava = default_loader().load("pico").family
 
     def frames(vlm, images, time):
         seen = [llava.pixels(vlm, image)["pixel_values"] for image in images]
@@ -216,7 +216,7 @@ def family_with_frames() -> ModuleType:
 
 
 def test_a_family_that_offers_frames_needs_no_sheet():
-    vlm = replace(loader.load("pico"), family=family_with_frames())
+    vlm = replace(default_loader().load("pico"), family=family_with_frames())
     opened = clip_case.open_video_case(vlm, clip(3), QUESTION)
     assert (opened.sheet, opened.shape, opened.case.size.tokens) == (None, (14, 14), 3 * 196)
     scores = frame_scoring.frame_scores(opened, frame_scoring.frame_query(opened))
@@ -230,7 +230,7 @@ def test_a_model_that_cuts_pictures_up_can_not_have_a_sheet():
     def grid(vlm, width, height):
         return SimpleNamespace(views=(SimpleNamespace(rows=4, columns=4),) * 2)
 
-    pico = loader.load("pico")
+    pico = default_loader().load("pico")
     cutting = SimpleNamespace(**{**vars(pico.family), "grid": grid})
     with pytest.raises(ModelUnavailable, match="cuts a picture"):
         clip_case.open_video_case(replace(pico, family=cutting), clip(), QUESTION)

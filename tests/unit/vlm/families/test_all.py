@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from explorer import errors
-from explorer.vlm import catalog
+from explorer.vlm.catalog import read_entries
 from explorer.vlm.families import FAMILIES, family_of
 
 
@@ -34,7 +34,7 @@ def test_every_family_has_the_same_five_functions_and_frames_where_it_reads_vide
 
 def test_every_model_of_the_zoo_is_of_a_known_family():
     modules = {family.__name__.rpartition(".")[2] for family in FAMILIES.values()}
-    for entry in catalog.entries().values():
+    for entry in read_entries().values():
         assert entry.family in modules, entry.key
         assert entry.licence and entry.use and entry.memory and entry.hardware
         assert bool(entry.hub) != bool(entry.path)
