@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from explorer.tools.browser import chromium, served
+from explorer.tools.browser import chromium
 
 pytest.register_assert_rewrite("family_contract", "video_family_contract")
 expect.set_options(timeout=20_000)  # milliseconds; a busy machine is late, not wrong
@@ -47,27 +47,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def url() -> Iterator[str]:
-    """The address of the app: one for all files that a process runs.
+    """The address of the app: one for all files that a process runs, served by that very process.
 
     It remembers answers: a test that needs a new one asks about a scene that no other test has.
     Files with another app (other options, other models) have a `url` of their own.
     """
-    with served() as (address, _):
+    with hosted() as address:
         yield address
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """A Chromium for all files that a process runs; `visit` gives every visitor a fresh session."""
-    with chromium() as running:
-        yield running
 
 
 @contextmanager
 def hosted(model: str = "pico") -> Iterator[str]:
     """Serve the page from this very process, which spares a new one all its imports.
 
-    For tests that change the zoo, or bring a model of their own; gives the address.
+    model: the one to begin with. Gives the address. Whoever changes the list of models, or brings
+    one, does so before.
     """
     from explorer.ui import page as ui_page
 
@@ -77,6 +71,13 @@ def hosted(model: str = "pico") -> Iterator[str]:
     )
     yield address.rstrip("/")
     demo.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A Chromium for all files that a process runs; `visit` gives every visitor a fresh session."""
+    with chromium() as running:
+        yield running
 
 
 def visit(browser, url: str, **context):

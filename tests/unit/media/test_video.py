@@ -1,6 +1,6 @@
 """Opening videos: the frames that are asked for, and a sentence for everything that can be wrong.
 
-Every file is written here, by OpenCV or by PIL; frame number i is grey of brightness 8 i.
+Frame number i of every file is grey of brightness 8 i.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from clips import CODECS, gif, written
 from PIL import Image
 
 from explorer import ROOT
@@ -16,22 +17,6 @@ from explorer.media import reel, video
 from explorer.media.video import MOST_FRAMES, even, from_images, open_video, read_seconds
 
 GOLDENS = ROOT / "tests" / "goldens"
-CODECS = {"mp4": "mp4v", "webm": "VP80", "avi": "MJPG"}
-
-
-def written(path, frames: int = 30, size=(160, 120), fps: float = 10.0):
-    kind = cv2.VideoWriter_fourcc(*CODECS[path.suffix[1:]])
-    file = cv2.VideoWriter(str(path), kind, fps, size)
-    for number in range(frames):
-        file.write(np.full((size[1], size[0], 3), 8 * number % 256, np.uint8))
-    file.release()
-    return path
-
-
-def gif(path, frames: int = 9, size=(50, 40)):
-    shades = [Image.new("RGB", size, (20 * number,) * 3) for number in range(frames)]
-    shades[0].save(path, save_all=True, append_images=shades[1:], duration=100)
-    return path
 
 
 def brightness(clip) -> list[float]:
