@@ -20,15 +20,13 @@ from explorer.cases.cache import ResultCache
 from explorer.cases.records import Analysis, Answer, MethodMap
 from explorer.cases.request import Source
 from explorer.methods import catalog
+from explorer.methods.baselines.random import Random
 from explorer.metrics import agreement
 from explorer.metrics.agreement import keep_counts
 from explorer.vlm.components import Vlm
 
 BASELINES = ("random", "uniform", "pool")
-DRAWS = tuple(
-    f"random?seed={seed}" if number else "random"
-    for number, seed in enumerate(catalog.find("random").OPTIONS["seed"])
-)
+DRAWS = tuple(Random(seed=seed).spec for seed in Random.options()["seed"].values)
 PHRASE = 8  # tokens; the probability of a longer answer is told per token
 MEMORY_BYTES = 64_000_000  # of one comparison whose caller has no memory
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from types import ModuleType
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from explorer.cases.records import Analysis, Answer, MethodMap
 from explorer.cases.request import Source
 from explorer.errors import MethodUnavailable
 from explorer.methods import catalog
+from explorer.methods.method import Method
 from explorer.metrics import cost
 from explorer.vlm.components import Vlm
 from explorer.vlm.prompt import unknown_words
@@ -26,9 +27,6 @@ from explorer.vlm.threads import parallel, parallel_runs
 
 ONE_CASE = 64_000_000  # bytes of memory for a caller who has none
 LONGEST = ("both", "inside the LLM", "before the LLM")  # how long maps take by where methods prune
-
-Choice = tuple[str, ModuleType, dict]
-"""A method's spec, the method, and its options."""
 
 
 def analyse(
@@ -64,7 +62,7 @@ def _weigh(analysis: Analysis) -> int:
 
 def weigh(found: MethodMap) -> int:
     """Count the bytes of a map, records rounded up."""
-    stages = [stage for knot in found.knots or () for stage in knot.stages]
+    stages = [stage for point in found.points or () for stage in point.stages]
     return 4 * found.score.nbytes + sum(s.fate.nbytes + s.score.nbytes for s in stages) + 500
 
 
@@ -73,7 +71,7 @@ def _analyse(case: Case, memory: ResultCache | None) -> Analysis:
     compared = full_run(case, memory)
     answered = time.perf_counter()
     prompts = PromptCache(case, lambda: compared.tokens)
-    quick = [choice for choice in catalog.choices() if not catalog.slow(choice[1])]
+    quick = [method for method in catalog.choices() if not method.slow]
     found = draw_all(case, prompts, quick)
     notes = [*case.picture.notes, *_word_notes(case), *_stand_ins(case)]
     notes += [reason for reason in found if isinstance(reason, str)]
@@ -99,20 +97,20 @@ def _analyse(case: Case, memory: ResultCache | None) -> Analysis:
     )
 
 
-def draw_all(case: Case, prompts: PromptCache, choices: Sequence[Choice]) -> list[MethodMap | str]:
+def draw_all(case: Case, prompts: PromptCache, methods: Sequence[Method]) -> list[MethodMap | str]:
     """Draw up several maps side by side, in their order, or say why there is none."""
 
-    def work(some: Iterator[Choice]) -> Iterator[tuple[str, MethodMap | str]]:
-        for spec, method, options in some:
+    def work(some: Iterator[Method]) -> Iterator[tuple[str, MethodMap | str]]:
+        for method in some:
             try:
-                yield spec, map_of(spec, method, options, case.size, case.decoder, prompts)
+                yield method.spec, map_of(method, case.size, case.decoder, prompts)
             except MethodUnavailable as error:
-                yield spec, str(error)
+                yield method.spec, str(error)
 
     # first what takes long, so that no lane has to wait for it in the end
-    long_first = sorted(choices, key=lambda choice: LONGEST.index(choice[1].WHERE))
+    long_first = sorted(methods, key=lambda method: LONGEST.index(method.where))
     found = dict(parallel(work, long_first, parallel_runs(case.vlm)))
-    return [found[spec] for spec, *_ in choices]
+    return [found[method.spec] for method in methods]
 
 
 def _crops(case: Case) -> np.ndarray | None:
@@ -132,13 +130,15 @@ def draw(
 
 def draw_case(case: Case, method: str, memory: ResultCache | None = None) -> MethodMap:
     """Like `draw`, for a case that is open."""
-    module, options = catalog.resolve(method)
+    resolved = catalog.resolve(method)
 
     def make() -> MethodMap:
         prompts = PromptCache(case, lambda: full_run(case, memory).tokens)
-        return map_of(method, module, options, case.size, case.decoder, prompts)
+        return map_of(resolved, case.size, case.decoder, prompts)
 
-    return get_or_compute(memory, ("map", case.id, method), make, weigh)
+    # one map for all ways to write a spec; it bears the one that was asked for
+    found = get_or_compute(memory, ("map", case.id, resolved.spec), make, weigh)
+    return found if found.spec == method else replace(found, spec=method)
 
 
 def _stand_ins(case: Case) -> list[str]:
@@ -147,8 +147,8 @@ def _stand_ins(case: Case) -> list[str]:
         return []
     users: dict[str, list[str]] = {}
     for method in catalog.METHODS:
-        if instead := getattr(method, "STAND_IN", None):
-            users.setdefault(instead, []).append(method.TITLE)
+        if method.card.stand_in:
+            users.setdefault(method.card.stand_in, []).append(method.card.title)
     return [
         f"This model has no [CLS]: {instead} stands in for it ({', '.join(titles)})."
         for instead, titles in users.items()

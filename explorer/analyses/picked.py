@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-from explorer.cases import answers, method_maps
+from explorer.cases import answers
 from explorer.cases.cache import ResultCache, get_or_compute
 from explorer.cases.case import Case, open_case
 from explorer.cases.records import Answer
@@ -28,7 +28,7 @@ HAND_PICKED = "picked"  # what such an answer has in place of a method
 
 def renumbers(spec: str) -> bool:
     """Tell how a set that a method chose has to be picked to give that method's answer."""
-    return method_maps.renumbers(*catalog.resolve(spec))
+    return catalog.resolve(spec).positions == "renumber"
 
 
 def check_kept(kept: object, tokens: int) -> tuple[int, ...]:

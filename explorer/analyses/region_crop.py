@@ -127,13 +127,13 @@ def joined(first: Prompt, second: Prompt) -> Prompt:
 
 def _pruned(case: Case, prompt: Prompt, method: str, budget: int, compared: FullRun) -> Prompt:
     """Let a method look at a case, and take from a prompt of it what the method does not keep."""
-    module, options = catalog.resolve(method)
-    plan = plan_of(module, options, case.size, budget)
+    pruner = catalog.resolve(method)
+    plan = plan_of(pruner, case.size, budget)
     stages = [stage for stage in plan.stages if not stage.optional]
     if any(stage.layer for stage in stages):
         raise MethodUnavailable(
-            f"{module.TITLE} prunes inside the language model, where picture and crop are one; "
-            "choose a method that prunes before it."
+            f"{pruner.card.title} prunes inside the language model, where picture and crop are "
+            "one; choose a method that prunes before it."
         )
     signals = case.prompt(plan.needs, lambda: compared.tokens).signals
     sequence = Sequence(prompt)

@@ -85,8 +85,7 @@ def _checked(budgets: Sequence[int], n: int) -> tuple[int, ...]:
 
 def _rungs(case: Case, spec: str, asked: tuple[int, ...] | None) -> tuple[int, ...]:
     """List a method's budgets, ascending; its floor takes the place of all that are below it."""
-    method, options = catalog.resolve(spec)
-    floor = method.floor(case.size, **options)
+    floor = catalog.resolve(spec).floor(case.size)
     if asked is None:
         return tuple(ladder(case.size.tokens, floor, PER_OCTAVE))
     return tuple(sorted({max(budget, floor) for budget in asked}))
@@ -120,10 +119,9 @@ class _Found:
     def swept(self, spec: str, budgets: tuple[int, ...]) -> Swept:
         answers = [self.answer(spec, budget) for budget in budgets]
         likely = [None if a is None else comparison.likelihood(a, self.full) for a in answers]
-        method, options = catalog.resolve(spec)
         swept = Swept(
             method=spec,
-            floor=method.floor(self.case.size, **options),
+            floor=catalog.resolve(spec).floor(self.case.size),
             budgets=budgets,
             answers=tuple(answers),
             likeness=tuple(likely),

@@ -77,8 +77,7 @@ def stream_case(
         return
     known = cached_answer(case.id, method, budget, memory)
     if known is None:
-        module, options = catalog.resolve(method)
-        plan = plan_of(module, options, case.size, budget)
+        plan = plan_of(catalog.resolve(method), case.size, budget)
         compared = full_run(case, memory)
         for known in pruned(case, method, budget, plan, compared, every):
             yield known

@@ -92,9 +92,8 @@ class ActiveRow:
 def plan_answer(subject: CaseContext, method: str, budget: int) -> PlannedAnswer:
     """Plan where tokens leave; `VisitorError` if the method can't do that."""
     case = subject.case
-    module, options = catalog.resolve(method)
     answers.check_budget(budget, case.size.tokens)
-    plan = plan_of(module, options, case.size, budget)
+    plan = plan_of(catalog.resolve(method), case.size, budget)
     lengths = (alive(plan.stages, case.size).astype(int) + subject.prompts.text).tolist()
     return PlannedAnswer(subject, method, budget, plan, lengths[0], _bytes(case, lengths))
 

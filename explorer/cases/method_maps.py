@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from explorer.cases.records import BudgetPoint, MethodMap, StageMap
 from explorer.inference.dry_run import SharedPrefix, dry_run
 from explorer.inference.prefill import PruningPlan
 from explorer.inference.sequence import Prompt, StageOutcome
+from explorer.methods.method import Method
 from explorer.methods.signals import Kept, Signals, Size, Stage
 from explorer.vlm.components import Decoder
 
@@ -26,20 +26,14 @@ LADDER_LENGTH = 12
 PromptFor = Callable[[frozenset[str]], Prompt]
 
 
-def renumbers(method: ModuleType, options: dict) -> bool:
-    """Tell whether a method counts the positions of those that stay anew."""
-    positions = getattr(method, "positions", lambda **_: method.POSITIONS)(**options)
-    return positions == "renumber"
-
-
-def plan_of(method: ModuleType, options: dict, size: Size, budget: int) -> PruningPlan:
+def plan_of(method: Method, size: Size, budget: int) -> PruningPlan:
     """Turn a method and a mean budget into what the engine runs."""
     return PruningPlan(
-        stages=tuple(method.schedule(size, budget, **options)),
-        choose=lambda signals, stage: method.keep(signals, stage, **options),
-        needs=method.NEEDS,
-        renumber=renumbers(method, options),
-        core=getattr(method, "decoding_neurons", lambda **_: None)(**options),
+        stages=tuple(method.schedule(size, budget)),
+        choose=method.keep,
+        needs=method.needs,
+        renumber=method.positions == "renumber",
+        core=method.decoding_neuron_mask(),
     )
 
 
@@ -61,75 +55,72 @@ def ladder(tokens: int, floor: int, per_octave: int, length: int = LADDER_LENGTH
     return sorted({*below[-length:], tokens, *([floor] if floor > 1 else [])})
 
 
-def map_of(
-    spec: str, method: ModuleType, options: dict, size: Size, decoder: Decoder, prompt: PromptFor
-) -> MethodMap:
+def map_of(method: Method, size: Size, decoder: Decoder, prompt: PromptFor) -> MethodMap:
     """Draw up one method's map; see `MethodMap`."""
     began = time.perf_counter()
-    floor = method.floor(size, **options)
-    # Knots cost a run through the first layers each where a method prunes inside the LLM.
-    per_octave, length = (4, 24) if method.WHERE == "before the LLM" else (2, LADDER_LENGTH)
-    found: dict[str, object] = {}
-    trunk = SharedPrefix(decoder, prompt(method.NEEDS), method.NEEDS)
-    if method.NESTED:
-        score, layer, portions = _score_once(method, options, size, trunk)
-        order = torch.argsort(score, descending=True, stable=True)
-        keeps = np.full(size.tokens, 0, dtype=np.uint16)
-        for budget in range(floor, size.tokens + 1):
-            keeps[budget - 1] = method.schedule(size, budget, **options)[-1].keep
-        found = {"order": _numpy(order, np.uint16), "keeps": keeps, "layer": layer}
-        found["portions"] = portions and (portions[0], _numpy(portions[1], np.float32))
-    else:
-        knots = _budget_points(
-            method, options, size, ladder(size.tokens, floor, per_octave, length), trunk
-        )
-        score = torch.from_numpy(knots[-1].stages[0].score)
-        found = {"knots": knots}
+    prefix = SharedPrefix(decoder, prompt(method.needs), method.needs)
+    found = (_nested_map if method.nested else _staged_map)(method, size, prefix)
+    return replace(found, seconds=time.perf_counter() - began)
+
+
+def _nested_map(method: Method, size: Size, prefix: SharedPrefix) -> MethodMap:
+    """Score all tokens at the one stage, with nothing dropped before: it holds for any budget."""
+    floor, layer = method.floor(size), method.schedule(size, size.tokens)[-1].layer
+    seen: list[Signals] = []
+
+    def look(signals: Signals, stage: Stage) -> Kept:
+        seen.append(signals)
+        return Kept(torch.arange(signals.count, device=signals.place.device))
+
+    dry_run(prefix, [PruningPlan((Stage(layer, size.tokens),), look, method.needs)])
+    score, shares = method.score(seen[0]), method.crop_shares(seen[0])
+    keeps = np.zeros(size.tokens, np.uint16)
+    for budget in range(floor, size.tokens + 1):
+        keeps[budget - 1] = method.schedule(size, budget)[-1].keep
     return MethodMap(
-        spec=spec,
+        spec=method.spec,
         score=_numpy(score, np.float32),
         floor=floor,
         ladder=tuple(ladder(size.tokens, floor, 2)),
-        seconds=time.perf_counter() - began,
-        **found,
+        order=_numpy(torch.argsort(score, descending=True, stable=True), np.uint16),
+        layer=layer,
+        keeps=keeps,
+        crop_shares=None if shares is None else (shares[0], _numpy(shares[1], np.float32)),
     )
 
 
-def _score_once(
-    method: ModuleType, options: dict, size: Size, trunk: SharedPrefix
-) -> tuple[Tensor, int, tuple[float, Tensor] | None]:
-    """Score all tokens at a nested method's one stage, with nothing dropped before it.
-
-    Gives also its layer, and how crops share the budget where the method can tell.
-    """
-    layer = method.schedule(size, size.tokens, **options)[-1].layer
-    seen, told = [], getattr(method, "portions", lambda _, **__: None)
-
-    def look(signals: Signals, stage: Stage) -> Kept:
-        seen.append((method.score(signals, **options), layer, told(signals, **options)))
-        return Kept(torch.arange(signals.count, device=signals.place.device))
-
-    dry_run(trunk, [PruningPlan((Stage(layer, size.tokens),), look, method.NEEDS)])
-    return seen[0]
+def _staged_map(method: Method, size: Size, prefix: SharedPrefix) -> MethodMap:
+    """Run the stages at several budgets, since what one keeps says nothing about the next."""
+    floor = method.floor(size)
+    # a point costs a run through the first layers where a method prunes inside the LLM
+    per_octave, length = (4, 24) if method.where == "before the LLM" else (2, LADDER_LENGTH)
+    points = _budget_points(method, size, ladder(size.tokens, floor, per_octave, length), prefix)
+    return MethodMap(
+        spec=method.spec,
+        score=points[-1].stages[0].score,
+        floor=floor,
+        ladder=tuple(ladder(size.tokens, floor, 2)),
+        points=points,
+    )
 
 
 def _budget_points(
-    method: ModuleType, options: dict, size: Size, budgets: Sequence[int], trunk: SharedPrefix
+    method: Method, size: Size, budgets: Sequence[int], prefix: SharedPrefix
 ) -> tuple[BudgetPoint, ...]:
     """Run a method's stages at several budgets and tell what became of every token."""
     scores: list[list[Tensor]] = []
 
     def watched(budget: int) -> PruningPlan:
-        plan, seen = plan_of(method, options, size, budget), []
+        plan, seen = plan_of(method, size, budget), []
         scores.append(seen)
 
         def look(signals: Signals, stage: Stage) -> Kept:
-            seen.append(method.score(signals, **options))
-            return plan.choose(signals, stage)
+            seen.append(method.score(signals))
+            return method.keep(signals, stage)
 
         return replace(plan, choose=look)
 
-    found = dry_run(trunk, [watched(budget) for budget in budgets])
+    found = dry_run(prefix, [watched(budget) for budget in budgets])
     return tuple(
         _budget_point(budget, size, outcomes, seen)
         for budget, outcomes, seen in zip(budgets, found, scores, strict=True)

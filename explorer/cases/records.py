@@ -54,10 +54,10 @@ class MethodMap:
     """Everything the page needs to draw a method at any budget without asking again.
 
     score [N] float32. A nested method has order [N] (kept first to last), the layer it prunes
-    before, and keeps [N] (entry budget - 1: tokens kept after its stage); the others have knots.
-    ladder: the budgets whose answers are worth knowing. seconds: what the map took. portions: of a
-    method that shares its budget out over crops, the part of crop 0 and how the others share what
-    is left [k].
+    before, and keeps [N] (entry budget - 1: tokens kept after its stage); the others have
+    points. ladder: the budgets whose answers are worth knowing. seconds: what the map took.
+    crop_shares: of a method that shares its budget out over crops, the part of crop 0 and how the
+    others share what is left [k].
     """
 
     spec: str
@@ -67,9 +67,9 @@ class MethodMap:
     order: np.ndarray | None = None
     layer: int = 0
     keeps: np.ndarray | None = None
-    knots: tuple[BudgetPoint, ...] | None = None
+    points: tuple[BudgetPoint, ...] | None = None
     seconds: float = 0.0
-    portions: tuple[float, np.ndarray] | None = None
+    crop_shares: tuple[float, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)

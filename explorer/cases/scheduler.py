@@ -93,7 +93,7 @@ def cached_answers(
 def _slow(wish: AnswerSpec) -> bool:
     """Tell whether a method takes as long as many others together: it comes last."""
     try:
-        return catalog.slow(catalog.resolve(wish[0])[0])
+        return catalog.resolve(wish[0]).slow
     except VisitorError:
         return False
 

@@ -1,112 +1,121 @@
-"""The pruning methods, one file each, in the order of the page.
+"""The pruning methods in the order of the page, and what a spec names.
 
-A method is a module: constants for its card and the functions `schedule`, `floor`, `score` and
-`keep`. To add one, write the file and name it here. A spec names a method, one of its variants
+To add a method, write its file and name its class here. A spec names a method, one of its variants
 after a colon, and options after a question mark: "fopru", "fopru:row", "random?seed=3".
 """
 
 from __future__ import annotations
 
-from types import ModuleType
+from typing import Any
 
 from explorer.errors import UnknownMethod
-from explorer.methods.attention import clsattn, fopru, hired, relevance, relevance_map, visionzip
-from explorer.methods.baselines import pool, random, uniform
-from explorer.methods.inside_llm import (
-    corematching,
-    dart,
-    fastv,
-    pyramiddrop,
-    sparsevlm,
-    transprune,
-    visiondrop,
+from explorer.methods.attention.clsattn import ClsAttention
+from explorer.methods.attention.fopru import FoPru
+from explorer.methods.attention.hired import HiRED
+from explorer.methods.attention.relevance import Relevance
+from explorer.methods.attention.relevance_map import RelevanceMap
+from explorer.methods.attention.visionzip import VisionZip
+from explorer.methods.baselines.pool import Pool
+from explorer.methods.baselines.random import Random
+from explorer.methods.baselines.uniform import Uniform
+from explorer.methods.inside_llm.corematching import CoreMatching
+from explorer.methods.inside_llm.dart import DART
+from explorer.methods.inside_llm.fastv import FastV
+from explorer.methods.inside_llm.pyramiddrop import PyramidDrop
+from explorer.methods.inside_llm.sparsevlm import SparseVLM
+from explorer.methods.inside_llm.transprune import TransPrune
+from explorer.methods.inside_llm.visiondrop import VisionDrop
+from explorer.methods.method import Method
+from explorer.methods.similarity.cdpruner import CDPruner
+from explorer.methods.similarity.divprune import DivPrune
+from explorer.methods.similarity.gprune import GPrune
+from explorer.methods.similarity.lexrank import LexRank
+from explorer.methods.similarity.mmtok import MMTok
+from explorer.methods.similarity.todre import ToDRE
+from explorer.methods.similarity.zooprune import ZooPrune
+
+METHODS: tuple[type[Method], ...] = (
+    Random,
+    Uniform,
+    Pool,
+    ClsAttention,
+    FoPru,
+    LexRank,
+    GPrune,
+    DivPrune,
+    ToDRE,
+    ZooPrune,
+    HiRED,
+    CDPruner,
+    MMTok,
+    VisionZip,
+    Relevance,
+    RelevanceMap,
+    FastV,
+    DART,
+    PyramidDrop,
+    SparseVLM,
+    TransPrune,
+    CoreMatching,
+    VisionDrop,
 )
-from explorer.methods.similarity import cdpruner, divprune, gprune, lexrank, mmtok, todre, zooprune
-
-METHODS: tuple[ModuleType, ...] = (
-    random,
-    uniform,
-    pool,
-    clsattn,
-    fopru,
-    lexrank,
-    gprune,
-    divprune,
-    todre,
-    zooprune,
-    hired,
-    cdpruner,
-    mmtok,
-    visionzip,
-    relevance,
-    relevance_map,
-    fastv,
-    dart,
-    pyramiddrop,
-    sparsevlm,
-    transprune,
-    corematching,
-    visiondrop,
-)
 
 
-def find(key: str) -> ModuleType:
+def find(key: str) -> type[Method]:
     """Give the method of this key; raises `UnknownMethod` if there is none."""
     for method in METHODS:
-        if key == method.KEY:
+        if key == method.card.key:
             return method
     raise _unknown(key)
 
 
-def choices() -> list[tuple[str, ModuleType, dict]]:
-    """List what a visitor can choose: every method and its variants, as (spec, module, options)."""
-    listed = []
-    for method in METHODS:
-        listed.append((method.KEY, method, {}))
-        for label, options in method.VARIANTS.items():
-            listed.append((f"{method.KEY}:{label}", method, dict(options)))
-    return listed
+def choices() -> list[Method]:
+    """List what a visitor can choose: every method, each followed by its variants."""
+    return [
+        method(**options)
+        for method in METHODS
+        for options in ({}, *(variant.options for variant in method.variants))
+    ]
 
 
-def slow(method: ModuleType) -> bool:
-    """Tell whether a method takes so long that it runs only when it is asked for."""
-    return getattr(method, "SLOW", False)
-
-
-def resolve(spec: str) -> tuple[ModuleType, dict]:
-    """Give the module and the options that a spec names; raises `UnknownMethod` if none."""
+def resolve(spec: str) -> Method:
+    """Give the method that a spec names, with its options; raises `UnknownMethod` if none."""
     name, _, changes = spec.partition("?")
-    for known, method, options in choices():
-        if known == name:
-            return method, options | _options(method, changes)
+    key, colon, label = name.partition(":")
+    for method in METHODS:
+        if key == method.card.key:
+            named = {variant.label: variant.options for variant in method.variants}
+            named |= {} if colon else {"": {}}
+            if label in named:
+                return method(**{**named[label], **_options(method, changes)})
     raise _unknown(name)
 
 
-def _options(method: ModuleType, changes: str) -> dict:
-    """Read "seed=3&strategy=row"; only values that the method's card lists."""
-    found = {}
+def _options(method: type[Method], changes: str) -> dict[str, Any]:
+    """Read "seed=3&strategy=row"; only values that the method offers."""
+    offered, found = method.options(), {}
     for change in filter(None, changes.split("&")):
-        option, _, text = change.partition("=")
-        allowed = {str(value): value for value in method.OPTIONS.get(option, ())}
+        name, _, text = change.partition("=")
+        allowed = {str(value): value for value in offered[name].values} if name in offered else {}
         if text not in allowed:
             offer = ", ".join(
-                f"{name} ({', '.join(map(str, method.OPTIONS[name]))})" for name in method.OPTIONS
+                f"{name} ({', '.join(map(str, option.values))})" for name, option in offered.items()
             )
             raise UnknownMethod(
-                f"{method.TITLE} has no option {change!r}; it has: {offer or 'no options'}."
+                f"{method.card.title} has no option {change!r}; it has: {offer or 'no options'}."
             )
-        found[option] = allowed[text]
+        found[name] = allowed[text]
     return found
 
 
 def _unknown(name: str) -> UnknownMethod:
-    known = ", ".join(spec for spec, _, _ in choices())
+    known = ", ".join(method.spec for method in choices())
     return UnknownMethod(f"There is no method called {name!r}. The methods are: {known}.")
 
 
 def title(spec: str) -> str:
     """Name a method with its variant and its changed settings: "FoPru · row"."""
-    method, _ = resolve(spec)
     name, _, changes = spec.partition("?")
     variant = name.partition(":")[2]
-    return " · ".join(filter(None, [method.TITLE, variant, changes.replace("&", ", ")]))
+    known = resolve(spec).card.title
+    return " · ".join(filter(None, [known, variant, changes.replace("&", ", ")]))

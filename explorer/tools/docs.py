@@ -20,17 +20,18 @@ def table() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for method in METHODS:
-        paper = f"[{method.ARXIV}](https://arxiv.org/abs/{method.ARXIV})" if method.ARXIV else ""
-        source = " ".join(filter(None, (f"**{method.TITLE}**", method.AUTHORS, paper)))
-        commit = f"{method.REPOSITORY} @ `{method.COMMIT}`: " if method.COMMIT else ""
+        card = method.card
+        paper = f"[{card.arxiv}](https://arxiv.org/abs/{card.arxiv})" if card.arxiv else ""
+        source = " ".join(filter(None, (f"**{card.title}**", card.authors, paper)))
+        commit = f"{card.repository} @ `{card.commit}`: " if card.commit else ""
         cells = (
-            f"`{method.KEY}`",
+            f"`{card.key}`",
             source,
-            method.WHERE,
-            "yes" if method.READS_QUESTION else "no",
-            "yes" if method.MERGES else "no",
-            commit + method.VERIFIED,
-            method.UNCERTAIN or "—",
+            method.where,
+            "yes" if method.reads_question else "no",
+            "yes" if method.merges else "no",
+            commit + card.verified,
+            card.uncertain or "—",
         )
         rows.append("| " + " | ".join(" ".join(cell.split()) for cell in cells) + " |")
     return "\n".join(rows) + "\n"

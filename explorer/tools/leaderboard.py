@@ -159,7 +159,7 @@ def main() -> None:
         return
     seeds = range(FIRST_SEED, FIRST_SEED + chosen.scenes)
     seeds = (chosen.shard or Shard()).take(seeds)
-    specs = chosen.methods or [spec for spec, _, _ in catalog.choices()]
+    specs = chosen.methods or [method.spec for method in catalog.choices()]
     found = _measured(seeds, specs, chosen.questions, chosen.workers)
     if chosen.shard:
         write_records(found, chosen.out / f"answers-{chosen.shard}.csv")

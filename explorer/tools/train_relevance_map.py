@@ -23,8 +23,8 @@ from torch.nn.functional import kl_div
 from explorer.cases.answers import full_run
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
-from explorer.methods.attention import relevance as attention_relevance
 from explorer.methods.attention import relevance_net
+from explorer.methods.attention.relevance import Relevance
 from explorer.methods.attention.relevance_net import WIDTHS, RelevanceNet
 from explorer.metrics import agreement, fidelity
 from explorer.metrics.fidelity import agrees
@@ -65,7 +65,7 @@ def collect(vlm: Vlm, seeds: Iterable[int], questions: int = QUESTIONS) -> Sampl
                     continue
                 signals = case.prompt(NEEDS, lambda tokens=full.tokens: tokens).signals
                 attention.append(signals.question_attention.cpu())
-                found.append(attention_relevance.score(signals).cpu())
+                found.append(Relevance().score(signals).cpu())
     return Samples(torch.stack(attention), torch.stack(found))
 
 

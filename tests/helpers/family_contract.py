@@ -532,10 +532,10 @@ class Promises:
 
     # ---- the methods
 
-    @pytest.mark.parametrize("spec", [spec for spec, *_ in method_catalog.choices()])
+    @pytest.mark.parametrize("spec", [method.spec for method in method_catalog.choices()])
     def test_every_method_runs_or_says_why_not(self, vlm, memory, spec):
         picture, vlm = noise(), replace(vlm, max_new_tokens=2)
-        method, options = method_catalog.resolve(spec)
+        method = method_catalog.resolve(spec)
         size = open_case(vlm, picture, QUESTION, memory).size
         try:
             drawn = api.draw(vlm, picture, QUESTION, spec, memory)
@@ -546,11 +546,11 @@ class Promises:
             return
         assert spec not in self.unavailable
         assert len(drawn.score) == size.tokens and np.isfinite(drawn.score).all()
-        lowest = method.floor(size, **options)
+        lowest = method.floor(size)
         for budget in sorted({lowest, (lowest + size.tokens) // 2, size.tokens}):
             answer = api.answer(vlm, picture, QUESTION, spec, budget, memory)
             assert len(answer.layers) == LAYERS and np.isfinite(answer.p_full)
-            if budget == size.tokens and not options.get("core"):
+            if budget == size.tokens:
                 assert set(answer.layers) == {size.tokens}
 
     @property

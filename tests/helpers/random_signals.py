@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from explorer.methods.method import Method
 from explorer.methods.signals import AnswerGradient, Kept, Neurons, Signals, Size, Stage, Transition
 
 WIDTH, TOWER_WIDTH, HEADS, LAYERS = 10, 6, 3, 12
@@ -183,17 +184,17 @@ def touched(signals: Signals) -> int:
 
 
 def walk(
-    method, options: dict, budget: int, layout: str, content: str = "random", cls: bool = True
+    method: Method, budget: int, layout: str, content: str = "random", cls: bool = True
 ) -> Iterator[tuple[Signals, Stage, Kept]]:
     """Follow the tokens through all stages of a schedule, as the engine does."""
     place = LAYOUTS[layout][0]
-    for stage in method.schedule(size_of(layout, cls), budget, **options):
+    for stage in method.schedule(size_of(layout, cls), budget):
         if stage.layer == 0:
             signals = tower_signals(layout, content, cls)
         else:
             signals = inner_signals(place, content, stage.layer, len(LAYOUTS[layout][0]))
         changes = touched(signals)
-        kept = method.keep(signals, stage, **options)
+        kept = method.keep(signals, stage)
         assert touched(signals) == changes, "a method changes nothing that it is given"
         yield signals, stage, kept
         if stage.blank:
@@ -202,5 +203,5 @@ def walk(
         place = torch.cat([new[: kept.lead], place[kept.index], new[kept.lead :]])
 
 
-def budgets(method, options: dict, size: Size) -> range:
-    return range(method.floor(size, **options), size.tokens + 1)
+def budgets(method: Method, size: Size) -> range:
+    return range(method.floor(size), size.tokens + 1)

@@ -147,7 +147,7 @@ def test_what_is_drawn_is_what_the_methods_keep(run, case, lean):
             kept, scores = found.order[: found.keeps[row["budget"] - 1]], found.score
             assert np.flatnonzero(np.array(row["fate"]) == 0).tolist() == sorted(kept.tolist())
         else:
-            point = next(point for point in found.knots if point.budget == row["budget"])
+            point = next(point for point in found.points if point.budget == row["budget"])
             scores = point.stages[-1].score
             assert row["fate"] == point.stages[-1].fate.tolist(), row["method"]
             assert row["layers"] == point.layers.tolist()
@@ -179,8 +179,8 @@ def test_costs_are_those_that_the_server_counts(run, case):
 
 def test_a_small_step_of_the_slider_reaches_the_next_point(run, case):
     analysis, _ = case
-    found = next(each for each in analysis.methods if each.knots)
-    points = sorted(point.budget for point in found.knots)
+    found = next(each for each in analysis.methods if each.points)
+    points = sorted(point.budget for point in found.points)
     reached = run(
         "common/payload.js",
         """({ floorOf, readCase, snap }, raw, key, points) => {

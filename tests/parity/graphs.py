@@ -6,7 +6,9 @@ import torch
 from torch.nn.functional import gelu, linear, normalize
 
 from explorer.methods.signals import Signals, Size, Stage
-from explorer.methods.similarity import gprune, lexrank, zooprune
+from explorer.methods.similarity import lexrank, zooprune
+from explorer.methods.similarity.gprune import GPrune
+from explorer.methods.similarity.lexrank import LexRank
 from parity.reading import Golden, assert_close, assert_same_set, line
 
 
@@ -33,7 +35,7 @@ def run_lexrank(golden: Golden) -> None:
     budget = int(golden["budget"])
     signals = Signals(line(len(cosine)), golden["features"])
     for name, kind in (("lexrank", "threshold"), ("continuous", "continuous")):
-        kept = lexrank.keep(signals, Stage(0, budget), kind=kind, threshold=threshold)
+        kept = LexRank(kind=kind, threshold=threshold).keep(signals, Stage(0, budget))
         assert_same_set(kept.index, golden[f"keep_{name}"])
 
 
@@ -43,13 +45,13 @@ def run_gprune(golden: Golden) -> None:
         "temperature": float(golden["temperature"]),
         "steps": int(golden["iterate_num"]),
     }
-    scores, degree = gprune.flow(golden["features"], **options)
+    scores, degree = GPrune(**options).flow(golden["features"])
     assert degree.tolist() == golden["degree"].tolist()
     assert_close(scores, golden["scores"])
     n, budget = len(scores), int(golden["budget"])
     signals = Signals(line(n), golden["features"])
-    [stage] = gprune.schedule(Size(n, 32, n), budget)
-    assert_same_set(gprune.keep(signals, stage, **options).index, golden["keep"])
+    [stage] = GPrune().schedule(Size(n, 32, n), budget)
+    assert_same_set(GPrune(**options).keep(signals, stage).index, golden["keep"])
 
 
 def run_zooprune(golden: Golden) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from explorer.inference.prefill import PrefillRun, PruningPlan, prefill
-from explorer.methods.inside_llm import pyramiddrop, sparsevlm, transprune
+from explorer.methods.inside_llm import sparsevlm, transprune
+from explorer.methods.inside_llm.pyramiddrop import PyramidDrop
+from explorer.methods.inside_llm.sparsevlm import SparseVLM
+from explorer.methods.inside_llm.transprune import TransPrune
+from explorer.methods.method import Method
 from explorer.methods.ops import recycling
 from explorer.methods.signals import Kept, Signals, Stage, top
 from explorer.vlm.components import Decoder
@@ -35,7 +38,7 @@ def stages_of(golden: Golden, layers: list[int]) -> list[Stage]:
 
 
 def play(
-    golden: Golden, method: ModuleType, stages: list[Stage], look: Look, positions: str
+    golden: Golden, method: type[Method], stages: list[Stage], look: Look, positions: str
 ) -> tuple[PrefillRun, list[list[int]]]:
     """Run the recorded model with a method that `look` follows stage by stage; compare the end.
 
@@ -49,7 +52,7 @@ def play(
         looked.append(stage)
         return look(inside, stage, len(looked) - 1)
 
-    plan = PruningPlan(tuple(stages), choose, method.NEEDS, renumber=positions == "renumber")
+    plan = PruningPlan(tuple(stages), choose, method.needs, renumber=positions == "renumber")
     decoder = Decoder(model.get_decoder(), model.lm_head, frozenset())
     hook = decoder.body.rotary_emb.register_forward_pre_hook(
         lambda _, arguments: seen.append(arguments[1][0].tolist())
@@ -64,14 +67,14 @@ def play(
 
 def run_pyramiddrop(golden: Golden) -> None:
     def look(signals: Signals, stage: Stage, s: int) -> Kept:
-        scores = pyramiddrop.score(signals)
+        scores = PyramidDrop().score(signals)
         assert_close(scores, golden[f"score_stage{s}"])
-        kept = pyramiddrop.keep(signals, stage)
+        kept = PyramidDrop().keep(signals, stage)
         assert_same_set(alive(golden, s)[kept.index], golden[f"keep_stage{s}"])
         return kept
 
     stages = stages_of(golden, golden["layer_list"].tolist())
-    play(golden, pyramiddrop, stages, look, pyramiddrop.POSITIONS)
+    play(golden, PyramidDrop, stages, look, PyramidDrop().positions)
 
 
 def run_transprune(golden: Golden) -> None:
@@ -84,16 +87,16 @@ def run_transprune(golden: Golden) -> None:
             changes = transprune.weights(signals.transitions[layer])
             assert_close(changes, golden[f"ttv_layer{layer}"])
         layers = [signals.transitions[layer] for layer in past]
-        scores = transprune.combine(signals, layers)
+        scores = TransPrune().combine(signals, layers)
         if stages[0].layer == counting[0] + 1:  # as the authors' lists are
-            assert torch.equal(scores, transprune.score(signals))
+            assert torch.equal(scores, TransPrune().score(signals))
         assert_close(scores, golden[f"score_stage{s}"])
         index = top(scores, stage.keep)
         assert_same_set(alive(golden, s)[index], golden[f"keep_stage{s}"])
         return Kept(index)
 
     stages = stages_of(golden, golden["prune_layers_1based"].tolist())
-    play(golden, transprune, stages, look, transprune.POSITIONS)
+    play(golden, TransPrune, stages, look, TransPrune().positions)
 
 
 def run_sparsevlm(golden: Golden) -> None:
@@ -103,8 +106,8 @@ def run_sparsevlm(golden: Golden) -> None:
     def look(signals: Signals, stage: Stage, s: int) -> Kept:
         chosen = sparsevlm.raters(signals).nonzero()[:, 0]
         assert chosen.tolist() == golden["rater_text_idx"].tolist()
-        assert_close(sparsevlm.score(signals, **options), golden[f"score_stage{s}"])
-        kept = sparsevlm.keep(signals, stage, **options)
+        assert_close(SparseVLM(**options).score(signals), golden[f"score_stage{s}"])
+        kept = SparseVLM(**options).keep(signals, stage)
         assert kept.index.tolist() == golden[f"keep_mask_stage{s}"].nonzero()[:, 0].tolist()
         tokens = alive(golden, s, "tokens_in")[kept.index]
         assert tokens.tolist() == golden[f"keep_stage{s}"].tolist()
@@ -121,7 +124,7 @@ def run_sparsevlm(golden: Golden) -> None:
         if merged:
             assert merged == recycling.clusters(int(golden[f"n_visual_in_stage{s}"]) - keep)
         stages.append(Stage(layer + 1, keep, merged))
-    _, seen = play(golden, sparsevlm, stages, look, sparsevlm.positions(**options))
+    _, seen = play(golden, SparseVLM, stages, look, SparseVLM(**options).positions)
     for s, positions in enumerate(seen[1:]):
         assert positions == golden[f"position_ids_after_stage{s}"].tolist()
     assert len(seen) == len(stages) + 1

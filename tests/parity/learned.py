@@ -7,8 +7,8 @@ import torch
 
 from explorer.inference.prefill import PruningPlan, prefill
 from explorer.methods.attention import relevance
-from explorer.methods.inside_llm import corematching
-from explorer.methods.inside_llm.core_neurons import elbow
+from explorer.methods.attention.relevance import Relevance
+from explorer.methods.inside_llm.corematching import CoreMatching
 from explorer.methods.signals import AnswerGradient, Kept, Signals, Stage, top
 from explorer.vlm.components import Decoder
 from parity.reading import (
@@ -40,9 +40,21 @@ def run_relevance(golden: Golden) -> None:
         # the official function hides the explained position's own column
         assert_close(row[: explained.row], official[: explained.row])
         assert_close(row[visual], golden["scores_per_step"][step])
-    assert_close(relevance.score(signals, **options), golden["scores"])
+    assert_close(Relevance(**options).score(signals), golden["scores"])
     half = Stage(0, len(golden["keep_half"]))
-    assert_same_set(relevance.keep(signals, half, **options).index, golden["keep_half"])
+    assert_same_set(Relevance(**options).keep(signals, half).index, golden["keep_half"])
+
+
+def elbow(scores: torch.Tensor) -> int:
+    """Count the tokens above the elbow of the falling scores [N], where the code cuts off.
+
+    The elbow is the point of the curve that is farthest from the chord between its ends, on either
+    side; if all scores are equal, none is above it.
+    """
+    curve = scores.double().sort(descending=True).values
+    place = torch.arange(len(curve), device=curve.device)
+    height = (curve - curve[0]) * (len(curve) - 1) - (curve[-1] - curve[0]) * place
+    return int((curve > curve[height.abs().argmax()]).sum())
 
 
 def run_corematching(golden: Golden) -> None:
@@ -56,17 +68,17 @@ def run_corematching(golden: Golden) -> None:
         layer, active = at.layer - 1, inside.neurons.values > 0
         official = np.unpackbits(golden[f"act_positive_layer{layer}"].numpy(), axis=1)
         assert np.array_equal(active.numpy(), official[:, : active.shape[1]].astype(bool))
-        scores = corematching.score(inside)
+        scores = CoreMatching().score(inside)
         assert scores.tolist() == golden[f"scores_layer{layer}"].tolist()
         kept = top(scores, elbow(scores))
         assert_same_set(kept, golden[f"keep_layer{layer}"])
-        assert torch.equal(corematching.keep(inside, at).index, kept)
+        assert torch.equal(CoreMatching().keep(inside, at).index, kept)
         return Kept(kept)
 
     run = prefill(
         Decoder(model.get_decoder(), model.lm_head, frozenset()),
         prompt,
-        PruningPlan(tuple(stages), choose, corematching.NEEDS),
+        PruningPlan(tuple(stages), choose, CoreMatching.needs),
     )
     assert [run.cache.get_seq_length(i) for i in range(len(run.length))] == run.length
     for stage in stages:

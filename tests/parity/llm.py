@@ -6,7 +6,8 @@ import torch
 
 from explorer.inference.attention_weights import causal_rows
 from explorer.inference.prefill import PruningPlan, prefill
-from explorer.methods.inside_llm import fastv, visiondrop
+from explorer.methods.inside_llm.fastv import FastV
+from explorer.methods.inside_llm.visiondrop import VisionDrop
 from explorer.methods.signals import Kept, Signals, Stage
 from explorer.vlm.components import Decoder
 from parity.reading import (
@@ -25,7 +26,7 @@ from parity.tower import run_tower_merging
 
 def run_visiondrop(golden: Golden) -> None:
     if "query" not in golden:
-        run_tower_merging(visiondrop)(golden)
+        run_tower_merging(VisionDrop())(golden)
         return
     query, key, hidden = golden["query"], golden["key"], golden["hidden_states"]
     start, n = int(golden["image_start"]), int(golden["image_tokens"])
@@ -38,8 +39,8 @@ def run_visiondrop(golden: Golden) -> None:
         visual_keys=key[:, rows].mean(0),
     )
     dominant, contextual = int(golden["dominant"]), int(golden["contextual"])
-    kept = visiondrop.keep(signals, Stage(int(golden["rank_layer"]), dominant, contextual))
-    assert_close(visiondrop.score(signals), golden["scores"])
+    kept = VisionDrop().keep(signals, Stage(int(golden["rank_layer"]), dominant, contextual))
+    assert_close(VisionDrop().score(signals), golden["scores"])
     assert_same_set(kept.index, golden["keep"])
     assert_same_groups(kept, contextual, golden["assign"])
     assert_close(block(signals, kept), golden["merged"])
@@ -54,10 +55,10 @@ def run_fastv(golden: Golden) -> None:
     seen, positions = [], []
 
     def choose(inside: Signals, at: Stage) -> Kept:
-        seen.append(fastv.score(inside))
-        return fastv.keep(inside, at)
+        seen.append(FastV().score(inside))
+        return FastV().keep(inside, at)
 
-    plan = PruningPlan((stage,), choose, fastv.NEEDS, renumber=fastv.POSITIONS == "renumber")
+    plan = PruningPlan((stage,), choose, FastV.needs, renumber=FastV().positions == "renumber")
     decoder = Decoder(model.get_decoder(), model.lm_head, frozenset())
     hook = decoder.body.rotary_emb.register_forward_pre_hook(
         lambda _, arguments: positions.append(arguments[1][0])

@@ -7,12 +7,15 @@ import torch
 from torch import Tensor
 
 from explorer.media.layouts import padded_square
-from explorer.methods.attention import hired
+from explorer.methods.attention.hired import HiRED
 from explorer.methods.inside_llm import dart
+from explorer.methods.inside_llm.dart import DART
 from explorer.methods.ops.crops import budgets
 from explorer.methods.signals import Signals, Size, Stage, falling
-from explorer.methods.similarity import cdpruner, mmtok
+from explorer.methods.similarity import cdpruner
+from explorer.methods.similarity.cdpruner import CDPruner
 from explorer.methods.similarity.keywords import keywords
+from explorer.methods.similarity.mmtok import MMTok
 from explorer.methods.similarity.volume import widest
 from parity.reading import Golden, assert_close, assert_same_set, line
 
@@ -49,8 +52,8 @@ def run_hired(golden: Golden) -> None:
     mask, features = golden["mask"].reshape(-1), torch.zeros(crops * n, 1)
     if FIRST not in golden:
         signals = Signals(**where, features=features, cls_attention=late)
-        [stage] = hired.schedule(Size(n, 32, n), int(golden["budget"]))
-        kept = hired.keep(signals, stage).index
+        [stage] = HiRED().schedule(Size(n, 32, n), int(golden["budget"]))
+        kept = HiRED().keep(signals, stage).index
         assert kept.tolist() == mask.nonzero()[:, 0].tolist() == golden["keep"].tolist()
         return
     first, alpha = cls_rows(golden, FIRST), float(golden["alpha"])
@@ -60,7 +63,7 @@ def run_hired(golden: Golden) -> None:
     distribution = golden["spatial_distribution"]
     assert int(distribution.sum()) == int(n * (1 - alpha))
     crop = where["place"][:, 0]
-    share = hired.shares(signals, crop, crops - 1, alpha=alpha)
+    share = HiRED(alpha=alpha).shares(signals, crop, crops - 1)
     strips = distribution.reshape(crops - 1, -1).sum(1)
     assert_close(share, strips / strips.sum())
     sizes, total = crop.bincount(), torch.tensor([budget])
@@ -70,10 +73,10 @@ def run_hired(golden: Golden) -> None:
     # what the official code keeps comes first; the tokens that its shares leave over come next
     official = whole + sum(others)
     assert official <= budget
-    scores = hired.score(signals, alpha=alpha)
+    scores = HiRED(alpha=alpha).score(signals)
     first_ones = scores.argsort(descending=True)[:official]
     assert_same_set(first_ones.sort().values, mask.nonzero()[:, 0])
-    kept = hired.keep(signals, Stage(0, budget), alpha=alpha).index
+    kept = HiRED(alpha=alpha).keep(signals, Stage(0, budget)).index
     assert len(kept) == budget
     assert set(first_ones.tolist()) <= set(kept.tolist())
     if crops == 5:
@@ -120,15 +123,15 @@ def run_mmtok(golden: Golden) -> None:
         hidden=golden["vision_feat"][None],
         padding=padding,
     )
-    matrix = mmtok.cover(text, projected, golden["vision_feat"], **options)
+    matrix = MMTok(**options).cover(text, projected, golden["vision_feat"])
     if "combined" in golden:
         assert_close(matrix, golden["combined"])
     assert_close(matrix.sum(0), golden["gain0"])
-    chosen = mmtok.order(signals, budget, **options)
+    chosen = MMTok(**options).order(signals, budget)
     assert chosen[:budget].tolist() == golden["keep_order"].tolist()
-    [stage] = mmtok.schedule(Size(n, 32, n), budget)
-    assert mmtok.keep(signals, stage, **options).index.tolist() == golden["keep"].tolist()
-    scores = mmtok.score(signals, **options)
+    [stage] = MMTok().schedule(Size(n, 32, n), budget)
+    assert MMTok(**options).keep(signals, stage).index.tolist() == golden["keep"].tolist()
+    scores = MMTok(**options).score(signals)
     assert scores.argsort(descending=True)[:budget].tolist() == golden["keep_order"].tolist()
 
 
@@ -166,22 +169,22 @@ def run_cdpruner(golden: Golden) -> None:
         patch_embeds=golden["patch_embeds"],
         text_embeds=golden["text_embeds"],
     )
-    r = cdpruner.relevances(signals, relevance="clip")
+    r = CDPruner(relevance="clip").relevances(signals)
     assert_close(r.reshape(crops, n), golden["relevance"])
     matrix = cdpruner.kernel(features[0], r[:n], mix=False)
     assert_close(matrix[0], golden["kernel00"])
     # a recording may go on where the kernel's rank is used up: until there, in this order
-    turns = cdpruner.order(signals).reshape(n, crops).T - n * torch.arange(crops)[:, None]
+    turns = CDPruner().order(signals).reshape(n, crops).T - n * torch.arange(crops)[:, None]
     official = golden["keep_order"]
     for number in range(crops):
         own = widest(cdpruner.kernel(features[number], r.reshape(crops, n)[number], mix=False))
         known = min(len(own), official.shape[1])
         assert turns[number, :known].tolist() == official[number, :known].tolist()
         if known == budget:
-            kept = cdpruner.keep(signals, Stage(0, crops * budget)).index
+            kept = CDPruner().keep(signals, Stage(0, crops * budget)).index
             kept = kept[kept // n == number] - number * n
             assert kept.tolist() == golden["keep"][number].tolist()
-    assert torch.equal(cdpruner.score(signals), falling(cdpruner.order(signals)))
+    assert torch.equal(CDPruner().score(signals), falling(CDPruner().order(signals)))
 
 
 # ---- DART -------------------------------------------------------------------------------------
@@ -210,7 +213,7 @@ def run_dart(golden: Golden) -> None:
     assert len(kept) == int(golden["n_kept"]) == images + (images + texts) * per
     assert (kept + start).tolist() == sorted(golden["keep_abs"].tolist())
     if (images, texts) == (dart.IMAGE_PIVOTS, dart.TEXT_PIVOTS):
-        assert dart.keep(signals, Stage(dart.LAYER, len(kept))).index.tolist() == kept.tolist()
+        assert DART().keep(signals, Stage(DART.layer, len(kept))).index.tolist() == kept.tolist()
 
 
 RUNNERS = {

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from explorer.methods.attention import clsattn, fopru, visionzip
+from explorer.methods.attention.clsattn import ClsAttention
+from explorer.methods.attention.fopru import FoPru
+from explorer.methods.attention.visionzip import VisionZip
+from explorer.methods.method import Method
 from explorer.methods.signals import Signals, Size, Stage
 from explorer.methods.similarity import divprune
+from explorer.methods.similarity.divprune import DivPrune
 from parity.reading import (
     Golden,
     assert_close,
@@ -28,9 +32,9 @@ def run_clsattn(golden: Golden) -> None:
             patches=torch.arange(n)[:, None],
             cls_attention=attn[None, :, 0, 1:],
         )
-        [stage] = clsattn.schedule(Size(n, 32, n), int(golden["budget"]))
-        kept = clsattn.keep(signals, stage)
-        assert_close(clsattn.score(signals), scores)
+        [stage] = ClsAttention().schedule(Size(n, 32, n), int(golden["budget"]))
+        kept = ClsAttention().keep(signals, stage)
+        assert_close(ClsAttention().score(signals), scores)
         assert_same_set(kept.index, keep)
         assert_same_set(kept.index, mask.nonzero()[:, 0])
         assert_close(signals.features[kept.index], kept_features)
@@ -48,9 +52,9 @@ def run_fopru(golden: Golden) -> None:
         patches=torch.arange(n)[:, None],
         **{"patch_attention" if options["softmaxed"] else "patch_logits": patches},
     )
-    significance = fopru.significance(signals, softmaxed=options["softmaxed"])
+    significance = FoPru(softmaxed=options["softmaxed"]).significance(signals)
     assert_close(significance, golden["significance"])
-    scores = fopru.score(signals, **options)
+    scores = FoPru(**options).score(signals)
     if options["strategy"] == "row":
         assert_close(scores[::columns], golden["row_scores"])
         best = scores[::columns].argsort(descending=True, stable=True)
@@ -58,8 +62,8 @@ def run_fopru(golden: Golden) -> None:
         assert best[: len(rows)].tolist() == rows
     else:
         assert_close(scores, golden["scores"])
-    [stage] = fopru.schedule(Size(n, 32, columns), int(golden["budget"]), **options)
-    assert_same_set(fopru.keep(signals, stage, **options).index, golden["keep"])
+    [stage] = FoPru(**options).schedule(Size(n, 32, columns), int(golden["budget"]))
+    assert_same_set(FoPru(**options).keep(signals, stage).index, golden["keep"])
 
 
 def run_divprune(golden: Golden) -> None:
@@ -67,12 +71,12 @@ def run_divprune(golden: Golden) -> None:
     n = len(features)
     # the official order, not only the set
     assert divprune.order(features)[:budget].tolist() == golden["keep"].tolist()
-    [stage] = divprune.schedule(Size(n, 32, n), budget)
-    kept = divprune.keep(Signals(line(n), features), stage)
+    [stage] = DivPrune().schedule(Size(n, 32, n), budget)
+    kept = DivPrune().keep(Signals(line(n), features), stage)
     assert_same_set(kept.index, golden["keep"])
 
 
-def run_tower_merging(method) -> None:
+def run_tower_merging(method: Method) -> None:
     """VisionZip, and the first stage of VisionDrop, which is the same code."""
 
     def run(golden: Golden) -> None:
@@ -104,5 +108,5 @@ RUNNERS = {
     "clsattn": run_clsattn,
     "fopru": run_fopru,
     "divprune": run_divprune,
-    "visionzip": run_tower_merging(visionzip),
+    "visionzip": run_tower_merging(VisionZip()),
 }

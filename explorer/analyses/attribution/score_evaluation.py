@@ -143,8 +143,8 @@ class ScoreEvaluator:
 
     def method(self, found: MethodMap) -> ScoreEvaluation:
         """Try a method's score, and its pruning where that doesn't follow the score."""
-        module, _ = catalog.resolve(found.spec)
-        plain = module.NESTED and not module.MERGES and module.WHERE == "before the LLM"
+        method = catalog.resolve(found.spec)
+        plain = method.nested and not method.merges and method.where == "before the LLM"
         tried = self.of(found.spec, found.score)
         k = self.budget
         ours, theirs = (insertion_deletion.order_of(x)[:k] for x in (found.score, self.best))

@@ -143,12 +143,12 @@ def _circumstances(case: CaseFile) -> list[Row]:
 
 def _checked_against(spec: str) -> str:
     try:
-        method, _ = catalog.resolve(spec)
+        card = catalog.resolve(spec).card
     except UnknownMethod:
         return ""
-    if not method.REPOSITORY:
+    if not card.repository:
         return ""
-    return f" (checked against {method.REPOSITORY} at {method.COMMIT})"
+    return f" (checked against {card.repository} at {card.commit})"
 
 
 @dataclass(frozen=True)

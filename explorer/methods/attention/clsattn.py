@@ -12,59 +12,49 @@ from __future__ import annotations
 from torch import Tensor
 
 from explorer.errors import MethodUnavailable
-from explorer.methods.signals import Kept, Signals, Size, Stage, top
-
-KEY = "clsattn"
-TITLE = "[CLS] attention (FasterVLM)"
-AUTHORS = "Zhang et al."
-YEAR = 2024
-ARXIV = "2412.01818"
-REPOSITORY = "Theia-4869/FasterVLM"
-COMMIT = "f5d5f12"
-VERIFIED = "Scores and kept sets equal those of the official code on 2 recorded runs."
-UNCERTAIN = (
-    "The official code keeps the same number of patches in every crop; here the patches of all "
-    "views compete. Vision towers without a [CLS] token are not supported, as in the original."
-)
-NEEDS = frozenset({"cls_attention"})
-READS_QUESTION = False
-NESTED = True
-MERGES = False
-TRAINED = False
-POSITIONS = "renumber"
-WHERE = "before the LLM"
-SENTENCE = "Keeps the patches that the vision model's own summary of the picture looks at most."
-EQUATION = "s_j = 1/H Σ_h softmax(q_CLS · k_j / √d)"
-HEADLINE = (
-    "The abstract of arXiv 2412.01818v1 claims 90 % of LLaVA-1.5-7B with 5 % of the tokens; not "
-    "read again by us."
-)
-TRAPS = (
-    "The same order as HiRED on one picture and as VisionZip's dominant tokens: the three differ "
-    "in merging and in [CLS] only."
-)
-SCORE_MEANS = "attention from [CLS]"
-OPTIONS: dict[str, tuple] = {}
-VARIANTS: dict[str, dict] = {}
+from explorer.methods.method import BeforeLLM, Card
+from explorer.methods.signals import Signals
 
 
-def schedule(size: Size, budget: int) -> list[Stage]:
-    """Prune once, before the language model: every layer then sees `budget` tokens."""
-    return [Stage(0, budget)]
+class ClsAttention(BeforeLLM):
+    """The patches that [CLS] looks at most."""
 
+    card = Card(
+        key="clsattn",
+        title="[CLS] attention (FasterVLM)",
+        authors="Zhang et al.",
+        year=2024,
+        arxiv="2412.01818",
+        repository="Theia-4869/FasterVLM",
+        commit="f5d5f12",
+        verified="Scores and kept sets equal those of the official code on 2 recorded runs.",
+        uncertain=(
+            "The official code keeps the same number of patches in every crop; here the patches of "
+            "all views compete. Vision towers without a [CLS] token are not supported, as in the "
+            "original."
+        ),
+        sentence=(
+            "Keeps the patches that the vision model's own summary of the picture looks at most."
+        ),
+        equation="s_j = 1/H Σ_h softmax(q_CLS · k_j / √d)",
+        headline=(
+            "The abstract of arXiv 2412.01818v1 claims 90 % of LLaVA-1.5-7B with 5 % of the "
+            "tokens; not read again by us."
+        ),
+        traps=(
+            "The same order as HiRED on one picture and as VisionZip's dominant tokens: the three "
+            "differ in merging and in [CLS] only."
+        ),
+        score_means="attention from [CLS]",
+    )
+    needs = frozenset({"cls_attention"})
 
-def floor(size: Size) -> int:
-    """Any budget from one token on can be reached."""
-    return 1
-
-
-def score(signals: Signals) -> Tensor:
-    """Give s_j = mean over heads of attn[h, CLS, j], [N]."""
-    if signals.cls_attention is None:
-        raise MethodUnavailable(f"{TITLE} needs a vision tower with a [CLS] token; this has none.")
-    return signals.per_token(signals.cls_attention.float().mean(1))  # [V, H, n] -> [V, n] -> [N]
-
-
-def keep(signals: Signals, stage: Stage) -> Kept:
-    """Keep the K largest scores, in the order of the picture; [CLS] itself is not kept."""
-    return Kept(top(score(signals), stage.keep))
+    def score(self, signals: Signals) -> Tensor:
+        """Give s_j = mean over heads of attn[h, CLS, j], [N]; [CLS] itself is not kept."""
+        if signals.cls_attention is None:
+            raise MethodUnavailable(
+                f"{self.card.title} needs a vision tower with a [CLS] token; this has none."
+            )
+        return signals.per_token(
+            signals.cls_attention.float().mean(1)
+        )  # [V, H, n] -> [V, n] -> [N]

@@ -10,66 +10,73 @@ gives when it sees everything, so it saves nothing: it shows what there was to f
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from explorer.errors import MethodUnavailable
-from explorer.methods.signals import AnswerGradient, Kept, Signals, Size, Stage, top
-
-KEY = "relevance"
-TITLE = "Relevance (oracle)"
-AUTHORS = "Lei, Gu, Ma, Tang, Chen, Xu"
-YEAR = 2025
-ARXIV = "2506.01097"
-REPOSITORY = ""
-COMMIT = ""
-VERIFIED = (
-    "The authors released no code. The relevance of every answer token equals that of the official "
-    "code of Chefer et al. on 3 recorded runs of tiny random models; the mean over answer tokens "
-    "and the choice of the largest follow the text alone."
-)
-UNCERTAIN = (
-    "Known from the abstract and from notes by others. Whether the logit or the log-probability of "
-    "an answer token is differentiated and whether the closing EOS counts are open; here it is the "
-    "logit, as in the code of Chefer et al., and EOS does not count. New positions after the drop "
-    "and ties by the lower index are ours."
-)
-NEEDS = frozenset({"explain"})
-READS_QUESTION = True
-NESTED = True
-MERGES = False
-TRAINED = False
-POSITIONS = "renumber"
-WHERE = "before the LLM"
-SENTENCE = (
-    "An oracle, it uses the answer: keeps the patches to which the full model's answer can be "
-    "traced back."
-)
-EQUATION = (
-    "R ← R + mean_h max(0, A ∘ ∂y/∂A) R over all layers; s = R[row of y, visual], mean over y"
-)
-HEADLINE = (
-    "Qwen2-VL, half of the tokens by this oracle: 99.5 % kept on images, 99.1 % on video "
-    "(second-hand: notes on the paper)."
-)
-TRAPS = (
-    "It explains the answer that was given, right or wrong; another answer gives another map. It "
-    "is never negative, so it cannot show patches that mislead."
-)
-SCORE_MEANS = "relevance for the full answer, by attention and its gradient"
-OPTIONS = {"target": ("logit", "logprob"), "positions": ("renumber", "keep")}
-VARIANTS: dict[str, dict] = {}
-SLOW = True  # a pass backwards for every token of the answer
+from explorer.methods.method import BeforeLLM, Card, option
+from explorer.methods.signals import AnswerGradient, Signals
 
 
-def schedule(size: Size, budget: int, **_) -> list[Stage]:
-    """Prune once, before the language model: every layer then sees `budget` tokens."""
-    return [Stage(0, budget)]
+@dataclass(frozen=True)
+class Relevance(BeforeLLM):
+    """The tokens to which the full answer is traced back."""
 
+    card = Card(
+        key="relevance",
+        title="Relevance (oracle)",
+        authors="Lei, Gu, Ma, Tang, Chen, Xu",
+        year=2025,
+        arxiv="2506.01097",
+        verified=(
+            "The authors released no code. The relevance of every answer token equals that of the "
+            "official code of Chefer et al. on 3 recorded runs of tiny random models; the mean "
+            "over answer tokens and the choice of the largest follow the text alone."
+        ),
+        uncertain=(
+            "Known from the abstract and from notes by others. Whether the logit or the "
+            "log-probability of an answer token is differentiated and whether the closing EOS "
+            "counts are open; here it is the logit, as in the code of Chefer et al., and EOS does "
+            "not count. New positions after the drop and ties by the lower index are ours."
+        ),
+        sentence=(
+            "An oracle, it uses the answer: keeps the patches to which the full model's answer can "
+            "be traced back."
+        ),
+        equation=(
+            "R ← R + mean_h max(0, A ∘ ∂y/∂A) R over all layers; s = R[row of y, visual], mean "
+            "over y"
+        ),
+        headline=(
+            "Qwen2-VL, half of the tokens by this oracle: 99.5 % kept on images, 99.1 % on video "
+            "(second-hand: notes on the paper)."
+        ),
+        traps=(
+            "It explains the answer that was given, right or wrong; another answer gives another "
+            "map. It is never negative, so it cannot show patches that mislead."
+        ),
+        score_means="relevance for the full answer, by attention and its gradient",
+    )
+    needs = frozenset({"explain"})
+    reads_question = True
+    slow = True
+    target: str = option("logit", "logprob", meaning="which number of an answer token is explained")
 
-def floor(size: Size, **_) -> int:
-    """Any budget from one token on can be reached."""
-    return 1
+    def score(self, signals: Signals) -> Tensor:
+        """Give R_v = 1/T sum_t R_t[last row, visual columns], the mean over T answer tokens; [N].
+
+        An answer without a token can't be traced to anything: every score is then 0.
+        """
+        if signals.explain is None:
+            raise MethodUnavailable("Relevance needs gradients, which this model does not give.")
+        total = torch.zeros(signals.count, device=signals.place.device, dtype=torch.float32)
+        count = 0
+        for explained in signals.explain(self.target):
+            total += row_of(explained)[explained.visual]
+            count += 1
+        return total / max(count, 1)
 
 
 def row_of(explained: AnswerGradient) -> Tensor:
@@ -86,28 +93,3 @@ def row_of(explained: AnswerGradient) -> Tensor:
         step = (gradient.float() * attention.float()).clamp(min=0).mean(0)
         row = row + row @ step  # rule 6
     return row
-
-
-def positions(*, positions: str = "renumber", **_) -> str:
-    """Tell what becomes of positions: new ones, as when the kept tokens are joined, or the old."""
-    return positions
-
-
-def score(signals: Signals, *, target: str = "logit", **_) -> Tensor:
-    """Give R_v = 1/T sum_t R_t[last row, visual columns], the mean over T answer tokens; [N].
-
-    An answer without a token can't be traced to anything: every score is then 0.
-    """
-    if signals.explain is None:
-        raise MethodUnavailable("Relevance needs gradients, which this model does not give.")
-    total = torch.zeros(signals.count, device=signals.place.device, dtype=torch.float32)
-    count = 0
-    for explained in signals.explain(target):
-        total += row_of(explained)[explained.visual]
-        count += 1
-    return total / max(count, 1)
-
-
-def keep(signals: Signals, stage: Stage, *, target: str = "logit", **_) -> Kept:
-    """Keep the K most relevant tokens, in their order."""
-    return Kept(top(score(signals, target=target), stage.keep))

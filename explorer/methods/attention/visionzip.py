@@ -10,86 +10,86 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from explorer.methods.method import BeforeLLM, Card
 from explorer.methods.ops.merging import merge, rest, split
 from explorer.methods.signals import Kept, Signals, Size, Stage, top
 
-KEY = "visionzip"
-TITLE = "VisionZip"
-AUTHORS = "Yang, Chen, Tian, Wang, Li, Yu, Jia"
-YEAR = 2024
-ARXIV = "2412.04467"
-REPOSITORY = "dvlab-research/VisionZip"
-COMMIT = "3151f6d"
-VERIFIED = (
-    "Scores, kept sets, groups and merged tokens equal the official code's on 3 recorded runs."
-)
-UNCERTAIN = (
-    "The split into dominant and contextual tokens is published for a few budgets only (54 + 10 "
-    "of 64); other budgets follow the same 27 : 5. The official code treats every crop by itself; "
-    "here the patches of all views are one set, and their [CLS] tokens become one mean, which is "
-    "ours. Towers without [CLS] are not in the code: attention received from all patches takes its "
-    "place."
-)
-NEEDS = frozenset({"cls_attention", "patch_attention", "keys", "hidden", "cls_hidden", "project"})
-READS_QUESTION = False
-NESTED = False  # the dominant ones are; targets and groups of the others change with the budget
-MERGES = True
-TRAINED = False
-POSITIONS = "renumber"
-WHERE = "before the LLM"
-SENTENCE = (
-    "Keeps the patches that the vision model's summary looks at most, and folds the others into a "
-    "few mixed tokens."
-)
-EQUATION = "s_j = Σ_h softmax(q_CLS · k_j / √d); merged = target + mean of its group"
-HEADLINE = (
-    "About 95 % of LLaVA's performance with 10 % of the tokens, without training (README of the "
-    "code)."
-)
-TRAPS = "[CLS] counts as one of the K tokens, so there is one patch less than other methods keep."
-SCORE_MEANS = "attention from [CLS]"
-STAND_IN = "the attention that a patch receives on average"
-OPTIONS: dict[str, tuple] = {}
-VARIANTS: dict[str, dict] = {}
 
+class VisionZip(BeforeLLM):
+    """Dominant patches, and contextual tokens of the others."""
 
-def schedule(size: Size, budget: int) -> list[Stage]:
-    """Prune once, before the language model; [CLS] and the contextual tokens count as tokens."""
-    if budget == size.tokens:
-        return [Stage(0, budget)]
-    # differs: with two tokens there is no contextual one, and with a single one no [CLS] either
-    return [split(0, budget, max(1, round(budget * 5 / 32)), size.cls)]
+    card = Card(
+        key="visionzip",
+        title="VisionZip",
+        authors="Yang, Chen, Tian, Wang, Li, Yu, Jia",
+        year=2024,
+        arxiv="2412.04467",
+        repository="dvlab-research/VisionZip",
+        commit="3151f6d",
+        verified=(
+            "Scores, kept sets, groups and merged tokens equal the official code's on 3 recorded "
+            "runs."
+        ),
+        uncertain=(
+            "The split into dominant and contextual tokens is published for a few budgets only (54 "
+            "+ 10 of 64); other budgets follow the same 27 : 5. The official code treats every "
+            "crop by itself; here the patches of all views are one set, and their [CLS] tokens "
+            "become one mean, which is ours. Towers without [CLS] are not in the code: attention "
+            "received from all patches takes its place."
+        ),
+        sentence=(
+            "Keeps the patches that the vision model's summary looks at most, and folds the others "
+            "into a few mixed tokens."
+        ),
+        equation="s_j = Σ_h softmax(q_CLS · k_j / √d); merged = target + mean of its group",
+        headline=(
+            "About 95 % of LLaVA's performance with 10 % of the tokens, without training (README "
+            "of the code)."
+        ),
+        traps=(
+            "[CLS] counts as one of the K tokens, so there is one patch less than other methods "
+            "keep."
+        ),
+        score_means="attention from [CLS]",
+        stand_in="the attention that a patch receives on average",
+    )
+    needs = frozenset(
+        {"cls_attention", "patch_attention", "keys", "hidden", "cls_hidden", "project"}
+    )
+    # the dominant ones are; targets and groups of the others change with the budget
+    nested = False
+    merges = True
 
+    def schedule(self, size: Size, budget: int) -> list[Stage]:
+        """Prune before the language model; [CLS] and the contextual tokens count as tokens."""
+        if budget == size.tokens:
+            return [Stage(0, budget)]
+        # differs: with two tokens there is no contextual one, and with a single one no [CLS] either
+        return [split(0, budget, max(1, round(budget * 5 / 32)), size.cls)]
 
-def floor(size: Size) -> int:
-    """Any budget from one token on can be reached."""
-    return 1
+    def score(self, signals: Signals) -> Tensor:
+        """Give s_j = sum over heads of attn[h, CLS, j], [N]."""
+        if signals.cls_attention is not None:
+            return signals.per_token(signals.cls_attention.float().sum(1))
+        # differs: without [CLS], the attention that a patch receives on average from all patches
+        return signals.per_token(signals.patch_attention.float().mean(1))
 
-
-def score(signals: Signals) -> Tensor:
-    """Give s_j = sum over heads of attn[h, CLS, j], [N]."""
-    if signals.cls_attention is not None:
-        return signals.per_token(signals.cls_attention.float().sum(1))
-    # differs: without [CLS], the attention that a patch receives on average from all patches
-    return signals.per_token(signals.patch_attention.float().mean(1))
-
-
-def keep(signals: Signals, stage: Stage) -> Kept:
-    """Answer [CLS], the dominant patches in the order of the picture, the contextual tokens."""
-    index = top(score(signals), stage.keep)
-    if stage.merge == 0:
-        return Kept(index)
-    lead = int(signals.cls_hidden is not None)
-    contextual = stage.merge - lead
-    group = torch.full_like(signals.place[:, 0], -1, dtype=torch.long)
-    merged = [signals.cls_hidden.float().mean(0, keepdim=True)] if lead else []
-    if contextual:
-        tokens = rest(index, signals.count)
-        with_patch = tokens[signals.place[tokens, 0] >= 0]
-        if len(with_patch) >= contextual:  # a newline has no key: it is not merged unless it must
-            tokens = with_patch
-        hidden, keys = signals.unprojected(), signals.per_token(signals.keys)
-        folded, into = merge(hidden, keys, tokens, contextual)
-        merged.append(folded)
-        group[tokens] = lead + into
-    return Kept(index, merged=signals.project(torch.cat(merged)), group=group, lead=lead)
+    def keep(self, signals: Signals, stage: Stage) -> Kept:
+        """Give [CLS], the dominant patches in the order of the picture, the contextual tokens."""
+        index = top(self.score(signals), stage.keep)
+        if stage.merge == 0:
+            return Kept(index)
+        lead = int(signals.cls_hidden is not None)
+        contextual = stage.merge - lead
+        group = torch.full_like(signals.place[:, 0], -1, dtype=torch.long)
+        merged = [signals.cls_hidden.float().mean(0, keepdim=True)] if lead else []
+        if contextual:
+            tokens = rest(index, signals.count)
+            with_patch = tokens[signals.place[tokens, 0] >= 0]
+            if len(with_patch) >= contextual:  # a newline has no key: it stays out
+                tokens = with_patch
+            hidden, keys = signals.unprojected(), signals.per_token(signals.keys)
+            folded, into = merge(hidden, keys, tokens, contextual)
+            merged.append(folded)
+            group[tokens] = lead + into
+        return Kept(index, merged=signals.project(torch.cat(merged)), group=group, lead=lead)

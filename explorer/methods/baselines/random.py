@@ -6,58 +6,38 @@ the kept sets grow with K; the mean over the seeds is what a comparison should q
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from explorer.methods.signals import Kept, Signals, Size, Stage, top
-
-KEY = "random"
-TITLE = "Random"
-AUTHORS = ""
-YEAR = None
-ARXIV = ""
-REPOSITORY = ""
-COMMIT = ""
-VERIFIED = "A baseline of this project; checked by its property tests only."
-UNCERTAIN = ""
-NEEDS: frozenset[str] = frozenset()
-READS_QUESTION = False
-NESTED = True
-MERGES = False
-TRAINED = False
-POSITIONS = "renumber"
-WHERE = "before the LLM"
-SENTENCE = "Keeps patches drawn by lot: a method that can't beat this has learned nothing."
-EQUATION = "score_j = position of token j in a shuffled list"
-HEADLINE = ""
-TRAPS = (
-    "A single draw can be lucky: look at several seeds before you say that a method beats chance."
-)
-SCORE_MEANS = "place in a random order"
-OPTIONS = {"seed": (0, 1, 2, 3, 4)}
-VARIANTS: dict[str, dict] = {}
+from explorer.methods.method import BeforeLLM, Card, option
+from explorer.methods.signals import Signals
 
 
-def schedule(size: Size, budget: int, *, seed: int = 0) -> list[Stage]:
-    """Prune once, before the language model: every layer then sees `budget` tokens."""
-    return [Stage(0, budget)]
+@dataclass(frozen=True)
+class Random(BeforeLLM):
+    """The first tokens of a shuffled queue; one queue per seed."""
 
+    card = Card(
+        key="random",
+        title="Random",
+        verified="A baseline of this project; checked by its property tests only.",
+        sentence="Keeps patches drawn by lot: a method that can't beat this has learned nothing.",
+        equation="score_j = position of token j in a shuffled list",
+        traps=(
+            "A single draw can be lucky: look at several seeds before you say that a method beats "
+            "chance."
+        ),
+        score_means="place in a random order",
+    )
+    seed: int = option(0, 1, 2, 3, 4, meaning="which shuffle")
 
-def floor(size: Size, *, seed: int = 0) -> int:
-    """Any budget from one token on can be reached."""
-    return 1
-
-
-def score(signals: Signals, *, seed: int = 0) -> Tensor:
-    """Give each token its place in a shuffled queue, [N] in (0, 1]: 1 is first in the queue."""
-    n = signals.count
-    # drawn on the CPU: the same seed gives the same tokens on every device
-    queue = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    scores = torch.empty(n, dtype=torch.float32)
-    scores[queue] = torch.arange(n, 0, -1, dtype=torch.float32) / n
-    return scores.to(signals.place.device)
-
-
-def keep(signals: Signals, stage: Stage, *, seed: int = 0) -> Kept:
-    """Keep the first `stage.keep` of the queue."""
-    return Kept(top(score(signals, seed=seed), stage.keep))
+    def score(self, signals: Signals) -> Tensor:
+        """Give each token its place in a shuffled queue, [N] in (0, 1]: 1 is first in the queue."""
+        n = signals.count
+        # drawn on the CPU: the same seed gives the same tokens on every device
+        queue = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))
+        scores = torch.empty(n, dtype=torch.float32)
+        scores[queue] = torch.arange(n, 0, -1, dtype=torch.float32) / n
+        return scores.to(signals.place.device)

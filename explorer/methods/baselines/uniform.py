@@ -10,56 +10,36 @@ import torch
 from torch import Tensor
 
 from explorer.methods.baselines.regions import regions
-from explorer.methods.signals import Kept, Signals, Size, Stage
-
-KEY = "uniform"
-TITLE = "Uniform grid"
-AUTHORS = ""
-YEAR = None
-ARXIV = ""
-REPOSITORY = ""
-COMMIT = ""
-VERIFIED = "A baseline of this project; checked by its property tests only."
-UNCERTAIN = ""
-NEEDS: frozenset[str] = frozenset()
-READS_QUESTION = False
-NESTED = False
-MERGES = False
-TRAINED = False
-POSITIONS = "renumber"
-WHERE = "before the LLM"
-SENTENCE = "Keeps an even grid of patches, whatever they show."
-EQUATION = "keep the middle of each of K regions of like size"
-HEADLINE = ""
-TRAPS = "Thin things between the kept points are lost, whatever they are."
-SCORE_MEANS = "the same for every patch"
-OPTIONS: dict[str, tuple] = {}
-VARIANTS: dict[str, dict] = {}
+from explorer.methods.method import BeforeLLM, Card
+from explorer.methods.signals import Kept, Signals, Stage
 
 
-def schedule(size: Size, budget: int) -> list[Stage]:
-    """Prune once, before the language model: every layer then sees `budget` tokens."""
-    return [Stage(0, budget)]
+class Uniform(BeforeLLM):
+    """The middle of each of K regions."""
 
+    card = Card(
+        key="uniform",
+        title="Uniform grid",
+        verified="A baseline of this project; checked by its property tests only.",
+        sentence="Keeps an even grid of patches, whatever they show.",
+        equation="keep the middle of each of K regions of like size",
+        traps="Thin things between the kept points are lost, whatever they are.",
+        score_means="the same for every patch",
+    )
+    nested = False
 
-def floor(size: Size) -> int:
-    """Any budget from one token on can be reached."""
-    return 1
+    def score(self, signals: Signals) -> Tensor:
+        """Give every token the same score, [N] ones: only its place counts."""
+        return torch.ones(signals.count, device=signals.place.device, dtype=torch.float32)
 
-
-def score(signals: Signals) -> Tensor:
-    """Give every token the same score, [N] ones: only its place counts."""
-    return torch.ones(signals.count, device=signals.place.device, dtype=torch.float32)
-
-
-def keep(signals: Signals, stage: Stage) -> Kept:
-    """Keep the token nearest to the centre of each of K regions; of two equally near the first."""
-    region = regions(signals.place, stage.keep)
-    tokens = (region >= 0).nonzero()[:, 0]
-    region, place = region[tokens], signals.place[tokens, 1:].float()
-    size = region.bincount(minlength=stage.keep)
-    centre = place.new_zeros(stage.keep, 2).index_add_(0, region, place) / size[:, None]
-    distance = (place - centre[region]).square().sum(1)
-    nearest = distance.argsort(stable=True)
-    grouped = nearest[region[nearest].argsort(stable=True)]  # by region, the nearest first
-    return Kept(tokens[grouped[size.cumsum(0) - size]].sort().values)
+    def keep(self, signals: Signals, stage: Stage) -> Kept:
+        """Keep the token nearest to the centre of each region; of two equally near the first."""
+        region = regions(signals.place, stage.keep)
+        tokens = (region >= 0).nonzero()[:, 0]
+        region, place = region[tokens], signals.place[tokens, 1:].float()
+        size = region.bincount(minlength=stage.keep)
+        centre = place.new_zeros(stage.keep, 2).index_add_(0, region, place) / size[:, None]
+        distance = (place - centre[region]).square().sum(1)
+        nearest = distance.argsort(stable=True)
+        grouped = nearest[region[nearest].argsort(stable=True)]  # by region, the nearest first
+        return Kept(tokens[grouped[size.cumsum(0) - size]].sort().values)

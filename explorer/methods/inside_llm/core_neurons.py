@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -23,22 +21,3 @@ def core(neurons: Neurons, rho: float, beta: float) -> Tensor:
     chosen = torch.zeros_like(times, dtype=torch.bool)
     chosen[top(times, max(1, int(beta * len(times))))] = True
     return chosen
-
-
-def decoding_neurons(
-    *, neurons: str = "all", rho: float = 0.4, beta: float = 0.2, **_
-) -> Callable[[Neurons], Tensor] | None:
-    """Give what chooses a layer's neurons for decoding, or None to use all of them."""
-    return None if neurons == "all" else lambda seen: core(seen, rho, beta)
-
-
-def elbow(scores: Tensor) -> int:
-    """Count the tokens above the elbow of the falling scores [N].
-
-    The elbow is the point of the curve that is farthest from the chord between its ends, on either
-    side; if all scores are equal, none is above it.
-    """
-    curve = scores.double().sort(descending=True).values
-    place = torch.arange(len(curve), device=curve.device)
-    height = (curve - curve[0]) * (len(curve) - 1) - (curve[-1] - curve[0]) * place
-    return int((curve > curve[height.abs().argmax()]).sum())

@@ -8,63 +8,76 @@ language_model/modeling_llama_self.py (get_retained_image_token). The question c
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from explorer.methods.inside_llm import token_schedule
-from explorer.methods.signals import Kept, Signals, Size, Stage
+from explorer.methods.inside_llm.token_schedule import OneStep
+from explorer.methods.method import Card, option
+from explorer.methods.signals import Kept, Signals, Stage
 
-KEY = "dart"
-TITLE = "DART"
-AUTHORS = "Wen, Gao, Wang, Zhang, Zhang, Li, He, Zhang"
-YEAR = 2025
-ARXIV = "2502.11494"
-REPOSITORY = "Chenfei-Liao/VTC-Bench"
-COMMIT = "983e443ebb41"
-VERIFIED = "Kept sets equal those of a co-author's copy of the official code on 3 recorded runs."
-UNCERTAIN = (
-    "The authors' own repository (ZichenWen1/DART) could not be read. The code keeps 4 tokens and "
-    "a multiple of 8; other numbers are filled up in one more round over the pivots: our rule. "
-    "Pivots take turns as a Python set orders their positions, as in the code; the paper is silent."
-)
-NEEDS = frozenset({"normed", "tail_normed", "key_norms", "tail_key_norms", "start"})
-READS_QUESTION = True
-NESTED = False  # sets at 4 + 8 m are; those between are filled up without regard to the next
-MERGES = TRAINED = False
-POSITIONS = "keep"
-WHERE = "inside the LLM"
-SENTENCE = (
-    "Lets the language model read everything for two layers, picks eight tokens with long keys, "
-    "and keeps the patches that are least like those."
-)
-EQUATION = "each pivot p takes the (K − 4) / 8 tokens j with the lowest cos(h_p, h_j)"
-HEADLINE = "LLaVA-1.5-7B keeps 98.8 % at 192 tokens, 98.0 % at 128, 93.7 % at 64. DART, table 1."
-TRAPS = (
-    "To a pivot among the words all patches are almost equally unlike, so what it keeps is nearly "
-    "chance. Long keys are measured by the L1 norm."
-)
-SCORE_MEANS = "how unlike the pivots a patch is; the pivots themselves are on top"
-OPTIONS = {"order": ("set", "norm")}
-VARIANTS: dict[str, dict] = {}
-
-LAYER = 2  # layers 0 and 1 see every token
 IMAGE_PIVOTS = TEXT_PIVOTS = 4
 
 
-def schedule(size: Size, budget: int, **_) -> list[Stage]:
-    """Solve T = (2 N + (L - 2) k) / L for the k tokens that the layers behind the stage see."""
-    first = min(LAYER, size.layers)
-    token_schedule.check(TITLE, size, first, floor(size), budget)
-    if budget == size.tokens:
-        return [Stage(LAYER, budget)]
-    kept = round((budget * size.layers - first * size.tokens) / (size.layers - first))
-    return [Stage(LAYER, max(1, kept))]
+@dataclass(frozen=True)
+class DART(OneStep):
+    """Pivots, and the tokens that are least like them."""
 
+    card = Card(
+        key="dart",
+        title="DART",
+        authors="Wen, Gao, Wang, Zhang, Zhang, Li, He, Zhang",
+        year=2025,
+        arxiv="2502.11494",
+        repository="Chenfei-Liao/VTC-Bench",
+        commit="983e443ebb41",
+        verified=(
+            "Kept sets equal those of a co-author's copy of the official code on 3 recorded runs."
+        ),
+        uncertain=(
+            "The authors' own repository (ZichenWen1/DART) could not be read. The code keeps 4 "
+            "tokens and a multiple of 8; other numbers are filled up in one more round over the "
+            "pivots: our rule. Pivots take turns as a Python set orders their positions, as in the "
+            "code; the paper is silent."
+        ),
+        sentence=(
+            "Lets the language model read everything for two layers, picks eight tokens with long "
+            "keys, and keeps the patches that are least like those."
+        ),
+        equation="each pivot p takes the (K − 4) / 8 tokens j with the lowest cos(h_p, h_j)",
+        headline=(
+            "LLaVA-1.5-7B keeps 98.8 % at 192 tokens, 98.0 % at 128, 93.7 % at 64. DART, table 1."
+        ),
+        traps=(
+            "To a pivot among the words all patches are almost equally unlike, so what it keeps is "
+            "nearly chance. Long keys are measured by the L1 norm."
+        ),
+        score_means="how unlike the pivots a patch is; the pivots themselves are on top",
+    )
+    needs = frozenset({"normed", "tail_normed", "key_norms", "tail_key_norms", "start"})
+    reads_question = True
+    # sets at 4 + 8 m are; those between are filled up without regard to the next
+    nested = False
+    positions = "keep"
+    layer = 2  # layers 0 and 1 see every token
+    order: str = option("set", "norm", meaning="pivots take turns as in the code, or by their norm")
 
-def floor(size: Size, **_) -> int:
-    """Give the mean, rounded up, when a single visual token is left after the first layers."""
-    return token_schedule.lowest(size, [Stage(min(LAYER, size.layers), 1)])
+    def score(self, signals: Signals) -> Tensor:
+        """Give 1 - max over pivots of cos(h_p, h_j), largest for the visual pivots; [N]."""
+        visual, everyone = pivots(signals)
+        unit = normalize(torch.cat([signals.normed, signals.tail_normed]).float(), dim=1)
+        unlike = 1 - (unit[: signals.count] @ unit[everyone].T).amax(1)
+        return unlike.index_fill(0, torch.tensor(visual, device=unlike.device), unlike.max())
+
+    def keep(self, signals: Signals, stage: Stage) -> Kept:
+        """Share the tokens out among the pivots: floor((K - 4) / 8) for each."""
+        # differs: the code needs K >= 4 and a prompt of 4 tokens behind the picture
+        visual, everyone = pivots(signals, min(IMAGE_PIVOTS, stage.keep), order=self.order)
+        # differs: the code leaves a remainder out; here the first pivots take one more each
+        per, extra = divmod(stage.keep - len(visual), len(everyone))
+        return Kept(retain(signals, visual, everyone, per, extra))
 
 
 def pivots(
@@ -101,20 +114,3 @@ def retain(
         likeness = unit[rest] @ unit[pivot]  # dup(p, x), Definition 1
         left[rest[likeness.argsort(stable=True)[:taken]]] = False
     return (~left).nonzero()[:, 0]
-
-
-def score(signals: Signals, **_) -> Tensor:
-    """Give 1 - max over pivots of cos(h_p, h_j), the largest value for the visual pivots; [N]."""
-    visual, everyone = pivots(signals)
-    unit = normalize(torch.cat([signals.normed, signals.tail_normed]).float(), dim=1)
-    unlike = 1 - (unit[: signals.count] @ unit[everyone].T).amax(1)
-    return unlike.index_fill(0, torch.tensor(visual, device=unlike.device), unlike.max())
-
-
-def keep(signals: Signals, stage: Stage, *, order: str = "set") -> Kept:
-    """Share the tokens out among the pivots: floor((K - 4) / 8) for each."""
-    # differs: the code needs K >= 4 and a prompt of 4 tokens behind the picture
-    visual, everyone = pivots(signals, min(IMAGE_PIVOTS, stage.keep), order=order)
-    # differs: the code leaves a remainder out; here the first pivots take one more each
-    per, extra = divmod(stage.keep - len(visual), len(everyone))
-    return Kept(retain(signals, visual, everyone, per, extra))

@@ -1,15 +1,18 @@
 """Staircases: how many visual tokens each layer sees when a method prunes inside the LLM.
 
-The arithmetic that PyramidDrop, SparseVLM and TransPrune share when they turn a mean over the
-layers into stages. Counts only: knows neither scores nor models.
+The arithmetic that turns a mean over the layers into stages, and the base class of the methods
+that share it. Counts only: knows neither scores nor models.
 """
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
 
 from explorer.errors import BadBudget
+from explorer.methods.method import Method
 from explorer.methods.signals import Size, Stage
 
 
@@ -88,16 +91,59 @@ def fit(
     return at(solve(lambda x: mean(size, at(x)), budget))
 
 
-def lowest(size: Size, stages: list[Stage]) -> int:
-    """Give the floor of a method whose smallest staircase this is: its mean, rounded up."""
-    return math.ceil(mean(size, stages) - 1e-9)
+class InsideLLM(Method):
+    """A method whose first layers see every visual token, and later ones fewer.
+
+    A budget is the mean over all layers, so it has a floor: what the first layers alone come to.
+    """
+
+    where = "inside the LLM"
+
+    @abstractmethod
+    def layers(self, size: Size) -> list[int]:
+        """List the layers before which tokens leave at the published budget."""
+
+    @abstractmethod
+    def smallest(self, size: Size) -> list[Stage]:
+        """Give the stages of the smallest mean."""
+
+    @abstractmethod
+    def stages(self, size: Size, budget: int) -> list[Stage]:
+        """Give the stages whose mean is a budget, from the floor up to all tokens but one."""
+
+    def floor(self, size: Size) -> int:
+        """Give the mean of the smallest stages, rounded up."""
+        return math.ceil(mean(size, self.smallest(size)) - 1e-9)
+
+    def schedule(self, size: Size, budget: int) -> list[Stage]:
+        """Give the stages of a budget; the whole one has a single stage that keeps every token."""
+        least = self.floor(size)
+        if budget < least:
+            first = min(self.smallest(size)[0].layer, size.layers)
+            raise BadBudget(
+                f"{self.card.title} shows all {size.tokens} visual tokens to its first layers "
+                f"({first} of {size.layers}), so its mean can't be smaller than {least} tokens "
+                f"here; {budget} is too small."
+            )
+        if budget == size.tokens:
+            return untouched(size, self.layers(size))
+        return self.stages(size, budget)
 
 
-def check(title: str, size: Size, first: int, least: int, budget: int) -> None:
-    """Refuse a budget below the floor `least`, in words; `first` layers see every token."""
-    if budget < least:
-        raise BadBudget(
-            f"{title} shows all {size.tokens} visual tokens to its first layers ({first} of "
-            f"{size.layers}), so its mean can't be smaller than {least} tokens here; {budget} is "
-            "too small."
-        )
+class OneStep(InsideLLM):
+    """A method all of whose tokens leave before one layer K, `layer`."""
+
+    layer: ClassVar[int]
+
+    def layers(self, size: Size) -> list[int]:
+        """Give K alone."""
+        return [self.layer]
+
+    def smallest(self, size: Size) -> list[Stage]:
+        """A single visual token is left after the first layers."""
+        return [Stage(min(self.layer, size.layers), 1)]
+
+    def stages(self, size: Size, budget: int) -> list[Stage]:
+        """Solve T = (K N + (L - K) k) / L for the k tokens that layer K and all later ones see."""
+        seen = budget * size.layers - self.layer * size.tokens
+        return [Stage(self.layer, max(1, round(seen / (size.layers - self.layer))))]

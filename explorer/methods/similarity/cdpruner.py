@@ -8,83 +8,104 @@ openvinotoolkit/openvino.genai @da1db86, which is not by the authors. Reads the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from explorer.errors import MethodUnavailable
+from explorer.methods.method import BeforeLLM, Card, option
 from explorer.methods.ops.crops import crop_of, in_turn
 from explorer.methods.ops.merging import rest
-from explorer.methods.signals import Kept, Signals, Size, Stage, falling, top
+from explorer.methods.signals import Signals, falling
 from explorer.methods.similarity.volume import widest
 
-KEY = "cdpruner"
-TITLE = "CDPruner"
-AUTHORS = "Zhang, Liu, Li, Lu, Zhang, Pan, She, Zhang"
-YEAR = 2025
-ARXIV = "2506.10967"
-REPOSITORY = "Theia-4869/CDPruner"
-COMMIT = "9541616c40fc"
-VERIFIED = (
-    "With the text tower: relevance, kernel and the order of the kept tokens equal the official "
-    "code's on 3 recorded runs. The stand-in without a text tower is compared with nothing."
-)
-UNCERTAIN = (
-    "Known from code and abstract; the paper was not read. Where no text tower belongs to the "
-    "model, as in the built-in one, relevance is that of the language model's embeddings: another "
-    "recipe, not the authors'. Once the kernel's rank is used up, the official code keeps fewer."
-)
-NEEDS = frozenset({"patch_embeds", "text_embeds", "question", "embed", "hidden"})
-READS_QUESTION = NESTED = True
-MERGES = TRAINED = False
-POSITIONS = "renumber"
-WHERE = "before the LLM"
-SENTENCE = "Picks patches that have to do with the question, but none like those already picked."
-EQUATION = "L_ij = r_i cos(x_i, x_j) r_j; next = argmax of the growth of det L(S)"
-HEADLINE = "LLaVA keeps 94 % of its accuracy with 95 % fewer FLOPs. CDPruner, abstract."
-TRAPS = (
-    "In CLIP, patches that match the text are less like it: the code turns the sign around. Once "
-    "the picked patches span all others, the rest is filled up by relevance alone."
-)
-SCORE_MEANS = "order of choice, 1 is first"
-# auto: clip where there is a text tower, else llm-embed. theta, which the code has commented out,
-# weighs relevance against diversity.
-OPTIONS = {"relevance": ("auto", "clip", "llm-embed"), "theta": ("off", 0.5, 0.9)}
-VARIANTS: dict[str, dict] = {}
 
+@dataclass(frozen=True)
+class CDPruner(BeforeLLM):
+    """Relevant tokens that span the largest volume."""
 
-def schedule(size: Size, budget: int, **_) -> list[Stage]:
-    """Prune once, before the language model: every layer then sees `budget` tokens."""
-    return [Stage(0, budget)]
+    card = Card(
+        key="cdpruner",
+        title="CDPruner",
+        authors="Zhang, Liu, Li, Lu, Zhang, Pan, She, Zhang",
+        year=2025,
+        arxiv="2506.10967",
+        repository="Theia-4869/CDPruner",
+        commit="9541616c40fc",
+        verified=(
+            "With the text tower: relevance, kernel and the order of the kept tokens equal the "
+            "official code's on 3 recorded runs. The stand-in without a text tower is compared "
+            "with nothing."
+        ),
+        uncertain=(
+            "Known from code and abstract; the paper was not read. Where no text tower belongs to "
+            "the model, as in the built-in one, relevance is that of the language model's "
+            "embeddings: another recipe, not the authors'. Once the kernel's rank is used up, the "
+            "official code keeps fewer."
+        ),
+        sentence=(
+            "Picks patches that have to do with the question, but none like those already picked."
+        ),
+        equation="L_ij = r_i cos(x_i, x_j) r_j; next = argmax of the growth of det L(S)",
+        headline="LLaVA keeps 94 % of its accuracy with 95 % fewer FLOPs. CDPruner, abstract.",
+        traps=(
+            "In CLIP, patches that match the text are less like it: the code turns the sign "
+            "around. Once the picked patches span all others, the rest is filled up by relevance "
+            "alone."
+        ),
+        score_means="order of choice, 1 is first",
+    )
+    needs = frozenset({"patch_embeds", "text_embeds", "question", "embed", "hidden"})
+    reads_question = True
+    relevance: str = option(
+        "auto", "clip", "llm-embed", meaning="from a text tower, or from the LLM's embeddings"
+    )
+    # weighs as in a line that the code has commented out
+    theta: float | str = option("off", 0.5, 0.9, meaning="weight of relevance against diversity")
 
+    def recipe(self, signals: Signals) -> str:
+        """Choose where relevance comes from: clip where there is a text tower, or llm-embed."""
+        paired = signals.patch_embeds is not None and signals.text_embeds is not None
+        if self.relevance == "clip" and not paired:
+            raise MethodUnavailable(
+                f"{self.card.title} by clip needs a text tower, which this model lacks."
+            )
+        auto = "clip" if paired else "llm-embed"
+        return auto if self.relevance == "auto" else self.relevance
 
-def floor(size: Size, **_) -> int:
-    """Any budget from one token on can be reached."""
-    return 1
+    def relevances(self, signals: Signals) -> Tensor:
+        """Give r of every token, from 0 to 1 over the patches of all crops together, [N]."""
+        if self.recipe(signals) == "clip":
+            image = normalize(signals.patch_embeds.float(), dim=-1)
+            text = normalize(signals.text_embeds.float(), dim=-1)
+            r = signals.per_token(-(image @ text.T).mean(-1))  # the less alike, the more relevant
+        else:
+            words = signals.embed(signals.question).float()
+            text = words.sum(0) / max(len(words), 1)
+            r = normalize(signals.features.float(), dim=-1) @ normalize(text, dim=0)
+        low, high = r[signals.place[:, 0] >= 0].aminmax()
+        # differs: where all are equal the code divides by zero
+        r = (r - low + 1e-6) / (high - low) if high > low else torch.ones_like(r)
+        return r if self.theta == "off" else (self.theta / (2 * (1 - self.theta)) * r).exp()
 
+    def order(self, signals: Signals) -> Tensor:
+        """Give all tokens in the order of choice, every crop by itself, [N]."""
+        r, mix = self.relevances(signals), self.recipe(signals) == "llm-embed"
+        crop, orders = crop_of(signals, signals.hidden.shape[1]), []
+        for number in crop[crop >= 0].unique():
+            tokens = (crop == number).nonzero()[:, 0]
+            chosen = widest(kernel(signals.features[tokens], r[tokens], mix))
+            # differs: the code then picks the same token again and again; here relevance decides
+            left = rest(chosen, len(tokens))
+            left = left[r[tokens][left].argsort(descending=True, stable=True)]
+            orders.append(tokens[torch.cat([chosen, left])])
+        return in_turn(orders, signals.count)
 
-def recipe(signals: Signals, relevance: str) -> str:
-    """Choose where relevance comes from: clip or llm-embed."""
-    paired = signals.patch_embeds is not None and signals.text_embeds is not None
-    if relevance == "clip" and not paired:
-        raise MethodUnavailable(f"{TITLE} by clip needs a text tower, which this model lacks.")
-    return ("clip" if paired else "llm-embed") if relevance == "auto" else relevance
-
-
-def relevances(signals: Signals, *, relevance="auto", theta="off") -> Tensor:
-    """Give r of every token, from 0 to 1 over the patches of all crops together, [N]."""
-    if recipe(signals, relevance) == "clip":
-        image = normalize(signals.patch_embeds.float(), dim=-1)
-        text = normalize(signals.text_embeds.float(), dim=-1)
-        r = signals.per_token(-(image @ text.T).mean(-1))  # the less alike, the more relevant
-    else:
-        words = signals.embed(signals.question).float()
-        text = words.sum(0) / max(len(words), 1)
-        r = normalize(signals.features.float(), dim=-1) @ normalize(text, dim=0)
-    low, high = r[signals.place[:, 0] >= 0].aminmax()
-    # differs: where all are equal the code divides by zero
-    r = (r - low + 1e-6) / (high - low) if high > low else torch.ones_like(r)
-    return r if theta == "off" else (theta / (2 * (1 - theta)) * r).exp()
+    def score(self, signals: Signals) -> Tensor:
+        """Give the order of choice turned around: 1 for the first token, 0 for the last; [N]."""
+        return falling(self.order(signals))
 
 
 def kernel(features: Tensor, r: Tensor, mix: bool) -> Tensor:
@@ -93,28 +114,3 @@ def kernel(features: Tensor, r: Tensor, mix: bool) -> Tensor:
     similar = unit @ unit.T
     weighed = r[:, None] * similar * r
     return (similar + weighed) / 2 if mix else weighed
-
-
-def order(signals: Signals, *, relevance="auto", theta="off") -> Tensor:
-    """Give all tokens in the order of choice, every crop by itself, [N]."""
-    r = relevances(signals, relevance=relevance, theta=theta)
-    mix = recipe(signals, relevance) == "llm-embed"
-    crop, orders = crop_of(signals, signals.hidden.shape[1]), []
-    for number in crop[crop >= 0].unique():
-        tokens = (crop == number).nonzero()[:, 0]
-        chosen = widest(kernel(signals.features[tokens], r[tokens], mix))
-        # differs: the code then picks the same token again and again; here relevance decides
-        left = rest(chosen, len(tokens))
-        left = left[r[tokens][left].argsort(descending=True, stable=True)]
-        orders.append(tokens[torch.cat([chosen, left])])
-    return in_turn(orders, signals.count)
-
-
-def score(signals: Signals, **options) -> Tensor:
-    """Give the order of choice turned around: 1 for the first token, 0 for the last; [N]."""
-    return falling(order(signals, **options))
-
-
-def keep(signals: Signals, stage: Stage, **options) -> Kept:
-    """Keep the first K tokens of the order, put back in the order of the picture."""
-    return Kept(top(score(signals, **options), stage.keep))

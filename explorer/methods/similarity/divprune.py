@@ -13,47 +13,40 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from explorer.methods.signals import Kept, Signals, Size, Stage, falling, top
-
-KEY = "divprune"
-TITLE = "DivPrune"
-AUTHORS = "Alvar, Singh, Akbari, Zhang"
-YEAR = 2025
-ARXIV = "2503.02175"
-REPOSITORY = "vbdi/divprune"
-COMMIT = "799e2d950aa01ba7860907f5a6d86061f885dca6"
-VERIFIED = "The order of the kept tokens equals the official code's on 3 recorded runs."
-UNCERTAIN = ""
-NEEDS: frozenset[str] = frozenset()  # the features after the projector are always there
-READS_QUESTION = False
-NESTED = True
-MERGES = False
-TRAINED = False
-POSITIONS = "renumber"
-WHERE = "before the LLM"
-SENTENCE = "Keeps patches that differ most from those already kept, so that nothing is said twice."
-EQUATION = "next = argmax over the rest of min over the kept of 1 − cos(x_i, x_j)"
-HEADLINE = (
-    "LLaVA-1.5-7B, 56 of 576 tokens: GQA 56.9 (full 62.0), POPE 86.0 (85.8), SQA 68.3 (69.4). "
-    "DivPrune, section 4."
-)
-TRAPS = (
-    "The paper calls the result exact; its algorithm and code are greedy. Odd patches (borders, "
-    "registers) are far from all others, and so come first."
-)
-SCORE_MEANS = "order of choice, 1 is first"
-OPTIONS: dict[str, tuple] = {}
-VARIANTS: dict[str, dict] = {}
+from explorer.methods.method import BeforeLLM, Card
+from explorer.methods.signals import Signals, falling
 
 
-def schedule(size: Size, budget: int) -> list[Stage]:
-    """Prune once, before the language model: every layer then sees `budget` tokens."""
-    return [Stage(0, budget)]
+class DivPrune(BeforeLLM):
+    """The first K tokens of a farthest-first order."""
 
+    card = Card(
+        key="divprune",
+        title="DivPrune",
+        authors="Alvar, Singh, Akbari, Zhang",
+        year=2025,
+        arxiv="2503.02175",
+        repository="vbdi/divprune",
+        commit="799e2d950aa01ba7860907f5a6d86061f885dca6",
+        verified="The order of the kept tokens equals the official code's on 3 recorded runs.",
+        sentence=(
+            "Keeps patches that differ most from those already kept, so that nothing is said twice."
+        ),
+        equation="next = argmax over the rest of min over the kept of 1 − cos(x_i, x_j)",
+        headline=(
+            "LLaVA-1.5-7B, 56 of 576 tokens: GQA 56.9 (full 62.0), POPE 86.0 (85.8), SQA 68.3 "
+            "(69.4). DivPrune, section 4."
+        ),
+        traps=(
+            "The paper calls the result exact; its algorithm and code are greedy. Odd patches "
+            "(borders, registers) are far from all others, and so come first."
+        ),
+        score_means="order of choice, 1 is first",
+    )
 
-def floor(size: Size) -> int:
-    """Any budget from one token on can be reached."""
-    return 1
+    def score(self, signals: Signals) -> Tensor:
+        """Give the greedy rank turned around: 1 for the first token chosen, 0 for the last; [N]."""
+        return falling(order(signals.features))
 
 
 def order(features: Tensor) -> Tensor:
@@ -76,13 +69,3 @@ def order(features: Tensor) -> Tensor:
         nearest = torch.minimum(nearest, distance[pick])
         nearest[pick] = -torch.inf  # differs: the code lets a chosen token stand, at distance 0
     return torch.stack(chosen)
-
-
-def score(signals: Signals) -> Tensor:
-    """Give the greedy rank turned around: 1 for the first token chosen, 0 for the last; [N]."""
-    return falling(order(signals.features))
-
-
-def keep(signals: Signals, stage: Stage) -> Kept:
-    """Keep the first K of the greedy order, put back in the order of the picture."""
-    return Kept(top(score(signals), stage.keep))

@@ -8,59 +8,69 @@ opposite of DivPrune. Does not read the question.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from explorer.methods.signals import Kept, Signals, Size, Stage, falling, top
-
-KEY = "lexrank"
-TITLE = "LexRank"
-AUTHORS = "Erkan, Radev"
-YEAR = 2004
-ARXIV = "1109.2128"
-REPOSITORY = COMMIT = ""
-VERIFIED = (
-    "Degree, thresholded and continuous scores equal networkx's PageRank on 2 recorded graphs, and "
-    "the paper's own example (figure 1, table 2) within a thousandth."
-)
-UNCERTAIN = (
-    "The paper is on text; thresholds for patches are ours (0.5, or the 80th percentile), and so "
-    "is clamping negative similarities. The paper's damping is written in two ways; here a walk "
-    "follows an edge with probability 0.85. All views are one graph."
-)
-NEEDS = frozenset({"hidden"})
-READS_QUESTION = False
-NESTED = True
-MERGES = TRAINED = False
-POSITIONS = "renumber"
-WHERE = "before the LLM"
-SENTENCE = "Keeps the patches that resemble many others that themselves resemble many."
-EQUATION = "p = (1 − f)/N + f Bᵀ p, B the similarities above t, row by row shared out"
-HEADLINE = ""
-TRAPS = "It prefers copies: sky and walls win. As a view it shows what a picture has most of."
-SCORE_MEANS = "centrality among the patches"
-OPTIONS = {
-    "kind": ("threshold", "continuous", "degree"),
-    "threshold": (0.5, "auto", 0.1, 0.3, 0.7, 0.9),
-    "source": ("projected", "tower"),
-    "centred": (False, True),
-    "rerank": (False, True),
-}
-VARIANTS = {"continuous": {"kind": "continuous"}, "degree": {"kind": "degree"}}
+from explorer.methods.method import BeforeLLM, Card, Variant, option
+from explorer.methods.signals import Signals, falling
 
 FOLLOW = 0.85  # f, the probability of following an edge
 ALIKE = 0.5  # rerank: above this similarity to a kept patch, a patch has to wait
 
 
-def schedule(size: Size, budget: int, **options) -> list[Stage]:
-    """Prune once, before the language model: every layer then sees `budget` tokens."""
-    return [Stage(0, budget)]
+@dataclass(frozen=True)
+class LexRank(BeforeLLM):
+    """The most central tokens of a similarity graph."""
 
+    card = Card(
+        key="lexrank",
+        title="LexRank",
+        authors="Erkan, Radev",
+        year=2004,
+        arxiv="1109.2128",
+        verified=(
+            "Degree, thresholded and continuous scores equal networkx's PageRank on 2 recorded "
+            "graphs, and the paper's own example (figure 1, table 2) within a thousandth."
+        ),
+        uncertain=(
+            "The paper is on text; thresholds for patches are ours (0.5, or the 80th percentile), "
+            "and so is clamping negative similarities. The paper's damping is written in two ways; "
+            "here a walk follows an edge with probability 0.85. All views are one graph."
+        ),
+        sentence="Keeps the patches that resemble many others that themselves resemble many.",
+        equation="p = (1 − f)/N + f Bᵀ p, B the similarities above t, row by row shared out",
+        traps=(
+            "It prefers copies: sky and walls win. As a view it shows what a picture has most of."
+        ),
+        score_means="centrality among the patches",
+    )
+    needs = frozenset({"hidden"})
+    kind: str = option(
+        "threshold", "continuous", "degree", meaning="links, weighted links, or their number alone"
+    )
+    threshold: float | str = option(
+        0.5, "auto", 0.1, 0.3, 0.7, 0.9, meaning="the least cosine of a link; auto: of a fifth"
+    )
+    source: str = option("projected", "tower", meaning="features after or before the projector")
+    centred: bool = option(False, True, meaning="less what all patches have in common")
+    rerank: bool = option(False, True, meaning="copies wait until all unlike patches are kept")
+    variants = (
+        Variant("continuous", {"kind": "continuous"}, "links weighted by their similarity"),
+        Variant("degree", {"kind": "degree"}, "the number of similar patches"),
+    )
 
-def floor(size: Size, **options) -> int:
-    """Any budget from one token on can be reached."""
-    return 1
+    def score(self, signals: Signals) -> Tensor:
+        """Give the centrality, [N]; with `rerank`, the rank after copies had to wait."""
+        projected = self.source == "projected"
+        x = (signals.features if projected else signals.per_token(signals.hidden)).double()
+        unit = normalize(x - (x.mean(0) if self.centred else 0), dim=1)
+        cosine = unit @ unit.T
+        cosine.fill_diagonal_(1)
+        found = centrality(cosine, self.kind, self.threshold).float()
+        return _reranked(found, cosine) if self.rerank else found
 
 
 def centrality(cosine: Tensor, kind: str = "threshold", threshold: float | str = 0.5) -> Tensor:
@@ -83,25 +93,6 @@ def centrality(cosine: Tensor, kind: str = "threshold", threshold: float | str =
     return torch.linalg.solve(system, torch.full_like(cosine[0], (1 - FOLLOW) / n))
 
 
-def score(
-    signals: Signals,
-    *,
-    kind: str = "threshold",
-    threshold: float | str = 0.5,
-    source: str = "projected",
-    centred: bool = False,
-    rerank: bool = False,
-) -> Tensor:
-    """Give the centrality, [N]; with `rerank`, the rank after copies had to wait, turned around."""
-    x = signals.features if source == "projected" else signals.per_token(signals.hidden)
-    x = x.double() - (x.double().mean(0) if centred else 0)
-    unit = normalize(x, dim=1)
-    cosine = unit @ unit.T
-    cosine.fill_diagonal_(1)
-    found = centrality(cosine, kind, threshold).float()
-    return _reranked(found, cosine) if rerank else found
-
-
 def _reranked(found: Tensor, cosine: Tensor) -> Tensor:
     """Let a patch that is like a better one wait until all unlike ones are kept (section 4.2)."""
     first: list[int] = []
@@ -110,8 +101,3 @@ def _reranked(found: Tensor, cosine: Tensor) -> Tensor:
         alike = bool(first) and bool((cosine[token, first] > ALIKE).any())
         (waiting if alike else first).append(token)
     return falling(torch.tensor(first + waiting, device=found.device))
-
-
-def keep(signals: Signals, stage: Stage, **options) -> Kept:
-    """Keep the K most central tokens, in their order."""
-    return Kept(top(score(signals, **options), stage.keep))

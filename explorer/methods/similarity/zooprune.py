@@ -8,57 +8,68 @@ LLaVA/llava/model/llava_arch.py (select_tokens_sads). Does not read the question
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from explorer.methods.method import BeforeLLM, Card, option
 from explorer.methods.ops.crops import crop_of, in_turn
-from explorer.methods.signals import Kept, Signals, Size, Stage, falling, top
-
-KEY = "zooprune"
-TITLE = "ZOO-Prune"
-AUTHORS = "Kim, Zhang, Liu, Jung, Lee, Hong"
-YEAR = 2025
-ARXIV = "2509.24837"
-REPOSITORY = "AIM-SKKU/ZOO-Prune"
-COMMIT = "159f7f960780"
-VERIFIED = (
-    "Sensitivities (to 2 in 1,000: finite differences) and the order of the kept tokens equal "
-    "those of the official code on 3 recorded runs, all of them without crops."
-)
-UNCERTAIN = (
-    "The paper was read in two summaries. The code draws its directions unseeded and in half "
-    "precision, where so small a nudge is lost; here they are seeded and in single precision. The "
-    "code chooses crop by crop and keeps newline tokens; that every crop gets the same share, and "
-    "that newline tokens count in the budget, is ours. Its low-rank projector is left out."
-)
-NEEDS = frozenset({"hidden", "differ"})
-READS_QUESTION = False
-NESTED = True
-MERGES = TRAINED = False
-POSITIONS = "renumber"
-WHERE = "before the LLM"
-SENTENCE = (
-    "Nudges every patch a little and keeps those whose token changes most, as long as they are not "
-    "like one that is kept."
-)
-EQUATION = "S_i = 1/m Σ_j |M(x_i + h u_j) − M(x_i − h u_j)| / 2h; next = argmax w_i · min d_ij"
-HEADLINE = "LLaVA-1.5-7B keeps 98.3, 97.6 and 95.2 % at 192, 128 and 64 (second-hand)."
-TRAPS = "Sensitive here is the projector, not the answer: the question plays no part."
-SCORE_MEANS = "order of choice by sensitivity and difference"
-OPTIONS = {"seed": (0, 1, 2, 3, 4), "m": (64, 16, 32, 128), "h": (0.01, 0.001, 0.1, 1.0)}
-VARIANTS: dict[str, dict] = {}
+from explorer.methods.signals import Signals, falling
 
 
-def schedule(size: Size, budget: int, **options) -> list[Stage]:
-    """Prune once, before the language model: every layer then sees `budget` tokens."""
-    return [Stage(0, budget)]
+@dataclass(frozen=True)
+class ZooPrune(BeforeLLM):
+    """Sensitive tokens that differ from each other."""
 
+    card = Card(
+        key="zooprune",
+        title="ZOO-Prune",
+        authors="Kim, Zhang, Liu, Jung, Lee, Hong",
+        year=2025,
+        arxiv="2509.24837",
+        repository="AIM-SKKU/ZOO-Prune",
+        commit="159f7f960780",
+        verified=(
+            "Sensitivities (to 2 in 1,000: finite differences) and the order of the kept tokens "
+            "equal those of the official code on 3 recorded runs, all of them without crops."
+        ),
+        uncertain=(
+            "The paper was read in two summaries. The code draws its directions unseeded and in "
+            "half precision, where so small a nudge is lost; here they are seeded and in single "
+            "precision. The code chooses crop by crop and keeps newline tokens; that every crop "
+            "gets the same share, and that newline tokens count in the budget, is ours. Its "
+            "low-rank projector is left out."
+        ),
+        sentence=(
+            "Nudges every patch a little and keeps those whose token changes most, as long as they "
+            "are not like one that is kept."
+        ),
+        equation=(
+            "S_i = 1/m Σ_j |M(x_i + h u_j) − M(x_i − h u_j)| / 2h; next = argmax w_i · min d_ij"
+        ),
+        headline="LLaVA-1.5-7B keeps 98.3, 97.6 and 95.2 % at 192, 128 and 64 (second-hand).",
+        traps="Sensitive here is the projector, not the answer: the question plays no part.",
+        score_means="order of choice by sensitivity and difference",
+    )
+    needs = frozenset({"hidden", "differ"})
+    seed: int = option(0, 1, 2, 3, 4, meaning="which directions are drawn")
+    m: int = option(64, 16, 32, 128, meaning="how many directions")
+    h: float = option(0.01, 0.001, 0.1, 1.0, meaning="the length of a nudge")
 
-def floor(size: Size, **options) -> int:
-    """Any budget from one token on can be reached."""
-    return 1
+    def score(self, signals: Signals) -> Tensor:
+        """Give the greedy rank turned around, 1 first and 0 last, crops taking turns; [N]."""
+        n, width = signals.hidden.shape[1:]
+        # where the projector joins several patches, all of them are nudged alike
+        u = directions(width, seed=self.seed, m=self.m).repeat(1, signals.joins)
+        sensitive = sensitivity(signals.unprojected(), signals.differ, u, self.h)
+        crop, orders = crop_of(signals, n), []
+        for number in crop[crop >= 0].unique():  # select_tokens_sads_multi_frames
+            tokens = (crop == number).nonzero()[:, 0]
+            orders.append(tokens[order(weights(sensitive[tokens]), signals.features[tokens])])
+        newlines = int((crop < 0).sum())  # never pruned, so they move from the end to the front
+        return falling(in_turn(orders, signals.count).roll(newlines))
 
 
 def directions(width: int, *, seed: int = 0, m: int = 64) -> Tensor:
@@ -98,22 +109,3 @@ def weights(sensitive: Tensor) -> Tensor:
     low, high = sensitive.aminmax()
     alike = high - low <= 1e-3 * high  # but for rounding, as behind a linear projector
     return torch.ones_like(sensitive) if alike else (sensitive - low) / (high - low + 1e-8)
-
-
-def score(signals: Signals, *, seed: int = 0, m: int = 64, h: float = 0.01) -> Tensor:
-    """Give the greedy rank turned around, 1 first and 0 last, crops taking turns; [N]."""
-    n, width = signals.hidden.shape[1:]
-    # where the projector joins several patches, all of them are nudged alike
-    u = directions(width, seed=seed, m=m).repeat(1, signals.joins)
-    sensitive = sensitivity(signals.unprojected(), signals.differ, u, h)
-    crop, orders = crop_of(signals, n), []
-    for number in crop[crop >= 0].unique():  # select_tokens_sads_multi_frames
-        tokens = (crop == number).nonzero()[:, 0]
-        orders.append(tokens[order(weights(sensitive[tokens]), signals.features[tokens])])
-    newlines = int((crop < 0).sum())  # never pruned, so they move from the end to the front
-    return falling(in_turn(orders, signals.count).roll(newlines))
-
-
-def keep(signals: Signals, stage: Stage, **options) -> Kept:
-    """Keep the first K of the greedy order, put back in the order of the picture."""
-    return Kept(top(score(signals, **options), stage.keep))

@@ -98,9 +98,9 @@ def analyse(vlm: Vlm, picture, but: str = "") -> Case:
     case = open_case(vlm, picture, QUESTION)
     prompts = PromptCache(case)
     prefill(case.decoder, prompts(frozenset()))
-    quick = [choice for choice in method_catalog.choices() if not method_catalog.slow(choice[1])]
-    at_input = [choice for choice in quick if choice[1].WHERE == "before the LLM"]
-    draw_all(case, prompts, [choice for choice in at_input if choice[0] != but])
+    quick = [method for method in method_catalog.choices() if not method.slow]
+    at_input = [method for method in quick if method.where == "before the LLM"]
+    draw_all(case, prompts, [method for method in at_input if method.spec != but])
     return case
 
 

@@ -77,7 +77,7 @@ def nine(image: Image.Image) -> None:
         case = open_case(pico, image, QUESTION, memory)
         prompts = PromptCache(case, lambda: full_run(case, memory).tokens)
         full_run(case, memory)
-        draw_all(case, prompts, [(spec, *catalog.resolve(spec)) for spec in NINE])
+        draw_all(case, prompts, [catalog.resolve(spec) for spec in NINE])
 
 
 def sweeps() -> None:

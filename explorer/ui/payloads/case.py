@@ -58,9 +58,14 @@ def case_payload(
         },
         "methods": [method_payload(found, lean) for found in analysis.methods],
         "later": [
-            {"key": method.KEY, "title": method.TITLE, "where": method.WHERE, "baseline": False}
+            {
+                "key": method.card.key,
+                "title": method.card.title,
+                "where": method.where,
+                "baseline": False,
+            }
             for method in method_catalog.METHODS
-            if method_catalog.slow(method)
+            if method.slow
         ],
         "full": answer_payload(analysis.full, truth),
         "answers": [answer_payload(answer, truth) for answer in answers or []],

@@ -7,6 +7,7 @@ import numpy as np
 from explorer.cases.records import BudgetPoint, MethodMap
 from explorer.methods import catalog
 from explorer.methods.catalog import title
+from explorer.methods.method import Method
 from explorer.methods.signals import Size
 from explorer.ui.payloads.encoding import in_steps, packed
 
@@ -20,58 +21,58 @@ def method_payload(found: MethodMap, lean: bool = False) -> dict:
     lean: for the page, which can do without numbers that follow from others, reads small numbers
     from single bytes or bits, and shows scores of stages as colours.
     """
-    nested, knots, keeps = found.order is not None, found.knots or (), found.keeps
+    nested, points, keeps = found.order is not None, found.points or (), found.keeps
     if lean and nested and np.array_equal(keeps, np.arange(1, len(keeps) + 1)):
         keeps = None
     small = lean and len(found.score) <= BYTE
-    portions = {}
-    if found.portions:
-        whole, crops = found.portions
-        portions["portions"] = {"whole": whole, "crops": [float(part) for part in crops]}
+    shares = {}
+    if found.crop_shares:
+        whole, crops = found.crop_shares
+        shares["portions"] = {"whole": whole, "crops": [float(part) for part in crops]}
     return method_words(found.spec) | {
         "floor": found.floor,
         "score": packed(found.score, "f4"),
         "order": packed(found.order, "u1" if small else "u2") if nested else None,
         "layer": found.layer,
         "keeps": None if keeps is None else packed(keeps, "u2"),
-        "knots": None if nested else [_point_payload(knot, found.score, lean) for knot in knots],
+        "knots": None if nested else [_point_payload(point, found.score, lean) for point in points],
         "ladder": list(found.ladder),
-        **portions,
+        **shares,
     }
 
 
 def method_words(spec: str) -> dict:
     """Describe what is always so of a method, whatever it looks at."""
-    method, options = catalog.resolve(spec)
-    smallest = method.schedule(LLAVA, method.floor(LLAVA, **options), **options)
+    method = catalog.resolve(spec)
+    smallest = method.schedule(LLAVA, method.floor(LLAVA))
     return {
         "key": spec,
         "title": title(spec),
-        "sentence": method.SENTENCE,
+        "sentence": method.card.sentence,
         "badges": badges(method),
-        "score_means": method.SCORE_MEANS,
-        "nested": method.NESTED,
-        "reads_question": method.READS_QUESTION,
-        "merges": method.MERGES,
-        "where": method.WHERE,
-        "baseline": not method.ARXIV,
-        "uncertain": method.UNCERTAIN,
+        "score_means": method.card.score_means,
+        "nested": method.nested,
+        "reads_question": method.reads_question,
+        "merges": method.merges,
+        "where": method.where,
+        "baseline": not method.card.arxiv,
+        "uncertain": method.card.uncertain,
         "wipes": any(stage.blank for stage in smallest),
     }
 
 
-def badges(method) -> list[str]:
+def badges(method: Method | type[Method]) -> list[str]:
     """Say in a few words what kind of method this is."""
-    where = {"both": "before and inside the LLM"}.get(method.WHERE, method.WHERE)
+    where = {"both": "before and inside the LLM"}.get(method.where, method.where)
     return [
-        "reads the question" if method.READS_QUESTION else "does not read the question",
+        "reads the question" if method.reads_question else "does not read the question",
         where,
-        "nested" if method.NESTED else "not nested",
-        *(["merges"] if method.MERGES else []),
+        "nested" if method.nested else "not nested",
+        *(["merges"] if method.merges else []),
     ]
 
 
-def _point_payload(knot: BudgetPoint, first: np.ndarray, lean: bool) -> dict:
+def _point_payload(point: BudgetPoint, first: np.ndarray, lean: bool) -> dict:
     """Describe a choice; scores that equal the method's own are left out, and so are gaps."""
 
     def scores(found: np.ndarray) -> str | dict | None:
@@ -86,9 +87,9 @@ def _point_payload(knot: BudgetPoint, first: np.ndarray, lean: bool) -> dict:
         return packed(found, "i1" if found.max() < 128 else "i2")
 
     return {
-        "budget": knot.budget,
-        "final": int(knot.layers[-1]),
-        "layers": packed(knot.layers, "u2"),
+        "budget": point.budget,
+        "final": int(point.layers[-1]),
+        "layers": packed(point.layers, "u2"),
         "stages": [
             {
                 "layer": stage.layer,
@@ -96,6 +97,6 @@ def _point_payload(knot: BudgetPoint, first: np.ndarray, lean: bool) -> dict:
                 "fate": fates(stage.fate),
                 "score": scores(stage.score),
             }
-            for stage in knot.stages
+            for stage in point.stages
         ],
     }

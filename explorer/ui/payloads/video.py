@@ -70,12 +70,12 @@ def video_payload(
         "first": WITH_CLS if case.size.cls else WITHOUT_CLS,
         "offered": [
             {
-                "key": spec,
-                "title": method.TITLE + (f" · {spec.partition(':')[2]}" if ":" in spec else ""),
-                "where": method.WHERE,
-                "baseline": not method.ARXIV,
+                "key": method.spec,
+                "title": catalog.title(method.spec),
+                "where": method.where,
+                "baseline": not method.card.arxiv,
             }
-            for spec, method, _ in catalog.choices()
+            for method in catalog.choices()
         ],
     }
 

@@ -32,9 +32,9 @@ def build(desk: AppState, visit: gr.State, opening: CaseOpener, on_model: dict) 
     """Lay out the tab and wire it. opening: the ways in which a case gets into "Explore"."""
     against = [{"key": answers.FULL, "title": "the full model"}]
     against += [
-        {"key": spec, "title": title(spec)}
-        for spec, method, _ in catalog.choices()
-        if not catalog.slow(method)
+        {"key": method.spec, "title": title(method.spec)}
+        for method in catalog.choices()
+        if not method.slow
     ]
     settings = {"against": against, "first": failures.FIRST_SEED, "reply": None}
     board = components.html_block(

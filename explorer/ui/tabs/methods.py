@@ -1,19 +1,19 @@
 """The tab "Methods": a card per method, with its equation, what it looks at, and its settings.
 
-Layout and wiring only. What a card says comes from the method's own constants; where a method looks
+Layout and wiring only. What a card says comes from the method's own card; where a method looks
 is read off the signals that it names. A changed setting asks for one new map, and nothing else.
 """
 
 from __future__ import annotations
 
 import inspect
-from types import ModuleType
 
 import gradio as gr
 
 from explorer.analyses import api
 from explorer.errors import VisitorError
 from explorer.methods import catalog
+from explorer.methods.method import Card, Method
 from explorer.methods.signals import Size
 from explorer.ui import components
 from explorer.ui.payloads.method import badges, method_payload
@@ -42,7 +42,7 @@ def build() -> gr.HTML:
     return components.html_block(
         '<div class="vt-cards"></div>',
         "mountMethods",
-        {"cards": [card(method) for method in catalog.METHODS]},
+        {"cards": [card_payload(method) for method in catalog.METHODS]},
         elem_id="vt-cards",
     )
 
@@ -74,44 +74,49 @@ def wire(desk: AppState, visit: gr.State, on_model: dict) -> None:
     )
 
 
-def card(method: ModuleType) -> dict:
-    """Collect what a method's card says."""
+def card_payload(method: type[Method]) -> dict:
+    """Collect what a method's card says; "positions" is the authors' own way."""
+    card = method.card
     return {
-        "key": method.KEY,
-        "title": method.TITLE,
-        "source": source(method),
-        "arxiv": method.ARXIV,
-        "repository": method.REPOSITORY,
-        "commit": method.COMMIT,
-        "sentence": method.SENTENCE,
-        "equation": method.EQUATION,
-        "headline": method.HEADLINE,
-        "verified": method.VERIFIED,
-        "uncertain": method.UNCERTAIN,
-        "traps": method.TRAPS,
-        "badges": [*badges(method), *(["trained"] if method.TRAINED else [])],
-        "positions": method.POSITIONS,
+        "key": card.key,
+        "title": card.title,
+        "source": source(card),
+        "arxiv": card.arxiv,
+        "repository": card.repository,
+        "commit": card.commit,
+        "sentence": card.sentence,
+        "equation": card.equation,
+        "headline": card.headline,
+        "verified": card.verified,
+        "uncertain": card.uncertain,
+        "traps": card.traps,
+        "badges": [*badges(method), *(["trained"] if method.trained else [])],
+        "positions": method().positions,
         "looks": looks(method),
-        "drops": drops(method),
-        "options": {name: list(values) for name, values in method.OPTIONS.items()},
-        "variants": [{"label": k, "options": v} for k, v in method.VARIANTS.items()],
+        "drops": drops(method()),
+        "options": {name: list(option.values) for name, option in method.options().items()},
+        "meanings": {name: option.meaning for name, option in method.options().items()},
+        "variants": [
+            {"label": each.label, "options": each.options, "meaning": each.meaning}
+            for each in method.variants
+        ],
     }
 
 
-def source(method: ModuleType) -> str:
+def source(card: Card) -> str:
     """Name authors and year; a baseline has none."""
-    return f"{method.AUTHORS}, {method.YEAR}" if method.ARXIV else "baseline"
+    return f"{card.authors}, {card.year}" if card.arxiv else "baseline"
 
 
-def looks(method: ModuleType) -> list[str]:
+def looks(method: type[Method]) -> list[str]:
     """Tell where a method looks: tower, projector, question, llm, answer."""
-    named = set(method.NEEDS)
-    if "signals.features" in inspect.getsource(method):
-        named.add("features")  # always there, so it is in no method's NEEDS
+    named = set(method.needs)
+    if "signals.features" in inspect.getsource(inspect.getmodule(method)):
+        named.add("features")  # always there, so no method names it
     return [place for place, signals in PLACES.items() if named & set(signals)]
 
 
-def drops(method: ModuleType) -> list[float]:
+def drops(method: Method) -> list[float]:
     """Tell where tokens leave, as shares of the language model's depth; 0 is before it."""
     budget = max(DRAWN.tokens // 4, method.floor(DRAWN))
     stages = method.schedule(DRAWN, budget)

@@ -127,7 +127,7 @@ def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, folder, me
         kept = own.crops[found.order[:budget]]
         given_to = [-1] * 5
         if method.startswith("hired"):
-            alpha, share = found.portions
+            alpha, share = found.crop_shares
             table = crops.budgets(
                 torch.from_numpy(share), torch.from_numpy(sizes), torch.tensor([budget]), alpha
             )

@@ -70,7 +70,7 @@ def test_a_method_whose_floor_is_above_the_budget_is_marked_and_not_hidden(pictu
     by_name = {each.method: each for each in low.methods}
     size = open_case("pico", picture, QUESTION).size
     assert not by_name["fastv"].reached
-    assert by_name["fastv"].budget == catalog.find("fastv").floor(size) > 8
+    assert by_name["fastv"].budget == catalog.resolve("fastv").floor(size) > 8
     assert by_name["fastv"].answer.mean == pytest.approx(by_name["fastv"].budget, abs=1)
     assert by_name["clsattn"].reached and by_name["clsattn"].budget == 8
 

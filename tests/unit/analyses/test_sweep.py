@@ -82,7 +82,7 @@ def test_the_summary_follows_from_the_points(found):
 
 def test_a_method_that_can_not_go_so_low_starts_at_its_floor(found, picture):
     clsattn, fastv = found.methods
-    floor = catalog.find("fastv").floor(open_case("pico", picture, QUESTION).size)
+    floor = catalog.resolve("fastv").floor(open_case("pico", picture, QUESTION).size)
     assert clsattn.budgets == found.budgets == (8, 64, 196)
     assert fastv.floor == floor > 8
     assert fastv.budgets == (floor, 64, 196)

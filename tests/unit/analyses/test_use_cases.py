@@ -50,9 +50,8 @@ def analysis(picture):
 def maps(analysis, picture) -> dict:
     """Every method's map, the slow ones drawn one by one."""
     found = {found.spec: found for found in analysis.methods}
-    for spec, method, _ in catalog.choices():
-        if catalog.slow(method):
-            found[spec] = api.draw("pico", picture, QUESTION, spec)
+    for spec in [method.spec for method in catalog.choices() if method.slow]:
+        found[spec] = api.draw("pico", picture, QUESTION, spec)
     return found
 
 
@@ -92,17 +91,17 @@ def test_with_all_tokens_pico_gives_its_own_logits_and_its_own_answer(picture):
 
 
 def test_analysis_has_a_map_of_every_method_that_is_not_slow(analysis, maps):
-    quick = [spec for spec, method, _ in catalog.choices() if not catalog.slow(method)]
+    quick = [method.spec for method in catalog.choices() if not method.slow]
     assert [found.spec for found in analysis.methods] == quick
     assert len(quick) < len(maps) == len(catalog.choices())
     for found in maps.values():
         assert found.score.shape == (196,)
         assert np.isfinite(found.score).all()
-        assert (found.order is None) != (found.knots is None)
+        assert (found.order is None) != (found.points is None)
         assert found.ladder[0] >= found.floor and found.ladder[-1] == 196
 
 
-@pytest.mark.parametrize("spec", [spec for spec, *_ in catalog.choices()])
+@pytest.mark.parametrize("spec", [method.spec for method in catalog.choices()])
 def test_an_answer_keeps_exactly_what_the_map_shows(maps, picture, known, spec):
     found = maps[spec]
     for budget in found.ladder[::4]:
@@ -112,18 +111,18 @@ def test_an_answer_keeps_exactly_what_the_map_shows(maps, picture, known, spec):
             assert answer.stages[-1].kept.tolist() == kept.tolist()
             assert answer.final == found.keeps[budget - 1]
         else:
-            knot = next(knot for knot in found.knots if knot.budget == budget)
-            assert answer.layers == tuple(knot.layers)
+            point = next(point for point in found.points if point.budget == budget)
+            assert answer.layers == tuple(point.layers)
             last = answer.stages[-1]
             # the least, not the last: behind layers whose cache was wiped others are whole again
             assert len(last.kept) + max(0, last.fate.max()) + last.extra == min(answer.layers)
-            for told, shown in zip(answer.stages, knot.stages, strict=True):
+            for told, shown in zip(answer.stages, point.stages, strict=True):
                 assert told.fate.tolist() == shown.fate.tolist()
         if spec != "fopru:row":  # whole rows: up to a row below the slider
             assert abs(answer.mean - budget) <= 1
 
 
-@pytest.mark.parametrize("spec", [spec for spec, *_ in catalog.choices()])
+@pytest.mark.parametrize("spec", [method.spec for method in catalog.choices()])
 def test_keeping_everything_changes_nothing(analysis, picture, known, spec):
     answer = api.answer("pico", picture, QUESTION, spec, 196, known)
     assert answer.text == analysis.full.text and answer.same
@@ -250,7 +249,7 @@ def test_every_visitor_error_is_one_sentence():
 def test_a_variant_may_treat_positions_in_its_own_way(analysis):
     size = Size(196, 12, 14)
     for spec, renumber in (("sparsevlm", True), ("sparsevlm:plus", False), ("fastv", False)):
-        assert plan_of(*catalog.resolve(spec), size, 100).renumber is renumber
+        assert plan_of(catalog.resolve(spec), size, 100).renumber is renumber
 
 
 def test_the_full_answer_comes_token_by_token_and_is_remembered(picture, analysis):

@@ -15,8 +15,8 @@ from explorer.inference.decode import decode, decode_together, teacher_force
 from explorer.inference.dry_run import SharedPrefix, dry_run
 from explorer.inference.prefill import PruningPlan, prefill
 from explorer.methods import catalog
-from explorer.methods.inside_llm import corematching
 from explorer.methods.inside_llm.core_neurons import core
+from explorer.methods.inside_llm.corematching import CoreMatching
 from explorer.methods.signals import Kept, Size, Stage
 from explorer.pico.data import scenes
 
@@ -156,8 +156,8 @@ def test_runs_with_and_without_fewer_neurons_decode_side_by_side():
 @pytest.mark.parametrize("spec", ["corematching", "corematching:drop", "corematching?neurons=core"])
 def test_pico_answers_with_it(spec):
     case = open_case("pico", scenes.make(5).image, "how many things are there ?")
-    method, options = catalog.resolve(spec)
-    plan = plan_of(method, options, case.size, 120)
+    method = catalog.resolve(spec)
+    plan = plan_of(method, case.size, 120)
     run = prefill(case.decoder, case.prompt(plan.needs), plan)
     tokens, logits = said(run)
     assert logits.isfinite().all()
@@ -165,13 +165,13 @@ def test_pico_answers_with_it(spec):
     assert bool(run.core) == ("neurons=" in spec)
     mean = sum(stage.keep for stage in plan.stages) / len(plan.stages)
     assert mean < 120
-    everything = plan_of(method, options, case.size, case.size.tokens)
+    everything = plan_of(method, case.size, case.size.tokens)
     kept = prefill(case.decoder, case.prompt(plan.needs), everything)
     assert torch.equal(kept.logits, prefill(case.decoder, case.prompt()).logits)
 
 
 def test_the_staircase_dips_where_the_cache_is_wiped():
     size = Size(196, 12, 14)
-    counts = alive(corematching.schedule(size, 150), size).tolist()
+    counts = alive(CoreMatching().schedule(size, 150), size).tolist()
     assert counts == [196] * 2 + [104] * 6 + [196] * 4
     assert sum(counts) / 12 == 150

@@ -51,7 +51,7 @@ def _equal(own: MethodMap, other: MethodMap) -> bool:
         return np.array_equal(own.order, other.order)
     return all(
         np.array_equal(mine.fate, theirs.fate)
-        for a, b in zip(own.knots, other.knots, strict=True)
+        for a, b in zip(own.points, other.points, strict=True)
         for mine, theirs in zip(a.stages, b.stages, strict=True)
     )
 

@@ -12,7 +12,7 @@ from explorer.errors import MethodUnavailable
 from explorer.inference.decode import decode
 from explorer.inference.gradients import _causal_attention, _repeated, gradients
 from explorer.inference.prefill import prefill
-from explorer.methods.attention import relevance
+from explorer.methods.attention.relevance import Relevance
 from explorer.methods.signals import Signals
 from explorer.pico.data import scenes
 from explorer.vlm.attention import override_attention
@@ -142,7 +142,7 @@ def test_relevance_of_a_tiny_model(kv_heads, target):
     )
     eager = tiny_llama(kv_heads, attention="eager")
     naive = naive_relevance(eager, prompt.embeds, ANSWER, prompt.visual, target)
-    ours = relevance.score(signals, target=target)
+    ours = Relevance(target=target).score(signals)
     assert naive.max() > 1.2 * naive.min() >= 0
     torch.testing.assert_close(ours, naive, rtol=1e-4, atol=1e-6)
 
@@ -172,7 +172,7 @@ def test_relevance_of_pico(pico_case):
         prompt.signals.features,
         explain=lambda target: gradients(decoder, prompt, answer, target),
     )
-    ours = relevance.score(signals)
+    ours = Relevance().score(signals)
     torch.testing.assert_close(ours, naive, rtol=1e-3, atol=1e-5 * float(naive.max()))
     kept, expected = (set(x.argsort(descending=True)[:20].tolist()) for x in (ours, naive))
     assert kept == expected

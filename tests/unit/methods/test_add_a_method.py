@@ -1,38 +1,47 @@
-"""A new method by the five steps of README.md: one file, one line in the list, and it is there."""
+"""A new method is a card and a score, named in the catalogue: nothing else has to know of it."""
 
 from __future__ import annotations
 
-import sys
-import types
+import inspect
 
 import pytest
-from conftest import ROOT
+from torch import Tensor
 
 from explorer.analyses import api
 from explorer.methods import catalog
+from explorer.methods.method import BeforeLLM, Card
+from explorer.methods.signals import Signals
 from explorer.pico.data import scenes
 from explorer.ui.payloads.case import case_payload
+from explorer.ui.tabs.methods import card_payload
 
 QUESTION = "what is in the middle ?"
 
 
-@pytest.fixture
-def loudest_method(monkeypatch):
-    """Steps 1 to 3: a copy of clsattn.py with another key and another score; step 4: the list."""
-    source = (ROOT / "explorer" / "methods" / "attention" / "clsattn.py").read_text()
-    source = source.replace('KEY = "clsattn"', 'KEY = "loudest"')
-    source = source.replace('NEEDS = frozenset({"cls_attention"})', "NEEDS = frozenset()")
-    begin = source.index("    if signals.cls_attention is None")
-    end = source.index("def keep(")
-    source = source[:begin] + "    return signals.features.float().norm(dim=1)\n\n\n" + source[end:]
-    module = types.ModuleType("explorer.methods.loudest")
-    exec(compile(source, "loudest.py", "exec"), module.__dict__)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(catalog, "METHODS", (*catalog.METHODS, module))
-    return module
+class Loudest(BeforeLLM):
+    """The tokens whose features are longest."""
+
+    card = Card(
+        key="loudest",
+        title="Loudest",
+        sentence="Keeps the patches with the longest features.",
+        equation="s_j = |x_j|",
+        score_means="length of the features",
+        traps="Long features are often background.",
+        verified="Checked by its property tests only.",
+    )
+
+    def score(self, signals: Signals) -> Tensor:
+        """Give the length of each token, [N]."""
+        return signals.features.float().norm(dim=1)
 
 
-def test_it_is_analysed_drawn_and_answered_like_the_others(loudest_method):
+@pytest.fixture(autouse=True)
+def one_line_in_the_catalogue(monkeypatch):
+    monkeypatch.setattr(catalog, "METHODS", (*catalog.METHODS, Loudest))
+
+
+def test_it_is_analysed_drawn_and_answered_like_the_others():
     picture = scenes.make(3).image
     analysis = api.analyse("pico", picture, QUESTION)
     found = analysis.methods[-1]
@@ -40,3 +49,14 @@ def test_it_is_analysed_drawn_and_answered_like_the_others(loudest_method):
     assert case_payload(analysis)["methods"][-1]["key"] == "loudest"
     answer = api.answer("pico", picture, QUESTION, "loudest", 40)
     assert answer.stages[-1].kept.tolist() == sorted(found.order[:40].tolist())
+
+
+def test_it_has_a_card_and_the_options_that_all_of_its_kind_have():
+    card = card_payload(Loudest)
+    assert card["positions"] == "renumber"
+    assert card["options"] == {"positions": ["renumber", "keep"]}
+    assert catalog.resolve("loudest?positions=keep") == Loudest(positions="keep")
+
+
+def test_it_is_short():
+    assert len(inspect.getsource(Loudest).splitlines()) < 20

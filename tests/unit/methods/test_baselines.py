@@ -6,16 +6,18 @@ import pytest
 import torch
 from random_signals import LAYOUTS, WIDTH, grid, tower_signals
 
-from explorer.methods.baselines import pool, random, uniform
+from explorer.methods.baselines.pool import Pool
+from explorer.methods.baselines.random import Random
 from explorer.methods.baselines.regions import regions
+from explorer.methods.baselines.uniform import Uniform
 from explorer.methods.signals import Signals, Stage
 
 
 def test_random_draws_differ_with_the_seed():
     signals = tower_signals("square")
     draws = {
-        tuple(random.keep(signals, Stage(0, 6), seed=seed).index.tolist())
-        for seed in random.OPTIONS["seed"]
+        tuple(Random(seed=seed).keep(signals, Stage(0, 6)).index.tolist())
+        for seed in Random.options()["seed"].values
     }
     assert len(draws) == 5
 
@@ -61,11 +63,11 @@ def test_regions_are_shared_between_views_by_their_size():
 
 def test_uniform_keeps_the_middle_of_each_region():
     signals = Signals(grid(3, 9), torch.zeros(27, WIDTH))
-    assert uniform.keep(signals, Stage(0, 3)).index.tolist() == [10, 13, 16]
+    assert Uniform().keep(signals, Stage(0, 3)).index.tolist() == [10, 13, 16]
 
 
 def test_pool_averages_neighbours():
     features = torch.arange(16.0)[:, None].expand(16, WIDTH)
-    kept = pool.keep(Signals(grid(4, 4), features), Stage(0, 0, 4))
+    kept = Pool().keep(Signals(grid(4, 4), features), Stage(0, 0, 4))
     assert kept.merged[:, 0].tolist() == [2.5, 4.5, 10.5, 12.5]
     assert kept.group[:4].tolist() == [0, 0, 1, 1]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
 import torch
 from random_signals import (
-    EVERY_CONTENT,
-    EVERY_LAYOUT,
+    CONTENTS,
     LAYOUTS,
     WIDTH,
     budgets,
@@ -21,130 +23,127 @@ from random_signals import (
 
 from explorer.errors import BadBudget, UnknownMethod
 from explorer.methods import catalog
-from explorer.methods.attention import fopru, hired, relevance, visionzip
-from explorer.methods.baselines import pool, random, uniform
-from explorer.methods.inside_llm import (
-    corematching,
-    dart,
-    fastv,
-    pyramiddrop,
-    sparsevlm,
-    transprune,
-    visiondrop,
-)
+from explorer.methods.attention.clsattn import ClsAttention
+from explorer.methods.attention.fopru import FoPru
+from explorer.methods.attention.hired import HiRED
+from explorer.methods.attention.visionzip import VisionZip
+from explorer.methods.baselines.pool import Pool
+from explorer.methods.baselines.random import Random
+from explorer.methods.baselines.uniform import Uniform
+from explorer.methods.inside_llm.fastv import FastV
+from explorer.methods.inside_llm.visiondrop import VisionDrop
+from explorer.methods.method import BeforeLLM, Card
 from explorer.methods.signals import Kept, Signals, Size, Stage, top
-from explorer.methods.similarity import cdpruner, lexrank, mmtok, todre
+from explorer.methods.similarity.todre import ToDRE
 
 FOLDER = Path(catalog.__file__).parent
 
 CHOICES = catalog.choices()
-EVERY_CHOICE = pytest.mark.parametrize(
-    ("method", "options"), [c[1:] for c in CHOICES], ids=[c[0] for c in CHOICES]
-)
+EVERY_METHOD = pytest.mark.parametrize("method", catalog.METHODS, ids=lambda m: m.card.key)
+EVERY_CHOICE = pytest.mark.parametrize("method", CHOICES, ids=lambda m: m.spec)
 # options that no variant offers in the chooser, but that a script may ask for
 CHOICES_AND_OPTIONS = [
     *CHOICES,
-    ("fopru:logits", fopru, {"softmaxed": False}),
-    ("random:3", random, {"seed": 3}),
-    ("lexrank:rerank", lexrank, {"rerank": True, "threshold": "auto"}),
-    ("lexrank:centred", lexrank, {"centred": True, "source": "tower"}),
-    ("todre:k-center", todre, {"rule": "k-center", "late": False}),
-    ("hired:quarter", hired, {"areas": "spatial", "alpha": 0.25}),
-    ("hired:three", hired, {"budget_score": "sum", "alpha": 0.75}),
-    ("cdpruner:theta", cdpruner, {"relevance": "llm-embed", "theta": 0.9}),
-    ("mmtok:question", mmtok, {"alpha": 0.0, "tv_temp": 0.01}),
-    ("dart:norm", dart, {"order": "norm"}),
-    ("relevance:logprob", relevance, {"target": "logprob"}),
-    ("pyramiddrop:raw", pyramiddrop, {"layer": "last", "similarity": "raw"}),
-    ("sparsevlm:sum", sparsevlm, {"recycle": "sum"}),
-    ("transprune:abs", transprune, {"direction": "abs", "alpha": 1.0}),
-    ("corematching:core", corematching, {"metric": "core_neurons", "beta": 0.4}),
+    *map(
+        catalog.resolve,
+        (
+            "fopru?softmaxed=False",
+            "random?seed=3",
+            "lexrank?threshold=auto&rerank=True",
+            "lexrank?source=tower&centred=True",
+            "todre?rule=k-center&late=False",
+            "hired?areas=spatial&alpha=0.25",
+            "hired?budget_score=sum&alpha=0.75",
+            "cdpruner?relevance=llm-embed&theta=0.9",
+            "mmtok?alpha=0.0&tv_temp=0.01",
+            "dart?order=norm",
+            "relevance?target=logprob",
+            "pyramiddrop?layer=last&similarity=raw",
+            "sparsevlm?recycle=sum",
+            "transprune?direction=abs&alpha=1.0",
+            "corematching?metric=core_neurons&beta=0.4",
+        ),
+    ),
 ]
-EVERY_OPTION = pytest.mark.parametrize(
-    ("method", "options"),
-    [c[1:] for c in CHOICES_AND_OPTIONS],
-    ids=[c[0] for c in CHOICES_AND_OPTIONS],
-)
+EVERY_OPTION = pytest.mark.parametrize("method", CHOICES_AND_OPTIONS, ids=lambda m: m.spec)
+PICTURES = list(product(LAYOUTS, CONTENTS))
 
 
 # ---- promises of every method -----------------------------------------------------------------
 
 
-def check(signals: Signals, stage: Stage, kept: Kept) -> None:
+def check(signals: Signals, stage: Stage, kept: Kept, where: str) -> None:
+    """where: method, layout, content and budget, for the message."""
     n, index = signals.count, kept.index
-    assert index.dtype == torch.long
-    assert len(index) == stage.keep or (stage.optional and len(index) == n)
-    assert (index.diff() > 0).all(), "ascending, and so unique"
-    assert ((index >= 0) & (index < n)).all()
-    assert 0 <= kept.lead <= stage.merge
+    assert index.dtype == torch.long, where
+    assert len(index) == stage.keep or (stage.optional and len(index) == n), where
+    assert (index.diff() > 0).all(), f"{where}: ascending, and so unique"
+    assert ((index >= 0) & (index < n)).all(), where
+    assert 0 <= kept.lead <= stage.merge, where
     if stage.keep == n:
-        assert stage.merge == 0, "nothing left to merge"
+        assert stage.merge == 0, f"{where}: nothing left to merge"
     if stage.merge == 0:
-        assert kept.merged is None
-        assert kept.group is None or (kept.group == -1).all()
+        assert kept.merged is None, where
+        assert kept.group is None or (kept.group == -1).all(), where
         return
-    assert kept.merged.shape == (stage.merge, WIDTH)
-    assert kept.merged.isfinite().all()
-    assert kept.group.shape == (n,)
-    assert kept.group.dtype == torch.long
-    assert ((kept.group >= -1) & (kept.group < stage.merge)).all()
-    assert (kept.group[index] == -1).all(), "a token is kept or folded, not both"
+    assert kept.merged.shape == (stage.merge, WIDTH), where
+    assert kept.merged.isfinite().all(), where
+    assert kept.group.shape == (n,), where
+    assert kept.group.dtype == torch.long, where
+    assert ((kept.group >= -1) & (kept.group < stage.merge)).all(), where
+    assert (kept.group[index] == -1).all(), f"{where}: a token is kept or folded, not both"
 
 
 @EVERY_OPTION
-@EVERY_LAYOUT
-@EVERY_CONTENT
-def test_every_stage_keeps_and_merges_what_it_was_told_to(method, options, layout, content):
-    size = size_of(layout)
-    for budget in budgets(method, options, size):
-        for signals, stage, kept in walk(method, options, budget, layout, content):
-            check(signals, stage, kept)
+def test_every_stage_keeps_and_merges_what_it_was_told_to(method):
+    for layout, content in PICTURES:
+        for budget in budgets(method, size_of(layout)):
+            for signals, stage, kept in walk(method, budget, layout, content):
+                check(signals, stage, kept, f"{layout}, {content}, {method.spec} at {budget}")
 
 
-@pytest.mark.parametrize("method", [visionzip, visiondrop, todre], ids=lambda m: m.KEY)
-@EVERY_LAYOUT
-@EVERY_CONTENT
-def test_towers_without_cls_are_served_too(method, layout, content):
-    size = size_of(layout, cls=False)
-    for budget in budgets(method, {}, size):
-        for signals, stage, kept in walk(method, {}, budget, layout, content, cls=False):
-            check(signals, stage, kept)
-            assert kept.lead == 0
+@pytest.mark.parametrize("method", [VisionZip(), VisionDrop(), ToDRE()], ids=lambda m: m.spec)
+def test_towers_without_cls_are_served_too(method):
+    for layout, content in PICTURES:
+        for budget in budgets(method, size_of(layout, cls=False)):
+            for signals, stage, kept in walk(method, budget, layout, content, cls=False):
+                where = f"{layout}, {content}, {method.spec} at {budget}"
+                check(signals, stage, kept, where)
+                assert kept.lead == 0, where
 
 
 @EVERY_OPTION
-@EVERY_LAYOUT
-@EVERY_CONTENT
-def test_scores_are_one_finite_number_per_token(method, options, layout, content):
-    seen = []
-    if method.WHERE != "inside the LLM":
-        seen.append(tower_signals(layout, content))
-    if method.WHERE != "before the LLM":
-        seen.append(inner_signals(LAYOUTS[layout][0], content, 3))
-    for signals in seen:
-        scores = method.score(signals, **options)
-        assert scores.shape == (signals.count,)
-        assert scores.dtype == torch.float32
-        assert scores.isfinite().all()
+def test_scores_are_one_finite_number_per_token(method):
+    for layout, content in PICTURES:
+        seen = []
+        if method.where != "inside the LLM":
+            seen.append(tower_signals(layout, content))
+        if method.where != "before the LLM":
+            seen.append(inner_signals(LAYOUTS[layout][0], content, 3))
+        for signals in seen:
+            scores, where = method.score(signals), f"{layout}, {content}, {method.spec}"
+            assert scores.shape == (signals.count,), where
+            assert scores.dtype == torch.float32, where
+            assert scores.isfinite().all(), where
 
 
 @EVERY_OPTION
-@EVERY_LAYOUT
-def test_the_whole_budget_is_the_identity(method, options, layout):
-    n = len(LAYOUTS[layout][0])
-    for signals, stage, kept in walk(method, options, n, layout):
-        assert (stage.keep, stage.merge) == (n, 0)
-        assert kept.index.tolist() == list(range(n))
-        assert kept.merged is None
-        assert signals.count == n
+def test_the_whole_budget_is_the_identity(method):
+    for layout, (place, *_) in LAYOUTS.items():
+        n, where = len(place), f"{layout}, {method.spec}"
+        for signals, stage, kept in walk(method, n, layout):
+            assert (stage.keep, stage.merge) == (n, 0), where
+            assert kept.index.tolist() == list(range(n)), where
+            assert kept.merged is None, where
+            assert signals.count == n, where
 
 
 @EVERY_OPTION
-def test_the_same_picture_gives_the_same_tokens(method, options):
+def test_the_same_picture_gives_the_same_tokens(method):
     size = size_of("square")
-    budget = max(9, method.floor(size, **options))
-    first = list(walk(method, options, budget, "square"))
-    again = list(walk(method, options, budget, "square"))
+    budget = max(9, method.floor(size))
+    first = list(walk(method, budget, "square"))
+    again = list(walk(method, budget, "square"))
     for (_, _, one), (_, _, two) in zip(first, again, strict=True):
         assert torch.equal(one.index, two.index)
         if one.merged is not None:
@@ -153,35 +152,35 @@ def test_the_same_picture_gives_the_same_tokens(method, options):
 
 
 @pytest.mark.parametrize(
-    ("method", "options"),
-    [c[1:] for c in CHOICES_AND_OPTIONS if c[1].NESTED],
-    ids=[c[0] for c in CHOICES_AND_OPTIONS if c[1].NESTED],
+    "method", [each for each in CHOICES_AND_OPTIONS if each.nested], ids=lambda m: m.spec
 )
-@EVERY_LAYOUT
-@EVERY_CONTENT
-def test_a_nested_method_only_adds_tokens_as_the_budget_grows(method, options, layout, content):
-    size, smaller = size_of(layout), set()
-    scores = None
-    for budget in budgets(method, options, size):
-        stages = list(walk(method, options, budget, layout, content))
-        assert len(stages) == 1
-        signals, stage, kept = stages[0]
-        scores = method.score(signals, **options) if scores is None else scores
-        assert torch.equal(kept.index, top(scores, stage.keep))
-        assert smaller <= set(kept.index.tolist())
-        smaller = set(kept.index.tolist())
+def test_a_nested_method_only_adds_tokens_as_the_budget_grows(method):
+    for layout, content in PICTURES:
+        smaller: set[int] = set()
+        scores = None
+        for budget in budgets(method, size_of(layout)):
+            where = f"{layout}, {content}, {method.spec} at {budget}"
+            stages = list(walk(method, budget, layout, content))
+            assert len(stages) == 1, where
+            signals, stage, kept = stages[0]
+            scores = method.score(signals) if scores is None else scores
+            assert torch.equal(kept.index, top(scores, stage.keep)), where
+            assert smaller <= set(kept.index.tolist()), where
+            smaller = set(kept.index.tolist())
 
 
-@pytest.mark.parametrize("method", [uniform, pool, visionzip, visiondrop], ids=lambda m: m.KEY)
+@pytest.mark.parametrize(
+    "method", [Uniform(), Pool(), VisionZip(), VisionDrop()], ids=lambda m: m.spec
+)
 def test_a_method_that_is_not_nested_says_so_for_a_reason(method):
     sets = []
-    for budget in budgets(method, {}, size_of("square")):
-        *_, (_, _, kept) = walk(method, {}, budget, "square")
+    for budget in budgets(method, size_of("square")):
+        *_, (_, _, kept) = walk(method, budget, "square")
         untouched = set(kept.index.tolist())
         folded = [] if kept.group is None else kept.group.tolist()
         sets.append((untouched, folded))
     grows = all(a[0] <= b[0] and a[1] == b[1] for a, b in pairwise(sets))
-    assert not method.NESTED
+    assert not method.nested
     assert not grows
 
 
@@ -199,118 +198,183 @@ def entering(stages: list[Stage], size: Size) -> list[int]:
     return counts
 
 
-@EVERY_CHOICE
-@pytest.mark.parametrize("layers", [1, 2, 3, 4, 5, 6, 7, 12, 28, 32])
-@pytest.mark.parametrize(("tokens", "columns"), [(1, 1), (7, 7), (196, 14), (576, 24)])
-def test_the_mean_over_layers_is_within_one_token_of_the_budget(
-    method, options, layers, tokens, columns
-):
-    size = Size(tokens, layers, columns)
-    slack = columns if options.get("strategy") == "row" else 1  # whole rows only
-    lowest = method.floor(size, **options)
-    assert 1 <= lowest <= tokens
-    for budget in budgets(method, options, size):
-        stages = method.schedule(size, budget, **options)
-        mean = sum(entering(stages, size)) / layers
-        assert abs(mean - budget) <= slack, budget
-        assert all(stage.total >= 1 for stage in stages if not stage.optional)
-        assert [stage.layer for stage in stages] == sorted({stage.layer for stage in stages})
-        assert all(a.total > b.total for a, b in pairwise(stages) if not b.blank)
-        if budget == tokens:
-            assert {(stage.keep, stage.merge) for stage in stages} == {(tokens, 0)}
+def sizes() -> Iterator[Size]:
+    """Models of every depth up to 7 with small pictures, and larger pictures at three depths."""
+    for tokens, columns in ((1, 1), (7, 7)):
+        for layers in (1, 2, 3, 4, 5, 6, 7, 12, 28, 32):
+            yield Size(tokens, layers, columns)
+    for tokens, columns in ((196, 14), (576, 24)):
+        for layers in (1, 12, 32):
+            yield Size(tokens, layers, columns)
 
 
 @EVERY_CHOICE
-def test_below_its_floor_a_method_refuses_in_words(method, options):
+def test_the_mean_over_layers_is_within_one_token_of_the_budget(method):
+    for size in sizes():
+        # whole rows only
+        slack = size.columns if method == FoPru(strategy="row") else 1
+        lowest = method.floor(size)
+        assert 1 <= lowest <= size.tokens, size
+        for budget in budgets(method, size):
+            where = f"{size} at {budget}"
+            stages = method.schedule(size, budget)
+            mean = sum(entering(stages, size)) / size.layers
+            assert abs(mean - budget) <= slack, where
+            assert all(stage.total >= 1 for stage in stages if not stage.optional), where
+            assert [stage.layer for stage in stages] == sorted({s.layer for s in stages}), where
+            assert all(a.total > b.total for a, b in pairwise(stages) if not b.blank), where
+            if budget == size.tokens:
+                assert {(s.keep, s.merge) for s in stages} == {(size.tokens, 0)}, where
+
+
+@EVERY_CHOICE
+def test_below_its_floor_a_method_refuses_in_words(method):
     size = Size(576, 32, 24)
-    lowest = method.floor(size, **options)
-    method.schedule(size, lowest, **options)
+    lowest = method.floor(size)
+    method.schedule(size, lowest)
     if lowest > 1:
         with pytest.raises(BadBudget, match=f"at least {lowest}|smaller than {lowest}"):
-            method.schedule(size, lowest - 1, **options)
+            method.schedule(size, lowest - 1)
 
 
 @EVERY_CHOICE
-def test_a_method_looks_only_at_what_it_names(method, options):
-    """Signals that are not named in NEEDS are None, and nobody misses them."""
-    for signals, stage, kept in walk(
-        method, options, max(9, method.floor(size_of("square"), **options)), "square"
-    ):
-        named = {name: getattr(signals, name) for name in method.NEEDS}
+def test_a_method_looks_only_at_what_it_names(method):
+    """Signals that are not named in `needs` are None, and nobody misses them."""
+    for signals, stage, kept in walk(method, max(9, method.floor(size_of("square"))), "square"):
+        named = {name: getattr(signals, name) for name in method.needs}
         bare = Signals(signals.place, signals.features, patches=signals.patches, **named)
-        assert torch.equal(method.keep(bare, stage, **options).index, kept.index)
+        assert torch.equal(method.keep(bare, stage).index, kept.index)
 
 
-# ---- cards and the list -----------------------------------------------------------------------
+# ---- cards and options ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", catalog.METHODS, ids=lambda m: m.KEY)
+@EVERY_METHOD
 def test_every_method_has_a_complete_card(method):
-    for name in ("KEY", "TITLE", "VERIFIED", "SENTENCE", "SCORE_MEANS"):
-        assert getattr(method, name).strip()
-    for name in ("READS_QUESTION", "NESTED", "MERGES", "TRAINED"):
-        assert isinstance(getattr(method, name), bool)
-    assert Path(method.__file__).stem == method.KEY
-    assert method.POSITIONS in ("keep", "renumber")
-    assert method.WHERE in ("before the LLM", "inside the LLM", "both")
-    assert set(Signals.__dataclass_fields__) >= method.NEEDS
-    assert isinstance(method.UNCERTAIN, str)
-    for options in method.VARIANTS.values():
-        assert all(value in method.OPTIONS[name] for name, value in options.items())
-    baseline = method.KEY in ("random", "uniform", "pool")
-    for name in ("AUTHORS", "YEAR", "ARXIV"):
-        assert bool(getattr(method, name)) != baseline
-    assert bool(method.REPOSITORY) == bool(method.COMMIT)
-    header = " ".join(method.__doc__.split())
-    if method.ARXIV:
-        assert f"arXiv {method.ARXIV}" in header
-    if method.REPOSITORY:
-        assert f"{method.REPOSITORY} @{method.COMMIT[:7]}" in header
+    card, file = method.card, Path(inspect.getfile(method))
+    for text in (card.key, card.title, card.verified, card.sentence, card.score_means):
+        assert text.strip()
+    for flag in (method.reads_question, method.nested, method.merges, method.trained, method.slow):
+        assert isinstance(flag, bool)
+    assert file.stem == card.key
+    assert method().positions in ("keep", "renumber")
+    assert method.where in ("before the LLM", "inside the LLM", "both")
+    assert set(Signals.__dataclass_fields__) >= method.needs
+    assert isinstance(card.uncertain, str)
+    baseline = card.key in ("random", "uniform", "pool")
+    for known in (card.authors, card.year, card.arxiv):
+        assert bool(known) != baseline
+    assert bool(card.repository) == bool(card.commit)
+    header = " ".join(inspect.getmodule(method).__doc__.split())
+    if card.arxiv:
+        assert f"arXiv {card.arxiv}" in header
+    if card.repository:
+        assert f"{card.repository} @{card.commit[:7]}" in header
     elif not baseline:
         assert "no official code" in header.lower()
 
 
-@pytest.mark.parametrize("method", catalog.METHODS, ids=lambda m: m.KEY)
-def test_a_method_file_can_be_read_in_one_go(method):
-    lines = Path(method.__file__).read_text().splitlines()
-    assert 40 <= len(lines) <= 120
+@EVERY_METHOD
+def test_options_and_variants_are_offered_with_their_meaning(method):
+    options = method.options()
+    loose = [value for value in vars(method).values() if isinstance(value, dataclasses.Field)]
+    assert not loose, "a class with options is a dataclass"
+    for name, each in options.items():
+        assert each.meaning and len(set(map(str, each.values))) == len(each.values) > 1
+        assert getattr(method(), name) == each.values[0]
+    for variant in method.variants:
+        assert variant.meaning
+        assert all(value in options[name].values for name, value in variant.options.items())
+    if method.where == "before the LLM":
+        assert set(options["positions"].values) == {"renumber", "keep"}
+        assert method().positions == options["positions"].values[0]
+
+
+@EVERY_METHOD
+def test_every_setting_has_one_spec_that_names_it(method):
+    for name, each in method.options().items():
+        for value in each.values:
+            made = method(**{name: value})
+            assert catalog.resolve(made.spec) == made
+            by_hand = catalog.resolve(f"{method.card.key}?{name}={value}")
+            assert by_hand == made and by_hand.spec == made.spec
+
+
+def test_the_canonical_spec_is_the_shortest_one():
+    for written, canonical in {
+        "fopru?strategy=row": "fopru:row",
+        "fopru:row?strategy=rank": "fopru",
+        "random?seed=0": "random",
+        "hired?alpha=0.25&areas=spatial&budget_score=sum": "hired:paper?alpha=0.25",
+        "hired:paper?areas=strips": "hired?budget_score=sum",
+        "clsattn?positions=keep": "clsattn?positions=keep",
+        "gprune?positions=keep": "gprune",
+        "lexrank:degree?rerank=True&centred=True": "lexrank:degree?centred=True&rerank=True",
+    }.items():
+        assert catalog.resolve(written).spec == canonical
+
+
+def test_what_is_misspelt_fails_when_the_file_is_imported():
+    with pytest.raises(TypeError, match="nothing that a method has"):
+        type("Typo", (BeforeLLM,), {"reads_qestion": True})
+    with pytest.raises(TypeError, match="sentense"):
+        Card(key="typo", title="Typo", sentense="")
+    with pytest.raises(TypeError, match="strateggy"):
+        FoPru(strateggy="row")
+    with pytest.raises(TypeError, match="abstract"):
+        type("Unfinished", (BeforeLLM,), {})()
+
+
+def test_a_method_can_not_be_changed_once_it_is_made():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        FoPru().strategy = "row"
+    assert FoPru(strategy="row") == FoPru(strategy="row") != FoPru()
+    assert ClsAttention() != Uniform()
+
+
+def test_a_method_file_can_be_read_in_one_go():
+    for method in catalog.METHODS:
+        lines = Path(inspect.getfile(method)).read_text().splitlines()
+        assert 40 <= len(lines) <= 120, method.card.key
+
+
+# ---- the catalogue ----------------------------------------------------------------------------
 
 
 def test_the_list_is_in_the_order_of_the_page():
-    assert [spec for spec, _, _ in catalog.choices()] == [
+    assert [method.spec for method in catalog.choices()] == [
         "random", "uniform", "pool", "clsattn", "fopru", "fopru:row", "lexrank",
         "lexrank:continuous", "lexrank:degree", "gprune", "divprune", "todre", "zooprune", "hired",
         "hired:paper", "cdpruner", "mmtok", "visionzip", "relevance", "relevance_map", "fastv",
         "dart", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune", "corematching",
         "corematching:drop", "visiondrop",
     ]  # fmt: skip
-    assert catalog.resolve("fopru:row") == (fopru, {"strategy": "row"})
-    assert catalog.find("fastv") is fastv
+    assert catalog.resolve("fopru:row") == FoPru(strategy="row")
+    assert catalog.find("fastv") is FastV
 
 
 def test_a_spec_may_set_options():
-    assert catalog.resolve("random?seed=3") == (random, {"seed": 3})
-    assert catalog.resolve("fopru:row?softmaxed=False")[1] == {
-        "strategy": "row",
-        "softmaxed": False,
-    }
-    for wrong in ("random?seed=99", "random?draw=1", "clsattn?seed=1", "random?seed"):
+    assert catalog.resolve("random?seed=3") == Random(seed=3)
+    assert catalog.resolve("fopru:row?softmaxed=False") == FoPru(strategy="row", softmaxed=False)
+    assert catalog.resolve("hired:paper?areas=strips") == HiRED(budget_score="sum")
+    for wrong in ("random?seed=99", "random?draw=1", "clsattn?seed=1", "random?seed", "fastv?x=1"):
         with pytest.raises(UnknownMethod, match="has no option"):
             catalog.resolve(wrong)
 
 
 @pytest.mark.parametrize("ask", [catalog.find, catalog.resolve])
-@pytest.mark.parametrize("name", ["fastvv", "", "fopru:columns", "__init__"])
+@pytest.mark.parametrize("name", ["fastvv", "", "fopru:columns", "fopru:", "__init__"])
 def test_an_unknown_method_is_named_beside_the_known_ones(ask, name):
     with pytest.raises(UnknownMethod, match=f"{name!r}.*random, uniform, .*visiondrop"):
         ask(name)
 
 
 def test_methods_import_neither_models_nor_pages():
-    for file in FOLDER.glob("*.py"):
+    for file in FOLDER.rglob("*.py"):
         for line in file.read_text().splitlines():
             if line.startswith(("import explorer", "from explorer")):
-                assert line.split()[1].startswith(
-                    ("explorer.signals", "explorer.errors", "explorer.methods")
+                named = line.split()[1]
+                assert named == "explorer" or named.startswith(
+                    ("explorer.errors", "explorer.methods")
                 ), f"{file.name}: {line}"
             assert "transformers" not in line.split(), f"{file.name}: {line}"

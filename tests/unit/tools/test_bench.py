@@ -22,7 +22,7 @@ def test_it_has_the_tokens_and_layers_of_a_7b_model(vlm):
 
 def test_the_analysis_draws_every_method_before_the_llm_but_those_left_out(vlm, monkeypatch):
     drawn = []
-    monkeypatch.setattr(overview, "map_of", lambda spec, *_: drawn.append(spec))
+    monkeypatch.setattr(overview, "map_of", lambda method, *_: drawn.append(method.spec))
     image = scenes.make(1).image
     assert large_model.analyse(vlm, image).size.tokens == 576
     whole, drawn[:] = set(drawn), []

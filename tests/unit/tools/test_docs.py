@@ -21,7 +21,7 @@ def test_the_table_of_methods_is_the_one_generated_from_their_constants():
 
 def test_every_method_and_model_is_named():
     for method in catalog.METHODS:
-        assert f"`{method.KEY}`" in README
+        assert f"`{method.card.key}`" in README
     assert DEFAULT in README
 
 

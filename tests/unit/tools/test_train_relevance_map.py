@@ -11,7 +11,8 @@ import torch
 from explorer.cases.answers import full_run
 from explorer.cases.case import open_case
 from explorer.inference.gradients import gradients
-from explorer.methods.attention import relevance, relevance_net
+from explorer.methods.attention import relevance_net
+from explorer.methods.attention.relevance import Relevance
 from explorer.methods.attention.relevance_net import RelevanceNet
 from explorer.methods.signals import Signals
 from explorer.pico.data import questions, scenes
@@ -145,7 +146,7 @@ def test_samples_are_questions_that_pico_answers_rightly():
                     case.decoder, prompt, ids, target
                 ),
             )
-            expected.append((prompt.signals.question_attention, relevance.score(signals)))
+            expected.append((prompt.signals.question_attention, Relevance().score(signals)))
     assert 1 <= len(expected) == len(samples.relevance)
     for row, (attention, found) in enumerate(expected):
         assert torch.allclose(samples.attention[row], attention)

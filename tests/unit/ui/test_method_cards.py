@@ -13,15 +13,15 @@ from explorer.errors import UnknownMethod
 from explorer.methods import catalog
 from explorer.methods.signals import Signals
 from explorer.pico.data import scenes
-from explorer.ui.tabs.methods import PLACES, card, drops, looks
+from explorer.ui.tabs.methods import PLACES, card_payload, drops, looks
 
 QUESTION = "what is in the middle ?"
 
 
-@pytest.mark.parametrize("method", catalog.METHODS, ids=lambda m: m.KEY)
+@pytest.mark.parametrize("method", catalog.METHODS, ids=lambda m: m.card.key)
 def test_a_card_is_complete_and_can_be_sent(method):
-    made = card(method)
-    assert made["key"] == method.KEY
+    made = card_payload(method)
+    assert made["key"] == method.card.key
     for name in ("sentence", "equation", "verified", "traps", "badges"):
         assert made[name]
     assert all(0 <= share <= 1 for share in made["drops"])
@@ -41,9 +41,9 @@ def test_where_methods_look_and_drop():
     assert looks(catalog.find("divprune")) == ["projector"]
     assert looks(catalog.find("fastv")) == ["llm"]
     assert "answer" in looks(catalog.find("relevance"))
-    assert drops(catalog.find("clsattn")) == [0]
-    assert drops(catalog.find("fastv")) == [2 / 32]
-    assert drops(catalog.find("visiondrop")) == [0, 0.25, 0.5, 0.75]
+    assert drops(catalog.resolve("clsattn")) == [0]
+    assert drops(catalog.resolve("fastv")) == [2 / 32]
+    assert drops(catalog.resolve("visiondrop")) == [0, 0.25, 0.5, 0.75]
 
 
 def test_a_map_with_changed_settings_is_another_map():

@@ -44,9 +44,9 @@ def last(steps):
 # ---- picked sets
 
 INPUT_LEVEL = [
-    spec
-    for spec, method, _ in catalog.choices()
-    if method.WHERE == "before the LLM" and not method.MERGES and not catalog.slow(method)
+    method.spec
+    for method in catalog.choices()
+    if method.where == "before the LLM" and not method.merges and not method.slow
 ]
 
 
@@ -54,7 +54,7 @@ INPUT_LEVEL = [
 def test_a_picked_set_equal_to_a_methods_set_gives_that_methods_answer(spec, memory):
     theirs = api.answer(*PICO, spec, 24, memory)
     kept = theirs.stages[-1].kept.tolist()
-    renumber = catalog.resolve(spec)[0].POSITIONS == "renumber"
+    renumber = catalog.resolve(spec).positions == "renumber"
     ours = api.pick(*PICO, kept[::-1], memory, renumber=renumber)
     assert (ours.text, ours.tokens) == (theirs.text, theirs.tokens)
     assert (ours.p_full, ours.kl, ours.drop) == (theirs.p_full, theirs.kl, theirs.drop)

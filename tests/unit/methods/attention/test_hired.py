@@ -8,7 +8,7 @@ from random_signals import EVERY_CONTENT, EVERY_LAYOUT, budgets, grid, size_of, 
 from torch import Tensor
 
 from explorer.media.layouts import tiled
-from explorer.methods.attention import hired
+from explorer.methods.attention.hired import HiRED
 from explorer.methods.ops.crops import crop_of, inside
 from explorer.methods.signals import Signals, Size, Stage
 
@@ -35,7 +35,7 @@ def quarters(first: Tensor, late: Tensor) -> Signals:
 
 def kept_of_each(signals: Signals, keep: int, **options) -> list[int]:
     """How many tokens of the whole picture and of every quarter are kept."""
-    kept = hired.keep(signals, Stage(0, keep), **options).index
+    kept = HiRED(**options).keep(signals, Stage(0, keep)).index
     return crop_of(signals, N)[kept].bincount(minlength=5).tolist()
 
 
@@ -44,9 +44,9 @@ def test_with_one_view_hired_keeps_what_cls_looks_at_summed_over_heads():
     signals = Signals(
         grid(2, 2), torch.zeros(4, 1), patches=torch.arange(4)[:, None], cls_attention=rows
     )
-    assert torch.allclose(hired.score(signals), torch.tensor([0.5, 0.7, 0.5, 0.3]))
-    assert hired.keep(signals, Stage(0, 2)).index.tolist() == [0, 1]
-    assert hired.schedule(Size(576, 32, 24), 115) == [Stage(0, 115)]
+    assert torch.allclose(HiRED().score(signals), torch.tensor([0.5, 0.7, 0.5, 0.3]))
+    assert HiRED().keep(signals, Stage(0, 2)).index.tolist() == [0, 1]
+    assert HiRED().schedule(Size(576, 32, 24), 115) == [Stage(0, 115)]
 
 
 def random_late(seed: int = 3) -> Tensor:
@@ -99,13 +99,13 @@ def official(signals: Signals, first: Tensor, late: Tensor, total: int, alpha: f
     return kept
 
 
-@pytest.mark.parametrize("alpha", hired.OPTIONS["alpha"])
+@pytest.mark.parametrize("alpha", HiRED.options()["alpha"].values)
 def test_at_every_budget_the_official_tokens_are_among_the_kept(alpha):
     first = torch.randn(N, generator=torch.Generator().manual_seed(1)).softmax(0)
     late = random_late()
     signals = quarters(first, late)
     for total in range(1, 81):
-        kept = hired.keep(signals, Stage(0, total), alpha=alpha).index
+        kept = HiRED(alpha=alpha).keep(signals, Stage(0, total)).index
         ours = set(signals.patches[kept, 0].tolist())
         theirs = official(signals, first, late, total, alpha)
         assert theirs <= ours
@@ -118,7 +118,7 @@ def test_newlines_come_last():
     signals = quarters(torch.ones(N) / N, random_late())
     newline = signals.place[:, 0] < 0
     assert int(newline.sum()) == 8
-    kept = hired.keep(signals, Stage(0, 80)).index
+    kept = HiRED().keep(signals, Stage(0, 80)).index
     assert not newline[kept].any()
 
 
@@ -151,6 +151,6 @@ def test_areas_of_crops_that_share_one_grid_and_of_crops_that_are_views():
 @EVERY_LAYOUT
 @EVERY_CONTENT
 def test_towers_without_cls_are_served_too(layout, content):
-    for budget in budgets(hired, {}, size_of(layout, cls=False)):
-        for _, stage, kept in walk(hired, {}, budget, layout, content, cls=False):
+    for budget in budgets(HiRED(), size_of(layout, cls=False)):
+        for _, stage, kept in walk(HiRED(), budget, layout, content, cls=False):
             assert len(kept.index) == stage.keep

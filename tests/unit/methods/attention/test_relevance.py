@@ -9,6 +9,7 @@ from random_signals import WIDTH, grid
 from explorer.cases.method_maps import plan_of
 from explorer.errors import MethodUnavailable
 from explorer.methods.attention import relevance
+from explorer.methods.attention.relevance import Relevance
 from explorer.methods.signals import AnswerGradient, Signals, Size, Stage
 
 VISUAL = torch.tensor([0, 1])
@@ -29,13 +30,13 @@ ONES = [[1.0] * 3] * 3
 def test_one_layer_is_attention_times_gradient():
     step = explained([[ATTENTION]], [[[[0.0] * 3, [0.0] * 3, [2.0, 1.0, 4.0]]]])
     assert torch.allclose(relevance.row_of(step), torch.tensor([0.4, 0.3, 1 + 2.0]))
-    assert torch.allclose(relevance.score(signals(step)), torch.tensor([0.4, 0.3]))
+    assert torch.allclose(Relevance().score(signals(step)), torch.tensor([0.4, 0.3]))
 
 
 def test_negative_heads_are_cut_off_before_the_mean():
     heads = [[[1.0] * 3] * 3, [[-1.0] * 3] * 3]  # their mean is zero
     step = explained([[ATTENTION, ATTENTION]], [heads])
-    assert torch.allclose(relevance.score(signals(step)), torch.tensor([0.1, 0.15]))
+    assert torch.allclose(Relevance().score(signals(step)), torch.tensor([0.1, 0.15]))
 
 
 def test_relevance_flows_through_other_positions_of_earlier_layers():
@@ -44,7 +45,7 @@ def test_relevance_flows_through_other_positions_of_earlier_layers():
     second = [[1.0, 0, 0], [0.0, 1, 0], [0.0, 1, 0]]
     step = explained([[first], [second]], [[ONES], [ONES]])
     # (e + C2's row) = [0, 1, 1], and then C1 sends 0.6 of position 1 to 0 and 0.4 back to 1
-    assert torch.allclose(relevance.score(signals(step)), torch.tensor([0.6, 1.4]))
+    assert torch.allclose(Relevance().score(signals(step)), torch.tensor([0.6, 1.4]))
 
 
 def test_the_row_equals_the_whole_product_of_matrices():
@@ -62,13 +63,13 @@ def test_the_row_equals_the_whole_product_of_matrices():
 def test_a_score_is_the_mean_over_the_answer():
     once = explained([[ATTENTION]], [[ONES]])
     twice = explained([[ATTENTION]], [[[[3.0] * 3] * 3]])
-    assert torch.allclose(relevance.score(signals(once, twice)), torch.tensor([0.4, 0.6]))
+    assert torch.allclose(Relevance().score(signals(once, twice)), torch.tensor([0.4, 0.6]))
 
 
 def test_an_answer_without_a_token_says_nothing_about_any_patch():
     silent = signals(count=4)
-    assert relevance.score(silent).tolist() == [0, 0, 0, 0]
-    assert relevance.keep(silent, Stage(0, 2)).index.tolist() == [0, 1]
+    assert Relevance().score(silent).tolist() == [0, 0, 0, 0]
+    assert Relevance().keep(silent, Stage(0, 2)).index.tolist() == [0, 1]
 
 
 def test_the_target_is_passed_on():
@@ -76,22 +77,22 @@ def test_the_target_is_passed_on():
     kept = Signals(
         grid(1, 2), torch.zeros(2, WIDTH), explain=lambda target: iter(asked.append(target) or ())
     )
-    relevance.score(kept)
-    relevance.score(kept, target="logprob")
+    Relevance().score(kept)
+    Relevance(target="logprob").score(kept)
     assert asked == ["logit", "logprob"]
 
 
 def test_positions_may_be_kept():
     size = Size(9, 4, 3)
-    assert plan_of(relevance, {}, size, 4).renumber
-    assert not plan_of(relevance, {"positions": "keep"}, size, 4).renumber
+    assert plan_of(Relevance(), size, 4).renumber
+    assert not plan_of(Relevance(positions="keep"), size, 4).renumber
 
 
 def test_a_model_without_gradients_is_refused_in_words():
     with pytest.raises(MethodUnavailable, match="gradients"):
-        relevance.score(Signals(grid(1, 2), torch.zeros(2, WIDTH)))
+        Relevance().score(Signals(grid(1, 2), torch.zeros(2, WIDTH)))
 
 
 def test_the_card_says_that_it_uses_the_answer():
-    assert "oracle" in relevance.TITLE
-    assert "uses the answer" in relevance.SENTENCE
+    assert "oracle" in Relevance.card.title
+    assert "uses the answer" in Relevance.card.sentence

@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch
 from random_signals import NEWLINES, grid, tower_signals, walk
 
-from explorer.methods.attention import visionzip
+from explorer.methods.attention.visionzip import VisionZip
 from explorer.methods.signals import Signals, Size, Stage, top
 
 
 def test_visionzip_counts_cls_and_splits_27_to_5():
     size = Size(576, 32, 24)
     for budget, patches, contextual in [(64, 53, 10), (128, 107, 20), (192, 161, 30), (3, 1, 1)]:
-        assert visionzip.schedule(size, budget) == [Stage(0, patches, 1 + contextual)]
-    assert visionzip.schedule(size, 2) == [Stage(0, 1, 1)]
-    assert visionzip.schedule(size, 1) == [Stage(0, 1, 0)]
+        assert VisionZip().schedule(size, budget) == [Stage(0, patches, 1 + contextual)]
+    assert VisionZip().schedule(size, 2) == [Stage(0, 1, 1)]
+    assert VisionZip().schedule(size, 1) == [Stage(0, 1, 0)]
     no_cls = Size(576, 32, 24, cls=False)
-    assert visionzip.schedule(no_cls, 64) == [Stage(0, 54, 10)]
+    assert VisionZip().schedule(no_cls, 64) == [Stage(0, 54, 10)]
 
 
 def contextual_signals() -> Signals:
@@ -35,7 +35,7 @@ def contextual_signals() -> Signals:
 
 
 def test_visionzip_adds_to_each_target_the_mean_of_its_group():
-    kept = visionzip.keep(contextual_signals(), Stage(0, 1, 3))
+    kept = VisionZip().keep(contextual_signals(), Stage(0, 1, 3))
     assert kept.index.tolist() == [0]
     assert kept.lead == 1
     # targets: 1 and 3 (every 5 // 2 = 2nd of the rest); 4 joins 1; 2 and 5 join 3
@@ -44,19 +44,19 @@ def test_visionzip_adds_to_each_target_the_mean_of_its_group():
 
 
 def test_visionzip_scores_by_the_attention_summed_over_heads():
-    assert torch.allclose(visionzip.score(contextual_signals())[:2], torch.tensor([1.0, 0.2]))
+    assert torch.allclose(VisionZip().score(contextual_signals())[:2], torch.tensor([1.0, 0.2]))
 
 
 def test_visionzip_without_cls_scores_by_the_attention_received():
     signals = tower_signals("square", cls=False)
     received = signals.patch_attention[0].mean(0)
-    assert torch.allclose(visionzip.score(signals), received)
-    kept = visionzip.keep(signals, Stage(0, 5, 2))
+    assert torch.allclose(VisionZip().score(signals), received)
+    kept = VisionZip().keep(signals, Stage(0, 5, 2))
     assert kept.index.tolist() == top(received, 5).tolist()
     assert set(kept.group.tolist()) == {-1, 0, 1}
 
 
 def test_visionzip_does_not_merge_newlines_while_there_are_patches():
-    *_, (_, _, kept) = walk(visionzip, {}, 10, "newlines")
+    *_, (_, _, kept) = walk(VisionZip(), 10, "newlines")
     assert (kept.group[NEWLINES[:, 0] < 0] == -1).all()
     assert (kept.group >= 0).sum() + len(kept.index) == 16

@@ -12,6 +12,7 @@ from torch.nn.functional import cosine_similarity
 
 from explorer.errors import BadBudget
 from explorer.methods.inside_llm import dart
+from explorer.methods.inside_llm.dart import DART
 from explorer.methods.signals import Signals, Size, Stage
 
 START, N, TAIL = 35, 30, 7
@@ -51,7 +52,7 @@ def released(signals: Signals, per: int) -> set[int]:
 @pytest.mark.parametrize("per", [0, 1, 2, 3])
 def test_each_pivot_takes_what_is_least_like_it(seed, per):
     signals = made(seed)
-    kept = dart.keep(signals, Stage(2, 4 + 8 * per)).index
+    kept = DART().keep(signals, Stage(2, 4 + 8 * per)).index
     assert set(kept.tolist()) == released(signals, per)
 
 
@@ -59,7 +60,7 @@ def test_a_remainder_is_added_to_what_the_code_keeps():
     """Asked for 17 = 4 + 8 + 5: the code's 12, and one more for each of the first five pivots."""
     signals = made()
     twelve, seventeen = (
-        set(dart.keep(signals, Stage(2, keep)).index.tolist()) for keep in (12, 17)
+        set(DART().keep(signals, Stage(2, keep)).index.tolist()) for keep in (12, 17)
     )
     assert twelve == released(signals, 1) and twelve < seventeen and len(seventeen) == 17
     _, everyone = dart.pivots(signals)
@@ -72,7 +73,7 @@ def test_a_remainder_is_added_to_what_the_code_keeps():
 def test_fewer_than_four_tokens_are_the_longest_keys():
     signals = made()
     for keep in (1, 2, 3, 4):
-        kept = dart.keep(signals, Stage(2, keep)).index.tolist()
+        kept = DART().keep(signals, Stage(2, keep)).index.tolist()
         assert kept == sorted(longest(signals.key_norms, keep))
 
 
@@ -85,8 +86,8 @@ def test_the_order_of_the_pivots_matters_and_can_be_chosen():
     assert dart.pivots(signals)[1] == by_set
     others = [
         not torch.equal(
-            dart.keep(made(seed), Stage(2, 12)).index,
-            dart.keep(made(seed), Stage(2, 12), order="norm").index,
+            DART().keep(made(seed), Stage(2, 12)).index,
+            DART(order="norm").keep(made(seed), Stage(2, 12)).index,
         )
         for seed in range(5)
     ]
@@ -100,14 +101,14 @@ def test_words_are_pivots_but_are_never_kept():
     same[N - 1] = torch.tensor([1.0, -3.0])
     signals = replace(signals, normed=same, tail_normed=torch.ones(TAIL, 2))
     signals = replace(signals, key_norms=torch.arange(N).flip(0).float())
-    kept = dart.keep(signals, Stage(2, 12)).index.tolist()
+    kept = DART().keep(signals, Stage(2, 12)).index.tolist()
     assert N - 1 in kept and max(kept) < N
     assert kept[:4] == [0, 1, 2, 3]
 
 
 def test_the_score_is_unlikeness_with_the_pivots_on_top():
     signals = made()
-    scores = dart.score(signals)
+    scores = DART().score(signals)
     visual, everyone = dart.pivots(signals)
     state = torch.cat([signals.normed, signals.tail_normed])
     for token in range(N):
@@ -121,15 +122,15 @@ def test_the_score_is_unlikeness_with_the_pivots_on_top():
 def test_two_layers_see_everything_and_the_others_a_number_that_makes_the_mean():
     """Published: 132 tokens after layer 2 of 32, a mean of (2 * 576 + 30 * 132) / 32 = 160."""
     size = Size(576, 32, 24)
-    assert dart.schedule(size, 160) == [Stage(2, 132)]
-    assert dart.floor(size) == 37
-    assert dart.schedule(size, 37) == [Stage(2, 1)]
-    assert dart.POSITIONS == "keep"
+    assert DART().schedule(size, 160) == [Stage(2, 132)]
+    assert DART().floor(size) == 37
+    assert DART().schedule(size, 37) == [Stage(2, 1)]
+    assert DART().positions == "keep"
     with pytest.raises(BadBudget, match="smaller than 37"):
-        dart.schedule(size, 36)
+        DART().schedule(size, 36)
 
 
 def test_steps_of_eight_only_add_tokens():
     signals = made()
-    sets = [set(dart.keep(signals, Stage(2, 4 + 8 * m)).index.tolist()) for m in range(4)]
+    sets = [set(DART().keep(signals, Stage(2, 4 + 8 * m)).index.tolist()) for m in range(4)]
     assert sets[0] < sets[1] < sets[2] < sets[3]

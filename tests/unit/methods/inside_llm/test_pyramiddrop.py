@@ -6,18 +6,19 @@ import pytest
 import torch
 from random_signals import WIDTH, grid
 
-from explorer.methods.inside_llm import pyramiddrop, token_schedule
+from explorer.methods.inside_llm import token_schedule
+from explorer.methods.inside_llm.pyramiddrop import PyramidDrop
 from explorer.methods.signals import Signals, Size, Stage
 
 
 def test_pyramiddrop_halves_the_tokens_after_each_quarter_as_published():
-    stages = pyramiddrop.schedule(Size(576, 32, 24), 270)
+    stages = PyramidDrop().schedule(Size(576, 32, 24), 270)
     assert stages == [Stage(8, 288), Stage(16, 144), Stage(24, 72)]
 
 
 def test_another_mean_is_another_share():
     """1 + .253 + .253^2 + .253^3 is 4/3, so 192 of 576 tokens are the mean."""
-    stages = pyramiddrop.schedule(Size(576, 32, 24), 192)
+    stages = PyramidDrop().schedule(Size(576, 32, 24), 192)
     assert stages == [Stage(8, 145), Stage(16, 36), Stage(24, 9)]
 
 
@@ -31,14 +32,14 @@ def test_another_mean_is_another_share():
     ],
 )
 def test_below_a_quarter_of_the_tokens_the_first_stage_ends_earlier(budget, expected):
-    assert pyramiddrop.schedule(Size(576, 32, 24), budget) == expected
+    assert PyramidDrop().schedule(Size(576, 32, 24), budget) == expected
 
 
 def test_two_layers_see_everything_at_the_least():
     size = Size(576, 32, 24)
-    assert pyramiddrop.floor(size) == 37  # (2 * 576 + 30) / 32 = 36.9
+    assert PyramidDrop().floor(size) == 37  # (2 * 576 + 30) / 32 = 36.9
     assert token_schedule.mean(size, [Stage(2, 1)]) == pytest.approx(36.9, abs=0.05)
-    assert pyramiddrop.POSITIONS == "renumber"
+    assert PyramidDrop().positions == "renumber"
 
 
 def test_pyramiddrop_ranks_by_the_attention_of_the_layer_that_comes():
@@ -47,9 +48,9 @@ def test_pyramiddrop_ranks_by_the_attention_of_the_layer_that_comes():
     signals = Signals(
         grid(1, 4), torch.zeros(4, WIDTH), next_last_attention=coming, last_attention=gone
     )
-    assert torch.allclose(pyramiddrop.score(signals), torch.tensor([0.3, 0.25, 0.05, 0.4]))
-    assert pyramiddrop.keep(signals, Stage(8, 2)).index.tolist() == [0, 3]
-    assert pyramiddrop.keep(signals, Stage(8, 2), layer="last").index.tolist() == [1, 2]
+    assert torch.allclose(PyramidDrop().score(signals), torch.tensor([0.3, 0.25, 0.05, 0.4]))
+    assert PyramidDrop().keep(signals, Stage(8, 2)).index.tolist() == [0, 3]
+    assert PyramidDrop(layer="last").keep(signals, Stage(8, 2)).index.tolist() == [1, 2]
 
 
 def test_the_raw_similarity_ranks_as_the_products_of_queries_and_keys_do():
@@ -59,7 +60,7 @@ def test_the_raw_similarity_ranks_as_the_products_of_queries_and_keys_do():
     products = torch.einsum("hd,hkd->hk", query, key)
     attention = products.softmax(-1)[:, 3:]
     signals = Signals(grid(1, 6), torch.zeros(6, WIDTH), next_last_attention=attention)
-    raw = pyramiddrop.score(signals, similarity="raw")
+    raw = PyramidDrop(similarity="raw").score(signals)
     by_products = products[:, 3:].sum(0)
     assert raw.argsort().tolist() == by_products.argsort().tolist()
     assert raw.argsort().tolist() != attention.mean(0).argsort().tolist()
@@ -67,4 +68,4 @@ def test_the_raw_similarity_ranks_as_the_products_of_queries_and_keys_do():
 
 def test_attention_of_zero_has_a_finite_logarithm():
     signals = Signals(grid(1, 3), torch.zeros(3, WIDTH), next_last_attention=torch.zeros(2, 3))
-    assert pyramiddrop.score(signals, similarity="raw").isfinite().all()
+    assert PyramidDrop(similarity="raw").score(signals).isfinite().all()

@@ -9,6 +9,7 @@ import torch
 from random_signals import grid, inner_signals
 
 from explorer.methods.inside_llm import sparsevlm, token_schedule
+from explorer.methods.inside_llm.sparsevlm import SparseVLM
 from explorer.methods.ops import clustering, recycling
 from explorer.methods.signals import Signals, Size, Stage
 
@@ -28,32 +29,32 @@ SIZE = Size(576, 32, 24)
     ],
 )
 def test_published_lists_stay_as_they_are(budget, kept, totals):
-    stages = sparsevlm.schedule(SIZE, budget)
+    stages = SparseVLM().schedule(SIZE, budget)
     assert [stage.layer for stage in stages] == [3, 7, 16]  # before these: the output of 2, 6, 15
     assert [stage.keep for stage in stages] == kept
     assert [stage.total for stage in stages] == totals
 
 
 def test_sparsevlm_plus_has_other_lists_and_recycles_nothing():
-    stages = sparsevlm.schedule(SIZE, 144, version="plus")
+    stages = SparseVLM(version="plus").schedule(SIZE, 144)
     assert stages == [Stage(3, 238), Stage(7, 108), Stage(16, 60)]
 
 
 def test_budgets_between_two_lists_mix_them():
-    stages = sparsevlm.schedule(SIZE, 176)  # half way between 145.4 and 206.5
+    stages = SparseVLM().schedule(SIZE, 176)  # half way between 145.4 and 206.5
     assert [stage.keep for stage in stages] == pytest.approx([301, 155, 73], abs=2)
     assert token_schedule.mean(SIZE, stages) == pytest.approx(176, abs=0.5)
 
 
 def test_lists_are_scaled_to_other_pictures_and_depths():
-    stages = sparsevlm.schedule(Size(144, 12, 12), 59)  # 3/12 of 144, 1/12 of 77, 4/12 of 51, ...
+    stages = SparseVLM().schedule(Size(144, 12, 12), 59)  # 3/12 of 144, 1/12 of 77, 4/12 of 51, ...
     assert [stage.layer for stage in stages] == [2, 3, 7]
     assert [stage.keep for stage in stages] == pytest.approx([75, 50, 27], abs=2)
 
 
 def test_positions_are_new_in_version_1_5_and_old_in_plus():
-    assert sparsevlm.positions() == sparsevlm.POSITIONS == "renumber"
-    assert sparsevlm.positions(version="plus") == "keep"
+    assert SparseVLM().positions == "renumber"
+    assert SparseVLM(version="plus").positions == "keep"
 
 
 # ---- raters and scores ------------------------------------------------------------------------
@@ -80,14 +81,14 @@ def test_raters_are_the_words_that_the_picture_goes_with_more_than_with_the_aver
 def test_only_raters_vote():
     attention = torch.tensor([[[0.1, 0.2, 0.3], [0.9, 0.0, 0.0]], [[0.3, 0.4, 0.1], [0.9, 0, 0]]])
     signals = with_words([[5.0, 0], [5.0, 0], [5.0, 0]], [[1.0, 0], [0, 1.0]], attention)
-    assert torch.allclose(sparsevlm.score(signals), torch.tensor([0.2, 0.3, 0.2]))
-    assert sparsevlm.keep(signals, Stage(3, 1)).index.tolist() == [1]
+    assert torch.allclose(SparseVLM().score(signals), torch.tensor([0.2, 0.3, 0.2]))
+    assert SparseVLM().keep(signals, Stage(3, 1)).index.tolist() == [1]
 
 
 def test_where_no_word_stands_out_all_of_them_vote():
     signals = with_words([[1.0, 0]], [[1.0, 0], [1.0, 0]], torch.tensor([[[0.2], [0.4]]]))
     assert sparsevlm.raters(signals).tolist() == [True, True]
-    assert float(sparsevlm.score(signals)) == pytest.approx(0.3)
+    assert float(SparseVLM().score(signals)) == pytest.approx(0.3)
 
 
 def test_plus_divides_by_what_distance_alone_does_and_hears_the_loudest_heads():
@@ -100,7 +101,7 @@ def test_plus_divides_by_what_distance_alone_does_and_hears_the_loudest_heads():
             grounded[:, row, token] = signals.tail_attention[:, rater, token] / gravity
     quietest = int(grounded.sum((1, 2)).argmin())
     expected = grounded[[head for head in range(3) if head != quietest]].mean((0, 1))
-    assert torch.allclose(sparsevlm.score(signals, version="plus"), expected, rtol=1e-4)
+    assert torch.allclose(SparseVLM(version="plus").score(signals), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("heads", "heard"), [(32, 14), (28, 14), (40, 14), (8, 4), (1, 1)])
@@ -112,12 +113,12 @@ def test_plus_hears_14_heads_or_half_of_fewer(heads, heard):
         ones=torch.ones(heads, 4),
         tail_ones=torch.ones(1, 4),
     )
-    assert int((sparsevlm.score(signals, version="plus") > 0).sum()) == heard
+    assert int((SparseVLM(version="plus").score(signals) > 0).sum()) == heard
 
 
 def test_plus_survives_a_gravity_of_zero():
     signals = replace(inner_signals(grid(2, 3), "random", 3), ones=torch.zeros(6, 4))
-    assert sparsevlm.score(signals, version="plus").isfinite().all()
+    assert SparseVLM(version="plus").score(signals).isfinite().all()
 
 
 # ---- recycling --------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ def test_three_tenths_of_the_dropped_are_recycled_ten_to_a_cluster(dropped, agai
 def test_the_best_of_the_dropped_become_their_mean_behind_the_kept_ones():
     attention = torch.tensor([[[0.5, 0.1, 0.2, 0.4, 0.3, 0.05]]])
     signals = with_words([[1.0]], [[1.0]], attention)
-    kept = sparsevlm.keep(signals, Stage(3, 1, 1))  # five are dropped, int(1.5) + 1 come back
+    kept = SparseVLM().keep(signals, Stage(3, 1, 1))  # five are dropped, int(1.5) + 1 come back
     assert kept.index.tolist() == [0]
     assert kept.group.tolist() == [-1, -1, -1, 0, 0, -1]
     assert kept.lead == 0

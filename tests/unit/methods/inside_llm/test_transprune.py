@@ -9,6 +9,7 @@ import torch
 from random_signals import WIDTH, grid
 
 from explorer.methods.inside_llm import transprune
+from explorer.methods.inside_llm.transprune import TransPrune
 from explorer.methods.signals import Signals, Size, Stage, Transition
 
 
@@ -20,7 +21,7 @@ def transition(tokens: int, visual: list[int], seed: int) -> Transition:
 
 
 def test_transprune_keeps_the_published_shares():
-    stages = transprune.schedule(Size(576, 32, 24), 236)
+    stages = TransPrune().schedule(Size(576, 32, 24), 236)
     assert stages == [Stage(7, 504), Stage(9, 360), Stage(12, 72)]
 
 
@@ -29,23 +30,23 @@ def test_transprune_keeps_the_published_shares():
 )
 def test_its_layers_are_scaled_and_never_fall_together(layers, expected):
     size = Size(576, layers, 24)
-    stages = transprune.schedule(size, transprune.floor(size) + 20)
+    stages = TransPrune().schedule(size, TransPrune().floor(size) + 20)
     assert [stage.layer for stage in stages] == expected
 
 
 def test_a_smaller_mean_shrinks_all_shares_alike():
-    early, middle, late = transprune.schedule(Size(576, 32, 24), 180)
+    early, middle, late = TransPrune().schedule(Size(576, 32, 24), 180)
     assert early.keep / middle.keep == pytest.approx(0.875 / 0.625, rel=0.02)
     assert middle.keep / late.keep == pytest.approx(0.625 / 0.125, rel=0.05)
 
 
 def test_a_larger_mean_lets_the_last_share_grow_before_the_others():
-    assert transprune.schedule(Size(576, 32, 24), 300) == [
+    assert TransPrune().schedule(Size(576, 32, 24), 300) == [
         Stage(7, 504),
         Stage(9, 360),
         Stage(12, 174),  # (32 * 300 - 7 * 576 - 2 * 504 - 3 * 360) / 20
     ]
-    assert transprune.schedule(Size(576, 32, 24), 480) == [Stage(7, 504), Stage(9, 449)]
+    assert TransPrune().schedule(Size(576, 32, 24), 480) == [Stage(7, 504), Stage(9, 449)]
 
 
 @pytest.mark.parametrize("direction", ["signed", "abs"])
@@ -79,8 +80,8 @@ def test_changes_count_from_the_layer_before_the_first_drop():
         for token in (0, 1)
     ]
     shares = torch.tensor(sums) / sum(sums)
-    assert torch.allclose(transprune.score(signals), shares)
-    assert torch.allclose(transprune.score(signals, alpha=1.0), 2 * shares)
+    assert torch.allclose(TransPrune().score(signals), shares)
+    assert torch.allclose(TransPrune(alpha=1.0).score(signals), 2 * shares)
 
 
 def test_attention_from_the_tail_is_the_other_half():
@@ -90,6 +91,6 @@ def test_attention_from_the_tail_is_the_other_half():
         grid(1, 3), torch.zeros(3, WIDTH), transitions=(still,), next_tail_attention=asked
     )
     expected = torch.tensor([0.6, 0.8, 0.6]) / 2.0  # nothing changed, so this alone speaks
-    assert torch.allclose(transprune.score(signals), expected)
-    assert transprune.keep(signals, Stage(1, 2)).index.tolist() == [0, 1]
-    assert torch.equal(transprune.score(signals, alpha=1.0), torch.zeros(3))
+    assert torch.allclose(TransPrune().score(signals), expected)
+    assert TransPrune().keep(signals, Stage(1, 2)).index.tolist() == [0, 1]
+    assert torch.equal(TransPrune(alpha=1.0).score(signals), torch.zeros(3))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from random_signals import grid, inner_signals
 
-from explorer.methods.inside_llm import visiondrop
+from explorer.methods.inside_llm.visiondrop import VisionDrop
 from explorer.methods.signals import Size, Stage
 
 
@@ -23,13 +23,13 @@ from explorer.methods.signals import Size, Stage
 def test_visiondrop_reproduces_the_published_schedule_and_those_derived_from_it(
     budget, totals, layers
 ):
-    stages = visiondrop.schedule(Size(576, layers, 24), budget)
+    stages = VisionDrop().schedule(Size(576, layers, 24), budget)
     assert [stage.total for stage in stages] == totals
     assert [stage.layer for stage in stages] == [0, layers // 4, layers // 2, 3 * layers // 4]
 
 
 def test_visiondrop_splits_one_contextual_token_off_every_eight():
-    stages = visiondrop.schedule(Size(576, 32, 24), 32)
+    stages = VisionDrop().schedule(Size(576, 32, 24), 32)
     assert [(stage.keep, stage.merge) for stage in stages] == [
         (41, 1 + 6),  # CLS is one of the merged ones here
         (30, 5),
@@ -41,8 +41,8 @@ def test_visiondrop_splits_one_contextual_token_off_every_eight():
 def test_visiondrop_in_the_llm_scores_by_the_attention_received_from_visual_tokens():
     signals = inner_signals(grid(1, 6), "random", 8)
     received = signals.visual_attention.mean(0)
-    assert torch.allclose(visiondrop.score(signals), received)
-    kept = visiondrop.keep(signals, Stage(8, 2, 1))
+    assert torch.allclose(VisionDrop().score(signals), received)
+    kept = VisionDrop().keep(signals, Stage(8, 2, 1))
     assert kept.lead == 0
     target, *others = [i for i in range(6) if i not in kept.index]
     expected = signals.features[target] + signals.features[others].mean(0)

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 from explorer.errors import MethodUnavailable
 from explorer.methods.signals import Signals, Stage
 from explorer.methods.similarity import cdpruner
+from explorer.methods.similarity.cdpruner import CDPruner
 from explorer.methods.similarity.volume import widest
 
 
@@ -63,15 +64,15 @@ def test_relevance_is_turned_around_with_a_text_tower_and_joint_over_crops():
     signals = signals_of(random(4, 6), embeds, text, views=2)
     # cosines 1, 0, -1, .6; turned around and from 0 to 1 over both crops
     expected = torch.tensor([0.0, 0.5, 1.0, 0.2])
-    assert torch.allclose(cdpruner.relevances(signals), expected, atol=1e-5)
-    assert (cdpruner.relevances(signals) > 0).all()
-    assert cdpruner.order(signals)[:2].tolist() == [1, 2], "each crop's most relevant token"
+    assert torch.allclose(CDPruner().relevances(signals), expected, atol=1e-5)
+    assert (CDPruner().relevances(signals) > 0).all()
+    assert CDPruner().order(signals)[:2].tolist() == [1, 2], "each crop's most relevant token"
 
 
 def test_several_texts_are_averaged_after_the_cosine():
     embeds, text = random(5, 4), random(3, 4, seed=6)
     mean = -(normalize(embeds, dim=1) @ normalize(text, dim=1).T).mean(1)
-    r = cdpruner.relevances(signals_of(random(5, 6), embeds, text))
+    r = CDPruner().relevances(signals_of(random(5, 6), embeds, text))
     assert r.argsort().tolist() == mean.argsort().tolist()
 
 
@@ -79,18 +80,18 @@ def test_without_a_text_tower_the_embedded_question_takes_its_place_with_the_sig
     features = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
     text = torch.tensor([[1.0, 1.0], [1.0, -1.0]])  # their mean points along the first patch
     signals = signals_of(features, text=text)
-    assert torch.allclose(cdpruner.relevances(signals), torch.tensor([1, 0.5, 0]), atol=1e-5)
-    assert cdpruner.recipe(signals, "auto") == "llm-embed"
+    assert torch.allclose(CDPruner().relevances(signals), torch.tensor([1, 0.5, 0]), atol=1e-5)
+    assert CDPruner().recipe(signals) == "llm-embed"
     with pytest.raises(MethodUnavailable, match="text tower"):
-        cdpruner.score(signals, relevance="clip")
+        CDPruner(relevance="clip").score(signals)
 
 
 def test_with_a_text_tower_either_recipe_can_be_asked_for():
     signals = signals_of(random(6, 4), random(6, 4, seed=6), random(1, 4, seed=7))
-    assert cdpruner.recipe(signals, "auto") == "clip"
-    assert torch.equal(cdpruner.score(signals), cdpruner.score(signals, relevance="clip"))
-    other = cdpruner.relevances(signals, relevance="llm-embed")
-    assert not torch.allclose(cdpruner.relevances(signals), other)
+    assert CDPruner().recipe(signals) == "clip"
+    assert torch.equal(CDPruner().score(signals), CDPruner(relevance="clip").score(signals))
+    other = CDPruner(relevance="llm-embed").relevances(signals)
+    assert not torch.allclose(CDPruner().relevances(signals), other)
 
 
 def test_the_stand_in_weighs_similarity_with_and_without_relevance_alike():
@@ -107,7 +108,7 @@ def test_when_the_rank_is_used_up_relevance_decides():
     """Vectors in a plane: two span it, the other eight follow by falling relevance."""
     features, embeds, text = random(10, 2), random(10, 3, seed=6), random(1, 3, seed=7)
     signals = signals_of(features, embeds, text)
-    order, r = cdpruner.order(signals), cdpruner.relevances(signals)
+    order, r = CDPruner().order(signals), CDPruner().relevances(signals)
     assert sorted(order.tolist()) == list(range(10))
     assert order[0] == r.argmax()
     assert (r[order[2:]].diff() < 0).all()
@@ -116,11 +117,13 @@ def test_when_the_rank_is_used_up_relevance_decides():
 def test_duplicates_come_last():
     features = torch.eye(4)[[0, 0, 1, 1, 2]]
     signals = signals_of(features, random(5, 3), torch.zeros(1, 3))
-    assert torch.equal(cdpruner.relevances(signals), torch.ones(5)), "no difference, all are equal"
-    assert cdpruner.keep(signals, Stage(0, 3)).index.tolist() == [0, 2, 4]
+    assert torch.equal(CDPruner().relevances(signals), torch.ones(5)), (
+        "no difference, all are equal"
+    )
+    assert CDPruner().keep(signals, Stage(0, 3)).index.tolist() == [0, 2, 4]
 
 
 def test_theta_weighs_relevance_against_diversity():
     signals = signals_of(random(5, 6), random(5, 3), random(1, 3, seed=7))
-    r = cdpruner.relevances(signals)
-    assert torch.allclose(cdpruner.relevances(signals, theta=0.5), (r / 2).exp())
+    r = CDPruner().relevances(signals)
+    assert torch.allclose(CDPruner(theta=0.5).relevances(signals), (r / 2).exp())

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from explorer.methods.signals import Signals, Stage
 from explorer.methods.similarity import divprune
+from explorer.methods.similarity.divprune import DivPrune
 
 
 def farthest_first(x: Tensor) -> list[int]:
@@ -28,11 +29,11 @@ def farthest_first(x: Tensor) -> list[int]:
 def test_divprune_chooses_farthest_first_from_the_most_isolated_token():
     x = torch.randn(12, WIDTH, generator=torch.Generator().manual_seed(3)) + 0.5
     assert divprune.order(x).tolist() == farthest_first(x)
-    score = divprune.score(Signals(grid(3, 4), x))
+    score = DivPrune().score(Signals(grid(3, 4), x))
     assert score.argsort(descending=True).tolist() == farthest_first(x)
     assert (score.max(), score.min()) == (1, 0)
 
 
 def test_divprune_takes_one_of_each_before_any_duplicate():
     x = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [-1.0, 0.0]])
-    assert divprune.keep(Signals(grid(1, 5), x), Stage(0, 3)).index.tolist() == [0, 2, 4]
+    assert DivPrune().keep(Signals(grid(1, 5), x), Stage(0, 3)).index.tolist() == [0, 2, 4]

@@ -7,6 +7,7 @@ from random_signals import grid
 
 from explorer.methods.signals import Signals, Stage
 from explorer.methods.similarity import lexrank
+from explorer.methods.similarity.lexrank import LexRank
 
 # a star: 0 is like 1, 2 and 3, which are not like each other; 4 is alone
 STAR = torch.tensor([[1, 1, 1.0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, -1, -1]])
@@ -47,8 +48,8 @@ def test_copies_win_unless_they_have_to_wait():
     x = torch.tensor([[1.0, 0, 0], [1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]])
     signals = Signals(grid(1, 6), x)
     # each copy is as central as the next; three of a kind come before two, and two before one
-    assert lexrank.keep(signals, Stage(0, 3), kind="degree").index.tolist() == [0, 1, 2]
-    reranked = lexrank.keep(signals, Stage(0, 3), kind="degree", rerank=True)
+    assert LexRank(kind="degree").keep(signals, Stage(0, 3)).index.tolist() == [0, 1, 2]
+    reranked = LexRank(kind="degree", rerank=True).keep(signals, Stage(0, 3))
     assert reranked.index.tolist() == [0, 3, 5]
 
 
@@ -62,21 +63,21 @@ def test_auto_links_a_fifth_of_the_pairs():
 def test_rerank_spelled_out_with_loops():
     x = torch.randn(24, 4, generator=torch.Generator().manual_seed(6))
     signals, graph = Signals(grid(4, 6), x), cosine(x)
-    ranking = torch.argsort(lexrank.score(signals), descending=True, stable=True).tolist()
+    ranking = torch.argsort(LexRank().score(signals), descending=True, stable=True).tolist()
     for budget in (1, 3, 6, 15, 24):
         kept: list[int] = []
         for token in ranking:
             if all(graph[token, other] <= lexrank.ALIKE for other in kept):
                 kept.append(token)
         kept += [token for token in ranking if token not in kept]
-        found = lexrank.keep(signals, Stage(0, budget), rerank=True).index
+        found = LexRank(rerank=True).keep(signals, Stage(0, budget)).index
         assert found.tolist() == sorted(kept[:budget])
 
 
 def test_centring_removes_what_all_patches_have_in_common():
     x = STAR + 50  # every cosine is now nearly 1
     signals = Signals(grid(1, 5), x)
-    assert lexrank.score(signals, kind="degree").tolist() == [5] * 5
+    assert LexRank(kind="degree").score(signals).tolist() == [5] * 5
     around = cosine(STAR - STAR.mean(0))
     expected = lexrank.centrality(around, "degree", 0.5).tolist()
-    assert lexrank.score(signals, kind="degree", centred=True).tolist() == expected
+    assert LexRank(kind="degree", centred=True).score(signals).tolist() == expected

@@ -11,8 +11,8 @@ from random_signals import WIDTH, grid, tower_signals
 from torch import Tensor
 
 from explorer.methods.signals import Signals, Stage
-from explorer.methods.similarity import mmtok
 from explorer.methods.similarity.keywords import NOTHING_ASKED, keywords
+from explorer.methods.similarity.mmtok import MMTok
 
 
 def signals_of(
@@ -58,48 +58,48 @@ def test_mmtok_covers_words_and_picture_one_token_after_the_other():
         rest = [j for j in range(9) if j not in expected]
         expected.append(max(rest, key=lambda j: covered([*expected, j])))
     signals = signals_of(features, hidden, text)
-    assert mmtok.order(signals, 9).tolist() == expected
-    assert mmtok.score(signals).argsort(descending=True).tolist() == expected
-    assert mmtok.keep(signals, Stage(0, 4)).index.tolist() == sorted(expected[:4])
+    assert MMTok().order(signals, 9).tolist() == expected
+    assert MMTok().score(signals).argsort(descending=True).tolist() == expected
+    assert MMTok().keep(signals, Stage(0, 4)).index.tolist() == sorted(expected[:4])
 
 
 def test_a_patch_that_a_word_names_comes_before_its_equals():
     """Four patches that look alike; after the projector, the third is what the word means."""
     features = torch.eye(4)
     signals = signals_of(features, torch.ones(4, 2), features[2:3])
-    assert mmtok.order(signals, 1)[0] == 2
+    assert MMTok().order(signals, 1)[0] == 2
 
 
 def test_without_weight_on_the_picture_only_words_count():
     hidden = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     signals = signals_of(torch.eye(4), hidden, torch.tensor([[0.0, 0, 0, 1]]))
-    assert mmtok.order(signals, 1, alpha=0.0)[0] == 3
+    assert MMTok(alpha=0.0).order(signals, 1)[0] == 3
     # with a great weight, one of the three that are alike covers most
-    assert mmtok.order(signals, 1, alpha=9.0)[0] == 3
-    assert mmtok.order(signals, 2, alpha=9.0)[1] == 2
+    assert MMTok(alpha=9.0).order(signals, 1)[0] == 3
+    assert MMTok(alpha=9.0).order(signals, 2)[1] == 2
 
 
 def test_a_question_without_tokens_leaves_the_picture():
     signals = signals_of(random(6, 4), random(6, 3), torch.zeros(0, 4))
-    assert sorted(mmtok.order(signals, 6).tolist()) == list(range(6))
+    assert sorted(MMTok().order(signals, 6).tolist()) == list(range(6))
 
 
 def test_padding_is_chosen_last_but_counts_as_something_to_cover():
     features, hidden, text = random(8, 6), random(8, 4, seed=6), random(2, 6, seed=7)
-    free = mmtok.order(signals_of(features, hidden, text), 8).tolist()
+    free = MMTok().order(signals_of(features, hidden, text), 8).tolist()
     padding = tuple(free[:3])
-    order = mmtok.order(signals_of(features, hidden, text, padding), 8).tolist()
+    order = MMTok().order(signals_of(features, hidden, text, padding), 8).tolist()
     assert set(order[:5]) == set(free[3:])
     assert order[5:] == sorted(padding)
-    alone = mmtok.cover(text, features, hidden)
+    alone = MMTok().cover(text, features, hidden)
     assert alone.shape == (2 + 8, 8)
 
 
 def test_every_crop_chooses_by_itself_and_gets_the_same_number():
     features, hidden, text = random(8, 6), random(8, 4, seed=6), random(2, 6, seed=7)
-    both = mmtok.order(signals_of(features, hidden, text, views=2), 8)
+    both = MMTok().order(signals_of(features, hidden, text, views=2), 8)
     left, right = (
-        mmtok.order(signals_of(features[part], hidden[part], text), 4)
+        MMTok().order(signals_of(features[part], hidden[part], text), 4)
         for part in (slice(4), slice(4, 8))
     )
     assert both[0::2].tolist() == left.tolist()
@@ -129,5 +129,5 @@ def test_the_embeddings_are_those_of_the_keywords():
         return torch.ones(1, WIDTH)
 
     for question in ("what is left of the red square ?", " "):
-        mmtok.score(replace(tower_signals("square"), embed=embed, question=question))
+        MMTok().score(replace(tower_signals("square"), embed=embed, question=question))
     assert asked == ["left of red square", keywords(NOTHING_ASKED)]

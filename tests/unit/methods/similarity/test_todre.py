@@ -13,6 +13,7 @@ from explorer.cases.method_maps import plan_of
 from explorer.inference.prefill import prefill
 from explorer.methods.signals import Signals, Size, Stage
 from explorer.methods.similarity import todre
+from explorer.methods.similarity.todre import ToDRE
 
 X = torch.tensor([[1, 0], [0.9, 0.1], [0, 1], [-0.1, 1], [-1, 0.1], [-0.95, -0.2]])
 
@@ -47,10 +48,10 @@ def test_without_cls_the_pivot_is_the_token_nearest_to_the_mean():
 
 
 def test_stage_two_stands_at_seven_eighths():
-    assert todre.schedule(Size(576, 32, 24), 64) == [Stage(0, 64), Stage(28, 0, optional=True)]
-    assert todre.schedule(Size(196, 12, 14), 64)[1].layer == 10
-    assert todre.schedule(Size(196, 12, 14), 64, late=False) == [Stage(0, 64)]
-    assert todre.schedule(Size(196, 2, 14), 64) == [Stage(0, 64)], "there is no such layer"
+    assert ToDRE().schedule(Size(576, 32, 24), 64) == [Stage(0, 64), Stage(28, 0, optional=True)]
+    assert ToDRE().schedule(Size(196, 12, 14), 64)[1].layer == 10
+    assert ToDRE(late=False).schedule(Size(196, 12, 14), 64) == [Stage(0, 64)]
+    assert ToDRE().schedule(Size(196, 2, 14), 64) == [Stage(0, 64)], "there is no such layer"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_all_leave_when_neither_side_looks_at_the_other(to_picture, to_text, lef
         visual_to_tail=torch.full((n,), to_text),
     )
     assert todre.migration(signals) == pytest.approx((to_picture, to_text))
-    assert len(todre.keep(signals, Stage(10, 0, optional=True)).index) == left
+    assert len(ToDRE().keep(signals, Stage(10, 0, optional=True)).index) == left
 
 
 def test_equation_eight_spelled_out_with_loops():
@@ -92,10 +93,10 @@ def test_equation_eight_spelled_out_with_loops():
 def test_all_leave_a_real_model_behind_its_fifth_layer_or_nobody_does(tau, late):
     """Six layers: the test stands before layer index 5, which is the last."""
     prompt, decoder = random_prompt(5, 16, 7), taken_apart(tiny_llama())
-    plan = plan_of(todre, {"tau": tau}, Size(16, 6, 4), 6)
+    plan = plan_of(ToDRE(tau=tau), Size(16, 6, 4), 6)
     run = prefill(decoder, prompt, plan)
     assert run.visual == [6] * 5 + [late]
     assert [run.cache.get_seq_length(layer) for layer in range(6)] == [18] * 5 + [12 + late]
     assert run.starts == [18] * 6, "text keeps its positions where the picture is gone"
-    alone = prefill(decoder, prompt, plan_of(todre, {"late": False}, Size(16, 6, 4), 6))
+    alone = prefill(decoder, prompt, plan_of(ToDRE(late=False), Size(16, 6, 4), 6))
     assert torch.equal(run.logits, alone.logits) == (late == 6)

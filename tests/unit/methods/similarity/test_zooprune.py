@@ -9,6 +9,7 @@ from random_signals import differing, grid, tower_signals
 
 from explorer.methods.signals import Signals, Stage
 from explorer.methods.similarity import zooprune
+from explorer.methods.similarity.zooprune import ZooPrune
 
 
 def test_a_linear_projector_is_as_sensitive_everywhere():
@@ -47,7 +48,7 @@ def test_the_least_sensitive_token_is_taken_last():
     )  # a linear one has no favourite
     u = zooprune.directions(signals.hidden.shape[-1])
     found = zooprune.sensitivity(signals.hidden[0], signals.differ, u)
-    score = zooprune.score(signals)
+    score = ZooPrune().score(signals)
     assert int(score.argmax()) == int(found.argmax())
     weight = zooprune.weights(found)
     assert weight.min() == 0 and abs(float(weight.max()) - 1) < 1e-5
@@ -76,7 +77,7 @@ def test_crops_choose_by_themselves_and_newlines_stay():
     signals = Signals(
         place, features, patches=patches, hidden=hidden, differ=differing(torch.square)
     )
-    kept = zooprune.keep(signals, Stage(0, 7)).index.tolist()
+    kept = ZooPrune().keep(signals, Stage(0, 7)).index.tolist()
     assert kept[-1] == 12
     for view, tokens in ((0, range(6)), (1, range(6, 12))):
         found = zooprune.sensitivity(hidden[view], signals.differ, zooprune.directions(5))
@@ -97,4 +98,4 @@ def test_patches_that_the_projector_joins_are_nudged_alike():
         grid(2, 2), x**2, patches=patches, hidden=hidden, joins=2, differ=differing(torch.square)
     )
     chosen = zooprune.order(zooprune.weights(steep), x**2)
-    assert zooprune.score(signals).argsort(descending=True).tolist() == chosen.tolist()
+    assert ZooPrune().score(signals).argsort(descending=True).tolist() == chosen.tolist()
