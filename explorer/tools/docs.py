@@ -1,20 +1,32 @@
-"""What is written by the project itself: the table of methods, and the screenshots."""
+"""What is written by the project itself: the lists of methods, and the screenshots."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 
 from explorer import ROOT
 from explorer.methods.catalog import METHODS
 from explorer.tools.browser import chromium, served
 
 README = ROOT / "README.md"
+OF_METHODS = ROOT / "explorer" / "methods" / "README.md"
 BETWEEN = re.compile(r"(<!-- methods:[^\n]*-->\n)(.*?)(<!-- /methods -->)", re.S)
 
 
+def titles() -> str:
+    """List the methods for README.md: key, title and paper."""
+    lines = []
+    for method in METHODS:
+        card = method.card
+        paper = f" ([{card.arxiv}](https://arxiv.org/abs/{card.arxiv}))" if card.arxiv else ""
+        lines.append(f"- `{card.key}` {card.title}{paper}")
+    return "\n".join(lines) + "\n"
+
+
 def table() -> str:
-    """Give the table as Markdown."""
+    """Give the table of what each method rests on, as Markdown."""
     rows = [
         "| key | method | prunes | reads the question | merges | checked against | uncertain |",
         "|---|---|---|---|---|---|---|",
@@ -37,15 +49,20 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def table_in_readme(text: str) -> str:
-    """Give the table that stands in a README now."""
-    return BETWEEN.search(text).group(2)
+GENERATED = {README: titles, OF_METHODS: table}
 
 
-def write_table() -> None:
-    """Write the table into README.md."""
-    text = README.read_text(encoding="utf-8")
-    README.write_text(BETWEEN.sub(lambda m: m[1] + table() + m[3], text), encoding="utf-8")
+def written(file: Path) -> str:
+    """Give what stands in a file now where something is generated."""
+    return BETWEEN.search(file.read_text(encoding="utf-8")).group(2)
+
+
+def write_methods() -> None:
+    """Write the list of methods into README.md, and the table into that of the methods."""
+    for file, generate in GENERATED.items():
+        text = file.read_text(encoding="utf-8")
+        first, end = BETWEEN.search(text).span(2)
+        file.write_text(text[:first] + generate() + text[end:], encoding="utf-8")
 
 
 SCREENSHOTS = ROOT / "assets" / "screenshots"
@@ -76,10 +93,10 @@ def take_screenshots() -> None:
 
 
 def main() -> None:
-    """Read the command line: the table of methods, or the screenshots."""
+    """Read the command line: the lists of methods, or the screenshots."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--screenshots", action="store_true", help="take pictures of the page")
     if parser.parse_args().screenshots:
         take_screenshots()
     else:
-        write_table()
+        write_methods()

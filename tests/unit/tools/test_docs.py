@@ -1,4 +1,4 @@
-"""README.md keeps its promises: the table of methods, the commands, the tree, the front matter."""
+"""README.md keeps its promises: the list of methods, the commands, the tree, the front matter."""
 
 from __future__ import annotations
 
@@ -9,14 +9,23 @@ import yaml
 from conftest import ROOT
 
 from explorer.methods import catalog
+from explorer.methods.method import Method
 from explorer.tools import docs
 from explorer.vlm.catalog import DEFAULT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_table_of_methods_is_the_one_generated_from_their_constants():
-    assert docs.table_in_readme(README) == docs.table(), "run: python -m explorer docs"
+@pytest.mark.parametrize("file", docs.GENERATED, ids=lambda file: str(file.relative_to(ROOT)))
+def test_what_is_said_of_methods_is_generated_from_their_cards(file):
+    assert docs.written(file) == docs.GENERATED[file](), "run: python -m explorer docs"
+
+
+def test_the_contract_of_methods_is_told_in_full():
+    text = docs.OF_METHODS.read_text(encoding="utf-8")
+    names = {*vars(Method), *Method.__annotations__} - {"options"}  # declared by `option`
+    for name in [name for name in names if not name.startswith("_")]:
+        assert re.search(rf"`(\w+\.)?{name}\b", text), name
 
 
 def test_every_method_and_model_is_named():
@@ -46,7 +55,7 @@ def test_everything_in_the_tree_exists():
 
 
 def test_files_and_pictures_that_are_linked_exist():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README):
         assert (ROOT / target).exists(), target
 
 
