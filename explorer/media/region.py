@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
 from explorer.errors import BadRegion
 
@@ -86,12 +85,3 @@ def covering(boxes: np.ndarray, scores: np.ndarray, share: float, size: tuple[in
     middle = (best[:, :2] + best[:, 2:]) / 2
     cells = np.clip(middle * CUTS // np.array(size), 0, CUTS - 1).astype(int)
     return Cells(*cells.min(0).tolist(), *cells.max(0).tolist())
-
-
-def steered(features: Tensor, condition: Tensor) -> Tensor:
-    """Steer a second look by the state that asked for it: h_i + <h_i, c> c, [n, D].
-
-    features [n, D], condition [D], both mapped into one space by trained weights. No softmax and no
-    scaling (MinimalProjector in modeling_qwen2_vl_vpt.py). For models that bring such weights.
-    """
-    return features + (features @ condition)[:, None] * condition

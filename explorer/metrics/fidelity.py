@@ -74,26 +74,9 @@ def agrees(a: str, b: str) -> bool:
     return normalise(a) == normalise(b)
 
 
-def four_way(full_right: bool, pruned_right: bool) -> str:
-    """Name what pruning did to an answer whose truth is known. Our names.
-
-    "both right", "fixed" (only the pruned answer is right), "broken" (only the full one is) or
-    "both wrong".
-    """
-    if full_right:
-        return "both right" if pruned_right else "broken"
-    return "fixed" if pruned_right else "both wrong"
-
-
 def overlap(a: Iterable[int], b: Iterable[int], k: int) -> float:
     """Give the share of K kept tokens that two kept sets have in common: |A n B| / K."""
     return len(_tokens(a) & _tokens(b)) / k
-
-
-def jaccard(a: Iterable[int], b: Iterable[int]) -> float:
-    """Give |A n B| / |A u B| of two kept sets of any size; two empty sets are the same: 1."""
-    a, b = _tokens(a), _tokens(b)
-    return len(a & b) / len(a | b) if a | b else 1.0
 
 
 def _tokens(kept: Iterable[int]) -> set[int]:

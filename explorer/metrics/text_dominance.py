@@ -39,20 +39,6 @@ class Dominance:
     stages: dict[str, tuple[float, float]]
 
 
-def masses(
-    rows: np.ndarray, image_mask: np.ndarray, text_mask: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Add up the attention that goes to text and to the image: two arrays [L], float64.
-
-    rows [L, G, H, S]: softmaxed attention from the row that produces each answer token to the S
-    positions of the prompt; image_mask, text_mask [S] boolean. The mean over heads, then the sum
-    over answer tokens and positions, normalised only later: a row that looks much at the answer so
-    far weighs less.
-    """
-    received = np.asarray(rows, dtype=np.float64).mean(2).sum(1)
-    return received[:, np.asarray(text_mask, bool)].sum(1), received[:, image_mask].sum(1)
-
-
 def measure(
     text_mass: np.ndarray,
     image_mass: np.ndarray,

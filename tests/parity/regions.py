@@ -41,7 +41,16 @@ def _steered(golden: Golden) -> None:
     condition = mapped("condition", golden["conditions"][0])
     assert_close(features, golden["out_no_condition"])
     assert_close(features @ condition, golden["attention"][0])
-    assert_close(region.steered(features, condition), golden["out"])
+    assert_close(steered(features, condition), golden["out"])
+
+
+def steered(features: Tensor, condition: Tensor) -> Tensor:
+    """Steer a second look by the state that asked for it: h_i + <h_i, c> c, [n, D].
+
+    features [n, D], condition [D], both mapped into one space by trained weights. No softmax and no
+    scaling (MinimalProjector in modeling_qwen2_vl_vpt.py). For models that bring such weights.
+    """
+    return features + (features @ condition)[:, None] * condition
 
 
 RUNNERS = {"vpt": run_vpt}

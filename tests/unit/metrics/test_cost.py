@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from parity.printed_costs import fastv_layer, pyramiddrop_layer, visionzip_total
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM, LlavaConfig
 
@@ -45,7 +46,7 @@ def test_layers_are_paid_for_what_enters_them():
 
 def test_half_the_exact_count_is_pyramiddrops_where_keys_are_not_grouped():
     shape = cost.Shape(32, 4096, 11008, heads=32, kv_heads=32, head_width=128, vocabulary=32000)
-    assert cost.layer_flops(shape, 576) == 2 * cost.pyramiddrop_layer(576, **SEVEN)
+    assert cost.layer_flops(shape, 576) == 2 * pyramiddrop_layer(576, **SEVEN)
 
 
 def test_cache_of_llava_7b_in_half_precision():
@@ -82,22 +83,22 @@ def test_head_width_follows_from_the_width_where_the_config_is_silent():
 
 def fastv_mean(layers: int, removed: float, widths: dict[str, int]) -> float:
     """FastV, K=2: two layers with 36 text and 576 image tokens, the others with fewer."""
-    full = cost.fastv_layer(612, **widths)
-    pruned = cost.fastv_layer(36 + round((1 - removed) * 576), **widths)
+    full = fastv_layer(612, **widths)
+    pruned = fastv_layer(36 + round((1 - removed) * 576), **widths)
     return (2 * full + (layers - 2) * pruned) / layers
 
 
 def test_fastv_table_1():
     """Mean layer, 10^9. The printed 7B rows with pruning are 0.4 to 0.7 % below their formula."""
-    assert cost.fastv_layer(612, **SEVEN) / 1e9 == pytest.approx(99.3, abs=0.05)
-    assert cost.fastv_layer(612, **THIRTEEN) / 1e9 == pytest.approx(154.6, abs=0.05)
+    assert fastv_layer(612, **SEVEN) / 1e9 == pytest.approx(99.3, abs=0.05)
+    assert fastv_layer(612, **THIRTEEN) / 1e9 == pytest.approx(154.6, abs=0.05)
     assert fastv_mean(40, 0.5, THIRTEEN) / 1e9 == pytest.approx(84.6, abs=0.05)
     assert fastv_mean(32, 0.5, SEVEN) / 1e9 == pytest.approx(54.6, rel=0.007)
     assert fastv_mean(32, 0.75, SEVEN) / 1e9 == pytest.approx(32.8, rel=0.007)
 
 
 def pyramiddrop_total(lengths: list[int]) -> float:
-    return sum(cost.pyramiddrop_layer(n, **SEVEN) for n in lengths) / 1e12
+    return sum(pyramiddrop_layer(n, **SEVEN) for n in lengths) / 1e12
 
 
 def test_pyramiddrop_tables():
@@ -112,5 +113,5 @@ def test_pyramiddrop_tables():
 def test_input_level_budgets(tokens: int, three: float, two: float):
     """The usual budgets for LLaVA 7B, with three and with two FFN matrices."""
     assert pyramiddrop_total([tokens] * 32) == pytest.approx(three, abs=5e-4)
-    total = cost.visionzip_total(tokens, **SEVEN, layers=32) / 1e12
+    total = visionzip_total(tokens, **SEVEN, layers=32) / 1e12
     assert total == pytest.approx(two, abs=5e-4)

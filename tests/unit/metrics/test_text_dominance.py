@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from parity.metrics import masses
 
 from explorer import ROOT
 from explorer.metrics import text_dominance
@@ -123,7 +124,7 @@ def test_masses_are_means_over_heads_and_sums_over_the_rest():
     """One layer, two answer tokens, two heads, four positions: BOS, image, image, text."""
     rows = np.array([[[[4, 1, 0, 2], [4, 3, 0, 2]], [[4, 0, 5, 1], [4, 0, 5, 3]]]])
     image, text = np.array([0, 1, 1, 0], bool), np.array([0, 0, 0, 1], bool)
-    text_mass, image_mass = text_dominance.masses(rows, image, text)
+    text_mass, image_mass = masses(rows, image, text)
     assert (text_mass.tolist(), image_mass.tolist()) == ([2 + 2], [2 + 5])
 
 
@@ -134,7 +135,7 @@ def columns(golden: dict[str, np.ndarray], text_mask: np.ndarray):
     """MDI, AEI of text, AEI of the image, A_T, A_O of every layer, and what was measured."""
     rows, image_mask = golden["attn_rows"], golden["image_mask"]
     text, image = int(text_mask.sum()), int(image_mask.sum())
-    text_mass, image_mass = text_dominance.masses(rows, image_mask, text_mask)
+    text_mass, image_mass = masses(rows, image_mask, text_mask)
     found = text_dominance.measure(text_mass, image_mass, text, [image] * len(rows), rows.shape[1])
     attention_image = 1 - found.attention_text
     aei_image = attention_image * (text + image) / image
