@@ -1,7 +1,5 @@
 """Entry point of the Space: reads settings, builds the page, launches it."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
@@ -11,8 +9,8 @@ from explorer.analyses import api
 from explorer.cases import gpu
 from explorer.errors import VisitorError
 from explorer.pico.data import scenes
-from explorer.vlm import devices
 from explorer.vlm.catalog import CUSTOM_HELP, DEFAULT
+from explorer.vlm.devices import LoadSettings
 from explorer.vlm.loader import default_loader
 
 LOAD = os.environ.get("EXPLORER_LOAD", "")  # a Space has variables instead of a command line
@@ -25,44 +23,37 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=None, help="port (default: 7860 or the next)")
     parser.add_argument("--at-once", type=int, default=gpu.MAX_MODEL_EVENTS, help="runs of a model")
     parser.add_argument("--model", default=DEFAULT, help=f"to begin with: {CUSTOM_HELP}")
-    parser.add_argument("--device", choices=devices.DEVICES, default="auto")
-    parser.add_argument("--dtype", choices=devices.DTYPES, default="auto", help="of the weights")
-    parser.add_argument("--four-bit", action="store_true", help="pack weights with bitsandbytes")
-    parser.add_argument("--budget", type=lambda gb: 1e9 * float(gb), help="GB that models may take")
+    LoadSettings.add_arguments(parser)
     parser.add_argument("--load", default=LOAD, help="models to load first: a,b")
     return parser.parse_args()
 
 
-def warm_up(load: str) -> None:
+def warm_up(keys: list[str]) -> None:
     """Load models and answer once: the first answer of a process is a slow one."""
     if not gpu.ON_ZEROGPU:  # nobody could be billed for that lease
         api.answer(DEFAULT, scenes.make(0).image, "what is in the middle ?", "visiondrop", 64)
-    for sentence in default_loader().preload(
-        [DEFAULT, *load.replace(",", " ").split()], only=gpu.ON_ZEROGPU
-    ):
+    for sentence in default_loader().preload([DEFAULT, *keys], only=gpu.ON_ZEROGPU):
         print(sentence, file=sys.stderr)
 
 
 def main() -> None:
     """Build and launch; models load while the page is served, on ZeroGPU before."""
-    chosen = command_line()
-    at_once = 1 if gpu.ON_ZEROGPU else chosen.at_once
-    settings = devices.LoadSettings(
-        chosen.device, chosen.dtype, chosen.four_bit, chosen.budget, at_once
-    )
+    args, loader = command_line(), default_loader()
+    share = 1 if gpu.ON_ZEROGPU else args.at_once  # there every run has a process of its own
     try:
-        default_loader().configure(settings, waits=False)
-        model = default_loader().catalog.register(chosen.model)
+        loader.configure(LoadSettings.of(args, at_once=share), waits=False)
+        model = loader.catalog.register(args.model)
     except VisitorError as error:
         sys.exit(str(error))
     from explorer.ui import page  # gradio takes seconds: what can't be started is told before
 
-    demo = page.build(at_once=chosen.at_once, model=model)
+    load = args.load.replace(",", " ").split()
+    demo = page.build(at_once=args.at_once, model=model)
     if gpu.ON_ZEROGPU:
-        warm_up(chosen.load)
+        warm_up(load)
     else:
-        threading.Thread(target=warm_up, args=(chosen.load,), daemon=True).start()
-    demo.launch(server_name=chosen.host, server_port=chosen.port, **page.launch_settings())
+        threading.Thread(target=warm_up, args=(load,), daemon=True).start()
+    demo.launch(server_name=args.host, server_port=args.port, **page.launch_settings())
 
 
 if __name__ == "__main__":

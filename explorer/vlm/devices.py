@@ -10,6 +10,7 @@ import gc
 import importlib.util
 import re
 import traceback
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,20 @@ class LoadSettings:
     four_bit: bool = False
     budget: float | None = None
     at_once: int = 1
+
+    @staticmethod
+    def add_arguments(parser: ArgumentParser) -> None:
+        """Let a command line ask for all that a person may choose."""
+        add = parser.add_argument
+        add("--device", choices=DEVICES, default="auto")
+        add("--dtype", choices=DTYPES, default="auto", help="of the weights")
+        add("--four-bit", action="store_true", help="pack weights with bitsandbytes")
+        add("--budget", type=lambda gb: 1e9 * float(gb), help="GB that models may take")
+
+    @classmethod
+    def of(cls, args: Namespace, at_once: int = 1) -> LoadSettings:
+        """Read what a command line asked for."""
+        return cls(args.device, args.dtype, args.four_bit, args.budget, at_once)
 
 
 def choose(wished: str = "auto") -> str:
