@@ -26,7 +26,6 @@ from explorer.cases.answers import FULL
 from explorer.cases.batch_answers import AnswerResult, AnswerSpec
 from explorer.cases.cache import ResultCache
 from explorer.cases.gpu import GpuCost
-from explorer.cases.progress import Progress
 from explorer.cases.records import Analysis, Answer, MethodMap
 from explorer.cases.request import Source, make_request
 from explorer.cases.scheduler import never
@@ -34,6 +33,7 @@ from explorer.media.grid import Box
 from explorer.media.region import Cells
 from explorer.methods import catalog
 from explorer.vlm.components import Vlm
+from explorer.vlm.progress import Progress
 
 MANY, SWEPT, LONG = 40, 200, 200  # answers of a comparison, a sweep, an explanation, about
 

@@ -9,21 +9,14 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeVar
 
+from explorer.vlm.progress import Progress
+
 T = TypeVar("T")
 ProgressCallback = Callable[[int, int], None]
-"""Called with what is done and what there is to do."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the work is: `done` of `total` evaluations of the model."""
-
-    done: int
-    total: int
+"""Called with how many evaluations of the model are done, and how many there are to do."""
 
 
 class _Stopped(Exception):

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+from transformers.models.llama.modeling_llama import repeat_kv
 
 from explorer.errors import MethodUnavailable
 from explorer.inference.sequence import Prompt, deepened
@@ -71,7 +72,8 @@ def _forward(
         if not attention.requires_grad:  # in the first layer nothing before it does
             attention.requires_grad_()
         attentions.append(attention)
-        return (attention @ _repeated(value, query).float()).to(query.dtype)
+        values = repeat_kv(value, query.shape[1] // value.shape[1])
+        return (attention @ values.float()).to(query.dtype)
 
     with torch.no_grad():
         said = torch.tensor([tokens[:-1]], dtype=torch.long, device=device)
@@ -95,11 +97,7 @@ def _forward(
 
 def _causal_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:
     """Softmax over all earlier positions, [1, H, S, S] in float32."""
-    logits = query.float() @ _repeated(key, query).float().transpose(2, 3) * scaling
+    keys = repeat_kv(key, query.shape[1] // key.shape[1])
+    logits = query.float() @ keys.float().transpose(2, 3) * scaling
     future = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).triu(1)
     return logits.masked_fill(future, float("-inf")).softmax(-1)
-
-
-def _repeated(shared: Tensor, query: Tensor) -> Tensor:
-    """Give every query head its own copy of the key or value head that it shares."""
-    return shared.repeat_interleave(query.shape[1] // shared.shape[1], 1)

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
-
-ATTENTION = "sdpa_with_listeners"
 
 QkListener = Callable[[Tensor, Tensor, float], None]
 AttentionOverride = Callable[[Tensor, Tensor, Tensor, float], Tensor]
@@ -50,15 +49,20 @@ def _attention(
     return torch.cat([attend(*part) for part in parts], 1), None
 
 
-AttentionInterface.register(ATTENTION, _attention)
-AttentionMaskInterface.register(ATTENTION, sdpa_mask)  # without it a padded batch loses its mask
+@cache
+def register_attention() -> str:
+    """Make the attention known to transformers, and give the name by which a model is set to it."""
+    name = "sdpa_with_listeners"
+    AttentionInterface.register(name, _attention)
+    AttentionMaskInterface.register(name, sdpa_mask)  # without it a padded batch loses its mask
+    return name
 
 
 @contextmanager
 def record_attention(listeners: dict[nn.Module, QkListener]) -> Iterator[None]:
     """Hand query [B, H, S, d], key [B, Hkv, S, d] and scaling of these modules to their listeners.
 
-    Only models set to the attention `ATTENTION` are heard, and only inside this context.
+    Only models set to this attention are recorded, and only inside this context.
     """
     token = _LISTENERS.set(listeners)
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 
 from huggingface_hub import constants, snapshot_download
@@ -20,12 +20,14 @@ from transformers.utils.logging import set_tqdm_hook
 
 from explorer import ROOT
 from explorer.errors import ModelUnavailable
-from explorer.vlm.model_cache import Progress, Report
+from explorer.vlm.progress import Progress, Report
 
-TURN = 0.2  # seconds between two looks at whether it is our turn
+TURN_SECONDS = 0.2  # between two looks at whether it is our turn
+HUB_SECONDS = 2.0  # that the hub may take to say that it is there
+# Of a repository; weights in other formats would be a second copy of them.
+MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 
-_READING = threading.Lock()
-_REPORT: ContextVar[Report | None] = ContextVar("report", default=None)
+_READING = threading.Lock()  # transformers has one hook for its progress bars
 
 
 def files(name: str, path: str, repository: str, revision: str | None, report: Report) -> Path:
@@ -37,7 +39,7 @@ def files(name: str, path: str, repository: str, revision: str | None, report: R
         if not (ROOT / path).is_dir():
             raise ModelUnavailable(f"The folder {path} is missing; please clone again.")
         return ROOT / path
-    report(Progress("search"))
+    report(Progress(stage="search"))
     try:
         return fetch(repository, revision, report)
     except OSError as error:
@@ -48,57 +50,44 @@ def files(name: str, path: str, repository: str, revision: str | None, report: R
         ) from error
 
 
-def read(name: str, folder: Path, how: dict, report: Report) -> tuple[nn.Module, object, str]:
-    """Give model, processor and model type. how: what `from_pretrained` is told.
+def read(name: str, folder: Path, options: dict, report: Report) -> tuple[nn.Module, object, str]:
+    """Give model, processor and model type. options: what `from_pretrained` is told.
 
     Raises `ModelUnavailable` where the files are no complete model.
     """
-    while not _READING.acquire(timeout=TURN):
-        report(Progress("waiting"))
-    heard = _REPORT.set(report)
+    while not _READING.acquire(timeout=TURN_SECONDS):
+        report(Progress(stage="waiting"))
+    before = set_tqdm_hook(partial(_reported_bar, report))
     try:
-        report(Progress("weights"))
+        report(Progress(stage="weights"))
         kind = AutoConfig.from_pretrained(folder).model_type
         processor = AutoProcessor.from_pretrained(folder)
-        return AutoModelForImageTextToText.from_pretrained(folder, **how), processor, kind
+        return AutoModelForImageTextToText.from_pretrained(folder, **options), processor, kind
     except (OSError, ImportError, ValueError, SafetensorError) as error:
         raise ModelUnavailable(
             f"{name} can't be loaded: what is in {folder} is no complete model that transformers "
             "can read. Please fetch it again, or go on with pico."
         ) from error
     finally:
-        _REPORT.reset(heard)
+        set_tqdm_hook(before)
         _READING.release()
 
 
-def _counting(bar: Callable, args: tuple, kwargs: dict) -> Iterable:
-    """Stand in for a progress bar of transformers: tells the one who waits for this very load."""
-    report = _REPORT.get()
-    if report is None or not args:
+def _reported_bar(report: Report, bar: Callable, args: tuple, kwargs: dict) -> Iterable:
+    """Stand in for a progress bar of transformers: reports instead of drawing itself."""
+    if not args:
         return bar(*args, **kwargs)
     items = list(args[0])
 
     def counted() -> Iterator:
         for number, item in enumerate(items):
-            report(Progress("weights", number, len(items)))
+            report(Progress(number, len(items), "weights"))
             yield item
 
     return counted()
 
 
-set_tqdm_hook(_counting)
-
-PATIENCE = 2.0  # seconds that the hub may take to say that it is there
-MODEL_FILES = (
-    "*.json",
-    "*.safetensors",
-    "*.model",
-    "*.txt",
-    "*.jinja",
-)  # no second copy of the weights
-
-
-def reachable(seconds: float = PATIENCE) -> bool:
+def reachable(seconds: float = HUB_SECONDS) -> bool:
     """Ask the hub for a sign of life; looking up its name counts in the time, too."""
     if constants.HF_HUB_OFFLINE:
         return False
@@ -162,7 +151,7 @@ def _reporting(report: Report) -> type[tqdm]:
             updated = super().update(n)
             if self.unit == "B":  # one bar counts what has come, another what has been written
                 most = max(most, float(self.n))
-                report(Progress("download", most, float(self.total or 0)))
+                report(Progress(most, float(self.total or 0), "download"))
             return updated
 
     return Reporting

@@ -6,7 +6,6 @@ machine. Knows devices and bytes; not which models there are, nor pages.
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import re
 import traceback
@@ -18,6 +17,7 @@ from typing import TypeVar
 
 import psutil
 import torch
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import nn
 from transformers import BitsAndBytesConfig
 
@@ -137,14 +137,9 @@ def gigabytes(count: float) -> str:
 UNITS = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "K": 1e3, "M": 1e6, "G": 1e9}
 
 
-def is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Tell whether an error means that memory ran out, on whatever device."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    said = str(error)
-    return isinstance(error, RuntimeError) and (
-        "DefaultCPUAllocator: can't allocate memory" in said or "MPS backend out of memory" in said
-    )
+    return isinstance(error, MemoryError) or should_reduce_batch_size(error)
 
 
 def sentence(error: BaseException, subject: str, free: float, advice: str = ADVICE) -> OutOfMemory:
@@ -176,22 +171,13 @@ def within_memory(
     try:
         yield from values
         return
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         told = sentence(error, subject, free_bytes(device), advice)
         traceback.clear_frames(error.__traceback__)  # their variables are what fills the memory
-    give_back(device)
+    clear_device_cache(garbage_collection=True)
     raise told
-
-
-def give_back(device: str) -> None:
-    """Return memory that nobody holds any more to the system."""
-    gc.collect()
-    if device == "cuda":
-        torch.cuda.empty_cache()
-    elif device == "mps":
-        torch.mps.empty_cache()
 
 
 UNPACKED = 0.9  # of one card: more is spread over all of them

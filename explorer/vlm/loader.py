@@ -13,15 +13,17 @@ from collections.abc import Iterable, Iterator
 from functools import cache, partial
 
 import torch
+from accelerate.utils.memory import clear_device_cache
 
 from explorer.errors import ModelLoading, ModelUnavailable, VisitorError
 from explorer.vlm import checkpoints, devices
-from explorer.vlm.attention import ATTENTION
+from explorer.vlm.attention import register_attention
 from explorer.vlm.catalog import DEFAULT, Catalog, Entry
 from explorer.vlm.components import Vlm
 from explorer.vlm.devices import LoadSettings
 from explorer.vlm.families import family_of
-from explorer.vlm.model_cache import ModelCache, Progress, Report
+from explorer.vlm.model_cache import ModelCache
+from explorer.vlm.progress import Progress, Report
 from explorer.vlm.threads import CPU_CORES
 
 FOUR_BIT_SHARE = 0.35  # of the bytes in half precision: a quarter, and what stays as it is
@@ -74,9 +76,9 @@ class ModelLoader:
             if self._models is None:
                 device = self.device
                 budget = self.settings.budget or devices.FREE_SHARE * devices.free_bytes(device)
-                release = partial(devices.give_back, device)
+                after_drop = partial(clear_device_cache, garbage_collection=True)
                 self._models = ModelCache(
-                    self._load, self._expected_bytes, weight_bytes, budget, release
+                    self._load, self._expected_bytes, weight_bytes, budget, after_drop
                 )
             return self._models
 
@@ -89,11 +91,11 @@ class ModelLoader:
         vlm = models.find(key)
         if vlm is not None or self.waits or key == DEFAULT:
             return vlm or models.get(key)
-        loading = models.want(key)
-        if loading.ended.is_set():
+        loading = models.acquire(key)
+        if loading.done():
             return loading.result()
         if loading.waiting > 1:
-            models.leave(loading)  # somebody else began it, and may end it
+            models.release(loading)  # somebody else began it, and may end it
         progress = describe_progress(loading.progress)
         raise ModelLoading(f"{name} is on its way: {progress}. Please ask again soon.")
 
@@ -188,7 +190,7 @@ def default_loader() -> ModelLoader:
 def wrap(entry: Entry, model, processor, model_type: str, cores: int = CPU_CORES) -> Vlm:
     """Make a transformers model and processor ready to be recorded and pruned."""
     model.eval().requires_grad_(False)
-    model.set_attn_implementation(ATTENTION)
+    model.set_attn_implementation(register_attention())
     return Vlm(
         key=entry.key,
         title=entry.title,

@@ -32,7 +32,7 @@ from explorer.inference.prefill import PruningPlan, prefill, prefill_together
 from explorer.inference.vision import encode_image, tower_signals
 from explorer.methods import catalog as method_catalog
 from explorer.methods.signals import Kept, Stage
-from explorer.vlm.attention import ATTENTION, override_attention
+from explorer.vlm.attention import override_attention, register_attention
 from explorer.vlm.catalog import Entry
 from explorer.vlm.components import Vlm
 from explorer.vlm.loader import wrap
@@ -142,7 +142,7 @@ def eager(vlm: Vlm, modules: list[torch.nn.Module]) -> Iterator[list[torch.Tenso
                 alike = all(part.shape == parts[0].shape for part in parts)
                 weights.append(torch.cat(parts) if alike else parts[-1])
     finally:
-        vlm.model.set_attn_implementation(ATTENTION)
+        vlm.model.set_attn_implementation(register_attention())
 
 
 def keeping(choices: dict[int, list[int]], **kwargs) -> PruningPlan:

@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from explorer.inference.sequence import Prompt
 from explorer.methods.signals import Signals
-from explorer.vlm.attention import ATTENTION
+from explorer.vlm.attention import register_attention
 from explorer.vlm.components import Decoder
 
 
@@ -27,8 +27,8 @@ def scatter_weights(model: torch.nn.Module, seed: int = 0) -> None:
             weight.normal_(0, scale, generator=generator)
 
 
-def tiny_llama(kv_heads: int = 4, layers: int = 6, attention: str = ATTENTION) -> LlamaForCausalLM:
-    """A random Llama with 4 heads of 8, `kv_heads` of them for keys."""
+def tiny_llama(kv_heads: int = 4, layers: int = 6, attention: str = "") -> LlamaForCausalLM:
+    """A random Llama with 4 heads of 8, `kv_heads` of them for keys; our own attention if ""."""
     config = LlamaConfig(
         vocab_size=40,
         hidden_size=32,
@@ -41,6 +41,7 @@ def tiny_llama(kv_heads: int = 4, layers: int = 6, attention: str = ATTENTION) -
         bos_token_id=1,
         eos_token_id=2,
     )
+    attention = attention or register_attention()
     model = LlamaForCausalLM._from_config(config, attn_implementation=attention).eval()
     scatter_weights(model)
     return model

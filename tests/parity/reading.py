@@ -13,7 +13,7 @@ from explorer.inference.decode import decode
 from explorer.inference.prefill import PrefillRun
 from explorer.inference.sequence import Prompt
 from explorer.methods.signals import Kept, Signals
-from explorer.vlm.attention import ATTENTION
+from explorer.vlm.attention import register_attention
 
 LOGITS = 1e-4  # largest difference of a logit, as absolute number
 
@@ -91,7 +91,7 @@ def tiny_llama(golden: Golden) -> LlamaForCausalLM:
         rope_parameters={"rope_type": "default", "rope_theta": float(golden["rope_theta"])},
         max_position_embeddings=2048,
     )
-    model = LlamaForCausalLM._from_config(config, attn_implementation=ATTENTION).eval()
+    model = LlamaForCausalLM._from_config(config, attn_implementation=register_attention()).eval()
     weights = {name[2:]: value for name, value in golden.items() if name.startswith("w:")}
     weights["model.embed_tokens.weight"] = golden["embed_tokens"]
     left_out = model.load_state_dict(weights, strict=False)

@@ -20,7 +20,7 @@ from explorer.analyses.attribution import captum_methods
 from explorer.cases import answers
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import Case, open_case
-from explorer.cases.progress import Progress, ProgressCallback, with_progress
+from explorer.cases.progress import ProgressCallback, with_progress
 from explorer.cases.records import words_of
 from explorer.cases.request import Source
 from explorer.errors import BadAnswer, MethodUnavailable
@@ -28,6 +28,7 @@ from explorer.inference.ablation import AblationScorer
 from explorer.inference.vision import encode_image
 from explorer.media.grid import Grid
 from explorer.vlm.components import Vlm
+from explorer.vlm.progress import Progress
 from explorer.vlm.prompt import unknown_words, without_control_tokens
 from explorer.vlm.threads import cpu_threads, parallel_runs
 

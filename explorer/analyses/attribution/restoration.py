@@ -20,7 +20,7 @@ from explorer.analyses.attribution.importance import Target, target_tokens
 from explorer.analyses.picked import check_kept, hand_picked, plan_of
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import Case, open_case
-from explorer.cases.progress import Progress, ProgressCallback, with_progress
+from explorer.cases.progress import ProgressCallback, with_progress
 from explorer.cases.records import Answer
 from explorer.cases.request import Source
 from explorer.errors import BadPick
@@ -29,6 +29,7 @@ from explorer.inference.decode import decode
 from explorer.inference.prefill import prefill
 from explorer.metrics.fidelity import agrees
 from explorer.vlm.components import Vlm
+from explorer.vlm.progress import Progress
 from explorer.vlm.threads import cpu_threads, parallel_runs
 
 MAX_PATCHES = 16  # patches that may come back

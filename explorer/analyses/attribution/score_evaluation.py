@@ -22,7 +22,6 @@ from explorer.cases.answers import check_budget, full_run
 from explorer.cases.batch_answers import CaseContext, plan_answer
 from explorer.cases.cache import ResultCache, get_or_compute
 from explorer.cases.case import Case, open_case
-from explorer.cases.progress import Progress
 from explorer.cases.records import MethodMap
 from explorer.cases.request import Source
 from explorer.errors import MethodUnavailable
@@ -34,6 +33,7 @@ from explorer.inference.prefill import prefill_together
 from explorer.methods import catalog
 from explorer.metrics import agreement, fidelity, insertion_deletion
 from explorer.vlm.components import Vlm
+from explorer.vlm.progress import Progress
 from explorer.vlm.threads import cpu_threads, parallel_runs
 
 ORACLE, RANDOM = "oracle", "random"

@@ -38,7 +38,7 @@ from explorer.methods.signals import Kept, Signals, Stage
 from explorer.metrics import cost
 from explorer.pico.data import scenes
 from explorer.tools.bench.reporting import ratio, report, timed
-from explorer.vlm.attention import ATTENTION
+from explorer.vlm.attention import register_attention
 from explorer.vlm.components import Decoder
 from explorer.vlm.loader import default_loader
 from explorer.vlm.threads import CPU_CORES, cpu_threads
@@ -174,7 +174,7 @@ def pruned_prefill(threads: int, visual: int = 576, text: int = 40) -> None:
         num_key_value_heads=16,
         max_position_embeddings=1024,
     )
-    model = LlamaForCausalLM._from_config(config, attn_implementation=ATTENTION).eval()
+    model = LlamaForCausalLM._from_config(config, attn_implementation=register_attention()).eval()
     decoder, shape = Decoder(model.model, model.lm_head, frozenset()), cost.shape_of(config)
     total, where = visual + text, torch.arange(10, 10 + visual)
     is_text = torch.ones(total, dtype=torch.bool)

@@ -52,10 +52,10 @@ class Choosing:
         number, picks = next(self.numbers), self.desk.picks
         picks.announce(request.session_hash, number)
         name = default_loader().catalog.entry(key).name
-        loading = default_loader().models.want(key, anew=True)
+        loading = default_loader().models.acquire(key, retry=True)
         yield {there: None, notes: busy(name, loading)}
         try:
-            while not loading.ended.wait(PAUSE):
+            while not loading.done(within=PAUSE):
                 newest = picks.newest(request.session_hash)
                 if newest == number + 1:
                     yield {
@@ -76,7 +76,7 @@ class Choosing:
         else:
             yield {there: key, notes: components.lines("busy", f"Asking {name} …")}
         finally:
-            default_loader().models.leave(loading)
+            default_loader().models.release(loading)
 
     def begin(self, key: str, visit: Session, request: gr.Request) -> Iterator[dict]:
         """Load the model that the app was started with; a link knows better what to open."""

@@ -14,7 +14,6 @@ import gradio as gr
 from explorer.analyses import api, picked
 from explorer.analyses.attribution import importance, restoration
 from explorer.analyses.attribution.score_evaluation import ScoreEvaluation
-from explorer.cases.progress import Progress
 from explorer.errors import BadAnswer, BadBudget, VisitorError
 from explorer.pico.data import scenes
 from explorer.pico.data.scenes import Thing
@@ -23,6 +22,7 @@ from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.attribution import _verdict, importance_payload, trial_payload
 from explorer.ui.payloads.encoding import rounded
 from explorer.ui.session import AppState, Session, ticket_of
+from explorer.vlm.progress import Progress
 
 PAUSE = 0.2  # seconds between two tellings of progress
 METHODS = 40  # that one trial may be asked for

@@ -17,7 +17,7 @@ from explorer import ROOT
 from explorer.vlm.catalog import Catalog, read_entries
 from explorer.vlm.devices import LoadSettings
 from explorer.vlm.loader import default_loader
-from explorer.vlm.model_cache import Progress
+from explorer.vlm.progress import Progress
 
 pytestmark = pytest.mark.browser
 NOTES = "#vt-model-notes"
@@ -46,7 +46,7 @@ def url(tmp_path_factory, gate):
         done = 0.0
         while entry.key == "twin" and not gate.wait(0.05):
             done = min(done + 5e7, 2e9)
-            report(Progress("download", done, 4e9))
+            report(Progress(done, 4e9, "download"))
         return read(entry, device, report)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -126,7 +126,7 @@ def test_the_row_fits_on_a_phone_and_in_the_dark(browser, url, gate, how):
     gate.clear()
     models = default_loader().models
     with models._lock:
-        models._held.pop("twin", None)
+        models._loaded.pop("twin", None)
     page = visit(browser, url, **how)
     choose(page, "Twin")
     button = page.locator(NOTES).get_by_role("button", name="Cancel")

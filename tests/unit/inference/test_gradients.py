@@ -6,11 +6,12 @@ import pytest
 import torch
 from tiny_models import random_prompt, taken_apart, tiny_llama
 from transformers import LlavaForConditionalGeneration
+from transformers.models.llama.modeling_llama import repeat_kv
 
 from explorer.cases.case import open_case
 from explorer.errors import MethodUnavailable
 from explorer.inference.decode import decode
-from explorer.inference.gradients import _causal_attention, _repeated, gradients
+from explorer.inference.gradients import _causal_attention, gradients
 from explorer.inference.prefill import prefill
 from explorer.methods.attention.relevance import Relevance
 from explorer.methods.signals import Signals
@@ -104,7 +105,7 @@ def test_gradients_equal_finite_differences():
             if count == layer:
                 attention[(0, *entry)] += change
             count += 1
-            return attention @ _repeated(value, query)
+            return attention @ repeat_kv(value, query.shape[1] // value.shape[1])
 
         with override_attention(attend):
             return float(model(inputs_embeds=prompt.embeds).logits[0, -1, token])

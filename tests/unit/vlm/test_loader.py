@@ -24,7 +24,7 @@ from explorer.vlm import loader as model_loader
 from explorer.vlm.catalog import Catalog, read_entries
 from explorer.vlm.devices import LoadSettings
 from explorer.vlm.loader import ModelLoader, default_loader, describe_progress
-from explorer.vlm.model_cache import Progress
+from explorer.vlm.progress import Progress
 
 QUESTION = "what is in the middle ?"
 ONLINE = "explorer-tests/tiny"
@@ -139,7 +139,7 @@ def test_a_page_does_not_wait_but_starts_the_load(loader, monkeypatch):
 
     def slow(entry, device, report):
         for _ in range(20):
-            report(Progress("download", 2e9, 8e9))
+            report(Progress(2e9, 8e9, "download"))
             time.sleep(0.02)
         return read(entry, device, report)
 
@@ -151,7 +151,7 @@ def test_a_page_does_not_wait_but_starts_the_load(loader, monkeypatch):
     time.sleep(0.1)
     with pytest.raises(ModelLoading, match=r"2\.0 GB of 8\.0 GB downloaded"):
         loader.load("twin")
-    loader.models.want("twin").ended.wait(20)
+    loader.models.acquire("twin").done(within=20)
     assert loader.load("twin").key == "twin"
 
 
