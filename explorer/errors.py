@@ -72,3 +72,7 @@ class BadCase(VisitorError):
 
 class BadLink(VisitorError):
     """The link asks for something that can't be had."""
+
+
+class BadMessage(VisitorError):
+    """The browser has sent something that the page would not send."""

@@ -20,7 +20,7 @@ from explorer.ui.session import AppState
 from explorer.vlm.catalog import DEFAULT
 
 
-def oracle_endpoint(desk: AppState, on_model: dict) -> None:
+def oracle_endpoint(app_state: AppState, model_queue: dict) -> None:
     """Offer the oracle to scripts: /oracle."""
 
     def oracle(
@@ -48,7 +48,7 @@ def oracle_endpoint(desk: AppState, on_model: dict) -> None:
         """
         try:
             target = Target(text=answer.strip() or None)
-            *_, found = api.oracle(model, image, question, target, way, desk.memory)
+            *_, found = api.oracle(model, image, question, target, way, app_state.memory)
         except VisitorError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return importance_payload(found) | {"values": [float(f"{x:.5g}") for x in found.values]}
@@ -59,10 +59,10 @@ def oracle_endpoint(desk: AppState, on_model: dict) -> None:
         way, model = gr.Textbox("removed", label="way"), gr.Textbox(DEFAULT, label="model")
         out, run = gr.JSON(label="result"), gr.Button()
     inputs = [image, question, answer, way, model]
-    run.click(oracle, inputs, out, api_name="oracle", **on_model)
+    run.click(oracle, inputs, out, api_name="oracle", **model_queue)
 
 
-def compare_endpoint(desk: AppState, on_model: dict) -> None:
+def compare_endpoint(app_state: AppState, model_queue: dict) -> None:
     """Offer the comparison to scripts: /compare."""
 
     def compare(
@@ -84,7 +84,7 @@ def compare_endpoint(desk: AppState, on_model: dict) -> None:
         """
         chosen = [name.strip() for name in methods.split(",") if name.strip()]
         try:
-            found = api.compare(model, image, question, budget, chosen or None, desk.memory)
+            found = api.compare(model, image, question, budget, chosen or None, app_state.memory)
         except VisitorError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return comparison_payload(found)
@@ -96,10 +96,10 @@ def compare_endpoint(desk: AppState, on_model: dict) -> None:
         model = gr.Textbox(DEFAULT, label="model")
         out, run = gr.JSON(label="result"), gr.Button()
     inputs = [image, question, budget, methods, model]
-    run.click(compare, inputs, out, api_name="compare", **on_model)
+    run.click(compare, inputs, out, api_name="compare", **model_queue)
 
 
-def case_endpoints(desk: AppState, on_model: dict) -> None:
+def case_endpoints(app_state: AppState, model_queue: dict) -> None:
     """Offer the use cases to scripts: /analyse and /answer (others come from their own tabs)."""
 
     def analyse(image: str, question: str, model: str = DEFAULT) -> dict:
@@ -114,7 +114,7 @@ def case_endpoints(desk: AppState, on_model: dict) -> None:
             grid, scores and kept sets of every method (arrays as base64), and the full answer
         """
         try:
-            return case_payload(api.analyse(model, image, question, desk.memory))
+            return case_payload(api.analyse(model, image, question, app_state.memory))
         except VisitorError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -132,7 +132,7 @@ def case_endpoints(desk: AppState, on_model: dict) -> None:
             the answer with probabilities, tokens per layer, seconds, FLOPs, fidelity, MDI and AEI
         """
         try:
-            found = api.answer(model, image, question, method, budget, desk.memory)
+            found = api.answer(model, image, question, method, budget, app_state.memory)
         except VisitorError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return answer_payload(found) | {"stages": stages_payload(found)}
@@ -143,11 +143,13 @@ def case_endpoints(desk: AppState, on_model: dict) -> None:
         budget = gr.Number(64, label="budget", precision=0)
         model = gr.Textbox(DEFAULT, label="model")
         out, run = gr.JSON(label="result"), gr.Button()
-    run.click(analyse, [image, question, model], out, api_name="analyse", **on_model)
-    run.click(answer, [image, question, method, budget, model], out, api_name="answer", **on_model)
+    run.click(analyse, [image, question, model], out, api_name="analyse", **model_queue)
+    run.click(
+        answer, [image, question, method, budget, model], out, api_name="answer", **model_queue
+    )
 
 
-def sweep_endpoint(desk: AppState, on_model: dict) -> None:
+def sweep_endpoint(app_state: AppState, model_queue: dict) -> None:
     """Offer the sweep to scripts: /sweep."""
 
     def sweep(
@@ -176,7 +178,7 @@ def sweep_endpoint(desk: AppState, on_model: dict) -> None:
         named = [name.strip() for name in methods.split(",") if name.strip()]
         try:
             ladder = _numbers(budgets)
-            found = api.sweep(model, image, question, named or None, ladder, desk.memory)
+            found = api.sweep(model, image, question, named or None, ladder, app_state.memory)
         except VisitorError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return sweep_payload(found)
@@ -187,7 +189,7 @@ def sweep_endpoint(desk: AppState, on_model: dict) -> None:
         budgets, model = gr.Textbox("", label="budgets"), gr.Textbox(DEFAULT, label="model")
         out, run = gr.JSON(label="result"), gr.Button()
     inputs = [image, question, methods, budgets, model]
-    run.click(sweep, inputs, out, api_name="sweep", **on_model)
+    run.click(sweep, inputs, out, api_name="sweep", **model_queue)
 
 
 def _numbers(text: str) -> list[int] | None:

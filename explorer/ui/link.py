@@ -8,7 +8,10 @@ is checked. Knows examples, scenes and lists of names; runs no model.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import parse_qs
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from explorer.analyses.sharing.case_file import TOKENS
 from explorer.errors import BadLink, VisitorError
@@ -16,13 +19,41 @@ from explorer.methods import catalog as method_catalog
 from explorer.pico.data.questions import suggest
 from explorer.pico.data.scenes import make
 from explorer.ui import examples
+from explorer.ui.messages import SEEDS, Key, Words
 from explorer.vlm.catalog import DEFAULT
 from explorer.vlm.loader import default_loader
 from explorer.vlm.prompt import check_question
 
-NAMES = ("example", "scene", "question", "model", "method", "budget")
-LONGEST = 4_000  # characters of a query
-SEEDS = 2**53  # whole numbers that a browser can hold exactly
+MAX_CHARACTERS = 4_000  # of a query
+RANGES = {"scene": (0, SEEDS - 1), "budget": (1, TOKENS)}
+
+
+def _digits(text: str) -> int:
+    """Read a whole number in plain digits: no sign, no dot, no letter of another alphabet."""
+    if not (text.isascii() and text.isdigit() and len(text) < 17):
+        raise ValueError("no whole number")
+    return int(text)
+
+
+def _whole(name: str) -> object:
+    low, high = RANGES[name]
+    return Annotated[int, BeforeValidator(_digits), Field(ge=low, le=high)]
+
+
+class Parameters(BaseModel):
+    """What stands in the query of a link, each at most once and of the right kind."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    example: Key | None = None
+    scene: _whole("scene") | None = None
+    question: Words | None = None
+    model: Key = DEFAULT
+    method: Key | None = None
+    budget: _whole("budget") | None = None
+
+
+NAMES = tuple(Parameters.model_fields)
 
 
 @dataclass(frozen=True)
@@ -48,47 +79,46 @@ def read(query: str) -> Link | None:
 
     Raises `BadLink` with a sentence if something in it can't be had.
     """
-    if len(query) > LONGEST:
+    if len(query) > MAX_CHARACTERS:
         raise BadLink("This link can't be followed: it is too long.")
-    given = parse_qs(query.removeprefix("?"), keep_blank_values=True)
-    asked = {name: given[name][0] for name in NAMES if name in given}
-    if not asked:
+    values = parse_qs(query.removeprefix("?"), keep_blank_values=True)
+    named = {name: values[name][0] for name in NAMES if name in values}
+    if not named:
         return None
+    asked = _parameters(named)
     example, seed, question = _picture(asked)
-    model = asked.get("model", DEFAULT)
-    if model not in default_loader().catalog.entries():
+    if asked.model not in default_loader().catalog.entries():
         raise BadLink("This link can't be followed: there is no such model.")
-    if "question" in asked:
-        question = _checked(check_question, asked["question"])
-    if "method" in asked:
-        _checked(method_catalog.resolve, asked["method"])
-    budget = _whole(asked["budget"], 1, TOKENS, "budget") if "budget" in asked else None
+    if asked.question is not None:
+        question = _checked(check_question, asked.question)
+    if asked.method is not None:
+        _checked(method_catalog.resolve, asked.method)
     finished = examples.load(example)["case"] if example else {}
-    if (finished.get("model"), finished.get("question")) != (model, question):
+    if (finished.get("model"), finished.get("question")) != (asked.model, question):
         example = None
-    return Link(example, seed, question, model, asked.get("method"), budget)
+    return Link(example, seed, question, asked.model, asked.method, asked.budget)
 
 
-def _picture(asked: dict[str, str]) -> tuple[str | None, int, str]:
+def _parameters(named: dict[str, str]) -> Parameters:
+    try:
+        return Parameters.model_validate(named)
+    except ValidationError as error:
+        name = error.errors(include_url=False, include_input=False)[0]["loc"][0]
+    low, high = RANGES.get(name, (0, 0))
+    wrong = f"no whole number from {low} to {high}" if name in RANGES else "too long"
+    raise BadLink(f"This link can't be followed: its {name} is {wrong}.")
+
+
+def _picture(asked: Parameters) -> tuple[str | None, int, str]:
     """Find the scene that a link names: the example that shows it, its seed, its first question."""
-    if "scene" in asked:
-        seed = _whole(asked["scene"], 0, SEEDS, "scene")
-        names = [name for name in examples.names() if examples.load(name)["seed"] == seed]
-        return (names or [None])[0], seed, suggest(make(seed))[0]
-    name = asked.get("example", examples.names()[0])
+    if asked.scene is not None:
+        names = [name for name in examples.names() if examples.load(name)["seed"] == asked.scene]
+        return (names or [None])[0], asked.scene, suggest(make(asked.scene))[0]
+    name = examples.names()[0] if asked.example is None else asked.example
     if name not in examples.names():
         raise BadLink("This link can't be followed: there is no such example.")
     shown = examples.load(name)
     return name, shown["seed"], shown["case"]["question"]
-
-
-def _whole(text: str, low: int, high: int, what: str) -> int:
-    """Read a whole number, in plain digits."""
-    if not (text.isascii() and text.isdigit() and len(text) < 17 and low <= int(text) <= high):
-        raise BadLink(
-            f"This link can't be followed: its {what} is no whole number from {low} to {high}."
-        )
-    return int(text)
 
 
 def _checked(check, text: str):

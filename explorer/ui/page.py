@@ -14,16 +14,16 @@ from explorer.vlm.loader import default_loader
 
 TITLE = "Visual token explorer"
 QUEUE = 32  # events that may wait; more get a sentence instead of a place
-SESSIONS = 200  # visits whose pictures are held; the oldest is forgotten beyond
+SESSIONS = 200  # sessions whose pictures are held; the oldest is forgotten beyond
 
 
-def build(desk: AppState | None = None, at_once: int = 1, model: str = DEFAULT) -> gr.Blocks:
+def build(app_state: AppState | None = None, at_once: int = 1, model: str = DEFAULT) -> gr.Blocks:
     """Build the page.
 
     at_once: how many events may run a model at the same time. model: the one to begin with.
     """
-    desk = desk or AppState()
-    on_model = {"concurrency_id": "model", "concurrency_limit": at_once}
+    app_state = app_state or AppState()
+    model_queue = {"concurrency_id": "model", "concurrency_limit": at_once}
     with gr.Blocks(title=TITLE, delete_cache=(3600, 3600), analytics_enabled=False) as page:
         with gr.Row(elem_id="vt-header"):
             gr.HTML(f"<b>{TITLE}</b>", apply_default_css=False)
@@ -37,35 +37,30 @@ def build(desk: AppState | None = None, at_once: int = 1, model: str = DEFAULT) 
             )
         model_notes = model_picker.build()
         with gr.Tab("Explore", elem_id="vt-tab-explore"):
-            opening = layout.build(desk, models, model_notes, on_model, page)
-            tab = opening.tab
-            methods.wire(desk, tab.visit, on_model)
+            opener = layout.build(app_state, models, model_notes, model_queue, page)
+            tab = opener.tab
+            methods.wire(app_state, tab.session, model_queue)
         with gr.Tab("Compare", elem_id="vt-tab-compare"):
-            compare.build(desk, tab.visit, on_model)
+            compare.build(app_state, tab.session, model_queue)
         with gr.Tab("Sweep", elem_id="vt-tab-sweep"):
-            sweep.build(desk, tab.visit, on_model)
+            sweep.build(app_state, tab.session, model_queue)
         with gr.Tab("Debug", elem_id="vt-tab-debug"):
-            debug.build(desk, tab.visit, on_model)
-            region.build(desk, tab.visit, on_model)
+            debug.build(app_state, tab.session, model_queue)
+            region.build(app_state, tab.session, model_queue)
         with gr.Tab("Failures", elem_id="vt-tab-failures"):
-            failures.build(desk, tab.visit, opening, on_model)
+            failures.build(app_state, tab.session, opener, model_queue)
         with gr.Tab("Video", elem_id="vt-tab-video") as video_tab:
-            video.build(desk, video_tab, models, on_model)
+            video.build(app_state, video_tab, models, model_queue)
         with gr.Tab("Methods", elem_id="vt-tab-methods"):
             leaderboard.build()
             methods.build()
-        case_endpoints(desk, on_model)
-        endpoints.compare_endpoint(desk, on_model)
-        endpoints.sweep_endpoint(desk, on_model)
-        endpoints.oracle_endpoint(desk, on_model)
+        case_endpoints(app_state, model_queue)
+        endpoints.compare_endpoint(app_state, model_queue)
+        endpoints.sweep_endpoint(app_state, model_queue)
+        endpoints.oracle_endpoint(app_state, model_queue)
 
         def leave(request: gr.Request) -> None:
-            desk.tickets.forget(request.session_hash)
-            desk.comparing.forget(request.session_hash)
-            desk.sweeping.forget(request.session_hash)
-            desk.picks.forget(request.session_hash)
-            debug.leave(desk, request.session_hash)
-            desk.filming.forget(request.session_hash)
+            app_state.tickets.forget(request.session_hash)
 
         page.unload(leave)
     page.queue(max_size=QUEUE, default_concurrency_limit=at_once)

@@ -11,7 +11,7 @@ import gradio as gr
 class Explore:
     """The blocks of the tab that events read or write."""
 
-    visit: gr.State
+    session: gr.State
     picture: gr.Image
     thumbs: gr.HTML
     scene: gr.Button
@@ -25,19 +25,20 @@ class Explore:
     readout: gr.HTML
     ask: gr.HTML
     fill: gr.HTML
-    travel: Travel
+    share: Share
 
 
 @dataclass(frozen=True)
-class Travel:
+class Share:
     """The blocks of a case's own column.
 
-    wish: what to save; file: one that the visitor opens; link: by which the visitor came.
+    stored: values of an opened case beside those of here. save, file, link: bring what to save, a
+    file that the visitor opens, the link by which the visitor came. download: takes a file home.
     """
 
     stored: gr.HTML
     notes: gr.HTML
-    wish: gr.HTML
+    save: gr.HTML
     file: gr.HTML
     link: gr.HTML
-    parcel: gr.HTML
+    download: gr.HTML

@@ -6,23 +6,31 @@ one payload per case and then answers single questions of the form (method, budg
 
 from __future__ import annotations
 
+from functools import partial
+
 import gradio as gr
 
 from explorer.ui import components, examples
 from explorer.ui.explore import answers, model_picker, share
 from explorer.ui.explore.blocks import Explore
 from explorer.ui.explore.open_case import CaseOpener, example_session
+from explorer.ui.messages import ExampleMessage, SuggestionMessage
+from explorer.ui.requests import checked, connect
 from explorer.ui.session import AppState
 
 PRIVACY = "Pictures are not stored: they are forgotten when you leave or upload another one."
 
 
 def build(
-    desk: AppState, model: gr.Dropdown, model_notes: gr.HTML, on_model: dict, page: gr.Blocks
+    app_state: AppState,
+    model: gr.Dropdown,
+    model_notes: gr.HTML,
+    model_queue: dict,
+    page: gr.Blocks,
 ) -> CaseOpener:
     """Lay out the tab and wire it; gives the ways in which other tabs can open a case in it.
 
-    on_model: keyword arguments of every event that runs a model. page: what the tab is part of.
+    model_queue: keyword arguments of every event that runs a model. page: what the tab is part of.
     """
     first = examples.names()[0]
     shown = examples.load(first)
@@ -34,25 +42,25 @@ def build(
         with gr.Column(elem_id="vt-right"):
             readout = components.readout()
         with gr.Column(elem_id="vt-case"):
-            travel = share.build()
+            sharing = share.build()
     components.html_block(
         '<div class="vt-enlarged" hidden></div>', "mountDominancePlot", elem_id="vt-larger"
     )
     tab = Explore(
-        visit=gr.State(example_session(shown)),
+        session=gr.State(example_session(shown)),
         stage=stage,
         readout=readout,
         ask=components.ask(),
         fill=components.fill(),
-        travel=travel,
+        share=sharing,
         **blocks,
     )
-    opening = CaseOpener(tab, desk, model, model_notes)
-    _wire(tab, opening, model, on_model)
-    model_picker.wire(opening, desk, on_model, page)
-    share.wire(tab, opening, desk, on_model)
-    answers.wire(tab, desk, on_model)
-    return opening
+    opener = CaseOpener(tab, app_state, model, model_notes)
+    _wire(tab, opener, model, model_queue)
+    model_picker.wire(opener, app_state, model_queue, page)
+    share.wire(tab, opener, app_state, model_queue)
+    answers.wire(tab, app_state, model_queue)
+    return opener
 
 
 def _inputs(first: str, shown: dict) -> dict[str, object]:
@@ -100,22 +108,17 @@ def _inputs(first: str, shown: dict) -> dict[str, object]:
     }
 
 
-def _wire(tab: Explore, opening: CaseOpener, model: gr.Dropdown, on_model: dict) -> None:
+def _wire(tab: Explore, opener: CaseOpener, model: gr.Dropdown, model_queue: dict) -> None:
     """Connect everything that opens another case: picture, example, scene, question, model."""
-    quiet = {
-        "outputs": opening.outputs(),
-        "show_progress": "hidden",
-        "api_visibility": "private",
-    }
-    runs = quiet | on_model | {"trigger_mode": "always_last"}
-    tab.picture.input(opening.upload, [tab.picture, tab.question, model, tab.visit], **runs)
-    tab.scene.click(opening.some_scene, [model], **runs)
-    tab.seed.submit(opening.new_scene, [tab.seed, model], **runs)
-    gr.on(
-        [tab.question.submit, tab.asking.click],
-        opening.ask_again,
-        [tab.question, model, tab.visit],
-        **runs,
-    )
-    tab.chips.pick(opening.suggested, [tab.chips, model, tab.visit], **runs)
-    tab.thumbs.pick(opening.example, [tab.thumbs], queue=False, **quiet)
+    outputs, notes = opener.outputs(), tab.question_notes
+    runs = model_queue | {"trigger_mode": "always_last"}
+    upload = [tab.picture, tab.question, model, tab.session]
+    connect(tab.picture.input, opener.upload, upload, outputs, **runs)
+    connect(tab.scene.click, opener.some_scene, [model], outputs, **runs)
+    connect(tab.seed.submit, opener.new_scene, [tab.seed, model], outputs, **runs)
+    asks = partial(gr.on, [tab.question.submit, tab.asking.click])
+    connect(asks, opener.ask_again, [tab.question, model, tab.session], outputs, **runs)
+    suggested = checked(SuggestionMessage, notes, opener.suggested)
+    connect(tab.chips.pick, suggested, [tab.chips, model, tab.session], outputs, **runs)
+    example = checked(ExampleMessage, tab.picture_notes, opener.example)
+    connect(tab.thumbs.pick, example, [tab.thumbs], outputs, queue=False)

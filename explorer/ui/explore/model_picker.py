@@ -15,12 +15,14 @@ import gradio as gr
 from explorer.errors import VisitorError
 from explorer.ui import components, link
 from explorer.ui.explore.open_case import CaseOpener
+from explorer.ui.requests import connect
 from explorer.ui.session import AppState, Session
 from explorer.vlm.catalog import DEFAULT
 from explorer.vlm.loader import default_loader, describe_progress
 from explorer.vlm.model_cache import Cancelled, Loading
 
-AT_ONCE = 16  # visitors who may watch a load at the same time
+MAX_WATCHING = 16  # visitors who may watch a load at the same time
+CHANNEL = "model"  # of the tickets of choices
 PAUSE = 0.3  # seconds between two looks at how far it is
 
 
@@ -41,25 +43,27 @@ class Choosing:
     numbers: even ones are choices; the odd one behind each is taken when that choice is cancelled.
     """
 
-    opening: CaseOpener
-    desk: AppState
+    opener: CaseOpener
+    app_state: AppState
     there: gr.State
     numbers: Iterator[int] = field(default_factory=lambda: count(2, 2))
 
-    def load(self, key: str, visit: Session, request: gr.Request) -> Iterator[dict]:
+    def load(self, key: str | None, session: Session, request: gr.Request) -> Iterator[dict]:
         """Load the model, or wait while somebody else's choice loads it."""
-        model, notes, there = self.opening.model, self.opening.model_notes, self.there
-        number, picks = next(self.numbers), self.desk.picks
-        picks.announce(request.session_hash, number)
+        model, notes, there = self.opener.model, self.opener.model_notes, self.there
+        number, tickets = next(self.numbers), self.app_state.tickets
+        tickets.announce(request.session_hash, CHANNEL, number)
+        if key not in default_loader().catalog.entries():
+            return
         name = default_loader().catalog.entry(key).name
         loading = default_loader().models.acquire(key, retry=True)
         yield {there: None, notes: busy(name, loading)}
         try:
             while not loading.done(within=PAUSE):
-                newest = picks.newest(request.session_hash)
+                newest = tickets.newest(request.session_hash, CHANNEL)
                 if newest == number + 1:
                     yield {
-                        model: visit.model,
+                        model: session.model,
                         notes: components.lines("note", f"{name}: cancelled."),
                     }
                 if newest != number:
@@ -67,10 +71,10 @@ class Choosing:
                 yield {notes: busy(name, loading)}
             loading.result()
         except VisitorError as error:
-            yield {model: visit.model, notes: components.lines("error", str(error))}
+            yield {model: session.model, notes: components.lines("error", str(error))}
         except Cancelled:  # given up in the moment in which we asked
             yield {
-                model: visit.model,
+                model: session.model,
                 notes: components.lines("error", f"Please choose {name} again."),
             }
         else:
@@ -78,45 +82,42 @@ class Choosing:
         finally:
             default_loader().models.release(loading)
 
-    def begin(self, key: str, visit: Session, request: gr.Request) -> Iterator[dict]:
+    def begin(self, key: str, session: Session, request: gr.Request) -> Iterator[dict]:
         """Load the model that the app was started with; a link knows better what to open."""
         if any(name in link.NAMES for name in request.query_params):
             yield {self.there: None}
         else:
-            yield from self.load(key, visit, request)
+            yield from self.load(key, session, request)
 
     def cancel(self, request: gr.Request) -> None:
         """Stop waiting for the model that was chosen last."""
-        picks, session = self.desk.picks, request.session_hash
-        picks.announce(session, picks.newest(session) | 1)
+        tickets, visitor = self.app_state.tickets, request.session_hash
+        tickets.announce(visitor, CHANNEL, tickets.newest(visitor, CHANNEL) | 1)
 
-    def ask(self, key: str | None, visit: Session) -> Iterator[dict]:
+    def ask(self, key: str | None, session: Session) -> Iterator[dict]:
         """Open the case of the page with the model that is there now."""
-        if key is None:  # a generator that gives nothing would empty every block
-            yield {self.opening.model_notes: gr.skip()}
-        else:
-            yield from self.opening.other_model(key, visit)
+        if key is not None:
+            yield from self.opener.other_model(key, session)
 
 
-def wire(opening: CaseOpener, desk: AppState, on_model: dict, page: gr.Blocks) -> None:
+def wire(opener: CaseOpener, app_state: AppState, model_queue: dict, page: gr.Blocks) -> None:
     """Let a choice load its model, and then open the case with it.
 
     The page opens with a finished example, and those are pico's: a page that begins with another
     model chooses it by itself.
     """
-    model, notes, visit = opening.model, opening.model_notes, opening.tab.visit
-    choosing = Choosing(opening, desk, there=gr.State(None))
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    watching = {"concurrency_id": "loading", "concurrency_limit": AT_ONCE}
-    blocks = {"inputs": [model, visit], "outputs": [choosing.there, model, notes]}
-    ways = [model.input(choosing.load, trigger_mode="multiple", **blocks, **quiet, **watching)]
+    model, notes, session = opener.model, opener.model_notes, opener.tab.session
+    choosing = Choosing(opener, app_state, there=gr.State(None))
+    watching = {"concurrency_id": "loading", "concurrency_limit": MAX_WATCHING}
+    inputs, outputs = [model, session], [choosing.there, model, notes]
+    chosen = {"trigger_mode": "multiple"} | watching
+    ways = [connect(model.input, choosing.load, inputs, outputs, **chosen)]
     if model.value != DEFAULT:
-        ways.append(page.load(choosing.begin, **blocks, **quiet, **watching))
+        ways.append(connect(page.load, choosing.begin, inputs, outputs, **watching))
     for loaded in ways:
-        loaded.success(
-            choosing.ask, [choosing.there, visit], opening.outputs(), **quiet, **on_model
-        )
-    notes.cancel(choosing.cancel, None, None, queue=False, **quiet)
+        there = [choosing.there, session]
+        connect(loaded.success, choosing.ask, there, opener.outputs(), **model_queue)
+    connect(notes.cancel, choosing.cancel, None, None, queue=False)
 
 
 def busy(name: str, loading: Loading) -> dict:

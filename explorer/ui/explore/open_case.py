@@ -15,12 +15,13 @@ import gradio as gr
 from explorer.analyses import api
 from explorer.cases import answers
 from explorer.cases.records import Analysis
-from explorer.errors import BadPicture, BadQuestion, VisitorError
+from explorer.errors import BadMessage, BadPicture, BadQuestion, VisitorError
 from explorer.media.image import open_picture
 from explorer.pico.data import questions, scenes
-from explorer.ui import components, examples
+from explorer.ui import components, examples, messages
 from explorer.ui import link as ui_link
 from explorer.ui.explore.blocks import Explore
+from explorer.ui.messages import ExampleMessage, LinkMessage, SceneMessage, SuggestionMessage
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.case import case_payload, pending_payload
 from explorer.ui.session import PARTIAL_SECONDS, AppState, Session
@@ -34,7 +35,7 @@ class CaseOpener:
     """The handlers of all events that open a case; they give updates for the blocks of the tab."""
 
     tab: Explore
-    desk: AppState
+    app_state: AppState
     model: gr.Dropdown
     model_notes: gr.HTML
 
@@ -42,7 +43,7 @@ class CaseOpener:
         """List every block that a handler may change."""
         tab = self.tab
         return [
-            tab.visit,
+            tab.session,
             tab.stage,
             tab.readout,
             tab.picture,
@@ -58,63 +59,66 @@ class CaseOpener:
 
     def case(
         self,
-        visit: Session,
+        session: Session,
         error_place: gr.HTML,
         show: dict | None = None,
         also: Callable[[], dict] = dict,
     ) -> Iterator[dict]:
-        """Open the case of a visit; error_place: where to say what no other place is meant for.
+        """Open the case of a session; error_place: where to say what no other place is meant for.
 
         show: {method, budget} that the page goes to, where it should not stay at those it shows;
         also: gives what else is to be said once the case is open.
         """
         tab = self.tab
-        visit = replace(visit, question=" ".join(visit.question.split()))
+        question, model = " ".join(session.question.split()), session.model or ""
+        session = replace(session, question=question, model=model)
         yield {tab.question_notes: components.lines("busy", SCORING)}
         try:
-            analysis = yield from self._unfolded(visit)
+            analysis = yield from self._unfolded(session)
         except VisitorError as error:
             place = {BadPicture: tab.picture_notes, BadQuestion: tab.question_notes}
             yield {
                 tab.question_notes: None,
                 self.model_notes: None,
-                tab.readout: {"ticket": 0, "case": visit.id, "answers": [], "failed": True},
+                tab.readout: {"ticket": 0, "case": session.id, "answers": [], "failed": True},
                 place.get(type(error), error_place): components.lines("error", str(error)),
             }
             return
         except Exception:  # a mistake of ours: the page goes back to before, and we hear of it
-            yield {tab.readout: {"ticket": 0, "case": visit.id, "answers": [], "failed": True}}
+            yield {tab.readout: {"ticket": 0, "case": session.id, "answers": [], "failed": True}}
             raise
-        word_lines = [line for line in analysis.notes if line not in visit.picture.notes]
-        visit = replace(visit, question=analysis.question)
-        shown = case_payload(analysis, visit.truth, list(visit.suggestions), lean=True)
+        word_lines = [line for line in analysis.notes if line not in session.picture.notes]
+        session = replace(session, question=analysis.question)
+        shown = case_payload(analysis, session.truth, list(session.suggestions), lean=True)
         yield {
-            tab.visit: visit,
-            tab.stage: shown | {"seed": visit.seed, "show": show},
-            tab.chips: components.chips_value(list(visit.suggestions)),
-            tab.question: visit.question,
-            tab.seed: visit.seed,
-            tab.picture_notes: components.lines("note", *visit.picture.notes),
+            tab.session: session,
+            tab.stage: shown | {"seed": session.seed, "show": show},
+            tab.chips: components.chips_value(list(session.suggestions)),
+            tab.question: session.question,
+            tab.seed: session.seed,
+            tab.picture_notes: components.lines("note", *session.picture.notes),
             tab.question_notes: components.lines("note", *word_lines),
-            self.model: visit.model,
+            self.model: session.model,
             self.model_notes: None,
             **also(),
         }
 
-    def _unfolded(self, visit: Session) -> Generator[dict, None, Analysis]:
+    def _unfolded(self, session: Session) -> Generator[dict, None, Analysis]:
         """Show the picture as soon as it is known to be good, and the full answer as it comes."""
-        tab, id_, case = self.tab, visit.id, (visit.model, visit.picture, visit.question)
-        for number, found in enumerate(api.unfold(*case, self.desk.memory, every=PARTIAL_SECONDS)):
+        tab, id_, case = self.tab, session.id, (session.model, session.picture, session.question)
+        for number, found in enumerate(
+            api.unfold(*case, self.app_state.memory, every=PARTIAL_SECONDS)
+        ):
             if isinstance(found, Analysis):
                 return found
             if number == 0:
-                yield {tab.stage: pending_payload(id_, visit.picture, visit.question)}
-            told = answer_payload(found, visit.truth, id_)
+                yield {tab.stage: pending_payload(id_, session.picture, session.question)}
+            told = answer_payload(found, session.truth, id_)
             yield {tab.readout: {"ticket": 0, "case": id_, "answers": [told]}}
         raise RuntimeError("an analysis ended without its result")
 
     def upload(
-        self, path: str | None, question: str, model_key: str, visit: Session
+        self, path: str | None, question: str | None, model_key: str, session: Session
     ) -> Iterator[dict]:
         """Open an uploaded, pasted or photographed picture with the present question."""
         tab = self.tab
@@ -127,13 +131,15 @@ class CaseOpener:
             return
         yield {tab.picture: None, tab.picture_notes: None, tab.thumbs: chosen()}
         general = tuple(questions.GENERAL_QUESTIONS)
-        words = question if question.strip() else general[0]
+        words = question if question and question.strip() else general[0]
         yield from self.case(Session(model_key, picture, words, None, general), tab.picture_notes)
 
-    def new_scene(self, seed: int | None, model_key: str) -> Iterator[dict]:
+    def new_scene(self, seed: object, model_key: str) -> Iterator[dict]:
         """Open the scene of a seed with the first question that fits it."""
         tab = self.tab
-        if not isinstance(seed, int) or seed < 0:
+        try:
+            seed = messages.read(SceneMessage, {"seed": seed}).seed
+        except BadMessage:
             line = "The seed of a scene is a whole number from 0 on."
             yield {tab.picture_notes: components.lines("error", line)}
             return
@@ -144,72 +150,68 @@ class CaseOpener:
         self, seed: int, model: str, question: str | None = None, show: dict | None = None
     ) -> Iterator[dict]:
         """Open a scene with a question, or the first that fits it; show: see `case`."""
-        tab, visit = self.tab, scene_session(model, seed, question)
-        yield from self.case(visit, tab.picture_notes, show, lambda: {tab.thumbs: chosen()})
+        tab, session = self.tab, scene_session(model, seed, question)
+        yield from self.case(session, tab.picture_notes, show, lambda: {tab.thumbs: chosen()})
 
     def some_scene(self, model_key: str) -> Iterator[dict]:
         """Open a scene drawn at random; its seed is shown, so that it can be had again."""
         yield from self.new_scene(random.randrange(SEEDS), model_key)
 
-    def ask_again(self, question: str, model_key: str, visit: Session) -> Iterator[dict]:
+    def ask_again(self, question: str | None, model_key: str, session: Session) -> Iterator[dict]:
         """Ask something else about the same picture."""
-        visit = replace(visit, question=question, model=model_key)
-        yield from self.case(visit, self.tab.question_notes)
+        session = replace(session, question=question or "", model=model_key)
+        yield from self.case(session, self.tab.question_notes)
 
-    def suggested(self, chips: dict, model_key: str, visit: Session) -> Iterator[dict]:
+    def suggested(
+        self, message: SuggestionMessage, model_key: str, session: Session
+    ) -> Iterator[dict]:
         """Ask a suggested question."""
-        question = chips.get("chosen") if isinstance(chips, dict) else None
-        if question in visit.suggestions:
-            yield from self.ask_again(question, model_key, visit)
+        if message.chosen in session.suggestions:
+            yield from self.ask_again(message.chosen, model_key, session)
 
-    def other_model(self, model_key: str, visit: Session) -> Iterator[dict]:
+    def other_model(self, model_key: str, session: Session) -> Iterator[dict]:
         """Ask another model the same."""
-        yield from self.case(replace(visit, model=model_key), self.model_notes)
+        yield from self.case(replace(session, model=model_key), self.model_notes)
 
-    def example(self, thumbs: dict) -> dict:
+    def example(self, message: ExampleMessage) -> dict:
         """Open a finished example; no model runs."""
-        name = thumbs.get("chosen") if isinstance(thumbs, dict) else None
-        if name not in examples.names():
+        if message.chosen not in examples.names():
             return {self.tab.picture_notes: components.lines("error", "There is no such example.")}
-        return self.finished(name)
+        return self.finished(message.chosen)
 
     def finished(self, name: str, show: dict | None = None) -> dict:
         """Show an example; show: see `case`."""
         tab, shown = self.tab, examples.load(name)
-        visit = example_session(shown)
+        session = example_session(shown)
         return {
-            tab.visit: visit,
-            self.model: visit.model,
-            tab.stage: shown["case"] | {"seed": visit.seed, "show": show},
-            tab.chips: components.chips_value(list(visit.suggestions)),
-            tab.question: visit.question,
-            tab.seed: visit.seed,
+            tab.session: session,
+            self.model: session.model,
+            tab.stage: shown["case"] | {"seed": session.seed, "show": show},
+            tab.chips: components.chips_value(list(session.suggestions)),
+            tab.question: session.question,
+            tab.seed: session.seed,
             tab.picture_notes: None,
             tab.question_notes: None,
         }
 
-    def link(self, query: str) -> Iterator[dict]:
-        """Open what a link asks for."""
-        tab = self.tab
-        try:
-            wanted = ui_link.read(query)
-            if wanted is None:
-                return
-            picture = open_picture(scenes.make(wanted.seed).image)
-            if wanted.budget is not None:
-                case = (wanted.model, picture, wanted.question)
-                answers.check_budget(wanted.budget, api.count_tokens(*case, self.desk.memory))
-        except VisitorError as error:
-            yield {tab.picture_notes: components.lines("error", str(error))}
+    def link(self, message: LinkMessage) -> Iterator[dict]:
+        """Open what a link asks for. Raises `BadLink` or `BadBudget` where that can't be had."""
+        wanted = ui_link.read(message.query)
+        if wanted is None:
             return
+        picture = open_picture(scenes.make(wanted.seed).image)
+        if wanted.budget is not None:
+            case = (wanted.model, picture, wanted.question)
+            answers.check_budget(wanted.budget, api.count_tokens(*case, self.app_state.memory))
         if wanted.example:
-            yield self.finished(wanted.example, wanted.show) | {tab.thumbs: chosen(wanted.example)}
+            example = {self.tab.thumbs: chosen(wanted.example)}
+            yield self.finished(wanted.example, wanted.show) | example
             return
         yield from self.scene(wanted.seed, wanted.model, wanted.question, wanted.show)
 
 
 def example_session(shown: dict) -> Session:
-    """Make the visit of a finished example."""
+    """Make the session of a finished example."""
     scene = scenes.make(shown["seed"])
     return Session(
         model=shown["case"]["model"],
@@ -222,7 +224,7 @@ def example_session(shown: dict) -> Session:
 
 
 def scene_session(model: str, seed: int, question: str | None = None) -> Session:
-    """Make the visit of a scene, with the first question that fits it if none is given."""
+    """Make the session of a scene, with the first question that fits it if none is given."""
     scene = scenes.make(seed)
     suggested = tuple(questions.suggest(scene))
     return Session(

@@ -21,9 +21,11 @@ from explorer.media.image import Picture
 from explorer.methods import catalog as method_catalog
 from explorer.pico.data import questions
 from explorer.ui import components
-from explorer.ui.explore.blocks import Explore, Travel
+from explorer.ui.explore.blocks import Explore, Share
 from explorer.ui.explore.open_case import CaseOpener, chosen, scene_session
+from explorer.ui.messages import LinkMessage, OpenFileMessage, SaveMessage
 from explorer.ui.payloads.encoding import rounded
+from explorer.ui.requests import checked, connect
 from explorer.ui.session import AppState, Session
 from explorer.vlm.catalog import Entry
 from explorer.vlm.loader import default_loader
@@ -32,7 +34,7 @@ RECOMPUTED = {True: 24, False: 4}  # answers of a file; few where a model takes 
 TYPES = {"json": "application/json", "html": "text/html"}
 
 
-def build() -> Travel:
+def build() -> Share:
     """Lay out the buttons, and the place where stored and recomputed values are shown."""
     gr.HTML("<h2>This case</h2>", apply_default_css=False)
     components.html_block(
@@ -41,95 +43,86 @@ def build() -> Travel:
         {"most": case_file.MAX_BYTES},
         elem_id="vt-travel-buttons",
     )
-    return Travel(
+    return Share(
         notes=components.notes("vt-travel-notes"),
         stored=components.html_block(
             '<div class="vt-stored" hidden></div>',
             "mountStored",
             elem_id="vt-stored",
         ),
-        wish=components.outbound("mountSave", "save"),
+        save=components.outbound("mountSave", "save"),
         file=components.outbound("mountOpen", "open"),
         link=components.outbound("mountLink", "restore"),
-        parcel=components.inbound("mountDownload"),
+        download=components.inbound("mountDownload"),
     )
 
 
-def wire(tab: Explore, opening: CaseOpener, desk: AppState, on_model: dict) -> None:
-    """Connect saving and opening. opening: the ways in which another case gets on the page."""
-    travel = tab.travel
+def wire(tab: Explore, opener: CaseOpener, app_state: AppState, model_queue: dict) -> None:
+    """Connect saving and opening. opener: the ways in which another case gets on the page."""
+    share, memory = tab.share, app_state.memory
 
-    def save(wish: dict, visit: Session) -> dict:
-        if not isinstance(wish, dict) or wish.get("case") != visit.id:
+    def save(message: SaveMessage, session: Session) -> dict:
+        if not message.meant_for(session):
             return {}
-        try:
-            text = _saved(visit, wish, desk.memory)
-            kind, name = "json", f"case-{visit.id}.json"
-            if wish.get("kind") == "report":
-                kind, name, text = "html", f"report-{visit.id}.html", _report(visit, text, desk)
-        except VisitorError as error:
-            return {travel.notes: components.lines("error", str(error))}
-        parcel = {"name": name, "type": TYPES[kind], "text": text}
-        return {travel.parcel: parcel, travel.notes: components.lines("note", f"Saved as {name}.")}
-
-    def open_(file: dict) -> Iterator[dict]:
-        text = file.get("text") if isinstance(file, dict) else None
-        if isinstance(text, str):
-            yield {travel.notes: components.lines("busy", "Opening the case …")}
-            yield from _opened(text, travel, opening, desk.memory)
-
-    def restore(asked: dict) -> Iterator[dict]:
-        query = asked.get("query") if isinstance(asked, dict) else None
-        if isinstance(query, str):
-            yield from opening.link(query)
-
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    travel.link.restore(restore, [travel.link], opening.outputs(), **quiet, **on_model)
-    travel.wish.save(
-        save, [travel.wish, tab.visit], [travel.parcel, travel.notes], **quiet, **on_model
-    )
-    outputs = [*opening.outputs(), travel.stored, travel.notes]
-    travel.file.open(open_, [travel.file], outputs, **quiet, **on_model)
-
-
-def _saved(visit: Session, wish: dict, memory: ResultCache) -> str:
-    """Write down the case with the answer for the method and budget on the page."""
-    case = (visit.model, visit.picture, visit.question)
-    run = api.answer(*case, str(wish.get("method")), wish.get("budget"), memory)
-    full = api.answer(*case, answers.FULL, 1, memory)
-    return case_file.save(*case, full, [run], visit.truth, visit.seed)
-
-
-def _report(visit: Session, saved: str, desk: AppState) -> str:
-    found = api.analyse(visit.model, visit.picture, visit.question, desk.memory)
-    return report.page(case_file.load(saved), found.grid, visit.picture.image)
-
-
-def _opened(text: str, travel: Travel, opening: CaseOpener, memory: ResultCache) -> Iterator[dict]:
-    """Show a stranger's case with its answers recomputed; all at once, as a page may miss a reply
-    that another one follows within a frame."""
-    try:
-        case = case_file.load(text)
-        picture, entry = case.opened(), default_loader().catalog.entry(case.model.key)
-    except VisitorError as error:
-        yield {travel.notes: components.lines("error", str(error))}
-        return
-    visit = _visit(case, picture)
-
-    def recomputed() -> dict:
-        found = list(islice(replay.replay(case, picture, memory), RECOMPUTED[entry.live]))
-        said = [replay.verdict(found), *_circumstances(case, entry, len(found))]
+        kind, name, text = "json", f"case-{session.id}.json", _saved(session, message, memory)
+        if message.kind == "report":
+            kind, name = "html", f"report-{session.id}.html"
+            text = _report(session, text, memory)
+        download = {"name": name, "type": TYPES[kind], "text": text}
         return {
-            travel.stored: {"case": visit.id, "rows": [_row(each) for each in found]},
-            travel.notes: components.lines("note", *said),
-            opening.tab.thumbs: chosen(),
+            share.download: download,
+            share.notes: components.lines("note", f"Saved as {name}."),
         }
 
-    yield from opening.case(visit, travel.notes, _shown(case), recomputed)
+    def open_file(message: OpenFileMessage) -> Iterator[dict]:
+        yield {share.notes: components.lines("busy", "Opening the case …")}
+        yield from _opened(message.text, share, opener, memory)
+
+    outputs = opener.outputs()
+    restore = checked(LinkMessage, tab.picture_notes, opener.link)
+    connect(share.link.restore, restore, [share.link], outputs, **model_queue)
+    save = checked(SaveMessage, share.notes, save)
+    saved = [share.download, share.notes]
+    connect(share.save.save, save, [share.save, tab.session], saved, **model_queue)
+    open_file = checked(OpenFileMessage, share.notes, open_file)
+    opened = [*outputs, share.stored, share.notes]
+    connect(share.file.open, open_file, [share.file], opened, **model_queue)
 
 
-def _visit(case: CaseFile, picture: Picture) -> Session:
-    """Make the visit of an opened case; a scene that can be drawn again is believed no file."""
+def _saved(session: Session, message: SaveMessage, memory: ResultCache) -> str:
+    """Write down the case with the answer for the method and budget on the page."""
+    case = (session.model, session.picture, session.question)
+    run = api.answer(*case, message.method, message.budget, memory)
+    full = api.answer(*case, answers.FULL, 1, memory)
+    return case_file.save(*case, full, [run], session.truth, session.seed)
+
+
+def _report(session: Session, saved: str, memory: ResultCache) -> str:
+    analysis = api.analyse(session.model, session.picture, session.question, memory)
+    return report.page(case_file.load(saved), analysis.grid, session.picture.image)
+
+
+def _opened(text: str, share: Share, opener: CaseOpener, memory: ResultCache) -> Iterator[dict]:
+    """Show a stranger's case with its answers recomputed; all at once, as a page may miss a reply
+    that another one follows within a frame."""
+    case = case_file.load(text)
+    picture, entry = case.opened(), default_loader().catalog.entry(case.model.key)
+    session = _session(case, picture)
+
+    def recomputed() -> dict:
+        differences = list(islice(replay.replay(case, picture, memory), RECOMPUTED[entry.live]))
+        said = [replay.verdict(differences), *_circumstances(case, entry, len(differences))]
+        return {
+            share.stored: {"case": session.id, "rows": [_row(each) for each in differences]},
+            share.notes: components.lines("note", *said),
+            opener.tab.thumbs: chosen(),
+        }
+
+    yield from opener.case(session, share.notes, _shown(case), recomputed)
+
+
+def _session(case: CaseFile, picture: Picture) -> Session:
+    """Make the session of an opened case; a scene that can be drawn again is believed no file."""
     model, question = case.model.key, " ".join(case.question.split())
     if case.seed is not None:
         scene = scene_session(model, case.seed, question)

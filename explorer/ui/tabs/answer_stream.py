@@ -1,26 +1,28 @@
-"""Many wishes of one visitor, pairs of a method and a budget, and the replies that grow with them.
+"""Many answers for one visitor, each of a method at a budget, in replies that grow with them.
 
-What the browser asks is checked here; a ticket that is no longer the newest of its session stops
-the work. Knows answers and whose turn it is; not what a tab shows.
+A ticket that is no longer the newest of its channel stops the work. Knows answers and whose turn it
+is; not what a tab shows.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import gradio as gr
 
 from explorer.analyses import api
-from explorer.cases import batch_answers, scheduler
-from explorer.errors import VisitorError
+from explorer.cases import scheduler
+from explorer.cases.batch_answers import AnswerResult
+from explorer.ui.messages import BatchMessage
 from explorer.ui.payloads.answer import answer_payload
-from explorer.ui.session import AppState, RequestTickets, Session, ticket_of
+from explorer.ui.requests import Channel, Stop, serve_request
+from explorer.ui.session import AppState, Session
 from explorer.vlm.loader import default_loader
 
-SLOWLY = 8  # answers of one event where a model takes its time, so that others get their turn
-MOST = 200  # wishes that are looked at
+SLOW_ANSWERS = 8  # of one event where a model takes its time, so that others get their turn
+MAX_ANSWERS = 200  # of a message that are looked at
 PAUSE = 0.3  # seconds between two replies
 
 
@@ -28,100 +30,72 @@ PAUSE = 0.3  # seconds between two replies
 class StreamRate:
     """How a tab is served.
 
-    at_once: answers of one event. handful: so many new ones are reason enough for a reply.
+    max_answers: of one event. min_new_answers: so many are reason enough for a reply.
     """
 
-    at_once: int
-    handful: int
+    max_answers: int
+    min_new_answers: int
 
 
 def wire(
-    asking: gr.HTML,
-    board: gr.HTML,
-    given: dict,
-    desk: AppState,
-    tickets: RequestTickets,
-    visit: gr.State,
-    on_model: dict,
-    pace: StreamRate,
+    name: str,
+    outbound: gr.HTML,
+    panel: gr.HTML,
+    settings: dict,
+    app_state: AppState,
+    session: gr.State,
+    model_queue: dict,
+    rate: StreamRate,
 ) -> None:
-    """Connect a tab's sender (events announce, work) with its board (value: given and a reply)."""
+    """Connect how a tab asks (events announce, work) with its panel (value: settings, a reply)."""
 
-    def announce(asked: dict, request: gr.Request) -> None:
-        tickets.announce(request.session_hash, ticket_of(asked))
+    def work(session: Session, message: BatchMessage, stop: Stop) -> Iterator[dict]:
+        yield from _growing(app_state, session, message, stop, rate)
 
-    def work(asked: dict, visit: Session, request: gr.Request) -> Iterator[dict]:
-        wishes, ticket = _wishes(asked), ticket_of(asked)
-
-        def stale() -> bool:
-            return tickets.stale(request.session_hash, ticket)
-
-        if not wishes or asked.get("case") != visit.id or stale():
-            return
-        for reply in _growing(desk, visit, wishes, stale, pace):
-            yield given | {"reply": reply | {"ticket": ticket}}
-
-    quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
-    asking.announce(announce, [asking], None, queue=False, **quiet)
-    asking.work(work, [asking, visit], [board], **quiet, **on_model)
-
-
-def _wishes(asked: object) -> list[batch_answers.AnswerSpec]:
-    """Read what the browser wants: pairs of a method's spec and a budget."""
-    wanted = asked.get("wanted") if isinstance(asked, dict) else None
-    pairs = wanted[:MOST] if isinstance(wanted, list) else []
-    return [
-        (pair[0], pair[1])
-        for pair in pairs
-        if isinstance(pair, list)
-        and len(pair) == 2
-        and isinstance(pair[0], str)
-        and isinstance(pair[1], int)
-    ]
+    channel = Channel(
+        name,
+        outbound,
+        panel,
+        session,
+        event="work",
+        tickets=app_state.tickets,
+        envelope=lambda reply: settings | {"reply": reply},
+        blank={"answers": [], "done": False},
+    )
+    serve_request(channel, BatchMessage, work, model_queue)
 
 
 def _growing(
-    desk: AppState,
-    visit: Session,
-    wishes: list[batch_answers.AnswerSpec],
-    stop: Callable[[], bool],
-    pace: StreamRate,
+    app_state: AppState, session: Session, message: BatchMessage, stop: Stop, rate: StreamRate
 ) -> Iterator[dict]:
-    """Give what is known by now, again and again: a page may miss a reply, but not the last one."""
-    case = (visit.model, visit.picture, visit.question)
-    told: list[dict] = []
-    error = None
-
-    def reply(done: bool = False) -> dict:
-        return {"case": visit.id, "answers": list(told), "done": done, "error": error}
-
-    try:
-        known = scheduler.cached_answers(*case, wishes, desk.memory)
-        told += [_told(each, visit) for each in known]
-        if told:
-            yield reply()
-        done = {(each.method, each.budget) for each in known}
-        left = [wish for wish in wishes if wish not in done]
-        live = default_loader().catalog.entry(visit.model).live
-        left = left[: pace.at_once if live else SLOWLY]
-        sent, last = len(told), 0.0
-        for each in api.several(*case, left, desk.memory, stop):
-            told.append(_told(each, visit))
-            # Every reply costs some 60 ms on its way, more than most answers do.
-            if time.monotonic() - last > PAUSE or len(told) - sent >= pace.handful:
-                yield reply()
-                sent, last = len(told), time.monotonic()
-    except VisitorError as failure:
-        error = str(failure)
-    if not stop():
-        yield reply(done=True)
+    """Give all answers that are known by now, again and again; the last time with `done`."""
+    wanted = message.wanted[:MAX_ANSWERS]
+    if not wanted:  # a cancel
+        return
+    case = (session.model, session.picture, session.question)
+    cached = scheduler.cached_answers(*case, wanted, app_state.memory)
+    answers = [_payload(each, session) for each in cached]
+    if answers:
+        yield {"answers": list(answers)}
+    there = {(each.method, each.budget) for each in cached}
+    live = default_loader().catalog.entry(session.model).live
+    left = [each for each in wanted if each not in there]
+    left = left[: rate.max_answers if live else SLOW_ANSWERS]
+    sent, last = len(answers), 0.0
+    for each in api.several(*case, left, app_state.memory, stop):
+        answers.append(_payload(each, session))
+        # Every reply costs some 60 ms on its way, more than most answers do.
+        if time.monotonic() - last > PAUSE or len(answers) - sent >= rate.min_new_answers:
+            yield {"answers": list(answers)}
+            sent, last = len(answers), time.monotonic()
+    yield {"answers": answers, "done": True}
 
 
-def _told(each: batch_answers.AnswerResult, visit: Session) -> dict:
+def _payload(each: AnswerResult, session: Session) -> dict:
     if each.answer is not None:
-        return answer_payload(each.answer, visit.truth, visit.id)
+        return answer_payload(each.answer, session.truth, session.id)
     return {
-        "case": visit.id,
+        "case": session.id,
         "method": each.method,
         "budget": each.budget,
         "error": each.error,

@@ -13,17 +13,17 @@ from explorer.ui import components
 from explorer.ui.session import AppState
 from explorer.ui.tabs import answer_stream
 
-PACE = answer_stream.StreamRate(at_once=64, handful=5)
+RATE = answer_stream.StreamRate(max_answers=64, min_new_answers=5)
 
 
-def build(desk: AppState, visit: gr.State, on_model: dict) -> None:
-    """Lay out the tab and wire it. visit: what the visitor looks at in the tab "Explore"."""
-    given = {"draws": list(comparison.DRAWS)}
-    board = components.html_block(
+def build(app_state: AppState, session: gr.State, model_queue: dict) -> None:
+    """Lay out the tab and wire it. session: what the visitor looks at in the tab "Explore"."""
+    settings = {"draws": list(comparison.DRAWS)}
+    panel = components.html_block(
         '<div class="vt-compare"></div>',
         "mountCompare",
-        given | {"reply": None},
+        settings | {"reply": None},
         elem_id="vt-compare",
     )
-    asking = components.outbound("mountCompareRequest", "work", "announce")
-    answer_stream.wire(asking, board, given, desk, desk.comparing, visit, on_model, PACE)
+    outbound = components.outbound("mountCompareRequest", "work", "announce")
+    answer_stream.wire("compare", outbound, panel, settings, app_state, session, model_queue, RATE)

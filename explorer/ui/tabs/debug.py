@@ -14,73 +14,63 @@ import gradio as gr
 from explorer.analyses import api, picked
 from explorer.analyses.attribution import importance, restoration
 from explorer.analyses.attribution.score_evaluation import ScoreEvaluation
-from explorer.errors import BadAnswer, BadBudget, VisitorError
 from explorer.pico.data import scenes
 from explorer.pico.data.scenes import Thing
 from explorer.ui import components
+from explorer.ui.messages import (
+    EvaluationMessage,
+    ImportanceMessage,
+    Message,
+    PickMessage,
+    RestoreMessage,
+)
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.attribution import _verdict, importance_payload, trial_payload
 from explorer.ui.payloads.encoding import rounded
-from explorer.ui.session import AppState, Session, ticket_of
+from explorer.ui.requests import Channel, Stop, serve_request
+from explorer.ui.session import AppState, Session
 from explorer.vlm.progress import Progress
 
-PAUSE = 0.2  # seconds between two tellings of progress
-METHODS = 40  # that one trial may be asked for
-Replies = Iterator[dict]
-Task = Callable[[AppState, Session, dict], Replies]
+PAUSE = 0.2  # seconds between two reports of progress
+Task = Callable[[AppState, Session, Message], Iterator[dict]]
 
 
-def build(desk: AppState, visit: gr.State, on_model: dict) -> None:
-    """Lay out the tab and wire it. visit: what the visitor looks at in the tab "Explore"."""
+def build(app_state: AppState, session: gr.State, model_queue: dict) -> None:
+    """Lay out the tab and wire it. session: what the visitor looks at in the tab "Explore"."""
     components.html_block(
         '<div class="vt-debug"></div>',
         "mountDebug",
         {"ways": importance.WAYS, "most": restoration.MAX_PATCHES},
         elem_id="vt-debug",
     )
-    for name, task in TASKS.items():
-        _wire(name, task, desk, visit, on_model)
+    for name, (kind, task) in TASKS.items():
+        _wire(name, kind, task, app_state, session, model_queue)
 
 
-def _wire(name: str, task: Task, desk: AppState, visit: gr.State, on_model: dict) -> None:
-    asking = components.outbound("mountTask", "announce", "work", name=name)
-    told = components.inbound("mountTaskReply", name=name)
+def _wire(
+    name: str,
+    kind: type[Message],
+    task: Task,
+    app_state: AppState,
+    session: gr.State,
+    model_queue: dict,
+) -> None:
+    channel = Channel(
+        f"debug {name}",
+        components.outbound("mountTask", "announce", "work", name=name),
+        components.inbound("mountTaskReply", name=name),
+        session,
+        event="work",
+        tickets=app_state.tickets,
+    )
 
-    def announce(asked: dict, request: gr.Request) -> None:
-        desk.debugging.announce(f"{request.session_hash} {name}", ticket_of(asked))
+    def work(session: Session, message: Message, stop: Stop) -> Iterator[dict]:
+        yield from _calmly(task(app_state, session, message))
 
-    def work(asked: dict, visit: Session, request: gr.Request) -> Replies:
-        ticket, session = ticket_of(asked), f"{request.session_hash} {name}"
-        if not isinstance(asked, dict) or asked.get("case") != visit.id:
-            return
-        if desk.debugging.stale(session, ticket):
-            return
-        for reply in _calmly(_sentences(task(desk, visit, asked))):
-            if desk.debugging.stale(session, ticket):
-                return
-            if reply:
-                yield {"case": visit.id, "ticket": ticket, **reply}
-
-    quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
-    asking.announce(announce, [asking], None, queue=False, **quiet)
-    asking.work(work, [asking, visit], [told], **quiet, **on_model)
-
-
-def leave(desk: AppState, session: str) -> None:
-    """Forget a session that has left."""
-    for name in TASKS:
-        desk.debugging.forget(f"{session} {name}")
+    serve_request(channel, kind, work, model_queue)
 
 
-def _sentences(replies: Replies) -> Replies:
-    """Say what a visitor can put right."""
-    try:
-        yield from replies
-    except VisitorError as error:
-        yield {"error": str(error), "done": True}
-
-
-def _calmly(replies: Replies) -> Replies:
+def _calmly(replies: Iterator[dict]) -> Iterator[dict]:
     """Leave out progress that comes sooner than an eye can follow; nobody waits for the first."""
     last = -PAUSE
     for reply in replies:
@@ -92,26 +82,24 @@ def _calmly(replies: Replies) -> Replies:
             yield {}  # so that a stale run is noticed
 
 
-def _case(visit: Session) -> tuple:
-    return visit.model, visit.picture, visit.question
+def _case(session: Session) -> tuple:
+    return session.model, session.picture, session.question
 
 
-def _kept(asked: dict) -> tuple[list, bool]:
-    """Read the picked patches, and how their positions count: as the method's they came from."""
-    method, kept = asked.get("method"), asked.get("kept")
-    renumber = isinstance(method, str) and picked.renumbers(method)
-    return kept if isinstance(kept, list) else [], renumber
+def _renumber(message: PickMessage) -> bool:
+    """Tell how positions of picked patches count: as for the method that they came from."""
+    return message.method is not None and picked.renumbers(message.method)
 
 
-def _picked(desk: AppState, visit: Session, asked: dict) -> Replies:
-    kept, renumber = _kept(asked)
-    answer = api.pick(*_case(visit), kept, desk.memory, renumber=renumber)
-    things = [] if visit.seed is None else scenes.make(visit.seed).things
+def _pick(app_state: AppState, session: Session, message: PickMessage) -> Iterator[dict]:
+    kept, renumber = message.kept, _renumber(message)
+    answer = api.pick(*_case(session), kept, app_state.memory, renumber=renumber)
+    things = [] if session.seed is None else scenes.make(session.seed).things
     boxes = [thing.box for thing in things]
-    shares = api.kept_shares(*_case(visit), kept, boxes, desk.memory) if boxes else []
+    shares = api.kept_shares(*_case(session), kept, boxes, app_state.memory) if boxes else []
     yield {
         "done": True,
-        "answer": answer_payload(answer, visit.truth, visit.id),
+        "answer": answer_payload(answer, session.truth, session.id),
         "things": [
             {"name": _name(thing), "share": rounded(share)}
             for thing, share in zip(things, shares, strict=True)
@@ -129,38 +117,27 @@ def _progress(step: Progress) -> dict:
     return {"progress": [step.done, step.total]}
 
 
-def _explained(desk: AppState, visit: Session, asked: dict) -> Replies:
-    target = target_of(asked.get("word"), asked.get("text"))
-    for step in api.oracle(*_case(visit), target, str(asked.get("way")), desk.memory):
+def _explain(app_state: AppState, session: Session, message: ImportanceMessage) -> Iterator[dict]:
+    word = message.word if message.text is None else None
+    target = importance.Target(word=word, text=message.text)
+    for step in api.oracle(*_case(session), target, message.way, app_state.memory):
         if isinstance(step, Progress):
             yield _progress(step)
         else:
             yield {"done": True, "found": importance_payload(step)}
 
 
-def target_of(word: object, text: object) -> importance.Target:
-    """Read what is to be explained; `BadAnswer` if it is neither a word's number nor a text."""
-    if text is not None and not isinstance(text, str):
-        raise BadAnswer("Another answer is a text.")
-    if word is not None and (isinstance(word, bool) or not isinstance(word, int)):
-        raise BadAnswer("A word of the answer is named by its number.")
-    return importance.Target(word=None if text is not None else word, text=text)
+def _restore(app_state: AppState, session: Session, message: RestoreMessage) -> Iterator[dict]:
+    case, wanted = _case(session), session.truth if message.truth else None
+    how = (message.kept, app_state.memory, _renumber(message), wanted)
+    for step in api.what_broke_it(*case, *how):
+        yield _progress(step) if isinstance(step, Progress) else _verdict(step, session)
 
 
-def _blamed(desk: AppState, visit: Session, asked: dict) -> Replies:
-    kept, renumber = _kept(asked)
-    wanted = visit.truth if asked.get("truth") is True else None
-    for step in api.what_broke_it(*_case(visit), kept, desk.memory, renumber, wanted):
-        yield _progress(step) if isinstance(step, Progress) else _verdict(step, visit)
-
-
-def _tried(desk: AppState, visit: Session, asked: dict) -> Replies:
-    specs, budget = asked.get("methods"), asked.get("budget")
-    specs = [s for s in specs if isinstance(s, str)][:METHODS] if isinstance(specs, list) else []
-    if not isinstance(budget, int):
-        raise BadBudget("The budget must be a whole number.")
+def _evaluate(app_state: AppState, session: Session, message: EvaluationMessage) -> Iterator[dict]:
+    budget = message.budget
     trials: list[dict] = []
-    for step in api.trials(*_case(visit), specs, budget, desk.memory):
+    for step in api.trials(*_case(session), message.methods, budget, app_state.memory):
         if isinstance(step, ScoreEvaluation):
             trials.append(trial_payload(step))
         else:
@@ -168,9 +145,9 @@ def _tried(desk: AppState, visit: Session, asked: dict) -> Replies:
     yield {"done": True, "trials": trials, "budget": budget}
 
 
-TASKS: dict[str, Task] = {
-    "pick": _picked,
-    "oracle": _explained,
-    "blame": _blamed,
-    "trial": _tried,
+TASKS: dict[str, tuple[type[Message], Task]] = {
+    "pick": (PickMessage, _pick),
+    "oracle": (ImportanceMessage, _explain),
+    "blame": (RestoreMessage, _restore),
+    "trial": (EvaluationMessage, _evaluate),
 }

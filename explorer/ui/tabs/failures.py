@@ -12,24 +12,24 @@ import gradio as gr
 
 from explorer.analyses import failures
 from explorer.cases import answers
-from explorer.errors import VisitorError
 from explorer.media.image import picture_url
 from explorer.methods import catalog
 from explorer.methods.catalog import title
 from explorer.pico.data import scenes
 from explorer.ui import components
 from explorer.ui.explore.open_case import CaseOpener
-from explorer.ui.link import SEEDS
+from explorer.ui.messages import FailuresMessage, OpenHitMessage
 from explorer.ui.payloads.encoding import rounded
+from explorer.ui.requests import Channel, Stop, checked, connect, serve_request
 from explorer.ui.session import AppState, Session
 from explorer.vlm.loader import default_loader
 
-AT_ONCE = {True: 4, False: 1}  # scenes of one event; few where a model takes its time
+MAX_SCENES = {True: 4, False: 1}  # scenes of one event; few where a model takes its time
 THUMB_SIDE = 144  # pixels
 
 
-def build(desk: AppState, visit: gr.State, opening: CaseOpener, on_model: dict) -> None:
-    """Lay out the tab and wire it. opening: the ways in which a case gets into "Explore"."""
+def build(app_state: AppState, session: gr.State, opener: CaseOpener, model_queue: dict) -> None:
+    """Lay out the tab and wire it. opener: the ways in which a case gets into "Explore"."""
     against = [{"key": answers.FULL, "title": "the full model"}]
     against += [
         {"key": method.spec, "title": title(method.spec)}
@@ -37,54 +37,48 @@ def build(desk: AppState, visit: gr.State, opening: CaseOpener, on_model: dict) 
         if not method.slow
     ]
     settings = {"against": against, "first": failures.FIRST_SEED, "reply": None}
-    board = components.html_block(
+    panel = components.html_block(
         '<div class="vt-finding"></div>',
         "mountFailures",
         settings,
         elem_id="vt-finding",
     )
-    sender = components.outbound("mountFailuresRequest", "find", "pick")
+    outbound = components.outbound("mountFailuresRequest", "find", "pick")
 
-    def find(asked: dict, visit: Session) -> dict:
-        return settings | {"reply": reply(asked, visit.model)}
+    def find(session: Session, message: FailuresMessage, stop: Stop) -> Iterator[dict]:
+        yield from hits(message, session.model)
 
-    def pick(asked: dict, visit: Session) -> Iterator[dict]:
-        hit = asked.get("hit") if isinstance(asked, dict) else None
-        if isinstance(hit, dict) and _seed(hit.get("seed")):
-            show = {"method": str(asked.get("method")), "budget": _whole(asked.get("budget"))}
-            question = str(hit.get("question"))
-            yield from opening.scene(hit["seed"], visit.model, question, show)
+    def pick(message: OpenHitMessage, session: Session) -> Iterator[dict]:
+        show = {"method": message.method, "budget": message.budget}
+        yield from opener.scene(message.hit.seed, session.model, message.hit.question, show)
 
-    quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
-    sender.find(find, [sender, visit], [board], **quiet, **on_model)
-    sender.pick(pick, [sender, visit], opening.outputs(), **quiet, **on_model)
+    channel = Channel(
+        "failures",
+        outbound,
+        panel,
+        session,
+        event="find",
+        envelope=lambda reply: settings | {"reply": reply},
+        blank={"looked": 0, "hits": []},
+    )
+    serve_request(channel, FailuresMessage, find, model_queue)
+    connect(
+        outbound.pick,
+        checked(OpenHitMessage, opener.tab.picture_notes, pick),
+        [outbound, session],
+        opener.outputs(),
+        trigger_mode="always_last",
+        **model_queue,
+    )
 
 
-def reply(asked: object, model: str) -> dict:
-    """Look at the next few scenes; asked: {ticket, method, budget, against, first, count}."""
-    asked = asked if isinstance(asked, dict) else {}
+def hits(message: FailuresMessage, model: str) -> Iterator[dict]:
+    """Look at the next few scenes; looked: how many those were."""
     live = default_loader().catalog.entry(model).live
-    count = max(1, min(_whole(asked.get("count")), AT_ONCE[live]))
-    told = {"ticket": asked.get("ticket"), "looked": count, "hits": [], "error": None}
-    first = asked.get("first")
-    if not _seed(first):
-        return told | {"error": "The seed of a scene is a whole number from 0 on."}
-    names, budget = [str(asked.get(name)) for name in ("method", "against")], asked.get("budget")
-    try:
-        seeds = range(first, first + count)
-        found = list(failures.find(names[0], budget, seeds, names[1], model))
-    except VisitorError as error:
-        return told | {"error": str(error)}
-    return told | {"hits": [_hit(each) for each in found if each is not None]}
-
-
-def _whole(value: object) -> int:
-    """Give a whole number as it came, and 1 for anything else."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else 1
-
-
-def _seed(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < SEEDS
+    count = min(message.count, MAX_SCENES[live])
+    seeds = range(message.first, message.first + count)
+    found = failures.find(message.method, message.budget, seeds, message.against, model)
+    yield {"looked": count, "hits": [_hit(each) for each in found if each is not None]}
 
 
 def _hit(found: failures.Failure) -> dict:

@@ -7,16 +7,18 @@ is read off the signals that it names. A changed setting asks for one new map, a
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 
 import gradio as gr
 
 from explorer.analyses import api
-from explorer.errors import VisitorError
 from explorer.methods import catalog
 from explorer.methods.method import Card, Method
 from explorer.methods.signals import Size
 from explorer.ui import components
+from explorer.ui.messages import MapMessage
 from explorer.ui.payloads.method import badges, method_payload
+from explorer.ui.requests import Channel, Stop, serve_request
 from explorer.ui.session import AppState, Session
 
 # Where a signal is found: parts of the small drawing on a card.
@@ -47,31 +49,19 @@ def build() -> gr.HTML:
     )
 
 
-def wire(desk: AppState, visit: gr.State, on_model: dict) -> None:
+def wire(app_state: AppState, session: gr.State, model_queue: dict) -> None:
     """Make the way in which one more map is asked for; outside the tab, which may be unopened."""
-    sender = components.outbound("mountTune", "tune")
-    tuned = components.inbound("mountTuned")
+    outbound = components.outbound("mountTune", "tune")
+    inbound = components.inbound("mountTuned")
 
-    def tune(asked: dict, visit: Session) -> dict | None:
-        if not isinstance(asked, dict) or asked.get("case") != visit.id:
-            return None
-        spec = str(asked.get("spec"))
-        reply = {"case": visit.id, "spec": spec, "method": None, "error": None}
-        try:
-            found = api.draw(visit.model, visit.picture, visit.question, spec, desk.memory)
-        except VisitorError as error:
-            return reply | {"error": str(error)}
-        return reply | {"method": method_payload(found, lean=True)}
+    def tune(session: Session, message: MapMessage, stop: Stop) -> Iterator[dict]:
+        case = (session.model, session.picture, session.question)
+        found = api.draw(*case, message.spec, app_state.memory)
+        yield {"method": method_payload(found, lean=True)}
 
-    sender.tune(
-        tune,
-        [sender, visit],
-        [tuned],
-        show_progress="hidden",
-        api_visibility="private",
-        trigger_mode="always_last",
-        **on_model,
-    )
+    blank = {"method": None}
+    channel = Channel("map", outbound, inbound, session, event="tune", blank=blank)
+    serve_request(channel, MapMessage, tune, model_queue)
 
 
 def card_payload(method: type[Method]) -> dict:

@@ -13,17 +13,19 @@ from explorer.ui import components
 from explorer.ui.session import AppState
 from explorer.ui.tabs import answer_stream
 
-PACE = answer_stream.StreamRate(at_once=128, handful=12)  # five methods and five draws at once
+RATE = answer_stream.StreamRate(
+    max_answers=128, min_new_answers=12
+)  # five methods and five draws at once
 
 
-def build(desk: AppState, visit: gr.State, on_model: dict) -> None:
-    """Lay out the tab and wire it. visit: what the visitor looks at in the tab "Explore"."""
-    given = {"draws": list(comparison.DRAWS), "first": list(sweep.FIVE)}
-    board = components.html_block(
+def build(app_state: AppState, session: gr.State, model_queue: dict) -> None:
+    """Lay out the tab and wire it. session: what the visitor looks at in the tab "Explore"."""
+    settings = {"draws": list(comparison.DRAWS), "first": list(sweep.FIVE)}
+    panel = components.html_block(
         '<div class="vt-sweep"></div>',
         "mountSweep",
-        given | {"reply": None},
+        settings | {"reply": None},
         elem_id="vt-sweep",
     )
-    asking = components.outbound("mountSweepRequest", "work", "announce")
-    answer_stream.wire(asking, board, given, desk, desk.sweeping, visit, on_model, PACE)
+    outbound = components.outbound("mountSweepRequest", "work", "announce")
+    answer_stream.wire("sweep", outbound, panel, settings, app_state, session, model_queue, RATE)

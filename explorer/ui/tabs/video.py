@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import gradio as gr
 
@@ -17,7 +18,9 @@ from explorer.errors import VisitorError
 from explorer.media.video import MOST_FRAMES, Clip, from_images, open_video, read_seconds
 from explorer.pico.data import videos
 from explorer.ui import components
-from explorer.ui.session import AppState, ticket_of
+from explorer.ui.messages import VideoMessage
+from explorer.ui.requests import Channel, Stop, connect, serve_request
+from explorer.ui.session import AppState
 
 EXAMPLE = 1  # the seed of the built-in film,
 ACTS = ("cat", "tree", "owl", "bus", "robot", "owl", "pizza", "fish", "key")
@@ -46,28 +49,38 @@ class VideoSession:
         return self.model, self.clip, self.question, self.things
 
     @property
+    def id(self) -> str:
+        """The name of what is open."""
+        return make_video_request(self.model, self.clip, self.question).id
+
+    @property
     def truth(self) -> str | None:
         """The right answer, where it is known."""
         return TRUTH if not self.source and self.question == QUESTION else None
 
 
-def build(desk: AppState, tab: gr.Tab, model: gr.Dropdown, on_model: dict) -> None:
+def build(app_state: AppState, tab: gr.Tab, model: gr.Dropdown, model_queue: dict) -> None:
     """Lay out the tab and wire it."""
     with gr.Row(elem_id="vt-video"):
         with gr.Column(elem_id="vt-video-left"):
             inputs = _inputs()
         with gr.Column(elem_id="vt-video-right"):
-            board = components.html_block(
+            panel = components.html_block(
                 '<div class="vt-film"></div>',
                 "mountVideo",
                 elem_id="vt-film",
             )
-    reply = components.inbound("mountVideoReply")
-    asking = components.outbound("mountVideoRequest", "ask", "announce")
-    showing = gr.State(None)
-    blocks = inputs | {"board": board, "showing": showing, "model": model, "tab": tab}
-    _wire_opening(desk, blocks, on_model)
-    _wire_asking(desk, asking, reply, showing, on_model)
+    inbound = components.inbound("mountVideoReply")
+    outbound = components.outbound("mountVideoRequest", "ask", "announce")
+    session = gr.State(None)
+    blocks = inputs | {"panel": panel, "session": session, "model": model, "tab": tab}
+    _wire_opening(app_state, blocks, model_queue)
+    channel = Channel("video", outbound, inbound, session, event="ask", tickets=app_state.tickets)
+
+    def ask(now: VideoSession, message: VideoMessage, stop: Stop) -> Iterator[dict]:
+        yield from api.answer_video(*now.case, message.model_dump(), now.truth, app_state.memory)
+
+    serve_request(channel, VideoMessage, ask, model_queue)
 
 
 def _inputs() -> dict[str, object]:
@@ -113,93 +126,98 @@ def _taken(source: str, count: object, seconds: str) -> Clip:
     return open_video(source, count, read_seconds(seconds))
 
 
-def _wire_opening(desk: AppState, blocks: dict, on_model: dict) -> None:
-    """Connect everything that opens a film: file, frames, question, things, example, the tab."""
-    board, notes, showing = blocks["board"], blocks["notes"], blocks["showing"]
+@dataclass(frozen=True)
+class VideoOpener:
+    """The handlers of all events that open a film; they give updates for the blocks of the tab."""
 
-    def show(made: VideoSession) -> Iterator[dict]:
-        yield {notes: components.lines("busy", BUSY)}
+    app_state: AppState
+    blocks: dict
+
+    def outputs(self) -> list:
+        """List every block that a handler may change."""
+        names = ("panel", "notes", "session", "question", "things", "seconds")
+        return [self.blocks[name] for name in names]
+
+    def _show(self, made: VideoSession) -> Iterator[dict]:
+        blocks, memory = self.blocks, self.app_state.memory
+        yield {blocks["notes"]: components.lines("busy", BUSY)}
         try:
-            told = api.open_video(*made.case, truth=made.truth, memory=desk.memory)
+            shown = api.open_video(*made.case, truth=made.truth, memory=memory)
         except VisitorError as error:
-            yield {notes: components.lines("error", str(error))}
+            yield {blocks["notes"]: components.lines("error", str(error))}
             return
-        yield {board: told, showing: made, notes: None}
+        yield {blocks["panel"]: shown, blocks["session"]: made, blocks["notes"]: None}
 
-    def take(source, count, seconds, question, things, model) -> Iterator[dict]:
+    def _take(
+        self, source: str, count: object, typed: VideoWords, model: str | None
+    ) -> Iterator[dict]:
         try:
-            clip = _taken(source, count, seconds)
+            clip = _taken(source, count, typed.seconds)
         except VisitorError as error:
-            yield {notes: components.lines("error", str(error))}
+            yield {self.blocks["notes"]: components.lines("error", str(error))}
             return
-        yield from show(
-            VideoSession(model, source, clip, question, tuple(frame_scoring.typed(things)))
-        )
+        things = tuple(frame_scoring.typed(typed.things))
+        yield from self._show(VideoSession(model or "", source, clip, typed.question, things))
 
-    def upload(path: str | None, *rest) -> Iterator[dict]:
+    def upload(self, path: str | None, count, seconds, question, things, model) -> Iterator[dict]:
+        """Open an uploaded film."""
         if path is not None:
-            yield from take(path, *rest)
+            yield from self._take(path, count, _typed(question, things, seconds), model)
 
-    def again(count, seconds, question, things, model, now: VideoSession | None) -> Iterator[dict]:
+    def take(self, count, seconds, question, things, model, now) -> Iterator[dict]:
+        """Take other frames of the film that is open, or of the built-in one."""
         source = now.source if now else ""
-        yield from take(source, count, seconds, question, things, model)
+        yield from self._take(source, count, _typed(question, things, seconds), model)
 
-    def ask(question, things, model, now: VideoSession | None) -> Iterator[dict]:
+    def ask(self, question, things, model, now: VideoSession | None) -> Iterator[dict]:
+        """Ask something else about the film that is open."""
+        typed = _typed(question, things)
         if now is None:
-            yield from take("", FRAMES, "", question, things, model)
+            yield from self._take("", FRAMES, typed, model)
             return
-        things = tuple(frame_scoring.typed(things))
-        yield from show(replace(now, question=question.strip(), things=things, model=model))
+        looked_for = tuple(frame_scoring.typed(typed.things))
+        asked = {"question": typed.question.strip(), "things": looked_for, "model": model or ""}
+        yield from self._show(replace(now, **asked))
 
-    def example(count, model) -> Iterator[dict]:
+    def example(self, count, model) -> Iterator[dict]:
+        """Open the built-in film with its own question."""
+        blocks = self.blocks
         yield {blocks["question"]: QUESTION, blocks["things"]: "", blocks["seconds"]: ""}
-        yield from take("", count, "", QUESTION, "", model)
+        yield from self._take("", count, VideoWords(QUESTION), model)
 
-    def first(model, now: VideoSession | None) -> Iterator[dict]:
+    def first(self, model, now: VideoSession | None) -> Iterator[dict]:
+        """Open the built-in film where none was opened before."""
         if now is None:
-            yield from take("", FRAMES, "", QUESTION, "", model)
+            yield from self._take("", FRAMES, VideoWords(QUESTION), model)
 
-    outputs = [board, notes, showing, blocks["question"], blocks["things"], blocks["seconds"]]
-    quiet = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
-    runs = quiet | on_model | {"trigger_mode": "always_last"}
+
+@dataclass(frozen=True)
+class VideoWords:
+    """What a visitor has typed: the question, what to look for, and the times of the frames."""
+
+    question: str
+    things: str = ""
+    seconds: str = ""
+
+
+def _typed(*words: str | None) -> VideoWords:
+    """Take an empty field, which a browser may send as nothing, for an empty text."""
+    return VideoWords(*(text or "" for text in words))
+
+
+def _wire_opening(app_state: AppState, blocks: dict, model_queue: dict) -> None:
+    """Connect everything that opens a film: file, frames, question, things, example, the tab."""
+    opener = VideoOpener(app_state, blocks)
+    runs = {"outputs": opener.outputs(), "trigger_mode": "always_last"} | model_queue
     frames, words = [blocks["count"], blocks["seconds"]], [blocks["question"], blocks["things"]]
-    model = blocks["model"]
-    blocks["file"].upload(upload, [blocks["file"], *frames, *words, model], **runs)
-    takes = [blocks["take"].click, blocks["count"].submit, blocks["seconds"].submit]
-    gr.on(takes, again, [*frames, *words, model, showing], **runs)
-    asks = [blocks["asking"].click, blocks["question"].submit, blocks["things"].submit]
-    gr.on(asks, ask, [*words, model, showing], **runs)
-    blocks["example"].click(example, [blocks["count"], model], **runs)
-    blocks["tab"].select(first, [model, showing], **runs)
-
-
-# ---- answers ------------------------------------------------------------------------------------
-
-
-def _wire_asking(
-    desk: AppState, asking: gr.HTML, reply: gr.HTML, showing: gr.State, on_model: dict
-) -> None:
-    """Connect the sender of questions {film, budget, alpha, version, method, ...} with replies."""
-
-    def announce(asked: dict, request: gr.Request) -> None:
-        desk.filming.announce(request.session_hash, ticket_of(asked))
-
-    def ask(asked: dict, now: VideoSession | None, request: gr.Request) -> Iterator[dict]:
-        if now is None or not isinstance(asked, dict):
-            return
-        if asked.get("film") != make_video_request(now.model, now.clip, now.question).id:
-            return
-        ticket = ticket_of(asked)
-        told = {"ticket": ticket, "film": asked.get("film"), "error": None}
-        try:
-            for more in api.answer_video(*now.case, asked, now.truth, desk.memory):
-                if desk.filming.stale(request.session_hash, ticket):
-                    return
-                told = told | more
-                yield told
-        except VisitorError as error:
-            yield told | {"error": str(error), "done": True}
-
-    quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
-    asking.announce(announce, [asking], None, queue=False, **quiet)
-    asking.ask(ask, [asking, showing], [reply], **quiet, **on_model)
+    model, session = blocks["model"], blocks["session"]
+    uploaded = [blocks["file"], *frames, *words, model]
+    connect(blocks["file"].upload, opener.upload, uploaded, **runs)
+    takes = partial(gr.on, [blocks["take"].click, blocks["count"].submit, blocks["seconds"].submit])
+    connect(takes, opener.take, [*frames, *words, model, session], **runs)
+    asks = partial(
+        gr.on, [blocks["asking"].click, blocks["question"].submit, blocks["things"].submit]
+    )
+    connect(asks, opener.ask, [*words, model, session], **runs)
+    connect(blocks["example"].click, opener.example, [blocks["count"], model], **runs)
+    connect(blocks["tab"].select, opener.first, [model, session], **runs)

@@ -8,11 +8,6 @@ import pytest
 from conftest import state, visiting
 from playwright.sync_api import Page, expect
 
-from explorer.media.image import open_picture
-from explorer.pico.data import scenes
-from explorer.ui.session import AppState, Session
-from explorer.ui.tabs.region import replies
-
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # milliseconds
 
@@ -69,11 +64,3 @@ def test_a_method_inside_the_model_says_why_it_has_no_answer(page):
     card = page.locator(".vt-answer-card[data-mode=equal]")
     expect(card).to_contain_text("inside the language model")
     assert "of 8" in region(page)
-
-
-@pytest.mark.parametrize("cells", [[1, 2], [0, 0, 8, 8], ["1", 0, 2, 2], "all", [True, 0, 1, 1]])
-def test_nonsense_gets_a_sentence(cells):
-    looked_at = Session("pico", open_picture(scenes.make(3).image), "what is it ?")
-    asked = {"case": looked_at.id, "cells": cells, "method": "clsattn"}
-    *_, last = replies(AppState(), looked_at, asked)
-    assert last["done"] and last["looks"] == [] and "region" in last["error"].lower()

@@ -1,0 +1,255 @@
+"""Everything that the browser sends, as models that check kind and size before anything is read.
+
+A message may come from anybody. What doesn't fit is refused as a whole, in one sentence; a field
+that nobody here reads is left out. Knows the shape of messages; whether a method exists, or how
+many tokens a picture has, is checked by those who answer them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+
+from explorer.analyses.sharing import case_file
+from explorer.errors import BadMessage
+from explorer.media import region
+
+SEEDS = 2**53  # whole numbers that a browser can hold exactly
+MAX_SPECS = 40  # methods of one message
+MAX_ANSWERS = 2_000  # answers of one message: thirty methods on a ladder, and draws of random
+MAX_SCENES = 1_000
+MAX_QUERY = 100_000  # characters of an address; a link that can be followed is shorter
+
+Key = Annotated[str, Field(max_length=200)]  # of a case, an example, or a method with its options
+Words = Annotated[str, Field(max_length=8_000)]  # what a visitor types
+Ticket = Annotated[int, Field(ge=0, lt=SEEDS)]
+Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
+Budget = Annotated[int, Field(ge=1, le=case_file.TOKENS)]
+Patch = Annotated[int, Field(ge=0, lt=case_file.TOKENS)]
+Patches = Annotated[list[Patch], Field(max_length=case_file.TOKENS)]
+# JSON has no tuples, so that a list is taken for one; what stands in it is checked as strictly.
+Pair = Annotated[tuple[Key, Budget], Strict(False)]
+Cell = Annotated[int, Field(ge=0, lt=region.CUTS)]
+
+
+class Message(BaseModel):
+    """What all messages have in common: no text taken for a number, nothing infinite.
+
+    ticket: the number of the request; the page shows replies to its newest one.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+    ticket: Ticket = 0
+
+    @property
+    def place(self) -> dict[str, str]:
+        """What the replies name, so that the page knows what they are about."""
+        return {}
+
+    def meant_for(self, session: object) -> bool:
+        """Tell whether the message is about what the visitor looks at now."""
+        return True
+
+
+class CaseMessage(Message):
+    """A message about a case. case: its id; one about an earlier case is not answered."""
+
+    case: Key
+
+    @property
+    def place(self) -> dict[str, str]:
+        """The case."""
+        return {"case": self.case}
+
+    def meant_for(self, session: object) -> bool:
+        """Tell whether the case is still open. session: with an id."""
+        return session.id == self.case
+
+
+# ---- the tab "Explore" ---------------------------------------------------------------------------
+
+
+class AnswerMessage(CaseMessage):
+    """Asks for the answer at this method and budget."""
+
+    method: Key
+    budget: Budget
+
+
+class LadderMessage(CaseMessage):
+    """Asks for the answers of a method at a few budgets."""
+
+    method: Key
+    budgets: Annotated[list[Budget], Field(max_length=MAX_ANSWERS)]
+
+
+class ExampleMessage(Message):
+    """Opens a finished example."""
+
+    chosen: Key
+
+
+class SceneMessage(Message):
+    """Opens the scene of a seed."""
+
+    seed: Seed
+
+
+class SuggestionMessage(Message):
+    """Asks a suggested question."""
+
+    chosen: Words
+
+
+class SaveMessage(CaseMessage):
+    """Wants to take the case home, with the answer at this method and budget."""
+
+    method: Key
+    budget: Budget
+    kind: Literal["case", "report"] = "case"
+
+
+class OpenFileMessage(Message):
+    """Opens a saved case. text: of the file."""
+
+    text: Annotated[str, Field(max_length=case_file.MAX_BYTES)]
+
+
+class LinkMessage(Message):
+    """Follows the link by which the visitor came. query: the part of the address behind "?"."""
+
+    query: Annotated[str, Field(max_length=MAX_QUERY)]
+
+
+class MapMessage(CaseMessage):
+    """Asks for the map of one more method or setting."""
+
+    spec: Key
+
+    @property
+    def place(self) -> dict[str, str]:
+        """The case and the method."""
+        return {"case": self.case, "spec": self.spec}
+
+
+# ---- the other tabs ------------------------------------------------------------------------------
+
+
+class BatchMessage(CaseMessage):
+    """Asks for many answers at once. wanted: pairs of a method's spec and a budget."""
+
+    wanted: Annotated[list[Pair], Field(max_length=MAX_ANSWERS)]
+
+
+class PickMessage(CaseMessage):
+    """Asks what is answered from hand-picked patches. method: the one that the set came from."""
+
+    kept: Patches
+    method: Key | None = None
+
+
+class RestoreMessage(PickMessage):
+    """Asks which dropped patches broke the answer. truth: look for the right answer instead."""
+
+    truth: bool = False
+
+
+class ImportanceMessage(CaseMessage):
+    """Asks what an answer rests on: one word of it, by its number, or another text."""
+
+    way: Key
+    word: Annotated[int, Field(ge=0, lt=case_file.ANSWER)] | None = None
+    text: Words | None = None
+
+
+class EvaluationMessage(CaseMessage):
+    """Puts the scores of methods on trial at a budget."""
+
+    methods: Annotated[list[Key], Field(max_length=MAX_SPECS)]
+    budget: Budget
+
+
+class RegionMessage(CaseMessage):
+    """Asks for a second look at a region.
+
+    cells: first column and row, last column and row; none means those around the patches that the
+    method likes best. dilate: take in one cell more on every side.
+    """
+
+    method: Key
+    cells: Annotated[list[Cell], Field(min_length=4, max_length=4)] | None = None
+    dilate: bool = False
+
+
+class FailuresMessage(Message):
+    """Looks for failures of a method in the next few scenes. against: who is right there."""
+
+    method: Key
+    budget: Budget
+    against: Key
+    first: Seed
+    count: Annotated[int, Field(ge=1, le=MAX_SCENES)]
+
+
+class Hit(BaseModel):
+    """A failure that was found."""
+
+    model_config = Message.model_config
+    seed: Seed
+    question: Words
+
+
+class OpenHitMessage(Message):
+    """Opens a failure in the tab "Explore"."""
+
+    method: Key
+    budget: Budget
+    hit: Hit
+
+
+class VideoMessage(Message):
+    """Asks for QuoTA's answer over the frames of a film, and for a method's.
+
+    film: its id. alpha, version: how scores become shares of the budget. tables, map: what else the
+    page doesn't have yet. at: the budget at which the method answers, none for no answer of it.
+    """
+
+    film: Key
+    budget: Budget
+    alpha: float
+    version: Key
+    method: Key
+    tables: bool = False
+    map: bool = False
+    at: Budget | None = None
+
+    @property
+    def place(self) -> dict[str, str]:
+        """The film."""
+        return {"film": self.film}
+
+    def meant_for(self, session: object | None) -> bool:
+        """Tell whether the film is still open. session: with an id; None where none was opened."""
+        return session is not None and session.id == self.film
+
+
+Kind = TypeVar("Kind", bound=Message)
+
+
+def read(kind: type[Kind], sent: object) -> Kind:
+    """Check what a browser has sent; raises `BadMessage` with a sentence if it doesn't fit."""
+    try:
+        return kind.model_validate(sent)
+    except ValidationError as error:
+        place = error.errors(include_url=False, include_input=False)[0]["loc"]
+        where = " → ".join(map(str, place)) or "the whole of it"
+        raise BadMessage(f"The page has asked in a way that is not known: {where}.") from None
+
+
+def ticket_of(sent: object) -> int:
+    """Give the ticket of a message that may not fit otherwise; 0 if it has none."""
+    try:
+        return Message.model_validate(sent).ticket
+    except ValidationError:
+        return 0

@@ -1,0 +1,75 @@
+"""The page's own events, called by hand: nonsense changes and empties nothing."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import httpx
+import pytest
+
+NONSENSE = [7, [None], {"ticket": "first", "case": 5, "text": 5, "chosen": 5}]
+
+
+@pytest.fixture(scope="module")
+def events(url) -> list[dict]:
+    """The private events that change something on the page, with the kinds of their blocks."""
+    config = httpx.get(f"{url}/config").json()
+    kinds = {block["id"]: block["type"] for block in config["components"]}
+    ids = {block["id"]: block["props"].get("elem_id") for block in config["components"]}
+    return [
+        event
+        | {"kinds": [kinds[block] for block in event["inputs"]]}
+        | {"ids": [ids[block] for block in event["inputs"]]}
+        for event in config["dependencies"]
+        if event["api_visibility"] == "private" and event["outputs"]
+    ]
+
+
+def post(url: str, event: dict, data: list) -> list[list]:
+    """Trigger an event in a session of its own; gives what comes back for its outputs."""
+    session = uuid.uuid4().hex[:10]
+    body = {"data": data, "fn_index": event["id"], "session_hash": session, "trigger_id": None}
+    httpx.post(f"{url}/gradio_api/queue/join", json=body).raise_for_status()
+    outputs = []
+    stream = {"params": {"session_hash": session}, "timeout": 60}
+    with httpx.stream("GET", f"{url}/gradio_api/queue/data", **stream) as lines:
+        for line in filter(None, lines.iter_lines()):
+            message = json.loads(line.removeprefix("data: "))
+            if message["msg"] == "process_generating" and message["success"]:
+                outputs.append(message["output"]["data"])
+            if message["msg"] == "process_completed":
+                assert message["success"], (event["targets"], data, message["output"])
+                return [*outputs, message["output"]["data"]]
+    raise AssertionError("the server went away")
+
+
+def is_skip(value: object) -> bool:
+    """Tell whether a block stays as it is; of HTML also its properties."""
+    skip = {"__type__": "update"}
+    return value in (skip, skip | {"props": skip})
+
+
+def test_an_upload_that_has_been_taken_away_changes_nothing(url, events):
+    (upload,) = [each for each in events if each["ids"][:2] == ["vt-picture", "vt-question"]]
+    for outputs in post(url, upload, [None, "what is in the middle ?", "pico", None]):
+        assert len(outputs) == len(upload["outputs"])
+        # a block of state is null in every reply: its value stays on the server
+        states, others = outputs[:1], outputs[1:]
+        assert states == [None] and all(map(is_skip, others)), outputs
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=repr)
+def test_nonsense_never_empties_every_block_nor_raises(url, events, nonsense):
+    told = [each for each in events if each["kinds"][:1] == ["html"]]
+    assert len(told) > 15
+    for event in told:
+        data = [nonsense if kind == "html" else None for kind in event["kinds"]]
+        for outputs in post(url, event, data):
+            assert any(value is not None for value in outputs), (event["targets"], nonsense)
+
+
+def test_empty_fields_never_empty_every_block_nor_raise(url, events):
+    for event in events:
+        for outputs in post(url, event, [None] * len(event["inputs"])):
+            assert any(value is not None for value in outputs), event["targets"]

@@ -1,0 +1,118 @@
+"""What a browser sends is checked as a whole; nonsense gets one sentence and never a traceback."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from explorer.errors import BadMessage, VisitorError
+from explorer.ui import messages
+from explorer.ui.messages import (
+    AnswerMessage,
+    BatchMessage,
+    CaseMessage,
+    FailuresMessage,
+    ImportanceMessage,
+    Message,
+    OpenFileMessage,
+    PickMessage,
+    RegionMessage,
+    SaveMessage,
+    VideoMessage,
+)
+
+ANSWER = {"case": "0" * 16, "method": "clsattn", "budget": 64, "ticket": 3}
+VIDEO = {"film": "0" * 16, "budget": 64, "alpha": 2, "version": "v1", "method": "fastv"}
+FAILURES = {"method": "fastv", "budget": 64, "against": "full", "first": 0, "count": 4}
+
+
+def test_what_fits_is_read_and_unknown_fields_are_left_out():
+    assert messages.read(AnswerMessage, ANSWER | {"more": [1]}).model_dump() == ANSWER
+    wanted = [["fastv", 64], ["random?seed=3", 8]]
+    read = messages.read(BatchMessage, {"case": "a", "wanted": wanted})
+    assert read.wanted == [("fastv", 64), ("random?seed=3", 8)] and read.ticket == 0
+    assert messages.read(VideoMessage, VIDEO).alpha == 2.0
+
+
+@pytest.mark.parametrize("sent", [None, 5, "text", [], [ANSWER], True, math.nan, {}])
+def test_what_is_no_message_is_refused(sent):
+    with pytest.raises(BadMessage):
+        messages.read(AnswerMessage, sent)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "field"),
+    [
+        (AnswerMessage, ANSWER | {"budget": "64"}, "budget"),
+        (AnswerMessage, ANSWER | {"budget": True}, "budget"),
+        (AnswerMessage, ANSWER | {"budget": 64.0}, "budget"),
+        (AnswerMessage, ANSWER | {"budget": 0}, "budget"),
+        (AnswerMessage, ANSWER | {"budget": 10**30}, "budget"),
+        (AnswerMessage, ANSWER | {"method": None}, "method"),
+        (AnswerMessage, ANSWER | {"method": "a" * 201}, "method"),
+        (AnswerMessage, ANSWER | {"ticket": -1}, "ticket"),
+        (BatchMessage, {"case": "a", "wanted": [["fastv", 64, 1]]}, "wanted → 0"),
+        (BatchMessage, {"case": "a", "wanted": [["fastv", "64"]]}, "wanted → 0 → 1"),
+        (BatchMessage, {"case": "a", "wanted": [["fastv", 1]] * 2_001}, "wanted"),
+        (PickMessage, {"case": "a", "kept": [0, -1]}, "kept → 1"),
+        (PickMessage, {"case": "a", "kept": list(range(20_001))}, "kept"),
+        (RegionMessage, {"case": "a", "method": "clsattn", "cells": [1, 2]}, "cells"),
+        (RegionMessage, {"case": "a", "method": "clsattn", "cells": [0, 0, 8, 8]}, "cells → 2"),
+        (RegionMessage, {"case": "a", "method": "clsattn", "cells": "all"}, "cells"),
+        (RegionMessage, {"case": "a", "method": "clsattn", "dilate": 1}, "dilate"),
+        (ImportanceMessage, {"case": "a", "way": "removed", "word": True}, "word"),
+        (ImportanceMessage, {"case": "a", "way": "removed", "text": 5}, "text"),
+        (ImportanceMessage, {"case": "a", "way": "removed", "text": "a" * 8_001}, "text"),
+        (SaveMessage, ANSWER | {"kind": "movie"}, "kind"),
+        (VideoMessage, VIDEO | {"alpha": math.nan}, "alpha"),
+        (VideoMessage, VIDEO | {"alpha": math.inf}, "alpha"),
+        (VideoMessage, VIDEO | {"at": "64"}, "at"),
+        (FailuresMessage, FAILURES | {"first": 2**53}, "first"),
+        (FailuresMessage, FAILURES | {"count": 0}, "count"),
+        (OpenFileMessage, {"text": {"question": "?"}}, "text"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_named_in_a_sentence(kind, sent, field):
+    with pytest.raises(VisitorError) as refused:
+        messages.read(kind, sent)
+    assert str(refused.value).endswith(f": {field}.")
+
+
+def test_every_text_list_and_number_of_every_message_is_bounded():
+    """A message is limited in size whichever of its fields somebody fills."""
+
+    def unbounded(schema: dict) -> bool:
+        kind = schema.get("type")
+        inside = [*schema.get("anyOf", ()), *schema.get("prefixItems", ())]
+        inside += [schema["items"]] if isinstance(schema.get("items"), dict) else []
+        return (
+            (kind == "string" and not schema.keys() & {"maxLength", "enum"})
+            or (kind == "array" and "maxItems" not in schema)
+            or (kind == "integer" and "minimum" not in schema)
+            or (kind == "integer" and not schema.keys() & {"maximum", "exclusiveMaximum"})
+            or any(unbounded(each) for each in inside)
+        )
+
+    def kinds(kind: type[Message]) -> list[type[Message]]:
+        return [kind, *(below for each in kind.__subclasses__() for below in kinds(each))]
+
+    assert len(kinds(Message)) > 15
+    for kind in kinds(Message):
+        for name, field in kind.model_json_schema()["properties"].items():
+            assert not unbounded(field), (kind.__name__, name)
+
+
+def test_a_ticket_is_read_from_whatever_comes():
+    assert messages.ticket_of(ANSWER) == 3
+    assert [messages.ticket_of(sent) for sent in (None, 7, {}, {"ticket": "9"})] == [0] * 4
+
+
+def test_a_message_is_meant_for_the_case_that_is_open():
+    class Open:
+        id = ANSWER["case"]
+
+    assert messages.read(CaseMessage, ANSWER).meant_for(Open)
+    assert not messages.read(CaseMessage, ANSWER | {"case": "other"}).meant_for(Open)
+    assert messages.read(VideoMessage, VIDEO).meant_for(Open)
+    assert not messages.read(VideoMessage, VIDEO).meant_for(None), "no film was opened"
