@@ -78,22 +78,22 @@ class Case:
 
         answer: gives the tokens of the full answer to methods that explain it.
         """
-        words = self.vlm.family.words(self.vlm, self.question, self.look.grid)
+        chat = self.vlm.family.build_prompt(self.vlm, self.question, self.look.grid)
         device, features = self.vlm.device, self.look.seen.features
-        visual = words.visual.to(device)
-        embeds = self.decoder.body.embed_tokens(words.ids.to(device)).clone()
+        visual = chat.visual_positions.to(device)
+        embeds = self.decoder.body.embed_tokens(chat.input_ids.to(device)).clone()
         embeds[0, visual] = features.to(embeds.dtype)
         positions = torch.arange(embeds.shape[1])[None]
-        if words.positions is not None:
-            positions = words.positions
+        if chat.position_ids is not None:
+            positions = chat.position_ids
         signals = tower_signals(self.look.seen, self.look.place, self.look.patches, needs)
         prompt = Prompt(
             embeds,
             positions.to(device),
             visual,
-            words.text.to(device),
+            chat.is_text.to(device),
             signals,
-            words.header,
+            chat.n_response_header,
             self.look.seen.deep,
         )
         found = self._placed(needs) | self._asked(needs, prompt)
@@ -206,7 +206,7 @@ def _encode_picture(vlm: Vlm, picture: Picture) -> CaseVision:
     began = time.perf_counter()
     family = vlm.family
     grid = family.grid(vlm, *picture.image.size)
-    seen = encode_image(family.tower(vlm), family.pixels(vlm, picture.image))
+    seen = encode_image(family.vision_tower(vlm), family.preprocess(vlm, picture.image))
     seconds = time.perf_counter() - began
     place = torch.from_numpy(grid.place.astype("int64")).to(vlm.device)
     patches = torch.from_numpy(grid.patches.astype("int64")).to(vlm.device)

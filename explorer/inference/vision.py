@@ -88,8 +88,8 @@ def encode_image(tower: Tower, pixels: Pixels) -> VisionOutput:
         features=features,
         deep=deep,
         project=partial(project, tower.project, states.dtype),
-        differ=partial(differ, tower.project, tower.chain, states.dtype),
-        joins=tower.joins,
+        differ=partial(differ, tower.project, tower.projector_layers, states.dtype),
+        joins=tower.patches_per_token,
     )
 
 

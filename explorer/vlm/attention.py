@@ -19,7 +19,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 QkListener = Callable[[Tensor, Tensor, float], None]
 AttentionOverride = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 _LISTENERS: ContextVar[dict[nn.Module, QkListener] | None] = ContextVar("listeners", default=None)
-_OVERRIDE: ContextVar[AttentionOverride | None] = ContextVar("instead", default=None)
+_OVERRIDE: ContextVar[AttentionOverride | None] = ContextVar("override", default=None)
 _PACKED: ContextVar[list[int]] = ContextVar("packed", default=[])  # noqa: B039 - never changed
 
 
@@ -33,9 +33,9 @@ def _attention(
     **kwargs,
 ) -> tuple[Tensor, None]:
     factor = query.shape[-1] ** -0.5 if scaling is None else scaling
-    instead, listeners = _OVERRIDE.get(), _LISTENERS.get()
-    if instead is not None:
-        return instead(query, key, value, factor).transpose(1, 2).contiguous(), None
+    override, listeners = _OVERRIDE.get(), _LISTENERS.get()
+    if override is not None:
+        return override(query, key, value, factor).transpose(1, 2).contiguous(), None
     if listeners is not None and module in listeners:
         listeners[module](query, key, factor)
 
@@ -93,18 +93,18 @@ def sdpa(
     scaling: float,
 ) -> Tensor:
     """Compute what sdpa gives in an attention module, [B, H, S, d]."""
-    found, _ = sdpa_attention_forward(attention, query, keys, values, mask, scaling=scaling)
-    return found.transpose(1, 2)
+    output, _ = sdpa_attention_forward(attention, query, keys, values, mask, scaling=scaling)
+    return output.transpose(1, 2)
 
 
 @contextmanager
-def override_attention(instead: AttentionOverride) -> Iterator[None]:
+def override_attention(override: AttentionOverride) -> Iterator[None]:
     """Compute attention by another function than sdpa inside this context, in every module.
 
     It gets query [B, H, S, d], key and value [B, Hkv, S, d] and scaling, and gives [B, H, S, d].
-    No mask is passed on, and nobody listens meanwhile.
+    No mask is passed on, and nothing is recorded meanwhile.
     """
-    token = _OVERRIDE.set(instead)
+    token = _OVERRIDE.set(override)
     try:
         yield
     finally:

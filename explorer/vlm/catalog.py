@@ -74,8 +74,8 @@ class Catalog:
     def entry(self, key: str) -> Entry:
         """Find one model; `UnknownModel` names the ones there are."""
         if key not in self._entries:
-            known = ", ".join(self._entries)
-            raise UnknownModel(f"There is no model named {key!r}; there are: {known}.")
+            keys = ", ".join(self._entries)
+            raise UnknownModel(f"There is no model named {key!r}; there are: {keys}.")
         return self._entries[key]
 
     def register(self, source: str) -> str:

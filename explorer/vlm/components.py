@@ -50,14 +50,14 @@ Pixels = dict[str, Tensor]
 class Vision(NamedTuple):
     """What a tower makes of a picture.
 
-    states [V, n (+1 with a [CLS] in front), Dv] that the projector reads, crop by crop, the whole
-    picture first; features [N, D] the visual tokens in the order of the prompt; deep: further
-    [N, D], of which the i-th is added to the visual tokens behind decoder layer i (DeepStack).
+    hidden_states [V, n (+1 with a [CLS] in front), Dv] that the projector reads, crop by crop, the
+    whole picture first; features [N, D] the visual tokens in the order of the prompt; deepstack:
+    further [N, D], of which the i-th is added to the visual tokens behind decoder layer i.
     """
 
-    states: Tensor
+    hidden_states: Tensor
     features: Tensor
-    deep: tuple[Tensor, ...] = ()
+    deepstack: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class Tower:
     """The vision side.
 
     attention, first, last: the attention modules of the layer that feeds the projector, of the
-    tower's first layer and of its last. run: looks at a picture. project: maps [..., joins * Dv]
-    to [..., D]. joins: how many patches, one behind the other, the projector makes a token of.
-    chain: the projector's layers one behind the other, if the last of them is linear.
+    tower's first layer and of its last. run: looks at a picture. project: maps
+    [..., patches_per_token * Dv] to [..., D], the patches of a token one behind the other.
+    projector_layers: the projector's layers in their order, if the last of them is linear.
     """
 
     attention: nn.Module
@@ -76,8 +76,8 @@ class Tower:
     has_cls: bool
     run: Callable[[Pixels], Vision]
     project: nn.Module
-    joins: int = 1
-    chain: tuple[nn.Module, ...] = ()
+    patches_per_token: int = 1
+    projector_layers: tuple[nn.Module, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,19 +91,19 @@ class Decoder:
 
 @dataclass(frozen=True)
 class ChatPrompt:
-    """A prompt: ids [1, S]; visual [N] ascending places of the visual tokens; text [S].
+    """A prompt: input_ids [1, S]; visual_positions [N], ascending, of the visual tokens.
 
-    text is true for text, and leaves out BOS, EOS and padding, which are no words (dominance would
-    count the attention sink at BOS as listening to text). A prompt without BOS leaves out its
-    first token instead. header: how many tokens stand behind the question. positions [3, 1, S]:
-    of a model that gives a token of the picture its row and column; None counts from 0.
+    is_text [S] is true for text, and leaves out BOS, EOS and padding, which are no words (dominance
+    would count the attention sink at BOS as listening to text). A prompt without BOS leaves out its
+    first token instead. n_response_header: how many tokens stand behind the question. position_ids
+    [3, 1, S]: of a model that gives a token of the picture its row and column; None counts from 0.
     """
 
-    ids: Tensor
-    visual: Tensor
-    text: Tensor
-    header: int = 1
-    positions: Tensor | None = None
+    input_ids: Tensor
+    visual_positions: Tensor
+    is_text: Tensor
+    n_response_header: int = 1
+    position_ids: Tensor | None = None
 
 
 def decoder(vlm: Vlm) -> Decoder:

@@ -147,8 +147,8 @@ def sentence(error: BaseException, subject: str, free: float, advice: str = ADVI
 
     free: bytes that are free now; used where the error itself does not say.
     """
-    needed, told = _amount(error, r"[Tt]ried to allocate"), _amount(error, r"of which")
-    free = free if told is None else told
+    needed, free_then = _amount(error, r"[Tt]ried to allocate"), _amount(error, r"of which")
+    free = free if free_then is None else free_then
     numbers = f"{gigabytes(free)} were free"
     if needed is not None:
         numbers = f"{gigabytes(needed)} more were needed at once, {numbers}"
@@ -157,8 +157,8 @@ def sentence(error: BaseException, subject: str, free: float, advice: str = ADVI
 
 def _amount(error: BaseException, before: str) -> float | None:
     """Read the number of bytes that stands behind some words of an error."""
-    found = re.search(before + r"\s+([\d.]+)\s*([KMG]?i?)(?:B|bytes)", str(error))
-    return float(found[1]) * UNITS[found[2]] if found else None
+    amount = re.search(before + r"\s+([\d.]+)\s*([KMG]?i?)(?:B|bytes)", str(error))
+    return float(amount[1]) * UNITS[amount[2]] if amount else None
 
 
 def within_memory(
@@ -174,10 +174,10 @@ def within_memory(
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        told = sentence(error, subject, free_bytes(device), advice)
+        out_of_memory = sentence(error, subject, free_bytes(device), advice)
         traceback.clear_frames(error.__traceback__)  # their variables are what fills the memory
     clear_device_cache(garbage_collection=True)
-    raise told
+    raise out_of_memory
 
 
 UNPACKED = 0.9  # of one card: more is spread over all of them
@@ -186,20 +186,20 @@ TOWERS = ("vision_tower", "vision_model", "visual", "multi_modal_projector", "co
 
 
 def placement_settings(four_bit: bool, place: str, nbytes: float, dtype: torch.dtype) -> dict:
-    """Give what `from_pretrained` must be told. nbytes: about what the weights will take."""
-    found: dict[str, object] = {}
+    """Give the options of `from_pretrained`. nbytes: about what the weights will take."""
+    options: dict[str, object] = {}
     if four_bit:
-        found["quantization_config"] = BitsAndBytesConfig(
+        options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_compute_dtype=dtype,
             llm_int8_skip_modules=[rf"(.*\.)?{name}" for name in TOWERS],
         )
     if place == "cuda" and not spaces and nbytes > UNPACKED * torch.cuda.mem_get_info()[0]:
-        found["device_map"] = "auto"
+        options["device_map"] = "auto"
     elif four_bit:
-        found["device_map"] = {"": 0 if place == "cuda" else place}
-    return found
+        options["device_map"] = {"": 0 if place == "cuda" else place}
+    return options
 
 
 def gather(model: nn.Module) -> nn.Module:

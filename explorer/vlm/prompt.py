@@ -50,13 +50,13 @@ def unknown_words(question: str, tokenizer) -> list[str]:
 
 
 def build_chat(
-    processor, question: str, mark: str, picture: str, image_id: int, kind: str = "image"
+    processor, question: str, placeholder: str, picture: str, image_id: int, kind: str = "image"
 ) -> ChatPrompt:
     """Write the prompt with the model's own chat template.
 
-    mark: what the template writes for a picture, or for another kind: "video"; picture: what takes
-    its place, visual tokens (image_id) and whatever the model wants around and between them, which
-    is no text.
+    placeholder: what the template writes for a picture, or for another kind: "video"; picture: what
+    takes its place, visual tokens (image_id) and whatever the model wants around and between them,
+    which is no text.
     """
     tokenizer = processor.tokenizer
     question = without_control_tokens(question, tokenizer)
@@ -64,24 +64,24 @@ def build_chat(
     text = processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
     )
-    begins = text.find(mark)
-    if begins < 0:
+    picture_start = text.find(placeholder)
+    if picture_start < 0:
         raise ModelUnavailable(f"This model's chat template has no place for a {kind}.")
-    text = text.replace(mark, picture, 1)
+    text = text.replace(placeholder, picture, 1)
     has_bos = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token)
-    read = tokenizer(
+    encoded = tokenizer(
         text, add_special_tokens=not has_bos, return_offsets_mapping=True, return_tensors="pt"
     )
-    ids = read["input_ids"]
-    is_visual, start = ids[0] == image_id, read["offset_mapping"][0, :, 0]
+    input_ids = encoded["input_ids"]
+    is_visual, start = input_ids[0] == image_id, encoded["offset_mapping"][0, :, 0]
     control = [tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id]
-    is_text = (start < begins) | (start >= begins + len(picture))
+    is_text = (start < picture_start) | (start >= picture_start + len(picture))
     for token in control:
         if token is not None:
-            is_text &= ids[0] != token
-    if ids[0, 0] != tokenizer.bos_token_id:
+            is_text &= input_ids[0] != token
+    if input_ids[0, 0] != tokenizer.bos_token_id:
         is_text[0] = False
-    # the template may trim the question
-    asked = text.rfind(question.strip()) + len(question.strip())
-    header = int((start >= asked).sum())
-    return ChatPrompt(ids, is_visual.nonzero()[:, 0], is_text, max(1, header))
+    # The template may trim the question.
+    question_end = text.rfind(question.strip()) + len(question.strip())
+    n_response_header = max(1, int((start >= question_end).sum()))
+    return ChatPrompt(input_ids, is_visual.nonzero()[:, 0], is_text, n_response_header)

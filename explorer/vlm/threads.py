@@ -20,7 +20,7 @@ from explorer.vlm.components import Vlm
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Work = Callable[[Iterator[Item]], Iterator[Result]]
-"""Takes pieces from an iterator that all lanes share, and gives results."""
+"""Takes pieces from an iterator that all threads share, and gives results."""
 
 CPU_CORES = torch.get_num_threads()  # as torch found them
 MAX_PARALLEL_RUNS = 4  # more would wait for each other: half of a small run is Python
@@ -80,30 +80,31 @@ class _Shared(Iterator[Item]):
         self._open = False
 
 
-def parallel(work: Work, items: Iterable[Item], lanes: int) -> Iterator[Result]:
-    """Give the results of all lanes, as they come; with one lane the work is done right here.
+def parallel(work: Work, items: Iterable[Item], count: int) -> Iterator[Result]:
+    """Give the results of all threads, as they come; with one the work is done right here.
 
-    If a lane fails, or nobody wants more results, the others end with the piece that they are at;
+    If a thread fails, or nobody wants more results, the others end with the piece that they are at;
     then the error is raised here.
     """
-    if lanes == 1:
+    if count == 1:
         yield from work(iter(items))
     else:
-        yield from _in_threads(work, items, lanes, Queue())
+        yield from _in_threads(work, items, count, Queue())
 
 
 class Prefetch(Iterator[Result]):
-    """The next results, worked out while the caller is busy with one: he is the last of the lanes.
+    """The next results, worked out while the caller is busy with one: his is one of the threads.
 
-    Only a few lie waiting for him. With one lane he waits for each instead. Has to be closed.
+    At most MAX_PREFETCHED of them wait. With one thread each is worked out when it is asked for.
+    Has to be closed.
     """
 
-    def __init__(self, work: Work, items: Iterable[Item], lanes: int):
-        self._waiting = None if lanes == 1 else Queue(MAX_PREFETCHED)
-        if lanes == 1:
+    def __init__(self, work: Work, items: Iterable[Item], count: int):
+        self._waiting = None if count == 1 else Queue(MAX_PREFETCHED)
+        if count == 1:
             self._results = work(iter(items))
         else:
-            self._results = _in_threads(work, items, lanes - 1, self._waiting)
+            self._results = _in_threads(work, items, count - 1, self._waiting)
 
     @property
     def ready(self) -> bool:
@@ -118,10 +119,10 @@ class Prefetch(Iterator[Result]):
         self._results.close()
 
 
-def _in_threads(work: Work, items: Iterable[Item], lanes: int, results: Queue) -> Iterator[Result]:
+def _in_threads(work: Work, items: Iterable[Item], count: int, results: Queue) -> Iterator[Result]:
     shared = _Shared(items)
 
-    def lane() -> None:
+    def draw() -> None:
         try:
             with cpu_threads(1):  # each of them has a core of its own
                 for result in work(shared):
@@ -130,9 +131,9 @@ def _in_threads(work: Work, items: Iterable[Item], lanes: int, results: Queue) -
             shared.close()  # nothing is left, or something went wrong
             results.put(_ENDED)
 
-    with ThreadPoolExecutor(lanes, thread_name_prefix="lane") as pool:
-        running = [pool.submit(copy_context().run, lane) for _ in range(lanes)]
-        going = lanes
+    with ThreadPoolExecutor(count, thread_name_prefix="parallel") as pool:
+        running = [pool.submit(copy_context().run, draw) for _ in range(count)]
+        going = count
         try:
             while going:
                 result = results.get()
@@ -142,7 +143,7 @@ def _in_threads(work: Work, items: Iterable[Item], lanes: int, results: Queue) -
                     yield result
         finally:
             shared.close()
-            while going:  # nobody wants these, but their lanes may wait to hand them over
+            while going:  # nobody wants these, but their threads may wait to hand them over
                 going -= results.get() is _ENDED
     for each in running:
         each.result()

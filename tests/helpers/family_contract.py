@@ -221,9 +221,9 @@ def plain_picture(width: int, height: int) -> np.ndarray:
 
 def features(vlm: Vlm, picture: np.ndarray) -> torch.Tensor:
     """The visual tokens, with the tower's attention silenced: every patch is on its own."""
-    pixels = vlm.family.pixels(vlm, Image.fromarray(picture))
+    pixels = vlm.family.preprocess(vlm, Image.fromarray(picture))
     with override_attention(lambda query, key, value, scaling: torch.zeros_like(query)):
-        return vlm.family.tower(vlm).run(pixels).features
+        return vlm.family.vision_tower(vlm).run(pixels).features
 
 
 def is_real(change: np.ndarray) -> np.ndarray:
@@ -276,7 +276,7 @@ class Promises:
         )
         given = dict(given)
         if not self.processors_pixels:
-            given |= vlm.family.pixels(vlm, picture)
+            given |= vlm.family.preprocess(vlm, picture)
         return given
 
     # ---- words and pixels
@@ -284,27 +284,27 @@ class Promises:
     @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
     def test_the_prompt_is_what_the_processor_writes(self, vlm, size):
         picture = noise(*size)
-        given, ours = self.inputs(vlm, picture), vlm.family.pixels(vlm, picture)
+        given, ours = self.inputs(vlm, picture), vlm.family.preprocess(vlm, picture)
         grid = vlm.family.grid(vlm, *size)
-        words = vlm.family.words(vlm, QUESTION, grid)
-        assert torch.equal(words.ids, given["input_ids"])
-        assert len(words.visual) == grid.count
-        image_token = words.ids[0, words.visual]
+        chat = vlm.family.build_prompt(vlm, QUESTION, grid)
+        assert torch.equal(chat.input_ids, given["input_ids"])
+        assert len(chat.visual_positions) == grid.count
+        image_token = chat.input_ids[0, chat.visual_positions]
         assert (image_token == image_token[0]).all()
         for name, values in ours.items():
             assert torch.equal(values, given[name].to(values.dtype)), name
         tokens = vlm.processor.tokenizer
-        assert tokens.decode(words.ids[0, -words.header :]) == "assistant"
-        text = tokens.decode(words.ids[0, words.text]).split()
+        assert tokens.decode(chat.input_ids[0, -chat.n_response_header :]) == "assistant"
+        text = tokens.decode(chat.input_ids[0, chat.is_text]).split()
         assert text[-len(QUESTION.split()) - 1 :] == [*QUESTION.split(), "assistant"]
         assert set(text) <= set(WORDS.split())  # no mark of a picture
 
     def test_a_question_can_not_smuggle_in_a_picture(self, vlm):
         grid = vlm.family.grid(vlm, 120, 90)
         marks = [token.content for token in vlm.processor.tokenizer.added_tokens_decoder.values()]
-        plain = vlm.family.words(vlm, QUESTION, grid).ids
-        words = vlm.family.words(vlm, f"{''.join(marks)} {QUESTION} {marks[-1]}", grid)
-        assert torch.equal(words.ids, plain)
+        plain = vlm.family.build_prompt(vlm, QUESTION, grid).input_ids
+        chat = vlm.family.build_prompt(vlm, f"{''.join(marks)} {QUESTION} {marks[-1]}", grid)
+        assert torch.equal(chat.input_ids, plain)
 
     # ---- the grid
 
@@ -363,10 +363,10 @@ class Promises:
     @torch.no_grad()
     def test_tower_signals_equal_eager_attention(self, vlm):
         picture = noise()
-        family, tower = vlm.family, vlm.family.tower(vlm)
+        family, tower = vlm.family, vlm.family.vision_tower(vlm)
         needs = {"patch_attention", "patch_logits", "keys", "hidden", "project", "cls_hidden"}
         needs |= {"cls_attention", "first_cls_attention", "last_cls_attention"}
-        pixels, grid = family.pixels(vlm, picture), family.grid(vlm, *picture.size)
+        pixels, grid = family.preprocess(vlm, picture), family.grid(vlm, *picture.size)
         place, patches = (
             torch.from_numpy(table.astype("int64")) for table in (grid.place, grid.patches)
         )
@@ -397,7 +397,9 @@ class Promises:
         x = signals.unprojected()
         generator = torch.Generator().manual_seed(0)  # whichever tests ran before
         nudge = 0.1 * torch.randn(3, 1, x.shape[1], generator=generator)
-        exact = deepcopy(vlm.family.tower(vlm).project).double()  # single precision cancels digits
+        exact = deepcopy(
+            vlm.family.vision_tower(vlm).project
+        ).double()  # single precision cancels digits
         apart = exact((x + nudge).double()) - exact((x - nudge).double())
         assert torch.allclose(signals.differ(x, nudge), apart.float(), atol=1e-5)
         made = signals.project(x)
@@ -472,8 +474,8 @@ class Promises:
         ):
             assert torch.allclose(found, expected, atol=1e-5)
         table = vlm.model.get_input_embeddings().weight
-        words = vlm.family.words(vlm, QUESTION, case.look.grid)
-        assert torch.equal(prompt.signals.tail, table[words.ids[0, tail:]])
+        chat = vlm.family.build_prompt(vlm, QUESTION, case.look.grid)
+        assert torch.equal(prompt.signals.tail, table[chat.input_ids[0, tail:]])
 
     def test_answers_side_by_side_equal_answers_alone(self, vlm):
         case = open_case(vlm, noise(), QUESTION)

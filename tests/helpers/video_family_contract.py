@@ -75,9 +75,11 @@ def processed(vlm: Vlm, taken: Clip) -> dict[str, torch.Tensor]:
 def look(vlm: Vlm, frames: list[np.ndarray]):
     """Grid and visual tokens of frames, with the tower's attention silenced."""
     time = Timeline(tuple(float(number) for number in range(len(frames))), float(len(frames)))
-    pixels, grid = vlm.family.frames(vlm, [Image.fromarray(frame) for frame in frames], time)
+    pixels, grid = vlm.family.preprocess_frames(
+        vlm, [Image.fromarray(frame) for frame in frames], time
+    )
     with override_attention(lambda query, key, value, scaling: torch.zeros_like(query)):
-        return grid, vlm.family.tower(vlm).run(pixels).features
+        return grid, vlm.family.vision_tower(vlm).run(pixels).features
 
 
 def words_between(case: Case) -> bool:
@@ -121,12 +123,12 @@ class FilmPromises:
         given, taken = processed(vlm, clip()), clip()
         time = Timeline(tuple(frame.second for frame in taken.frames), taken.seconds)
         images = [frame.picture.image for frame in taken.frames]
-        pixels, grid = vlm.family.frames(vlm, images, time)
-        words = vlm.family.words(vlm, QUESTION, grid)
-        assert torch.equal(words.ids, given["input_ids"])
-        said = vlm.processor.tokenizer.decode(words.ids[0])
+        pixels, grid = vlm.family.preprocess_frames(vlm, images, time)
+        chat = vlm.family.build_prompt(vlm, QUESTION, grid)
+        assert torch.equal(chat.input_ids, given["input_ids"])
+        said = vlm.processor.tokenizer.decode(chat.input_ids[0])
         assert all(said.count(word) == 1 for word in self.says), said
-        assert len(words.visual) == grid.count == film.case.size.tokens
+        assert len(chat.visual_positions) == grid.count == film.case.size.tokens
         named = "pixel_values_videos" if "pixel_values_videos" in given else "pixel_values"
         assert torch.equal(pixels["pixel_values_videos"], given[named])
 
@@ -178,11 +180,11 @@ class FilmPromises:
     @torch.no_grad()
     def test_signals_of_the_tower_are_those_of_every_frame(self, vlm, film):
         needs = frozenset({"patch_attention", "hidden", "project", "keys"})
-        signals, tower = film.case.prompt(needs).signals, vlm.family.tower(vlm)
+        signals, tower = film.case.prompt(needs).signals, vlm.family.vision_tower(vlm)
         taken = clip()
         time = Timeline(tuple(frame.second for frame in taken.frames), taken.seconds)
         images = [frame.picture.image for frame in taken.frames]
-        pixels, _ = vlm.family.frames(vlm, images, time)
+        pixels, _ = vlm.family.preprocess_frames(vlm, images, time)
         with eager(vlm, [tower.attention]) as weights:
             tower.run(pixels)
         skip = int(self.cls)

@@ -288,7 +288,9 @@ def _occluded(case: Case, probe: AblationScorer, tell: ProgressCallback) -> Foun
                 box = (c * width // across, r * height // down)
                 behind = ((c + 1) * width // across, (r + 1) * height // down)
                 painted.paste(colour, (*box, *behind))
-            seen.append(encode_image(family.tower(vlm), family.pixels(vlm, painted)).features)
+            seen.append(
+                encode_image(family.vision_tower(vlm), family.preprocess(vlm, painted)).features
+            )
             done += 1
             tell(min(done, total), total)
         return probe.replaced(torch.stack(seen)).to(cells.device)

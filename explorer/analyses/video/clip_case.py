@@ -105,7 +105,7 @@ def open_video_case(
     """Let the tower look at the frames of a clip; `VisitorError` says what is wrong."""
     question = check_question(question)
     vlm = model if isinstance(model, Vlm) else default_loader().load(model)
-    if hasattr(vlm.family, "frames"):
+    if hasattr(vlm.family, "preprocess_frames"):
         return _one_by_one(vlm, clip, question, memory)
     return _on_a_sheet(vlm, clip, question, memory)
 
@@ -151,12 +151,14 @@ def _one_by_one(vlm: Vlm, clip: Clip, question: str, memory: ResultCache | None)
     time, picture = _time(clip), Picture(images[0], (), _digest(clip))
 
     def make() -> CaseVision:
-        pixels, grid = vlm.family.frames(vlm, images, time)
+        pixels, grid = vlm.family.preprocess_frames(vlm, images, time)
         place, patches = (
             torch.from_numpy(table.astype("int64")).to(vlm.device)
             for table in (grid.place, grid.patches)
         )
-        return CaseVision(encode_image(vlm.family.tower(vlm), pixels), grid, place, patches, 0.0)
+        return CaseVision(
+            encode_image(vlm.family.vision_tower(vlm), pixels), grid, place, patches, 0.0
+        )
 
     look = get_or_compute(memory, ("look", vlm.key, picture.digest), make, lambda look: look.nbytes)
     case = Case(vlm, picture, question, look, vlm.family.decoder(vlm))

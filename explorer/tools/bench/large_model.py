@@ -87,9 +87,9 @@ def build() -> Vlm:
 def forward(vlm: Vlm, picture) -> None:
     """Look and pass the prompt through all layers, as transformers does."""
     grid = vlm.family.grid(vlm, *picture.size)
-    words = vlm.family.words(vlm, QUESTION, grid)
-    pixels = vlm.family.pixels(vlm, picture)
-    vlm.model(input_ids=words.ids, **pixels, use_cache=True, logits_to_keep=1)
+    chat = vlm.family.build_prompt(vlm, QUESTION, grid)
+    pixels = vlm.family.preprocess(vlm, picture)
+    vlm.model(input_ids=chat.input_ids, **pixels, use_cache=True, logits_to_keep=1)
 
 
 @torch.no_grad()

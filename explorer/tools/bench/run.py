@@ -139,8 +139,8 @@ def full_answer() -> None:
     """All tokens through our engine against the model's own generate, taken in turns."""
     image = scenes.make(3).image
     case = open_case("pico", image, "describe the picture .")
-    words = case.vlm.family.words(case.vlm, case.question, case.look.grid)
-    pixels = case.vlm.family.pixels(case.vlm, image)
+    chat = case.vlm.family.build_prompt(case.vlm, case.question, case.look.grid)
+    pixels = case.vlm.family.preprocess(case.vlm, image)
     ours, own = [], []
 
     def engine() -> None:
@@ -148,8 +148,10 @@ def full_answer() -> None:
         list(decode(prefill(fresh.decoder, fresh.prompt()), 64))
 
     def generate() -> None:
-        case.vlm.family.pixels(case.vlm, image)
-        case.vlm.model.generate(input_ids=words.ids, **pixels, max_new_tokens=64, do_sample=False)
+        case.vlm.family.preprocess(case.vlm, image)
+        case.vlm.model.generate(
+            input_ids=chat.input_ids, **pixels, max_new_tokens=64, do_sample=False
+        )
 
     with cpu_threads(case.vlm.run_threads):
         for _ in range(3):

@@ -2,15 +2,15 @@
 
 A family is one module with the same five functions, so that nothing outside this package,
 layouts.py and loader.py knows which model runs:
-  pixels(vlm, image) -> Pixels         the uploaded picture as the tower gets it
-  grid(vlm, width, height) -> Grid     which part of that picture each visual token stands for
-  words(vlm, question, grid) -> Words  the prompt's token ids and where the visual tokens sit
-  tower(vlm) -> Tower                  the vision side taken apart
-  decoder(vlm) -> Decoder              the language side taken apart
+  preprocess(vlm, image) -> Pixels       the uploaded picture as the tower gets it
+  grid(vlm, width, height) -> Grid       which part of that picture each visual token stands for
+  build_prompt(vlm, question, grid) -> ChatPrompt    its token ids, and where visual tokens sit
+  vision_tower(vlm) -> Tower             the vision side taken apart
+  decoder(vlm) -> Decoder                the language side taken apart
 A family that reads the frames of a video one by one also has
-  frames(vlm, images, time) -> (what `pixels` gives, Grid with a view per frame and its time)
-where a view may stand for a pair of frames; `words` writes another prompt for a grid with a time,
-and `tower` looks at frames, too. See clip_case.py.
+  preprocess_frames(vlm, images, time) -> (Pixels, Grid with a view per frame and its time)
+where a view may stand for a pair of frames; `build_prompt` writes another prompt for a grid with a
+time, and `vision_tower` looks at frames, too. See clip_case.py.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def family_of(model_type: str) -> ModuleType:
     try:
         return FAMILIES[model_type]
     except KeyError:
-        known = ", ".join(sorted(FAMILIES))
+        supported = ", ".join(sorted(FAMILIES))
         raise ModelUnavailable(
-            f"Models of type {model_type} are not supported yet; these are: {known}."
+            f"Models of type {model_type} are not supported yet; these are: {supported}."
         ) from None
 
 

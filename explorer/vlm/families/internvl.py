@@ -24,11 +24,11 @@ from explorer.vlm.components import ChatPrompt, Pixels, Tower, Vision, Vlm, deco
 from explorer.vlm.prompt import build_chat
 
 
-def pixels(vlm: Vlm, image: Image.Image) -> Pixels:
+def preprocess(vlm: Vlm, image: Image.Image) -> Pixels:
     """Let the processor cut into tiles, resize and normalise: [V, 3, side, side]."""
     # InternVL's processor cuts, whatever the checkpoint says of the image processor it shares.
-    found = vlm.processor.image_processor([image], crop_to_patches=True, return_tensors="pt")
-    return {"pixel_values": found["pixel_values"].to(vlm.device, vlm.model.dtype)}
+    inputs = vlm.processor.image_processor([image], crop_to_patches=True, return_tensors="pt")
+    return {"pixel_values": inputs["pixel_values"].to(vlm.device, vlm.model.dtype)}
 
 
 def grid(vlm: Vlm, width: int, height: int) -> Grid:
@@ -50,18 +50,20 @@ def grid(vlm: Vlm, width: int, height: int) -> Grid:
     )
 
 
-def frames(vlm: Vlm, images: Sequence[Image.Image], time: Timeline) -> tuple[Pixels, Grid]:
+def preprocess_frames(
+    vlm: Vlm, images: Sequence[Image.Image], time: Timeline
+) -> tuple[Pixels, Grid]:
     """Let the processor resize and normalise frames of one size: [F, 3, side, side]."""
-    read, config = vlm.processor.video_processor, vlm.model.config
-    found = read([list(images)], do_sample_frames=False, return_tensors="pt")
+    video_processor, config = vlm.processor.video_processor, vlm.model.config
+    inputs = video_processor([list(images)], do_sample_frames=False, return_tensors="pt")
     joined = round(1 / config.downsample_ratio)
-    side = read.size["height"] // config.vision_config.patch_size[0] // joined
+    side = video_processor.size["height"] // config.vision_config.patch_size[0] // joined
     laid = frame_grid(*images[0].size, len(images), side, side, merge=joined)
-    values = found["pixel_values_videos"][0].to(vlm.device, vlm.model.dtype)
+    values = inputs["pixel_values_videos"][0].to(vlm.device, vlm.model.dtype)
     return {"pixel_values_videos": values}, replace(laid, time=time)
 
 
-def words(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
+def build_prompt(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
     """Write the prompt: the placeholder becomes one framed run of all visual tokens.
 
     Of a video: one run for every frame.
@@ -76,7 +78,7 @@ def words(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
     return build_chat(processor, question, mark, picture, processor.image_token_id)
 
 
-def tower(vlm: Vlm) -> Tower:
+def vision_tower(vlm: Vlm) -> Tower:
     """Take the vision side apart."""
     config, inner = vlm.model.config, vlm.model.model
     projector = inner.multi_modal_projector
@@ -104,9 +106,14 @@ def tower(vlm: Vlm) -> Tower:
         has_cls=config.vision_feature_select_strategy == "default",
         run=run,
         project=projector,
-        chain=(projector.layer_norm, projector.linear_1, projector.act, projector.linear_2),
-        joins=round(1 / config.downsample_ratio) ** 2,
+        projector_layers=(
+            projector.layer_norm,
+            projector.linear_1,
+            projector.act,
+            projector.linear_2,
+        ),
+        patches_per_token=round(1 / config.downsample_ratio) ** 2,
     )
 
 
-__all__ = ["decoder", "frames", "grid", "pixels", "tower", "words"]
+__all__ = ["build_prompt", "decoder", "grid", "preprocess", "preprocess_frames", "vision_tower"]

@@ -18,7 +18,7 @@ from explorer.vlm.components import ChatPrompt, Pixels, Tower, Vision, Vlm, deco
 from explorer.vlm.prompt import build_chat
 
 
-def pixels(vlm: Vlm, image: Image.Image) -> Pixels:
+def preprocess(vlm: Vlm, image: Image.Image) -> Pixels:
     """Pad to a square and let the processor resize and normalise: [1, 3, side, side]."""
     processor = vlm.processor.image_processor
     mean = tuple(round(255 * channel) for channel in processor.image_mean)
@@ -35,7 +35,7 @@ def grid(vlm: Vlm, width: int, height: int) -> Grid:
     return padded_square(width, height, side, seen)
 
 
-def words(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
+def build_prompt(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
     """Write the prompt: one placeholder of the template becomes all visual tokens."""
     mark = vlm.processor.image_token
     return build_chat(
@@ -43,7 +43,7 @@ def words(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
     )
 
 
-def tower(vlm: Vlm) -> Tower:
+def vision_tower(vlm: Vlm) -> Tower:
     """Take the vision side apart."""
     config, inner = vlm.model.config, vlm.model.model
     projector = inner.multi_modal_projector
@@ -64,8 +64,8 @@ def tower(vlm: Vlm) -> Tower:
         has_cls=config.vision_feature_select_strategy == "default",
         run=run,
         project=projector,
-        chain=(projector.linear_1, projector.act, projector.linear_2),
+        projector_layers=(projector.linear_1, projector.act, projector.linear_2),
     )
 
 
-__all__ = ["decoder", "grid", "pixels", "tower", "words"]
+__all__ = ["build_prompt", "decoder", "grid", "preprocess", "vision_tower"]

@@ -12,15 +12,15 @@ from explorer.media.grid import Grid
 from explorer.media.layouts import tiled
 from explorer.vlm.components import Pixels, Vlm, decoder
 from explorer.vlm.families.anyres import canvas
-from explorer.vlm.families.llava import tower, words
+from explorer.vlm.families.llava import build_prompt, vision_tower
 
 
-def pixels(vlm: Vlm, image: Image.Image) -> Pixels:
+def preprocess(vlm: Vlm, image: Image.Image) -> Pixels:
     """Let the processor lay out, cut, resize and normalise: [1, V, 3, side, side]."""
-    found = vlm.processor.image_processor(images=[image], return_tensors="pt")
+    inputs = vlm.processor.image_processor(images=[image], return_tensors="pt")
     return {
-        "pixel_values": found["pixel_values"].to(vlm.device, vlm.model.dtype),
-        "image_sizes": found["image_sizes"].to(vlm.device),
+        "pixel_values": inputs["pixel_values"].to(vlm.device, vlm.model.dtype),
+        "image_sizes": inputs["image_sizes"].to(vlm.device),
     }
 
 
@@ -43,4 +43,4 @@ def grid(vlm: Vlm, width: int, height: int) -> Grid:
     )
 
 
-__all__ = ["decoder", "grid", "pixels", "tower", "words"]
+__all__ = ["build_prompt", "decoder", "grid", "preprocess", "vision_tower"]

@@ -22,7 +22,7 @@ from explorer.media.layouts import tiled
 from explorer.vlm.components import ChatPrompt, Pixels, Tower, Vision, Vlm, decoder
 from explorer.vlm.families import llava
 from explorer.vlm.families.anyres import canvas
-from explorer.vlm.families.llava_next import pixels
+from explorer.vlm.families.llava_next import preprocess
 from explorer.vlm.prompt import build_chat
 
 ENOUGH = 1.1  # a canvas that is larger than allowed by less than this factor stays as it is
@@ -52,10 +52,12 @@ def grid(vlm: Vlm, width: int, height: int) -> Grid:
     )
 
 
-def frames(vlm: Vlm, images: Sequence[Image.Image], time: Timeline) -> tuple[Pixels, Grid]:
+def preprocess_frames(
+    vlm: Vlm, images: Sequence[Image.Image], time: Timeline
+) -> tuple[Pixels, Grid]:
     """Let the processor resize and normalise frames of one size: [1, F, 3, side, side]."""
-    read = vlm.processor.video_processor
-    found = read([list(images)], do_sample_frames=False, return_tensors="pt")
+    video_processor = vlm.processor.video_processor
+    inputs = video_processor([list(images)], do_sample_frames=False, return_tensors="pt")
     vision = vlm.model.config.vision_config
     tokens = vision.image_size // vision.patch_size
     laid = frame_grid(
@@ -67,21 +69,21 @@ def frames(vlm: Vlm, images: Sequence[Image.Image], time: Timeline) -> tuple[Pix
         seen=tokens * vision.patch_size / vision.image_size,
         pooled=(math.ceil(tokens / 2), math.ceil(tokens / 2)),
     )
-    values = found["pixel_values_videos"].to(vlm.device, vlm.model.dtype)
+    values = inputs["pixel_values_videos"].to(vlm.device, vlm.model.dtype)
     return {"pixel_values_videos": values}, replace(laid, time=time)
 
 
-def words(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
+def build_prompt(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
     """Write the prompt: one placeholder of the template becomes all visual tokens."""
     if grid.time is None:
-        return llava.words(vlm, question, grid)
+        return llava.build_prompt(vlm, question, grid)
     mark, video = vlm.processor.video_token, vlm.model.config.video_token_id
     return build_chat(vlm.processor, question, mark, mark * grid.count, video, "video")
 
 
-def tower(vlm: Vlm) -> Tower:
+def vision_tower(vlm: Vlm) -> Tower:
     """Take the vision side apart, which looks at a picture or at frames."""
-    taken, inner = llava.tower(vlm), vlm.model.model
+    taken, inner = llava.vision_tower(vlm), vlm.model.model
 
     def run(pixels: Pixels) -> Vision:
         if "pixel_values_videos" not in pixels:
@@ -93,4 +95,4 @@ def tower(vlm: Vlm) -> Tower:
     return replace(taken, run=run)
 
 
-__all__ = ["decoder", "frames", "grid", "pixels", "tower", "words"]
+__all__ = ["build_prompt", "decoder", "grid", "preprocess", "preprocess_frames", "vision_tower"]

@@ -1,9 +1,9 @@
 """Qwen2-VL, Qwen2.5-VL and Qwen3-VL: any size of picture, 2 x 2 patches merged into a token.
 
-A picture is stretched to whole tokens, as few as keep it legible and at most MOST; positions tell
-a token's row and column (mRoPE) and are kept when tokens leave. Qwen2.5's tower attends in windows,
-all but a few layers, and keeps its patches in the order of the windows. Qwen3's tower hands up
-features of earlier layers, which are added behind the decoder's first layers (DeepStack). No [CLS].
+A picture is stretched to whole tokens, as few as keep it legible and at most MAX_TOKENS; positions
+tell a token's row and column (mRoPE) and are kept when tokens leave. Qwen2.5's tower attends in
+windows, all but a few layers, and keeps its patches in their order. Qwen3's tower hands up features
+of earlier layers, which are added behind the decoder's first layers (DeepStack). No [CLS].
 
 Frames of a video are read in pairs, which share their tokens; an odd last one is paired with
 itself. Positions tell the time, too, but text goes on as behind a picture, as in `generate`. Qwen3
@@ -28,23 +28,23 @@ from explorer.vlm.components import ChatPrompt, Pixels, Tower, Vision, Vlm, deco
 from explorer.vlm.families.video_metadata import metadata
 from explorer.vlm.prompt import build_chat
 
-MOST = 1280  # visual tokens of a picture; the checkpoints themselves allow 16384
-PAIR = 2  # frames that share their tokens, as every checkpoint has it
+MAX_TOKENS = 1280  # visual tokens of a picture; the checkpoints themselves allow 16384
+FRAMES_PER_PAIR = 2  # frames that share their tokens, as every checkpoint has it
 
 
-def pixels(vlm: Vlm, image: Image.Image) -> Pixels:
+def preprocess(vlm: Vlm, image: Image.Image) -> Pixels:
     """Let the processor resize, normalise and cut: patches [n, ...], token by token."""
-    found = vlm.processor.image_processor(images=[image], size=_areas(vlm), return_tensors="pt")
+    inputs = vlm.processor.image_processor(images=[image], size=_areas(vlm), return_tensors="pt")
     return {
-        "pixel_values": found["pixel_values"].to(vlm.device, vlm.model.dtype),
-        "image_grid_thw": found["image_grid_thw"].to(vlm.device),
+        "pixel_values": inputs["pixel_values"].to(vlm.device, vlm.model.dtype),
+        "image_grid_thw": inputs["image_grid_thw"].to(vlm.device),
     }
 
 
 def _areas(vlm: Vlm) -> dict[str, int]:
     """Least and largest area in pixels; transformers calls them edges."""
     processor = vlm.processor.image_processor
-    largest = MOST * (processor.patch_size * processor.merge_size) ** 2
+    largest = MAX_TOKENS * (processor.patch_size * processor.merge_size) ** 2
     return {
         "shortest_edge": processor.size["shortest_edge"],
         "longest_edge": min(processor.size["longest_edge"], largest),
@@ -56,19 +56,19 @@ def grid(vlm: Vlm, width: int, height: int) -> Grid:
     processor, areas = vlm.processor.image_processor, _areas(vlm)
     side = processor.patch_size * processor.merge_size
     down, across = smart_resize(height, width, side, areas["shortest_edge"], areas["longest_edge"])
-    found = merged(width, height, down // side, across // side, processor.merge_size)
-    return _by_windows(vlm, found)
+    laid = merged(width, height, down // side, across // side, processor.merge_size)
+    return _by_windows(vlm, laid)
 
 
-def _by_windows(vlm: Vlm, found: Grid) -> Grid:
+def _by_windows(vlm: Vlm, laid: Grid) -> Grid:
     """Number the patches as a tower with windows does."""
     vision = vlm.model.config.vision_config
     if not hasattr(vision, "fullatt_block_indexes"):
-        return found
+        return laid
     order, _ = get_vision_window_index(
-        _grid_thw(vlm, found), vision.spatial_merge_size, vision.window_size, vision.patch_size
+        _grid_thw(vlm, laid), vision.spatial_merge_size, vision.window_size, vision.patch_size
     )
-    return replace(found, patches=found.patches[order.argsort().numpy()])
+    return replace(laid, patches=laid.patches[order.argsort().numpy()])
 
 
 def _grid_thw(vlm: Vlm, grid: Grid) -> Tensor:
@@ -77,23 +77,25 @@ def _grid_thw(vlm: Vlm, grid: Grid) -> Tensor:
     return torch.tensor([[len(grid.views), view.rows * merge, view.columns * merge]])
 
 
-def frames(vlm: Vlm, images: Sequence[Image.Image], time: Timeline) -> tuple[Pixels, Grid]:
+def preprocess_frames(
+    vlm: Vlm, images: Sequence[Image.Image], time: Timeline
+) -> tuple[Pixels, Grid]:
     """Let the processor resize, normalise, pair and cut frames of one size: patches [n, ...]."""
-    read = vlm.processor.video_processor
-    found = read([list(images)], do_sample_frames=False, return_tensors="pt")
-    pairs, down, across = found["video_grid_thw"][0].tolist()
-    merge = read.merge_size
+    video_processor = vlm.processor.video_processor
+    inputs = video_processor([list(images)], do_sample_frames=False, return_tensors="pt")
+    pairs, down, across = inputs["video_grid_thw"][0].tolist()
+    merge = video_processor.merge_size
     laid = frame_grid(
         *images[0].size, pairs, down // merge, across // merge, merge=merge, by_token=True
     )
     values = {
-        "pixel_values_videos": found["pixel_values_videos"].to(vlm.device, vlm.model.dtype),
-        "video_grid_thw": found["video_grid_thw"].to(vlm.device),
+        "pixel_values_videos": inputs["pixel_values_videos"].to(vlm.device, vlm.model.dtype),
+        "video_grid_thw": inputs["video_grid_thw"].to(vlm.device),
     }
     return values, _by_windows(vlm, replace(laid, time=time))
 
 
-def words(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
+def build_prompt(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
     """Write the prompt, and tell row and column of every token of the picture, or time."""
     config, processor, time = vlm.model.config, vlm.processor, grid.time
     token = config.image_token_id if time is None else config.video_token_id
@@ -105,11 +107,13 @@ def words(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
     else:
         made = {"video_grid_thw": size, "video_metadata": [metadata(grid)]}
         kind, run, sizes = "video", processor.replace_video_token(made, 0), {"video_grid_thw": size}
-        sizes["second_per_grid_ts"] = [PAIR * time.lasts / len(time.seconds)]
-    found = build_chat(processor, question, begin + pad + end, begin + run + end, token, kind)
-    seen = (found.ids == token).int() * (1 if time is None else 2)
-    positions, _ = vlm.model.model.get_rope_index(found.ids, mm_token_type_ids=seen, **sizes)
-    return replace(found, positions=positions)
+        sizes["second_per_grid_ts"] = [FRAMES_PER_PAIR * time.lasts / len(time.seconds)]
+    chat = build_chat(processor, question, begin + pad + end, begin + run + end, token, kind)
+    token_types = (chat.input_ids == token).int() * (1 if time is None else 2)
+    position_ids, _ = vlm.model.model.get_rope_index(
+        chat.input_ids, mm_token_type_ids=token_types, **sizes
+    )
+    return replace(chat, position_ids=position_ids)
 
 
 class _Merger(nn.Module):
@@ -124,7 +128,7 @@ class _Merger(nn.Module):
         return self.merger(tokens.reshape(-1, self.width)).view(*tokens.shape[:-1], -1)
 
 
-def tower(vlm: Vlm) -> Tower:
+def vision_tower(vlm: Vlm) -> Tower:
     """Take the vision side apart."""
     vision, inner = vlm.model.config.vision_config, vlm.model.model
     blocks = inner.visual.blocks
@@ -137,11 +141,11 @@ def tower(vlm: Vlm) -> Tower:
         look = inner.get_video_features if video else inner.get_image_features
         out = look(**pixels, return_dict=True)
         pairs = int(pixels["video_grid_thw"][0, 0]) if video else 1
-        deep = getattr(out, "deepstack_features", None) or ()
+        deepstack = getattr(out, "deepstack_features", None) or ()
         return Vision(
             out.last_hidden_state.view(pairs, -1, width),
             torch.cat(list(out.pooler_output)),
-            tuple(torch.cat(list(features)) for features in deep),
+            tuple(torch.cat(list(features)) for features in deepstack),
         )
 
     return Tower(
@@ -151,8 +155,8 @@ def tower(vlm: Vlm) -> Tower:
         has_cls=False,
         run=run,
         project=_Merger(inner.visual.merger, width),
-        joins=vision.spatial_merge_size**2,
+        patches_per_token=vision.spatial_merge_size**2,
     )
 
 
-__all__ = ["decoder", "frames", "grid", "pixels", "tower", "words"]
+__all__ = ["build_prompt", "decoder", "grid", "preprocess", "preprocess_frames", "vision_tower"]

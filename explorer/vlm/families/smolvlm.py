@@ -26,7 +26,7 @@ from explorer.vlm.families.video_metadata import metadata
 from explorer.vlm.prompt import build_chat
 
 
-def pixels(vlm: Vlm, image: Image.Image) -> Pixels:
+def preprocess(vlm: Vlm, image: Image.Image) -> Pixels:
     """Let the processor split, resize and normalise: [1, V, 3, side, side]."""
     values = vlm.processor.image_processor(images=[image], return_tensors="pt")["pixel_values"]
     return {"pixel_values": values.to(vlm.device, vlm.model.dtype)}
@@ -51,16 +51,18 @@ def grid(vlm: Vlm, width: int, height: int) -> Grid:
     )
 
 
-def frames(vlm: Vlm, images: Sequence[Image.Image], time: Timeline) -> tuple[Pixels, Grid]:
+def preprocess_frames(
+    vlm: Vlm, images: Sequence[Image.Image], time: Timeline
+) -> tuple[Pixels, Grid]:
     """Let the processor resize and normalise frames of one size: [1, F, 3, side, side]."""
-    read = getattr(vlm.processor, "video_processor", None)
-    if read is None:  # SmolVLM, Idefics3
+    video_processor = getattr(vlm.processor, "video_processor", None)
+    if video_processor is None:  # SmolVLM, Idefics3
         raise ModelUnavailable(
             f"{vlm.title} reads pictures only, and cuts them into pieces; please choose another "
             "model for videos."
         )
-    found = read([list(images)], do_sample_frames=False, return_tensors="pt")
-    side, config = read.max_image_size["longest_edge"], vlm.model.config
+    inputs = video_processor([list(images)], do_sample_frames=False, return_tensors="pt")
+    side, config = video_processor.max_image_size["longest_edge"], vlm.model.config
     patches, joined = side // config.vision_config.patch_size, config.scale_factor
     tokens = patches // joined
     laid = frame_grid(
@@ -71,14 +73,14 @@ def frames(vlm: Vlm, images: Sequence[Image.Image], time: Timeline) -> tuple[Pix
         merge=joined,
         seen=patches * config.vision_config.patch_size / side,
     )
-    values = found["pixel_values"].to(vlm.device, vlm.model.dtype)
+    values = inputs["pixel_values"].to(vlm.device, vlm.model.dtype)
     return {"pixel_values_videos": values}, replace(laid, time=time)
 
 
-def words(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
+def build_prompt(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
     """Write the prompt: the placeholder becomes a marked run of visual tokens for every view."""
     if grid.time is not None:
-        return _words_of_video(vlm, question, grid)
+        return _video_prompt(vlm, question, grid)
     whole, *canvas = grid.views
     rows = canvas[0].rows // whole.rows if canvas else 0
     columns = canvas[0].columns // whole.columns if canvas else 0
@@ -87,14 +89,14 @@ def words(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
     return build_chat(processor, question, processor.image_token, picture, processor.image_token_id)
 
 
-def _words_of_video(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
+def _video_prompt(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
     processor = vlm.processor
     made = {"pixel_values": torch.empty(1, len(grid.views)), "video_metadata": [metadata(grid)]}
     video, mark = processor.replace_video_token(made, 0), processor.video_token
     return build_chat(processor, question, mark, video, processor.image_token_id, "video")
 
 
-def tower(vlm: Vlm) -> Tower:
+def vision_tower(vlm: Vlm) -> Tower:
     """Take the vision side apart."""
     inner = vlm.model.model
     layers = inner.vision_model.encoder.layers
@@ -120,9 +122,9 @@ def tower(vlm: Vlm) -> Tower:
         has_cls=False,
         run=run,
         project=inner.connector.modality_projection,
-        chain=(inner.connector.modality_projection.proj,),
-        joins=vlm.model.config.scale_factor**2,
+        projector_layers=(inner.connector.modality_projection.proj,),
+        patches_per_token=vlm.model.config.scale_factor**2,
     )
 
 
-__all__ = ["decoder", "frames", "grid", "pixels", "tower", "words"]
+__all__ = ["build_prompt", "decoder", "grid", "preprocess", "preprocess_frames", "vision_tower"]

@@ -207,10 +207,10 @@ def family_with_frames() -> ModuleType:
     llava = default_loader().load("pico").family
 
     def frames(vlm, images, time):
-        seen = [llava.pixels(vlm, image)["pixel_values"] for image in images]
+        seen = [llava.preprocess(vlm, image)["pixel_values"] for image in images]
         return {"pixel_values": torch.cat(seen)}, frame_grid(224, 224, len(images), 14, 14)
 
-    return SimpleNamespace(**{**vars(llava), "frames": frames})
+    return SimpleNamespace(**{**vars(llava), "preprocess_frames": frames})
 
 
 def test_a_family_that_offers_frames_needs_no_sheet():

@@ -19,14 +19,14 @@ def test_an_unknown_type_of_model_is_refused_with_a_sentence():
 @pytest.mark.parametrize("family", dict.fromkeys(FAMILIES.values()), ids=lambda f: f.__name__)
 def test_every_family_has_the_same_five_functions_and_frames_where_it_reads_videos(family):
     takes = {
-        "pixels": ["vlm", "image"],
+        "preprocess": ["vlm", "image"],
         "grid": ["vlm", "width", "height"],
-        "words": ["vlm", "question", "grid"],
-        "tower": ["vlm"],
+        "build_prompt": ["vlm", "question", "grid"],
+        "vision_tower": ["vlm"],
         "decoder": ["vlm"],
     }
-    if hasattr(family, "frames"):
-        takes["frames"] = ["vlm", "images", "time"]
+    if hasattr(family, "preprocess_frames"):
+        takes["preprocess_frames"] = ["vlm", "images", "time"]
     assert set(family.__all__) == set(takes)
     for name, parameters in takes.items():
         assert list(inspect.signature(getattr(family, name)).parameters) == parameters

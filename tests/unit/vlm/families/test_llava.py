@@ -91,7 +91,7 @@ def test_prompt_signals_tell_of_the_words_and_places():
     vlm = TestClip.build(False)
     case = open_case(vlm, noise(180, 60), QUESTION)
     signals = case.prompt(frozenset({"question", "embed", "padding", "areas"})).signals
-    ids = vlm.family.words(vlm, QUESTION, case.look.grid).ids
+    ids = vlm.family.build_prompt(vlm, QUESTION, case.look.grid).input_ids
     table = vlm.model.get_input_embeddings().weight
     assert signals.question == QUESTION
     assert torch.equal(signals.embed("the picture"), table[ids[0, -3:-1]])

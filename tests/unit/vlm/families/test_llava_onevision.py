@@ -78,7 +78,7 @@ class TestPooled(FilmPromises, Promises):
         """Interpolation of an indicator of each patch, through the model's own packing."""
         picture = noise()
         case = open_case(vlm, picture, QUESTION)
-        pixels = vlm.family.pixels(vlm, picture)
+        pixels = vlm.family.preprocess(vlm, picture)
         views, n = case.look.seen.hidden.shape[:2]
         each = torch.eye(views * n).view(views, n, -1)
         packed, _ = vlm.model.model.pack_image_features(

@@ -124,11 +124,11 @@ class QwenVl(FilmPromises, Promises):
         assert (run.logits - logits).abs().max() < 5e-5
 
     def test_the_number_of_tokens_has_a_limit(self, real):
-        limit = qwen_vl.MOST
+        limit = qwen_vl.MAX_TOKENS
         for size in ((2048, 2048), (2048, 110)):
             grid = real.family.grid(real, *size)
             assert grid.count <= limit
-            pixels = real.family.pixels(real, noise(*size))
+            pixels = real.family.preprocess(real, noise(*size))
             assert pixels["image_grid_thw"].prod() == 4 * grid.count
         assert real.family.grid(real, 2048, 2048).count > 0.9 * limit
 

@@ -85,8 +85,8 @@ def test_without_splitting_there_is_one_view():
     vlm.processor.image_processor.do_image_splitting = False
     grid = vlm.family.grid(vlm, 90, 60)
     assert grid.count == 4 and [view.name for view in grid.views] == ["crops"]
-    words = vlm.family.words(vlm, "what is this", grid)
-    assert "<global-img>" in vlm.processor.tokenizer.decode(words.ids[0])
+    chat = vlm.family.build_prompt(vlm, "what is this", grid)
+    assert "<global-img>" in vlm.processor.tokenizer.decode(chat.input_ids[0])
 
 
 @pytest.mark.parametrize("size", [(336, 336), (900, 300), (641, 479), (24, 20), (500, 30)])
