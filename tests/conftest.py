@@ -146,7 +146,9 @@ def open_tab(page, name: str) -> None:
 
 
 def requests_of(page: Page) -> list[str]:
-    """Collect what a page asks for from now on, but for the plot's script, fetched ahead."""
+    """Collect what a page asks for from now on, but for its scripts, some of them fetched ahead."""
     urls: list[str] = []
-    page.on("request", lambda request: "plotly" in request.url or urls.append(request.url))
+    page.on(
+        "request", lambda request: "/gradio_api/page/" in request.url or urls.append(request.url)
+    )
     return urls

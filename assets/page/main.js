@@ -12,51 +12,91 @@ import { readout } from "./explore/readout/readout.js";
 import { stage } from "./explore/stage/stage.js";
 import { snapshot } from "./snapshot.js";
 
+const AHEAD_MS = 8000; // after the page: its first example has long been looked at
+
 const store = new Store();
 const opened = {}; // tabs, by their name
 
-/** Fetch a tab once, with the style sheet beside it; `make` gives what is mounted of it. */
-function tab(name, fetchScript, make) {
-  let fetched = null;
-  return async () => {
-    const style = new URL(`./${name}/${name}.css`, import.meta.url);
-    fetched ??= Promise.all([fetchScript(), stylesheet(style)]).then(([script]) => make(script));
-    return (opened[name] = await fetched);
+/** Do some work once, when it is first asked for; if it fails, the next one who asks tries again. */
+function once(work) {
+  let done = null;
+  const begin = async () => {
+    try {
+      return await work();
+    } catch (error) {
+      done = null;
+      throw error;
+    }
   };
+  return () => (done ??= begin());
 }
 
-const plot = import("./explore/readout/dominance_plot.js");
-const shared = import("./explore/share.js").then((js) => js.share(store));
+/** A tab, with the style sheet beside its script; `make` gives what is mounted of it. */
+function tab(name, fetchScript, make) {
+  const style = new URL(`./${name}/${name}.css`, import.meta.url);
+  const fetch = once(() => Promise.all([fetchScript(), stylesheet(style)]));
+  const open = once(async () => (opened[name] = make((await fetch())[0])));
+  return { fetch, open };
+}
+
+const plot = once(() => import("./explore/readout/dominance_plot.js"));
+const shared = once(async () => (await import("./explore/share.js")).share(store));
+const plotly = async () => (await import("./canvas/plotly.js")).loadPlotly();
 const compare = tab(
   "compare",
   () => import("./compare/compare.js"),
-  (js) => js.compareTab(store),
+  (script) => script.compareTab(store),
 );
 const sweep = tab(
   "sweep",
   () => import("./sweep/sweep.js"),
-  (js) => js.sweepTab(store),
+  (script) => script.sweepTab(store),
 );
 const debug = tab(
   "debug",
   () => import("./debug/debug.js"),
-  (js) => js.debugTab(store),
+  (script) => script.debugTab(store),
 );
 const failures = tab(
   "failures",
   () => import("./failures/failures.js"),
-  (js) => js.failuresTab(store),
+  (script) => script.failuresTab(store),
 );
 const video = tab(
   "video",
   () => import("./video/video.js"),
-  (js) => js.videoTab(),
+  (script) => script.videoTab(),
 );
 const methods = tab(
   "methods",
   () => import("./methods/methods.js"),
-  (js) => js,
+  (script) => script,
 );
+
+// What is behind the buttons of the page, by the words on them.
+const BEHIND = {
+  Compare: [compare.fetch],
+  Sweep: [sweep.fetch, plotly],
+  Debug: [debug.fetch],
+  Failures: [failures.fetch],
+  Video: [video.fetch],
+  Methods: [methods.fetch],
+  Larger: [plotly],
+};
+
+const fetchAll = (fetches = []) => Promise.allSettled(fetches.map((fetch) => fetch()));
+
+/** Fetch what is behind a button when a hand comes near it. */
+function near({ target }) {
+  const button = target.closest?.("button[role=tab], .vt-larger");
+  fetchAll(BEHIND[button?.textContent.trim()]);
+}
+
+/** Fetch the rest in a quiet moment, but not for a phone, nor for who saves data. */
+function ahead() {
+  const desk = window.matchMedia("(hover: hover)").matches && !navigator.connection?.saveData;
+  if (desk) window.requestIdleCallback?.(() => fetchAll(Object.values(BEHIND).flat()));
+}
 
 export const mountThumbs = thumbs;
 export const mountChips = chips;
@@ -64,32 +104,35 @@ export const mountNotes = notes;
 export const mountLoading = modelLoading;
 export const mountStage = (block) => stage(store, block);
 export const mountReadout = (block) => readout(store, block);
-export const mountDominancePlot = async (block) => (await plot).dominancePlot(store, block);
+export const mountDominancePlot = async (block) => (await plot()).dominancePlot(store, block);
 export const mountAsk = (block) => store.answers.connect("ask", announcer(block, "ask"));
 export const mountFill = (block) => store.answers.connect("fill", sender(block, "fill"));
 export const mountTune = (block) => store.maps.connect(sender(block, "tune"));
 export const mountTuned = (block) => inbound(block, (reply) => store.maps.receive(reply));
-export const mountLink = async (block) => (await shared).mountLink(block);
-export const mountShare = async (block) => (await shared).mountButtons(block);
-export const mountSave = async (block) => (await shared).mountSave(block);
-export const mountOpen = async (block) => (await shared).mountOpen(block);
-export const mountDownload = async (block) => (await shared).mountDownload(block);
-export const mountStored = async (block) => (await shared).mountStored(block);
+export const mountLink = async (block) => (await shared()).mountLink(block);
+export const mountShare = async (block) => (await shared()).mountButtons(block);
+export const mountSave = async (block) => (await shared()).mountSave(block);
+export const mountOpen = async (block) => (await shared()).mountOpen(block);
+export const mountDownload = async (block) => (await shared()).mountDownload(block);
+export const mountStored = async (block) => (await shared()).mountStored(block);
 
-export const mountCompare = async (block) => (await compare()).mount(block);
-export const mountCompareRequest = async (block) => (await compare()).mountRequest(block);
-export const mountSweep = async (block) => (await sweep()).mount(block);
-export const mountSweepRequest = async (block) => (await sweep()).mountRequest(block);
-export const mountDebug = async (block) => (await debug()).mount(block);
-export const mountTask = async (block, name) => (await debug()).mountRequest(block, name);
-export const mountTaskReply = async (block, name) => (await debug()).mountReply(block, name);
-export const mountRegion = async (block) => (await debug()).region.mount(block);
-export const mountRegionRequest = async (block) => (await debug()).region.mountRequest(block);
-export const mountFailures = async (block) => (await failures()).mount(block);
-export const mountFailuresRequest = async (block) => (await failures()).mountRequest(block);
-export const mountVideo = async (block) => (await video()).mount(block);
-export const mountVideoRequest = async (block) => (await video()).mountRequest(block);
-export const mountVideoReply = async (block) => (await video()).mountReply(block);
-export const mountMethods = async (block) => (await methods()).methodCards(store, block);
+export const mountCompare = async (block) => (await compare.open()).mount(block);
+export const mountCompareRequest = async (block) => (await compare.open()).mountRequest(block);
+export const mountSweep = async (block) => (await sweep.open()).mount(block);
+export const mountSweepRequest = async (block) => (await sweep.open()).mountRequest(block);
+export const mountDebug = async (block) => (await debug.open()).mount(block);
+export const mountTask = async (block, name) => (await debug.open()).mountRequest(block, name);
+export const mountTaskReply = async (block, name) => (await debug.open()).mountReply(block, name);
+export const mountRegion = async (block) => (await debug.open()).region.mount(block);
+export const mountRegionRequest = async (block) => (await debug.open()).region.mountRequest(block);
+export const mountFailures = async (block) => (await failures.open()).mount(block);
+export const mountFailuresRequest = async (block) => (await failures.open()).mountRequest(block);
+export const mountVideo = async (block) => (await video.open()).mount(block);
+export const mountVideoRequest = async (block) => (await video.open()).mountRequest(block);
+export const mountVideoReply = async (block) => (await video.open()).mountReply(block);
+export const mountMethods = async (block) => (await methods.open()).methodCards(store, block);
 
 window.explorerState = () => snapshot(store, opened);
+for (const event of ["pointerover", "pointerdown", "focusin"])
+  document.addEventListener(event, near);
+setTimeout(ahead, AHEAD_MS);

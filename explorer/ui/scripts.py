@@ -22,6 +22,7 @@ from explorer import ROOT
 
 PAGE = ROOT / "assets" / "page"
 PLOTLY = Path(str(files("plotly") / "package_data" / "plotly.min.js"))
+AT = "/gradio_api/page/"  # what begins with /gradio_api reaches Gradio through every proxy
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 IMPORT = re.compile(r'^import [^"]*"(\.[^"]+)";', re.MULTILINE)
 
@@ -36,7 +37,7 @@ def version() -> str:
 
 def folder() -> str:
     """Give the address of the folder, from the root of the app."""
-    return f"/gradio_api/page/{version()}"  # what begins so reaches Gradio through every proxy
+    return AT + version()
 
 
 def needed(name: str = "main.js") -> list[str]:

@@ -1,9 +1,4 @@
-/**
- * Brings plotly.js, which is large: fetched when it is needed, or before on a desk where it disturbs
- * nobody. Knows nothing of what is drawn.
- */
-const AHEAD_MS = 8000; // after the page: its first example has long been looked at
-const NEAR = "button[role=tab], .vt-larger"; // a hand that comes near one of them may need it
+/** Brings plotly.js, which is large, when it is needed. Knows nothing of what is drawn. */
 
 const BUTTONS = ["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"];
 
@@ -29,23 +24,4 @@ export function loadPlotly() {
     document.head.append(script);
   });
   return loading;
-}
-
-const tryTo = () => loadPlotly().catch(() => {});
-
-function near({ target }) {
-  const button = target.closest?.(NEAR);
-  if (button && (button.role !== "tab" || button.textContent.trim() === "Sweep")) tryTo();
-}
-
-/** Fetch it in a quiet moment, but not for a phone, nor for who saves data. */
-function ahead() {
-  const desk = window.matchMedia("(hover: hover)").matches && !navigator.connection?.saveData;
-  if (desk) window.requestIdleCallback?.(tryTo);
-}
-
-/** Fetch it before anybody asks, once. */
-export function fetchPlotlyAhead() {
-  for (const event of ["pointerover", "focusin"]) document.addEventListener(event, near);
-  setTimeout(ahead, AHEAD_MS);
 }

@@ -2,7 +2,7 @@
  * MDI and AEI of the full and the pruned run as a large plot, below everything else: drawn when it is
  * asked for, to be zoomed and read, and gone with its case. Doesn't follow the slider.
  */
-import { PLOT_CONFIG, fetchPlotlyAhead, loadPlotly, plainText } from "../../canvas/plotly.js";
+import { PLOT_CONFIG, loadPlotly, plainText } from "../../canvas/plotly.js";
 import { node, rootOf, show } from "../../common/dom.js";
 
 const NARROW = 760; // pixels; the style sheet's phone begins there
@@ -114,7 +114,6 @@ export function dominancePlot(store, { element }) {
   const root = rootOf(element, "vt-enlarged");
   const line = node("p", { class: "vt-small", role: "status" });
   let drawn = null;
-  fetchPlotlyAhead();
 
   async function draw(runs) {
     const box = node("div", { class: "vt-dominance-plot" });
