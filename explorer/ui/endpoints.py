@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gradio as gr
 
-from explorer.analyses import api
 from explorer.analyses.attribution.importance import Target
 from explorer.errors import BadBudget, VisitorError
 from explorer.ui import components
@@ -48,7 +47,9 @@ def oracle_endpoint(app_state: AppState, model_queue: dict) -> None:
         """
         try:
             target = Target(text=answer.strip() or None)
-            *_, found = api.oracle(model, image, question, target, way, app_state.memory)
+            *_, found = app_state.use_cases.oracle(
+                model, image, question, target, way, app_state.memory
+            )
         except VisitorError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return importance_payload(found) | {"values": [float(f"{x:.5g}") for x in found.values]}
@@ -84,7 +85,9 @@ def compare_endpoint(app_state: AppState, model_queue: dict) -> None:
         """
         chosen = [name.strip() for name in methods.split(",") if name.strip()]
         try:
-            found = api.compare(model, image, question, budget, chosen or None, app_state.memory)
+            found = app_state.use_cases.compare(
+                model, image, question, budget, chosen or None, app_state.memory
+            )
         except VisitorError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return comparison_payload(found)
@@ -114,7 +117,9 @@ def case_endpoints(app_state: AppState, model_queue: dict) -> None:
             grid, scores and kept sets of every method (arrays as base64), and the full answer
         """
         try:
-            return case_payload(api.analyse(model, image, question, app_state.memory))
+            return case_payload(
+                app_state.use_cases.analyse(model, image, question, app_state.memory)
+            )
         except VisitorError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -132,7 +137,9 @@ def case_endpoints(app_state: AppState, model_queue: dict) -> None:
             the answer with probabilities, tokens per layer, seconds, FLOPs, fidelity, MDI and AEI
         """
         try:
-            found = api.answer(model, image, question, method, budget, app_state.memory)
+            found = app_state.use_cases.answer(
+                model, image, question, method, budget, app_state.memory
+            )
         except VisitorError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return answer_payload(found) | {"stages": stages_payload(found)}
@@ -178,7 +185,9 @@ def sweep_endpoint(app_state: AppState, model_queue: dict) -> None:
         named = [name.strip() for name in methods.split(",") if name.strip()]
         try:
             ladder = _numbers(budgets)
-            found = api.sweep(model, image, question, named or None, ladder, app_state.memory)
+            found = app_state.use_cases.sweep(
+                model, image, question, named or None, ladder, app_state.memory
+            )
         except VisitorError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return sweep_payload(found)

@@ -7,7 +7,7 @@ import gradio as gr
 from explorer.ui import endpoints, scripts
 from explorer.ui.endpoints import case_endpoints
 from explorer.ui.explore import layout, model_picker
-from explorer.ui.session import AppState
+from explorer.ui.session import AppState, UseCases
 from explorer.ui.tabs import compare, debug, failures, leaderboard, methods, region, sweep, video
 from explorer.vlm.catalog import DEFAULT
 from explorer.vlm.loader import default_loader
@@ -17,12 +17,13 @@ QUEUE = 32  # events that may wait; more get a sentence instead of a place
 SESSIONS = 200  # sessions whose pictures are held; the oldest is forgotten beyond
 
 
-def build(app_state: AppState | None = None, at_once: int = 1, model: str = DEFAULT) -> gr.Blocks:
+def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = None) -> gr.Blocks:
     """Build the page.
 
     at_once: how many events may run a model at the same time. model: the one to begin with.
+    use_cases: what answers the page instead of models.
     """
-    app_state = app_state or AppState()
+    app_state = AppState(use_cases or UseCases())
     model_queue = {"concurrency_id": "model", "concurrency_limit": at_once}
     with gr.Blocks(title=TITLE, delete_cache=(3600, 3600), analytics_enabled=False) as page:
         with gr.Row(elem_id="vt-header"):

@@ -29,7 +29,9 @@ def connect(trigger: Callable, handler: Callable, inputs: object, outputs: objec
 
     trigger: such as `button.click`. The handler may give nothing at all; see `or_skip`.
     """
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    # Private events are named as well, after their function; none may take an endpoint's name.
+    name = f"page_{handler.__name__}"
+    quiet = {"show_progress": "hidden", "api_visibility": "private", "api_name": name}
     if outputs is not None:
         handler = or_skip(handler)
     return trigger(handler, inputs, outputs, **quiet, **settings)

@@ -8,12 +8,27 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from explorer.analyses import api, failures
+from explorer.analyses.attribution.importance import Importance
+from explorer.analyses.attribution.restoration import RestorationResult
+from explorer.analyses.attribution.score_evaluation import ScoreEvaluation
+from explorer.analyses.comparison import Comparison
+from explorer.analyses.failures import Failure
+from explorer.analyses.region_crop import RegionAnswer
+from explorer.analyses.sharing import replay
+from explorer.analyses.sharing.replay import Difference
+from explorer.analyses.sweep import Sweep
+from explorer.analyses.video import api as video_api
+from explorer.cases.batch_answers import AnswerResult
 from explorer.cases.cache import ResultCache
-from explorer.cases.request import case_id
+from explorer.cases.records import Analysis, Answer, MethodMap
+from explorer.cases.request import CaseRequest
 from explorer.media.image import Picture
 from explorer.pico.data.questions import normalise
+from explorer.vlm.progress import Progress
 
 MEMORY_BYTES = 256_000_000
 SESSIONS = 10_000
@@ -46,10 +61,36 @@ class RequestTickets:
             self._newest.pop(session, None)
 
 
+@dataclass(frozen=True)
+class UseCases:
+    """All that the page and its endpoints ask of models; a test may put others in their place."""
+
+    analyse: Callable[..., Analysis] = api.analyse
+    unfold: Callable[..., Iterator[Answer | Analysis]] = api.unfold
+    draw: Callable[..., MethodMap] = api.draw
+    count_tokens: Callable[..., int] = api.count_tokens
+    answer: Callable[..., Answer] = api.answer
+    stream: Callable[..., Iterator[Answer]] = api.stream
+    several: Callable[..., Iterator[AnswerResult]] = api.several
+    compare: Callable[..., Comparison] = api.compare
+    sweep: Callable[..., Sweep] = api.sweep
+    second_looks: Callable[..., Iterator[RegionAnswer]] = api.second_looks
+    pick: Callable[..., Answer] = api.pick
+    kept_shares: Callable[..., list[float]] = api.kept_shares
+    oracle: Callable[..., Iterator[Progress | Importance]] = api.oracle
+    what_broke_it: Callable[..., Iterator[Progress | RestorationResult]] = api.what_broke_it
+    trials: Callable[..., Iterator[Progress | ScoreEvaluation]] = api.trials
+    find_failures: Callable[..., Iterator[Failure | None]] = failures.find
+    replay: Callable[..., Iterator[Difference]] = replay.replay
+    open_video: Callable[..., dict] = video_api.open_video
+    answer_video: Callable[..., Iterator[dict]] = video_api.answer_video
+
+
 @dataclass
 class AppState:
     """What the visitors of one running page share: results, and who has asked for what last."""
 
+    use_cases: UseCases = UseCases()
     memory: ResultCache = field(default_factory=lambda: ResultCache(MEMORY_BYTES))
     tickets: RequestTickets = field(default_factory=RequestTickets)
 
@@ -68,7 +109,12 @@ class Session:
     @property
     def id(self) -> str:
         """The name of the case that is open."""
-        return case_id(self.model, self.picture, self.question)
+        return self.request.id
+
+    @property
+    def request(self) -> CaseRequest:
+        """The case that is open, as the use cases take it."""
+        return CaseRequest(self.model, self.picture, self.question)
 
     @property
     def truth(self) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from explorer.analyses import api
 from explorer.errors import VisitorError
 from explorer.ui.explore.blocks import Explore
 from explorer.ui.messages import AnswerMessage, LadderMessage
@@ -23,12 +22,10 @@ def wire(tab: Explore, app_state: AppState, model_queue: dict) -> None:
     """Connect the two components by which the browser asks with the readout."""
 
     def ask(session: Session, message: AnswerMessage, stop: Stop) -> Iterator[dict]:
-        case, asked = (
-            (session.model, session.picture, session.question),
-            (message.method, message.budget),
-        )
+        stream, memory = app_state.use_cases.stream, app_state.memory
+        asked = (message.method, message.budget)
         try:
-            for answer in api.stream(*case, *asked, app_state.memory, every=PARTIAL_SECONDS):
+            for answer in stream(*session.request.case, *asked, memory, every=PARTIAL_SECONDS):
                 yield {"answers": [answer_payload(answer, session.truth, session.id)]}
         except VisitorError as error:
             yield {"answers": [_failure(session, *asked, error)]}
@@ -47,9 +44,9 @@ def wire(tab: Explore, app_state: AppState, model_queue: dict) -> None:
 
 def _answered(app_state: AppState, session: Session, method: str, budget: int) -> dict:
     """Answer one question at once."""
-    case = (session.model, session.picture, session.question)
+    case = session.request.case
     try:
-        answer = api.answer(*case, method, budget, app_state.memory)
+        answer = app_state.use_cases.answer(*case, method, budget, app_state.memory)
     except VisitorError as error:
         return _failure(session, method, budget, error)
     return answer_payload(answer, session.truth, session.id)

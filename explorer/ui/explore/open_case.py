@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import gradio as gr
 
-from explorer.analyses import api
 from explorer.cases import answers
 from explorer.cases.records import Analysis
 from explorer.errors import BadMessage, BadPicture, BadQuestion, VisitorError
@@ -105,16 +104,15 @@ class CaseOpener:
 
     def _unfolded(self, session: Session) -> Generator[dict, None, Analysis]:
         """Show the picture as soon as it is known to be good, and the full answer as it comes."""
-        tab, id_, case = self.tab, session.id, (session.model, session.picture, session.question)
-        for number, found in enumerate(
-            api.unfold(*case, self.app_state.memory, every=PARTIAL_SECONDS)
-        ):
+        tab, id_, unfold = self.tab, session.id, self.app_state.use_cases.unfold
+        case, memory = session.request.case, self.app_state.memory
+        for number, found in enumerate(unfold(*case, memory, every=PARTIAL_SECONDS)):
             if isinstance(found, Analysis):
                 return found
             if number == 0:
                 yield {tab.stage: pending_payload(id_, session.picture, session.question)}
-            told = answer_payload(found, session.truth, id_)
-            yield {tab.readout: {"ticket": 0, "case": id_, "answers": [told]}}
+            payload = answer_payload(found, session.truth, id_)
+            yield {tab.readout: {"ticket": 0, "case": id_, "answers": [payload]}}
         raise RuntimeError("an analysis ended without its result")
 
     def upload(
@@ -201,8 +199,9 @@ class CaseOpener:
             return
         picture = open_picture(scenes.make(wanted.seed).image)
         if wanted.budget is not None:
-            case = (wanted.model, picture, wanted.question)
-            answers.check_budget(wanted.budget, api.count_tokens(*case, self.app_state.memory))
+            case, app_state = (wanted.model, picture, wanted.question), self.app_state
+            tokens = app_state.use_cases.count_tokens(*case, app_state.memory)
+            answers.check_budget(wanted.budget, tokens)
         if wanted.example:
             example = {self.tab.thumbs: chosen(wanted.example)}
             yield self.finished(wanted.example, wanted.show) | example

@@ -11,11 +11,9 @@ from itertools import islice
 
 import gradio as gr
 
-from explorer.analyses import api
 from explorer.analyses.sharing import case_file, replay, report
 from explorer.analyses.sharing.case_file import CaseFile, StoredRun
 from explorer.cases import answers
-from explorer.cases.cache import ResultCache
 from explorer.errors import VisitorError
 from explorer.media.image import Picture
 from explorer.methods import catalog as method_catalog
@@ -59,15 +57,15 @@ def build() -> Share:
 
 def wire(tab: Explore, opener: CaseOpener, app_state: AppState, model_queue: dict) -> None:
     """Connect saving and opening. opener: the ways in which another case gets on the page."""
-    share, memory = tab.share, app_state.memory
+    share = tab.share
 
     def save(message: SaveMessage, session: Session) -> dict:
         if not message.meant_for(session):
             return {}
-        kind, name, text = "json", f"case-{session.id}.json", _saved(session, message, memory)
+        kind, name, text = "json", f"case-{session.id}.json", _saved(session, message, app_state)
         if message.kind == "report":
             kind, name = "html", f"report-{session.id}.html"
-            text = _report(session, text, memory)
+            text = _report(session, text, app_state)
         download = {"name": name, "type": TYPES[kind], "text": text}
         return {
             share.download: download,
@@ -76,7 +74,7 @@ def wire(tab: Explore, opener: CaseOpener, app_state: AppState, model_queue: dic
 
     def open_file(message: OpenFileMessage) -> Iterator[dict]:
         yield {share.notes: components.lines("busy", "Opening the case …")}
-        yield from _opened(message.text, share, opener, memory)
+        yield from _opened(message.text, share, opener, app_state)
 
     outputs = opener.outputs()
     restore = checked(LinkMessage, tab.picture_notes, opener.link)
@@ -89,20 +87,20 @@ def wire(tab: Explore, opener: CaseOpener, app_state: AppState, model_queue: dic
     connect(share.file.open, open_file, [share.file], opened, **model_queue)
 
 
-def _saved(session: Session, message: SaveMessage, memory: ResultCache) -> str:
+def _saved(session: Session, message: SaveMessage, app_state: AppState) -> str:
     """Write down the case with the answer for the method and budget on the page."""
-    case = (session.model, session.picture, session.question)
-    run = api.answer(*case, message.method, message.budget, memory)
-    full = api.answer(*case, answers.FULL, 1, memory)
+    case, answer, memory = session.request.case, app_state.use_cases.answer, app_state.memory
+    run = answer(*case, message.method, message.budget, memory)
+    full = answer(*case, answers.FULL, 1, memory)
     return case_file.save(*case, full, [run], session.truth, session.seed)
 
 
-def _report(session: Session, saved: str, memory: ResultCache) -> str:
-    analysis = api.analyse(session.model, session.picture, session.question, memory)
+def _report(session: Session, saved: str, app_state: AppState) -> str:
+    analysis = app_state.use_cases.analyse(*session.request.case, app_state.memory)
     return report.page(case_file.load(saved), analysis.grid, session.picture.image)
 
 
-def _opened(text: str, share: Share, opener: CaseOpener, memory: ResultCache) -> Iterator[dict]:
+def _opened(text: str, share: Share, opener: CaseOpener, app_state: AppState) -> Iterator[dict]:
     """Show a stranger's case with its answers recomputed; all at once, as a page may miss a reply
     that another one follows within a frame."""
     case = case_file.load(text)
@@ -110,7 +108,8 @@ def _opened(text: str, share: Share, opener: CaseOpener, memory: ResultCache) ->
     session = _session(case, picture)
 
     def recomputed() -> dict:
-        differences = list(islice(replay.replay(case, picture, memory), RECOMPUTED[entry.live]))
+        replayed = app_state.use_cases.replay(case, picture, app_state.memory)
+        differences = list(islice(replayed, RECOMPUTED[entry.live]))
         said = [replay.verdict(differences), *_circumstances(case, entry, len(differences))]
         return {
             share.stored: {"case": session.id, "rows": [_row(each) for each in differences]},

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from explorer.analyses import api
 from explorer.cases import scheduler
 from explorer.cases.batch_answers import AnswerResult
 from explorer.ui.messages import BatchMessage
@@ -72,7 +71,7 @@ def _growing(
     wanted = message.wanted[:MAX_ANSWERS]
     if not wanted:  # a cancel
         return
-    case = (session.model, session.picture, session.question)
+    case = session.request.case
     cached = scheduler.cached_answers(*case, wanted, app_state.memory)
     answers = [_payload(each, session) for each in cached]
     if answers:
@@ -82,7 +81,7 @@ def _growing(
     left = [each for each in wanted if each not in there]
     left = left[: rate.max_answers if live else SLOW_ANSWERS]
     sent, last = len(answers), 0.0
-    for each in api.several(*case, left, app_state.memory, stop):
+    for each in app_state.use_cases.several(*case, left, app_state.memory, stop):
         answers.append(_payload(each, session))
         # Every reply costs some 60 ms on its way, more than most answers do.
         if time.monotonic() - last > PAUSE or len(answers) - sent >= rate.min_new_answers:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import gradio as gr
 
-from explorer.analyses import api, picked
+from explorer.analyses import picked
 from explorer.analyses.attribution import importance, restoration
 from explorer.analyses.attribution.score_evaluation import ScoreEvaluation
 from explorer.pico.data import scenes
@@ -82,10 +82,6 @@ def _calmly(replies: Iterator[dict]) -> Iterator[dict]:
             yield {}  # so that a stale run is noticed
 
 
-def _case(session: Session) -> tuple:
-    return session.model, session.picture, session.question
-
-
 def _renumber(message: PickMessage) -> bool:
     """Tell how positions of picked patches count: as for the method that they came from."""
     return message.method is not None and picked.renumbers(message.method)
@@ -93,10 +89,16 @@ def _renumber(message: PickMessage) -> bool:
 
 def _pick(app_state: AppState, session: Session, message: PickMessage) -> Iterator[dict]:
     kept, renumber = message.kept, _renumber(message)
-    answer = api.pick(*_case(session), kept, app_state.memory, renumber=renumber)
+    answer = app_state.use_cases.pick(
+        *session.request.case, kept, app_state.memory, renumber=renumber
+    )
     things = [] if session.seed is None else scenes.make(session.seed).things
     boxes = [thing.box for thing in things]
-    shares = api.kept_shares(*_case(session), kept, boxes, app_state.memory) if boxes else []
+    shares = (
+        app_state.use_cases.kept_shares(*session.request.case, kept, boxes, app_state.memory)
+        if boxes
+        else []
+    )
     yield {
         "done": True,
         "answer": answer_payload(answer, session.truth, session.id),
@@ -120,7 +122,9 @@ def _progress(step: Progress) -> dict:
 def _explain(app_state: AppState, session: Session, message: ImportanceMessage) -> Iterator[dict]:
     word = message.word if message.text is None else None
     target = importance.Target(word=word, text=message.text)
-    for step in api.oracle(*_case(session), target, message.way, app_state.memory):
+    for step in app_state.use_cases.oracle(
+        *session.request.case, target, message.way, app_state.memory
+    ):
         if isinstance(step, Progress):
             yield _progress(step)
         else:
@@ -128,16 +132,18 @@ def _explain(app_state: AppState, session: Session, message: ImportanceMessage) 
 
 
 def _restore(app_state: AppState, session: Session, message: RestoreMessage) -> Iterator[dict]:
-    case, wanted = _case(session), session.truth if message.truth else None
+    case, wanted = session.request.case, session.truth if message.truth else None
     how = (message.kept, app_state.memory, _renumber(message), wanted)
-    for step in api.what_broke_it(*case, *how):
+    for step in app_state.use_cases.what_broke_it(*case, *how):
         yield _progress(step) if isinstance(step, Progress) else _verdict(step, session)
 
 
 def _evaluate(app_state: AppState, session: Session, message: EvaluationMessage) -> Iterator[dict]:
     budget = message.budget
     trials: list[dict] = []
-    for step in api.trials(*_case(session), message.methods, budget, app_state.memory):
+    for step in app_state.use_cases.trials(
+        *session.request.case, message.methods, budget, app_state.memory
+    ):
         if isinstance(step, ScoreEvaluation):
             trials.append(trial_payload(step))
         else:

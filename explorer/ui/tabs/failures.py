@@ -21,7 +21,7 @@ from explorer.ui.explore.open_case import CaseOpener
 from explorer.ui.messages import FailuresMessage, OpenHitMessage
 from explorer.ui.payloads.encoding import rounded
 from explorer.ui.requests import Channel, Stop, checked, connect, serve_request
-from explorer.ui.session import AppState, Session
+from explorer.ui.session import AppState, Session, UseCases
 from explorer.vlm.loader import default_loader
 
 MAX_SCENES = {True: 4, False: 1}  # scenes of one event; few where a model takes its time
@@ -46,7 +46,7 @@ def build(app_state: AppState, session: gr.State, opener: CaseOpener, model_queu
     outbound = components.outbound("mountFailuresRequest", "find", "pick")
 
     def find(session: Session, message: FailuresMessage, stop: Stop) -> Iterator[dict]:
-        yield from hits(message, session.model)
+        yield from hits(app_state.use_cases, message, session.model)
 
     def pick(message: OpenHitMessage, session: Session) -> Iterator[dict]:
         show = {"method": message.method, "budget": message.budget}
@@ -72,12 +72,12 @@ def build(app_state: AppState, session: gr.State, opener: CaseOpener, model_queu
     )
 
 
-def hits(message: FailuresMessage, model: str) -> Iterator[dict]:
+def hits(use_cases: UseCases, message: FailuresMessage, model: str) -> Iterator[dict]:
     """Look at the next few scenes; looked: how many those were."""
     live = default_loader().catalog.entry(model).live
     count = min(message.count, MAX_SCENES[live])
     seeds = range(message.first, message.first + count)
-    found = failures.find(message.method, message.budget, seeds, message.against, model)
+    found = use_cases.find_failures(message.method, message.budget, seeds, message.against, model)
     yield {"looked": count, "hits": [_hit(each) for each in found if each is not None]}
 
 

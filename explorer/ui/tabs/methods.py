@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import gradio as gr
 
-from explorer.analyses import api
 from explorer.methods import catalog
 from explorer.methods.method import Card, Method
 from explorer.methods.signals import Size
@@ -55,8 +54,8 @@ def wire(app_state: AppState, session: gr.State, model_queue: dict) -> None:
     inbound = components.inbound("mountTuned")
 
     def tune(session: Session, message: MapMessage, stop: Stop) -> Iterator[dict]:
-        case = (session.model, session.picture, session.question)
-        found = api.draw(*case, message.spec, app_state.memory)
+        draw, memory = app_state.use_cases.draw, app_state.memory
+        found = draw(*session.request.case, message.spec, memory)
         yield {"method": method_payload(found, lean=True)}
 
     blank = {"method": None}

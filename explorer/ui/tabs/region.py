@@ -10,7 +10,6 @@ from dataclasses import astuple
 
 import gradio as gr
 
-from explorer.analyses import api
 from explorer.analyses.region_crop import RegionAnswer
 from explorer.media import region
 from explorer.media.region import Cells
@@ -51,7 +50,7 @@ def build(app_state: AppState, session: gr.State, model_queue: dict) -> None:
 
 def answers(app_state: AppState, session: Session, message: RegionMessage) -> Iterator[dict]:
     """Give the answers that are known by now, again and again."""
-    case = (session.model, session.picture, session.question)
+    case, use_cases = session.request.case, app_state.use_cases
     if message.cells is None:
         cells = _best(app_state, case, message.method)
     else:
@@ -59,7 +58,7 @@ def answers(app_state: AppState, session: Session, message: RegionMessage) -> It
     displayed = cells.dilated() if message.dilate else cells
     reply = {"cells": list(astuple(cells)), "seen": list(astuple(displayed)), "looks": []}
     yield reply
-    for found in api.second_looks(*case, displayed, message.method, app_state.memory):
+    for found in use_cases.second_looks(*case, displayed, message.method, app_state.memory):
         reply |= {"looks": [*reply["looks"], _payload(found)]}
         yield reply
     yield reply | {"done": True}
@@ -67,9 +66,10 @@ def answers(app_state: AppState, session: Session, message: RegionMessage) -> It
 
 def _best(app_state: AppState, case: tuple, method: str) -> Cells:
     """Find the cells around the patches that a method likes best."""
-    analysis = api.analyse(*case, app_state.memory)
+    use_cases = app_state.use_cases
+    analysis = use_cases.analyse(*case, app_state.memory)
     ready = {found.spec: found for found in analysis.methods}
-    score = (ready.get(method) or api.draw(*case, method, app_state.memory)).score
+    score = (ready.get(method) or use_cases.draw(*case, method, app_state.memory)).score
     size = (analysis.grid.width, analysis.grid.height)
     return region.covering(analysis.grid.boxes, score, BEST, size)
 

@@ -12,7 +12,7 @@ from functools import partial
 
 import gradio as gr
 
-from explorer.analyses.video import api, frame_scoring
+from explorer.analyses.video import frame_scoring
 from explorer.analyses.video.clip_case import make_video_request
 from explorer.errors import VisitorError
 from explorer.media.video import MOST_FRAMES, Clip, from_images, open_video, read_seconds
@@ -78,7 +78,8 @@ def build(app_state: AppState, tab: gr.Tab, model: gr.Dropdown, model_queue: dic
     channel = Channel("video", outbound, inbound, session, event="ask", tickets=app_state.tickets)
 
     def ask(now: VideoSession, message: VideoMessage, stop: Stop) -> Iterator[dict]:
-        yield from api.answer_video(*now.case, message.model_dump(), now.truth, app_state.memory)
+        wanted, memory = message.model_dump(), app_state.memory
+        yield from app_state.use_cases.answer_video(*now.case, wanted, now.truth, memory)
 
     serve_request(channel, VideoMessage, ask, model_queue)
 
@@ -139,10 +140,11 @@ class VideoOpener:
         return [self.blocks[name] for name in names]
 
     def _show(self, made: VideoSession) -> Iterator[dict]:
-        blocks, memory = self.blocks, self.app_state.memory
+        blocks, app_state = self.blocks, self.app_state
+        open_video, memory = app_state.use_cases.open_video, app_state.memory
         yield {blocks["notes"]: components.lines("busy", BUSY)}
         try:
-            shown = api.open_video(*made.case, truth=made.truth, memory=memory)
+            shown = open_video(*made.case, truth=made.truth, memory=memory)
         except VisitorError as error:
             yield {blocks["notes"]: components.lines("error", str(error))}
             return
