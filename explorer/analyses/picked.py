@@ -49,7 +49,7 @@ def plan_of(kept: Sequence[int], renumber: bool) -> PruningPlan:
     """Let all but the picked tokens leave before the language model."""
 
     def choose(signals, stage) -> Kept:
-        return Kept(torch.tensor(kept, dtype=torch.long, device=signals.place.device))
+        return Kept(torch.tensor(kept, dtype=torch.long, device=signals.grid_position.device))
 
     return PruningPlan((Stage(0, len(kept)),), choose, renumber=renumber)
 

@@ -111,7 +111,7 @@ def joined(first: Prompt, second: Prompt) -> Prompt:
     """Let one prompt follow another, as two turns of the same talk."""
     seen, behind = first.embeds.shape[1], int(first.positions.max()) + 1
     signals = Signals(
-        place=torch.cat([first.signals.place, second.signals.place]),
+        grid_position=torch.cat([first.signals.grid_position, second.signals.grid_position]),
         features=torch.cat([first.signals.features, second.signals.features]),
     )
     return Prompt(
@@ -144,7 +144,9 @@ def _pruned(case: Case, prompt: Prompt, method: str, budget: int, compared: Full
         positions=sequence.positions,
         visual=sequence.visual,
         text=sequence.is_text,
-        signals=Signals(place=sequence.place, features=sequence.x[0, sequence.visual].float()),
+        signals=Signals(
+            grid_position=sequence.grid_position, features=sequence.x[0, sequence.visual].float()
+        ),
         header=prompt.header,
         deep=sequence.deep,
     )

@@ -34,7 +34,7 @@ class CaseVision:
 
     seen: VisionOutput
     grid: Grid
-    place: Tensor
+    grid_position: Tensor
     patches: Tensor
     seconds: float
 
@@ -86,7 +86,7 @@ class Case:
         positions = torch.arange(embeds.shape[1])[None]
         if chat.position_ids is not None:
             positions = chat.position_ids
-        signals = tower_signals(self.look.seen, self.look.place, self.look.patches, needs)
+        signals = tower_signals(self.look.seen, self.look.grid_position, self.look.patches, needs)
         prompt = Prompt(
             embeds,
             positions.to(device),

@@ -41,7 +41,7 @@ def alive(stages: Sequence[Stage], size: Size) -> np.ndarray:
     """Count the visual tokens that enter each layer, [L]; after a blank stage, those it leaves."""
     layers = np.full(size.layers, size.tokens, dtype=np.uint16)
     for stage in stages:
-        if stage.blank:
+        if stage.wipe_cache:
             layers[stage.layer - 1] = stage.total
         else:
             layers[stage.layer :] = stage.total
@@ -70,7 +70,7 @@ def _nested_map(method: Method, size: Size, prefix: SharedPrefix) -> MethodMap:
 
     def look(signals: Signals, stage: Stage) -> Kept:
         seen.append(signals)
-        return Kept(torch.arange(signals.count, device=signals.place.device))
+        return Kept(torch.arange(signals.count, device=signals.grid_position.device))
 
     dry_run(prefix, [PruningPlan((Stage(layer, size.tokens),), look, method.needs)])
     score, shares = method.score(seen[0]), method.crop_shares(seen[0])

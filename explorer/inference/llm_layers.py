@@ -99,9 +99,9 @@ class SignalRecorder:
         if needs & {"normed", "tail_normed"}:
             normed = body.norm(x)[0].float()
             found |= {"normed": normed[visual], "tail_normed": normed[tail]}
-        if needs & {"ones", "tail_ones"}:
+        if needs & {"rotated_ones", "tail_rotated_ones"}:
             ones = _rotated_ones(*sequence.rotary(body))
-            found |= {"ones": ones[visual], "tail_ones": ones[tail]}
+            found |= {"rotated_ones": ones[visual], "tail_rotated_ones": ones[tail]}
         if needs & {"tail", "inputs"}:
             embeds, last = self.prompt.embeds[0].float(), int(self.prompt.visual[-1])
             found |= {"tail": embeds[last + 1 :], "inputs": embeds[self.prompt.visual]}
@@ -109,9 +109,9 @@ class SignalRecorder:
             found["transitions"] = tuple(self.transitions)
         if "neurons" in needs:
             found["neurons"] = self.neurons(sequence)
-        found["start"] = int(visual[0])
+        found["n_leading_tokens"] = int(visual[0])
         named = {name: value for name, value in found.items() if name in needs}
-        return Signals(place=sequence.place, features=x[0, visual].float(), **named)
+        return Signals(grid_position=sequence.grid_position, features=x[0, visual].float(), **named)
 
     def neurons(self, sequence: Sequence) -> Neurons:
         """Tell what the layer that ran last has activated."""

@@ -58,7 +58,7 @@ def prune(
     else:
         signals = watch.signals(sequence, decoder.body, stage.layer)
     kept = plan.choose(signals, stage)
-    if stage.blank:
+    if stage.wipe_cache:
         return sequence.blank(kept, stage)
     outcome = sequence.drop(kept, stage, plan.renumber)
     merged = 0 if kept.merged is None else len(kept.merged)
@@ -93,7 +93,7 @@ class _PrefillRow:
         began, stage, run = time.perf_counter(), self.stages[layer], self.run
         outcome, blank = prune(run.decoder, self.walk, self.plan, stage)
         run.outcomes.append(outcome)
-        if stage.blank:
+        if stage.wipe_cache:
             run.blank(layer - 1, blank)
         run.select_seconds += time.perf_counter() - began
 

@@ -61,7 +61,7 @@ class Sequence:
         self.is_visual = torch.zeros(self.x.shape[1], dtype=torch.bool, device=device)
         self.is_visual[prompt.visual] = True
         self.is_text = prompt.text
-        self.place = prompt.signals.place
+        self.grid_position = prompt.signals.grid_position
         self.slot = torch.arange(len(prompt.visual), device=device)
         self.itself = self.slot.clone()
         self.deep = prompt.deep
@@ -76,7 +76,8 @@ class Sequence:
         """Rebuild the sequence: [merged[:lead], kept, merged[lead:]] where the block was.
 
         Positions by row and column are kept, whatever the plan: counted anew they would lose the
-        picture's layout. A merged token then gets the mean position of those folded into it.
+        picture's layout. Where positions are kept, a merged token gets the mean of those folded
+        into it.
         """
         by_place = self.positions.dim() == 3
         # all that is left where an optional stage fires is text, which keeps its positions
@@ -85,11 +86,9 @@ class Sequence:
         everything = stage.optional and len(kept.index) == len(self.visual)
         if (len(kept.index), merged) != (stage.keep, stage.merge) and not everything:
             raise RuntimeError(f"{stage} was answered with {len(kept.index)} kept, {merged} merged")
-        if merged and not renumber and not by_place:
-            raise RuntimeError("merged tokens have no original position: positions must renumber")
         before = self.slot
         mix = None
-        if merged and (by_place or self.deep):
+        if merged and (not renumber or self.deep):
             mix = kept.mix or _mean_of(_shares(kept.group, self.visual, merged))
         placed = self.positions[..., self.visual].float()
         self.deep = tuple(_rebuilt(rows, kept, mix) for rows in self.deep)
@@ -128,8 +127,8 @@ class Sequence:
 
     def _places_of_merged(self, kept: Kept, merged: int) -> Tensor:
         """Tell where merged tokens stand, [M], if what was at place i before is at 2 i + 1."""
-        if kept.stands is not None:
-            return 2 * self.visual[kept.stands]
+        if kept.insert_before is not None:
+            return 2 * self.visual[kept.insert_before]
         first, last = self.visual[:1], self.visual[-1:]
         return torch.cat([(2 * first).expand(kept.lead), (2 * last + 2).expand(merged - kept.lead)])
 
@@ -144,10 +143,13 @@ class Sequence:
             moved[folded] = torch.where(to < lead, to, to + len(kept.index))
         self.slot = moved[self.slot]
         count = len(kept.index) + merged
-        itself, place = self.itself.new_full((count,), -1), self.place.new_full((count, 3), -1)
+        itself, place = (
+            self.itself.new_full((count,), -1),
+            self.grid_position.new_full((count, 3), -1),
+        )
         itself[lead : lead + len(kept.index)] = self.itself[kept.index]
-        place[lead : lead + len(kept.index)] = self.place[kept.index]
-        self.itself, self.place = itself, place
+        place[lead : lead + len(kept.index)] = self.grid_position[kept.index]
+        self.itself, self.grid_position = itself, place
 
     def deepen(self, layer: int) -> None:
         """Add to the visual tokens what their picture has for them behind a layer (DeepStack)."""

@@ -30,7 +30,7 @@ class VisionOutput:
     query, key [V, H, n (+1 with a [CLS]), d] of the layer that feeds the projector; first_cls,
     last_cls [V, H, n] attention of [CLS] in the tower's first and last layer, or None;
     hidden [V, n, Dv] what the projector reads; cls_hidden [V, Dv] or None; features [N, D] the
-    visual tokens, deep what is added to them later on; project maps [..., joins * Dv] to [..., D],
+    visual tokens, deep what is added to them later on; project maps [..., J * Dv] to [..., D],
     differ x and nudges to project(x + nudge) - project(x - nudge).
     """
 
@@ -44,8 +44,8 @@ class VisionOutput:
     features: Tensor
     deep: tuple[Tensor, ...]
     project: Callable[[Tensor], Tensor]
-    differ: Callable[[Tensor, Tensor], Tensor]
-    joins: int
+    project_difference: Callable[[Tensor, Tensor], Tensor]
+    patches_per_token: int
 
     @property
     def nbytes(self) -> int:
@@ -88,8 +88,8 @@ def encode_image(tower: Tower, pixels: Pixels) -> VisionOutput:
         features=features,
         deep=deep,
         project=partial(project, tower.project, states.dtype),
-        differ=partial(differ, tower.project, tower.projector_layers, states.dtype),
-        joins=tower.patches_per_token,
+        project_difference=partial(differ, tower.project, tower.projector_layers, states.dtype),
+        patches_per_token=tower.patches_per_token,
     )
 
 
@@ -124,7 +124,7 @@ def tower_signals(
     """
     first = 0 if seen.cls_hidden is None else 1
     query, key = seen.query.float(), seen.key.float()
-    found: dict[str, object] = {"joins": seen.joins}
+    found: dict[str, object] = {"patches_per_token": seen.patches_per_token}
     if "cls_attention" in needs and first:
         found["cls_attention"] = _cls_attention(query, key, seen.scaling)
     if "first_cls_attention" in needs and first:
@@ -143,16 +143,16 @@ def tower_signals(
     if "hidden" in needs:
         found["hidden"] = seen.hidden.float()
     if "cls_hidden" in needs and first:
-        found["cls_hidden"] = seen.cls_hidden.float().repeat(1, seen.joins)
+        found["cls_hidden"] = seen.cls_hidden.float().repeat(1, seen.patches_per_token)
     if "project" in needs:
         found["project"] = seen.project
-    if "differ" in needs:
-        found["differ"] = seen.differ
-    return Signals(place=place, features=seen.features, patches=patches, **found)
+    if "project_difference" in needs:
+        found["project_difference"] = seen.project_difference
+    return Signals(grid_position=place, features=seen.features, patches=patches, **found)
 
 
 def project(projector: nn.Module, dtype: torch.dtype, x: Tensor) -> Tensor:
-    """Map [..., joins * Dv] to [..., D] in float32; dtype: the weights' own."""
+    """Map [..., J * Dv] to [..., D] in float32; dtype: the weights' own."""
     return _exactly(projector, dtype, x)
 
 

@@ -32,19 +32,19 @@ class Stage:
     """One place where tokens leave: before the language model (0), or before its layer r.
 
     optional: the method may keep every token instead, if what it sees there tells it to.
-    blank: no token leaves; what layer r - 1 has cached of those that are not kept becomes zero, so
-    that decoding alone changes. r may then be L, behind the last layer.
+    wipe_cache: no token leaves; what layer r - 1 has cached of those that are not kept becomes
+    zero, so that decoding alone changes. r may then be L, behind the last layer.
     """
 
     layer: int
     keep: int
     merge: int = 0
     optional: bool = False
-    blank: bool = False
+    wipe_cache: bool = False
 
     @property
     def total(self) -> int:
-        """Visual tokens alive after the stage; at a blank one, those that keep their cache."""
+        """Visual tokens alive after the stage; at one that wipes, those that keep their cache."""
         return self.keep + self.merge
 
 
@@ -56,8 +56,8 @@ class Kept:
     merged: [M, D] new tokens in the width of the language model, or None.
     group:  [N] which merged token a token was folded into, -1 for none, or None.
     lead:   how many of the merged tokens stand before the kept ones; the others stand behind.
-    stands: [M] ascending, the token before which each merged one stands, where none is kept and
-            text lies between (frames of a video); None otherwise.
+    insert_before: [M] ascending, the token before which each merged one stands, where none is
+            kept and text lies between (frames of a video); None otherwise.
     mix:    maps rows [N, C] of all tokens to those of the merged ones [M, C], where `group` can't
             tell who was folded into whom; None otherwise.
     """
@@ -66,7 +66,7 @@ class Kept:
     merged: Tensor | None = None
     group: Tensor | None = None
     lead: int = 0
-    stands: Tensor | None = None
+    insert_before: Tensor | None = None
     mix: Callable[[Tensor], Tensor] | None = None
 
 
@@ -88,12 +88,12 @@ class Transition:
 class Neurons:
     """What the FFN of one decoder layer activates. values [S, I]: the input of its down_proj.
 
-    visual [N]: rows of the visual tokens; asking: the row of the first token after the question.
+    visual [N]: rows of the visual tokens; query_row: that of the first token after the question.
     """
 
     values: Tensor
     visual: Tensor
-    asking: int
+    query_row: int
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,10 @@ class Signals:
     """What a method may look at, at one stage. A field that the method does not name is None.
 
     Always there:
-      place      [N, 3] view, row and column of the patch that a token stands for; -1 -1 -1 for a
-                 token without a patch (newline, [CLS], merged).
-      features   [N, D] the tokens as the language model gets them; inside it, their hidden states.
+      grid_position  [N, 3] view, row and column of the patch that a token stands for; -1 -1 -1 for
+                     a token without a patch (newline, [CLS], merged).
+      features       [N, D] the tokens as the language model gets them; inside it, their hidden
+                     states.
 
     Before the language model, from the vision tower (the layer that feeds the projector, unless
     another is named):
@@ -129,11 +130,12 @@ class Signals:
       patch_logits         [V, n, n] the same before the softmax.
       keys                 [V, n, d] keys, bias included, not scaled, mean over heads.
       hidden               [V, n, Dv] what the projector reads.
-      joins                how many patches the projector makes a token of, one behind the other.
-      cls_hidden           [V, joins * Dv] the hidden state of [CLS], as often as the projector
+      patches_per_token    J, how many patches the projector makes a token of, one behind the
+                           other.
+      cls_hidden           [V, J * Dv] the hidden state of [CLS], as often as the projector
                            wants it; None without a [CLS].
-      project              maps [..., joins * Dv] to [..., D]; `unprojected` is what it maps.
-      differ               maps x and nudges to project(x + nudge) - project(x - nudge), faster.
+      project              maps [..., J * Dv] to [..., D]; `unprojected` is what it maps.
+      project_difference   maps x and nudges to project(x + nudge) - project(x - nudge), faster.
       padding              [N] true for a token that lies wholly outside the picture.
       areas                [V, 4] x0 y0 x1 y1 of each view, as shares of the picture; view 0 is
                            the whole picture where there are several.
@@ -164,16 +166,16 @@ class Signals:
       tail_key_norms       [T] and of the tokens after the visual ones.
       normed               [N, D] hidden states after the model's last norm,
       tail_normed          [T, D] and those of the tokens after the visual ones.
-      start                how many tokens stand before the visual ones.
-      ones                 [N, d] a vector of ones, turned by the rotary embedding of the position,
-      tail_ones            [T, d] and for the tokens after the visual ones.
+      n_leading_tokens     how many tokens stand before the visual ones.
+      rotated_ones         [N, d] a vector of ones, turned by the rotary embedding of the position,
+      tail_rotated_ones    [T, d] and for the tokens after the visual ones.
       tail, inputs         [T, D] and [N0, D] input embeddings of the tail and of all visual tokens
                            of the untouched prompt.
       transitions          one `Transition` for every layer before r.
       neurons              `Neurons` of layer r - 1.
     """
 
-    place: Tensor
+    grid_position: Tensor
     features: Tensor
     patches: Tensor | None = None
     cls_attention: Tensor | None = None
@@ -183,10 +185,10 @@ class Signals:
     patch_logits: Tensor | None = None
     keys: Tensor | None = None
     hidden: Tensor | None = None
-    joins: int = 1
+    patches_per_token: int = 1
     cls_hidden: Tensor | None = None
     project: Callable[[Tensor], Tensor] | None = None
-    differ: Callable[[Tensor, Tensor], Tensor] | None = None
+    project_difference: Callable[[Tensor, Tensor], Tensor] | None = None
     padding: Tensor | None = None
     areas: Tensor | None = None
     patch_embeds: Tensor | None = None
@@ -208,9 +210,9 @@ class Signals:
     tail_key_norms: Tensor | None = None
     normed: Tensor | None = None
     tail_normed: Tensor | None = None
-    start: int | None = None
-    ones: Tensor | None = None
-    tail_ones: Tensor | None = None
+    n_leading_tokens: int | None = None
+    rotated_ones: Tensor | None = None
+    tail_rotated_ones: Tensor | None = None
     inputs: Tensor | None = None
     transitions: tuple[Transition, ...] | None = None
     neurons: Neurons | None = None
@@ -226,7 +228,7 @@ class Signals:
     @property
     def count(self) -> int:
         """N, the visual tokens alive at this stage."""
-        return self.place.shape[0]
+        return self.grid_position.shape[0]
 
     def per_token(self, patch_values: Tensor) -> Tensor:
         """Turn values of patches [V, n, ...] into values of tokens [N, ...], by their mean.
@@ -244,11 +246,11 @@ class Signals:
         return values
 
     def unprojected(self) -> Tensor:
-        """Give what the projector reads for each token, [N, joins * Dv].
+        """Give what the projector reads for each token, [N, J * Dv].
 
         Its patches behind each other, where the projector joins them, or else their mean.
         """
-        if self.joins == 1:
+        if self.patches_per_token == 1:
             return self.per_token(self.hidden)
         return self.hidden.flatten(0, 1)[self.patches].flatten(1)
 

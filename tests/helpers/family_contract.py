@@ -393,7 +393,9 @@ class Promises:
     @torch.no_grad()
     def test_the_projector_makes_the_tokens_of_the_patches_that_the_grid_names(self, vlm):
         case = open_case(vlm, noise(), QUESTION)
-        signals = case.prompt(frozenset({"hidden", "project", "differ", "cls_hidden"})).signals
+        signals = case.prompt(
+            frozenset({"hidden", "project", "project_difference", "cls_hidden"})
+        ).signals
         x = signals.unprojected()
         generator = torch.Generator().manual_seed(0)  # whichever tests ran before
         nudge = 0.1 * torch.randn(3, 1, x.shape[1], generator=generator)
@@ -401,10 +403,10 @@ class Promises:
             vlm.family.vision_tower(vlm).project
         ).double()  # single precision cancels digits
         apart = exact((x + nudge).double()) - exact((x - nudge).double())
-        assert torch.allclose(signals.differ(x, nudge), apart.float(), atol=1e-5)
+        assert torch.allclose(signals.project_difference(x, nudge), apart.float(), atol=1e-5)
         made = signals.project(x)
         several = (signals.patches >= 0).sum(1) > 1
-        alone = (signals.place[:, 0] >= 0) & ~(several & (signals.joins == 1))
+        alone = (signals.grid_position[:, 0] >= 0) & ~(several & (signals.patches_per_token == 1))
         assert alone.any()
         assert torch.allclose(made[alone], signals.features[alone], atol=1e-4)
         if self.cls:

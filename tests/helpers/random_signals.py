@@ -107,7 +107,7 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
     cls_row = make(views, HEADS, n, 1).squeeze(-1)
     projector = torch.randn(TOWER_WIDTH, WIDTH, generator=torch.Generator().manual_seed(8))
     signals = Signals(
-        place=place,
+        grid_position=place,
         features=make(len(place), WIDTH),
         patches=patches,
         cls_attention=cls_row.softmax(-1) if cls else None,
@@ -117,7 +117,7 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
         hidden=make(views, n, TOWER_WIDTH),
         cls_hidden=make(views, 1, TOWER_WIDTH)[:, 0] if cls else None,
         project=lambda x: x @ projector,
-        differ=differing(lambda x: x @ projector),
+        project_difference=differing(lambda x: x @ projector),
         padding=torch.arange(len(place)) == len(place) - 1,
         areas=torch.tensor([[0.0, 0, 1, 1], [0.0, 0, 1, 0.5]])[:views],
         question="what is left of the red square ?",
@@ -148,7 +148,7 @@ def _inner_signals(rows: tuple, content: str, layer: int, original: int | None) 
     total = BEFORE + n + TAIL
     at = torch.arange(BEFORE, BEFORE + n)
     return Signals(
-        place=place,
+        grid_position=place,
         features=make(n, WIDTH),
         last_attention=make(HEADS, n, 1).squeeze(-1).softmax(-1),
         visual_attention=(make(n, n) + causal).softmax(-1),
@@ -161,9 +161,9 @@ def _inner_signals(rows: tuple, content: str, layer: int, original: int | None) 
         tail_key_norms=make(TAIL, 1)[:, 0].abs(),
         normed=make(n, WIDTH),
         tail_normed=make(TAIL, WIDTH),
-        start=BEFORE,
-        ones=make(n, 4),
-        tail_ones=make(TAIL, 4),
+        n_leading_tokens=BEFORE,
+        rotated_ones=make(n, 4),
+        tail_rotated_ones=make(TAIL, 4),
         tail=make(TAIL, WIDTH),
         inputs=make(original or n, WIDTH),
         transitions=tuple(
@@ -197,7 +197,7 @@ def walk(
         kept = method.keep(signals, stage)
         assert touched(signals) == changes, "a method changes nothing that it is given"
         yield signals, stage, kept
-        if stage.blank:
+        if stage.wipe_cache:
             continue
         new = torch.full((stage.merge, 3), -1)
         place = torch.cat([new[: kept.lead], place[kept.index], new[kept.lead :]])

@@ -62,5 +62,5 @@ def random_prompt(before: int = 5, visual: int = 16, after: int = 7, seed: int =
     text[0] = False
     number = torch.arange(visual)
     place = torch.stack([number * 0, number // side, number % side], 1)
-    signals = Signals(place=place, features=embeds[0, where], patches=number[:, None])
+    signals = Signals(grid_position=place, features=embeds[0, where], patches=number[:, None])
     return Prompt(embeds, torch.arange(total)[None], where, text, signals)

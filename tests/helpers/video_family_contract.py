@@ -194,7 +194,7 @@ class FilmPromises:
         assert signals.hidden.shape[:2] == signals.keys.shape[:2] == rows.shape[:2]
         made = signals.project(signals.unprojected())
         several = (signals.patches >= 0).sum(1) > 1
-        alone = (signals.place[:, 0] >= 0) & ~(several & (signals.joins == 1))
+        alone = (signals.grid_position[:, 0] >= 0) & ~(several & (signals.patches_per_token == 1))
         assert torch.allclose(made[alone], signals.features[alone], atol=1e-4)
 
     @torch.no_grad()

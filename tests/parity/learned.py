@@ -62,7 +62,7 @@ def run_corematching(golden: Golden) -> None:
     model = tiny_llama(golden)
     prompt = recorded_prompt(golden, header=-int(golden["query_row"]))
     acts = range(int(golden["lo"]), int(golden["hi"]) - 1)
-    stages = [Stage(i + 1, len(golden[f"keep_layer{i}"]), blank=True) for i in acts]
+    stages = [Stage(i + 1, len(golden[f"keep_layer{i}"]), wipe_cache=True) for i in acts]
 
     def choose(inside: Signals, at: Stage) -> Kept:
         layer, active = at.layer - 1, inside.neurons.values > 0

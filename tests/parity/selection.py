@@ -39,7 +39,10 @@ def by_crop(crops: int, n: int) -> dict[str, Tensor]:
     cells = torch.cartesian_prod(torch.arange(side), torch.arange(side)).repeat(crops, 1)
     if len(cells) != crops * n:  # the recording is no square: only the numbers matter
         cells = torch.stack([torch.zeros(n).long(), torch.arange(n)], 1).repeat(crops, 1)
-    return {"place": torch.cat([view, cells], 1), "patches": torch.arange(crops * n)[:, None]}
+    return {
+        "grid_position": torch.cat([view, cells], 1),
+        "patches": torch.arange(crops * n)[:, None],
+    }
 
 
 # ---- HiRED ------------------------------------------------------------------------------------
@@ -62,7 +65,7 @@ def run_hired(golden: Golden) -> None:
     assert budget == int(crops * n * decimal(golden["token_budget_rate"]))
     distribution = golden["spatial_distribution"]
     assert int(distribution.sum()) == int(n * (1 - alpha))
-    crop = where["place"][:, 0]
+    crop = where["grid_position"][:, 0]
     share = HiRED(alpha=alpha).shares(signals, crop, crops - 1)
     strips = distribution.reshape(crops - 1, -1).sum(1)
     assert_close(share, strips / strips.sum())
@@ -203,7 +206,7 @@ def run_dart(golden: Golden) -> None:
         tail_normed=hidden[start + n :],
         key_norms=norms[start : start + n],
         tail_key_norms=norms[start + n :],
-        start=start,
+        n_leading_tokens=start,
     )
     images, texts = int(golden["pivot_image"]), int(golden["pivot_text"])
     visual, everyone = dart.pivots(signals, images, texts)

@@ -110,7 +110,7 @@ def _plan(
         return Kept(
             index=cells.new_empty(0),
             merged=torch.cat(frames),
-            stands=cells[:, 0].repeat_interleave(sizes),
+            insert_before=cells[:, 0].repeat_interleave(sizes),
             mix=lambda rows: torch.cat(resized(rows)),
         )
 

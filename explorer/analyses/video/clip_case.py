@@ -132,7 +132,7 @@ def _on_a_sheet(vlm: Vlm, clip: Clip, question: str, memory: ResultCache | None)
     look = CaseVision(
         seen=replace(whole.look.seen, features=whole.look.seen.features[kept]),
         grid=grid,
-        place=torch.from_numpy(grid.place.astype("int64")).to(vlm.device),
+        grid_position=torch.from_numpy(grid.place.astype("int64")).to(vlm.device),
         patches=whole.look.patches[kept],
         seconds=whole.look.seconds,
     )

@@ -142,7 +142,7 @@ def _decoupled(case: Case) -> list[str]:
     """Let the model list the things, from the words alone: the picture's tokens leave first."""
 
     def nobody(signals: Signals, stage: Stage) -> Kept:
-        return Kept(torch.arange(0, device=signals.place.device))
+        return Kept(torch.arange(0, device=signals.grid_position.device))
 
     asking = replace(case, question=LISTING.format(question=case.question))
     run = prefill(case.decoder, asking.prompt(), PruningPlan((Stage(0, 0),), nobody))

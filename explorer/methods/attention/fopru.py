@@ -90,7 +90,7 @@ class FoPru(BeforeLLM):
         values = self.significance(signals)
         if self.strategy == "rank":
             return values
-        rows, row = signals.place[:, :2].unique(dim=0, return_inverse=True)
+        rows, row = signals.grid_position[:, :2].unique(dim=0, return_inverse=True)
         sums = values.new_zeros(len(rows)).index_add_(0, row, values)
         patchless = rows[:, 0] < 0
         if not patchless.all():  # a newline is in no row: it stands just behind the weakest one

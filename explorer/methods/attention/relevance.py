@@ -71,7 +71,7 @@ class Relevance(BeforeLLM):
         """
         if signals.explain is None:
             raise MethodUnavailable("Relevance needs gradients, which this model does not give.")
-        total = torch.zeros(signals.count, device=signals.place.device, dtype=torch.float32)
+        total = torch.zeros(signals.count, device=signals.grid_position.device, dtype=torch.float32)
         count = 0
         for explained in signals.explain(self.target):
             total += row_of(explained)[explained.visual]

@@ -81,11 +81,11 @@ class VisionZip(BeforeLLM):
             return Kept(index)
         lead = int(signals.cls_hidden is not None)
         contextual = stage.merge - lead
-        group = torch.full_like(signals.place[:, 0], -1, dtype=torch.long)
+        group = torch.full_like(signals.grid_position[:, 0], -1, dtype=torch.long)
         merged = [signals.cls_hidden.float().mean(0, keepdim=True)] if lead else []
         if contextual:
             tokens = rest(index, signals.count)
-            with_patch = tokens[signals.place[tokens, 0] >= 0]
+            with_patch = tokens[signals.grid_position[tokens, 0] >= 0]
             if len(with_patch) >= contextual:  # a newline has no key: it stays out
                 tokens = with_patch
             hidden, keys = signals.unprojected(), signals.per_token(signals.keys)

@@ -37,13 +37,13 @@ class Pool(BeforeLLM):
 
     def score(self, signals: Signals) -> Tensor:
         """Give every token the same score, [N] ones: all weigh alike in their mean."""
-        return torch.ones(signals.count, device=signals.place.device, dtype=torch.float32)
+        return torch.ones(signals.count, device=signals.grid_position.device, dtype=torch.float32)
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Replace each of M regions by the mean of its tokens, in reading order."""
         if stage.merge == 0:
-            return Kept(torch.arange(signals.count, device=signals.place.device))
-        group = regions(signals.place, stage.merge)
+            return Kept(torch.arange(signals.count, device=signals.grid_position.device))
+        group = regions(signals.grid_position, stage.merge)
         inside = group >= 0
         features = signals.features[inside].float()
         sums = features.new_zeros(stage.merge, features.shape[1])

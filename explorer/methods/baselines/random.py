@@ -40,4 +40,4 @@ class Random(BeforeLLM):
         queue = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))
         scores = torch.empty(n, dtype=torch.float32)
         scores[queue] = torch.arange(n, 0, -1, dtype=torch.float32) / n
-        return scores.to(signals.place.device)
+        return scores.to(signals.grid_position.device)

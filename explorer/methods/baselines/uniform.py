@@ -30,13 +30,13 @@ class Uniform(BeforeLLM):
 
     def score(self, signals: Signals) -> Tensor:
         """Give every token the same score, [N] ones: only its place counts."""
-        return torch.ones(signals.count, device=signals.place.device, dtype=torch.float32)
+        return torch.ones(signals.count, device=signals.grid_position.device, dtype=torch.float32)
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Keep the token nearest to the centre of each region; of two equally near the first."""
-        region = regions(signals.place, stage.keep)
+        region = regions(signals.grid_position, stage.keep)
         tokens = (region >= 0).nonzero()[:, 0]
-        region, place = region[tokens], signals.place[tokens, 1:].float()
+        region, place = region[tokens], signals.grid_position[tokens, 1:].float()
         size = region.bincount(minlength=stage.keep)
         centre = place.new_zeros(stage.keep, 2).index_add_(0, region, place) / size[:, None]
         distance = (place - centre[region]).square().sum(1)

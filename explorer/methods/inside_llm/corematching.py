@@ -92,8 +92,8 @@ class CoreMatching(Method):
             lost = (size.tokens - budget) * size.layers / self.losing(size)
             kept = max(1, round(size.tokens - lost))
         if self.mode == "drop" or kept == size.tokens:
-            return [Stage(acts[0] + 1, kept, blank=self.mode == "zero-kv")]
-        return [Stage(layer + 1, kept, blank=True) for layer in acts]
+            return [Stage(acts[0] + 1, kept, wipe_cache=self.mode == "zero-kv")]
+        return [Stage(layer + 1, kept, wipe_cache=True) for layer in acts]
 
     def floor(self, size: Size) -> int:
         """Give the mean, rounded up, when one visual token is left wherever tokens are lost."""
@@ -106,7 +106,7 @@ class CoreMatching(Method):
         """
         seen, by_question = signals.neurons, self.metric == "query"
         active = seen.values > 0  # Gamma: the sign of the product act(gate) * up
-        wanted = active[seen.asking] if by_question else core(seen, self.rho, self.beta)
+        wanted = active[seen.query_row] if by_question else core(seen, self.rho, self.beta)
         return (active[seen.visual] & wanted).sum(1).float()
 
     def decoding_neuron_mask(self) -> Callable[[Neurons], Tensor] | None:

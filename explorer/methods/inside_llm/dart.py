@@ -56,7 +56,7 @@ class DART(OneStep):
         ),
         score_means="how unlike the pivots a patch is; the pivots themselves are on top",
     )
-    needs = frozenset({"normed", "tail_normed", "key_norms", "tail_key_norms", "start"})
+    needs = frozenset({"normed", "tail_normed", "key_norms", "tail_key_norms", "n_leading_tokens"})
     reads_question = True
     # sets at 4 + 8 m are; those between are filled up without regard to the next
     nested = False
@@ -94,7 +94,7 @@ def pivots(
     )
     everyone = visual + [signals.count + word for word in words]
     if order == "set":
-        start = signals.start
+        start = signals.n_leading_tokens
         everyone = [p - start for p in list(set([start + pivot for pivot in everyone]))]
     return visual, everyone
 

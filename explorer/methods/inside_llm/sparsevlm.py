@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from explorer.methods.inside_llm import token_schedule
-from explorer.methods.inside_llm.token_schedule import InsideLLM
 from explorer.methods.method import Card, Variant, option
 from explorer.methods.ops import recycling
 from explorer.methods.signals import Kept, Signals, Size, Stage, top
@@ -29,7 +28,7 @@ HEADS = 14  # that SparseVLM+ hears; ours for fewer than 28 heads: half of them
 
 
 @dataclass(frozen=True)
-class SparseVLM(InsideLLM):
+class SparseVLM(token_schedule.InsideLLM):
     """What raters look at; the best of the others are folded."""
 
     card = Card(
@@ -63,7 +62,7 @@ class SparseVLM(InsideLLM):
         traps="Raters may be punctuation or words of the template.",
         score_means="attention from the question's visual words",
     )
-    needs = frozenset({"tail", "inputs", "tail_attention", "ones", "tail_ones"})
+    needs = frozenset({"tail", "inputs", "tail_attention", "rotated_ones", "tail_rotated_ones"})
     reads_question = True
     nested = False
     merges = True
@@ -102,7 +101,8 @@ class SparseVLM(InsideLLM):
         attention = signals.tail_attention.float()[:, chosen]
         if self.version == "plus":
             # what the rotary embedding alone makes of a distance: (R_q 1) . (R_k 1) / sqrt(d)
-            gravity = signals.tail_ones[chosen] @ signals.ones.T / signals.ones.shape[1] ** 0.5
+            ones = signals.rotated_ones
+            gravity = signals.tail_rotated_ones[chosen] @ ones.T / ones.shape[1] ** 0.5
             # differs: never nearer to zero than 1e-6, where the code may divide by nothing
             attention = attention / torch.where(gravity < 0, -1, 1) / gravity.abs().clamp(min=1e-6)
             attention = attention[top(attention.sum((1, 2)), min(HEADS, -(-len(attention) // 2)))]

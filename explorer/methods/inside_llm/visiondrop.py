@@ -98,7 +98,7 @@ class VisionDrop(Method):
             return Kept(index)
         tokens = rest(index, signals.count)
         merged, into = merge(signals.features, signals.visual_keys, tokens, stage.merge)
-        group = torch.full_like(signals.place[:, 0], -1, dtype=torch.long)
+        group = torch.full_like(signals.grid_position[:, 0], -1, dtype=torch.long)
         group[tokens] = into
         return Kept(index, merged=merged, group=group)
 

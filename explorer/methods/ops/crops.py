@@ -61,7 +61,7 @@ def inside(signals: Signals, crop: Tensor, count: int) -> Tensor:
 
     crop [N] comes from `crop_of`. A token lies where its centre does.
     """
-    cells = signals.place[:, [2, 1]].float()
+    cells = signals.grid_position[:, [2, 1]].float()
     whole = (crop == 0).nonzero()[:, 0]
     centre = _on_picture(signals, whole, cells[whole] + 0.5)
     lies = torch.zeros(count, len(whole), dtype=torch.bool, device=crop.device)
@@ -76,7 +76,7 @@ def inside(signals: Signals, crop: Tensor, count: int) -> Tensor:
 
 def _on_picture(signals: Signals, tokens: Tensor, at: Tensor) -> Tensor:
     """Turn columns and rows [..., 2] of the view of these tokens into shares of the picture."""
-    place, view = signals.place, signals.place[tokens[0], 0]
+    place, view = signals.grid_position, signals.grid_position[tokens[0], 0]
     columns_rows = place[place[:, 0] == view][:, [2, 1]].amax(0) + 1
     corner, opposite = signals.areas[view].float().split(2)
     return corner + at / columns_rows * (opposite - corner)

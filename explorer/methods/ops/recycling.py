@@ -34,6 +34,6 @@ def recycle(signals: Signals, scores: torch.Tensor, stage: Stage, how: str) -> K
     dropped = rest(index, signals.count)
     again = dropped[top(scores[dropped], recycled(len(dropped)))]
     merged, into = gather(signals.features[again].float(), stage.merge, how)
-    group = torch.full_like(signals.place[:, 0], -1, dtype=torch.long)
+    group = torch.full_like(signals.grid_position[:, 0], -1, dtype=torch.long)
     group[again] = into
     return Kept(index, merged=merged, group=group)

@@ -85,7 +85,7 @@ class CDPruner(BeforeLLM):
             words = signals.embed(signals.question).float()
             text = words.sum(0) / max(len(words), 1)
             r = normalize(signals.features.float(), dim=-1) @ normalize(text, dim=0)
-        low, high = r[signals.place[:, 0] >= 0].aminmax()
+        low, high = r[signals.grid_position[:, 0] >= 0].aminmax()
         # differs: where all are equal the code divides by zero
         r = (r - low + 1e-6) / (high - low) if high > low else torch.ones_like(r)
         return r if self.theta == "off" else (self.theta / (2 * (1 - self.theta)) * r).exp()

@@ -67,7 +67,7 @@ class GPrune(BeforeLLM):
         With thumbnail and crops, which are separate graphs, the rank in the own graph instead, as
         a share, so that the same share of both is kept. The official code always keeps newlines.
         """
-        view = signals.place[:, 0]
+        view = signals.grid_position[:, 0]
         parts = [part for part in (view == 0, view > 0) if part.any()]
         scores = torch.zeros(signals.count, device=view.device, dtype=torch.float32)
         for part in parts:

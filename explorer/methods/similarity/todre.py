@@ -78,7 +78,7 @@ class ToDRE(Method):
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Keep the first K of the order; at the late stage everything or nothing."""
         if stage.optional:
-            everything = torch.arange(signals.count, device=signals.place.device)
+            everything = torch.arange(signals.count, device=signals.grid_position.device)
             return Kept(everything[:0] if max(migration(signals)) < self.tau else everything)
         return super().keep(signals, stage)
 
@@ -100,7 +100,7 @@ def order(features: Tensor, pivot: int, rule: str = "max-sum") -> Tensor:
 
 def pivot(signals: Signals) -> int:
     """Give the token that [CLS] looks at most in the tower's last layer (Eq. 3), in view 0."""
-    thumbnail = signals.place[:, 0] == 0
+    thumbnail = signals.grid_position[:, 0] == 0
     if signals.last_cls_attention is None:  # differs: the appendix's "Center"
         unit = normalize(signals.features.float(), dim=1)
         attention = unit @ normalize(signals.features.float().mean(0), dim=0)

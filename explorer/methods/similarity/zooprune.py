@@ -53,7 +53,7 @@ class ZooPrune(BeforeLLM):
         traps="Sensitive here is the projector, not the answer: the question plays no part.",
         score_means="order of choice by sensitivity and difference",
     )
-    needs = frozenset({"hidden", "differ"})
+    needs = frozenset({"hidden", "project_difference"})
     seed: int = option(0, 1, 2, 3, 4, meaning="which directions are drawn")
     m: int = option(64, 16, 32, 128, meaning="how many directions")
     h: float = option(0.01, 0.001, 0.1, 1.0, meaning="the length of a nudge")
@@ -62,8 +62,8 @@ class ZooPrune(BeforeLLM):
         """Give the greedy rank turned around, 1 first and 0 last, crops taking turns; [N]."""
         n, width = signals.hidden.shape[1:]
         # where the projector joins several patches, all of them are nudged alike
-        u = directions(width, seed=self.seed, m=self.m).repeat(1, signals.joins)
-        sensitive = sensitivity(signals.unprojected(), signals.differ, u, self.h)
+        u = directions(width, seed=self.seed, m=self.m).repeat(1, signals.patches_per_token)
+        sensitive = sensitivity(signals.unprojected(), signals.project_difference, u, self.h)
         crop, orders = crop_of(signals, n), []
         for number in crop[crop >= 0].unique():  # select_tokens_sads_multi_frames
             tokens = (crop == number).nonzero()[:, 0]

@@ -57,7 +57,7 @@ def method_words(spec: str) -> dict:
         "where": method.where,
         "baseline": not method.card.arxiv,
         "uncertain": method.card.uncertain,
-        "wipes": any(stage.blank for stage in smallest),
+        "wipes": any(stage.wipe_cache for stage in smallest),
     }
 
 

@@ -26,12 +26,12 @@ PLACES = {
         "cls_attention", "first_cls_attention", "last_cls_attention", "patch_attention",
         "patch_logits", "keys", "hidden", "cls_hidden", "patch_embeds",
     ),
-    "projector": ("features", "project", "differ", "inputs"),
+    "projector": ("features", "project", "project_difference", "inputs"),
     "question": ("question", "embed", "tail", "text_embeds", "question_attention", "relevance_net"),
     "llm": (
         "last_attention", "next_last_attention", "tail_attention", "next_tail_attention",
         "visual_to_tail", "visual_attention", "visual_keys", "key_norms", "tail_key_norms",
-        "normed", "tail_normed", "ones", "tail_ones", "transitions", "neurons",
+        "normed", "tail_normed", "rotated_ones", "tail_rotated_ones", "transitions", "neurons",
     ),
     "answer": ("explain",),
 }  # fmt: skip

@@ -24,7 +24,7 @@ KEPT = {2: [0, 3, 8], 3: [1, 15], 6: [4]}  # behind layers 1, 2 and the last one
 
 
 def blank_plan(kept: dict[int, list[int]] = KEPT, **changes) -> PruningPlan:
-    stages = tuple(Stage(layer, len(index), blank=True) for layer, index in kept.items())
+    stages = tuple(Stage(layer, len(index), wipe_cache=True) for layer, index in kept.items())
     return PruningPlan(stages, lambda _, stage: Kept(torch.tensor(kept[stage.layer])), **changes)
 
 
@@ -75,7 +75,7 @@ def test_outcomes_tell_who_was_wiped_where():
 
 def test_tokens_that_are_gone_stay_gone_in_the_outcome_of_a_blank_stage():
     choices = {2: Kept(torch.arange(4, 12)), 4: Kept(torch.tensor([0, 7]))}
-    stages = (Stage(2, 8), Stage(4, 2, blank=True))
+    stages = (Stage(2, 8), Stage(4, 2, wipe_cache=True))
     plan = PruningPlan(stages, lambda _, stage: choices[stage.layer])
     run = prefill(taken_apart(tiny_llama()), random_prompt(), plan)
     assert (run.outcomes[1].slot >= 0).nonzero()[:, 0].tolist() == [4, 11]
@@ -92,7 +92,7 @@ def test_a_map_needs_no_cache():
 
 
 def test_a_blank_stage_that_breaks_its_promise_is_refused():
-    plan = PruningPlan((Stage(2, 3, blank=True),), lambda *_: Kept(torch.tensor([1])))
+    plan = PruningPlan((Stage(2, 3, wipe_cache=True),), lambda *_: Kept(torch.tensor([1])))
     with pytest.raises(RuntimeError, match="1 kept"):
         prefill(taken_apart(tiny_llama()), random_prompt(), plan)
 

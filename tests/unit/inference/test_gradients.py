@@ -137,7 +137,7 @@ def naive_relevance(model, embeds, answer: list[int], visual: torch.Tensor, targ
 def test_relevance_of_a_tiny_model(kv_heads, target):
     prompt, decoder = random_prompt(), taken_apart(tiny_llama(kv_heads))
     signals = Signals(
-        prompt.signals.place,
+        prompt.signals.grid_position,
         prompt.signals.features,
         explain=lambda target: gradients(decoder, prompt, ANSWER, target),
     )
@@ -169,7 +169,7 @@ def test_relevance_of_pico(pico_case):
 
     naive = naive_relevance(Language, prompt.embeds, answer[:-1], prompt.visual, "logit")
     signals = Signals(
-        prompt.signals.place,
+        prompt.signals.grid_position,
         prompt.signals.features,
         explain=lambda target: gradients(decoder, prompt, answer, target),
     )

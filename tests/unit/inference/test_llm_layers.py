@@ -18,7 +18,15 @@ VISUAL = torch.arange(BEFORE, BEFORE + N)
 AFTER = torch.arange(BEFORE + N, BEFORE + N + TAIL)
 LAYER = 3
 ALL = OF_LAST_LAYER | OF_NEXT_LAYER | OF_MODULES
-OTHERS = {"normed", "tail_normed", "start", "ones", "tail_ones", "tail", "inputs"}
+OTHERS = {
+    "normed",
+    "tail_normed",
+    "n_leading_tokens",
+    "rotated_ones",
+    "tail_rotated_ones",
+    "tail",
+    "inputs",
+}
 
 pytestmark = pytest.mark.parametrize("kv_heads", [4, 2])
 
@@ -84,7 +92,7 @@ def test_states_and_embeddings(kv_heads):
     close(seen.tail_normed, model.model.norm(states)[AFTER])
     close(seen.inputs, prompt.embeds[0, VISUAL])
     close(seen.tail, prompt.embeds[0, AFTER])
-    assert seen.start == BEFORE
+    assert seen.n_leading_tokens == BEFORE
 
 
 def test_a_vector_of_ones_is_turned_like_queries_and_keys(kv_heads):
@@ -95,8 +103,8 @@ def test_a_vector_of_ones_is_turned_like_queries_and_keys(kv_heads):
     cos, sin = model.model.rotary_emb(torch.zeros(1), positions)
     ones = torch.ones(1, 1, positions.shape[1], 8)
     turned = apply_rotary_pos_emb(ones, ones, cos, sin)[0][0, 0]
-    close(seen.ones, turned[VISUAL])
-    close(seen.tail_ones, turned[AFTER])
+    close(seen.rotated_ones, turned[VISUAL])
+    close(seen.tail_rotated_ones, turned[AFTER])
 
 
 @torch.no_grad()
@@ -129,7 +137,7 @@ def test_what_modules_read_and_give(kv_heads):
         assert transition.visual.tolist() == VISUAL.tolist()
     close(seen.neurons.values, heard["down"][LAYER - 1])
     assert seen.neurons.visual.tolist() == VISUAL.tolist()
-    assert seen.neurons.asking == BEFORE + N + TAIL - 3
+    assert seen.neurons.query_row == BEFORE + N + TAIL - 3
 
 
 def test_transitions_follow_the_tokens_that_stay(kv_heads):
@@ -159,15 +167,15 @@ def test_what_is_not_named_is_not_there(kv_heads):
         seen.append(signals)
         return Kept(torch.arange(signals.count))
 
-    for name in (ALL | OTHERS) - {"start"}:
+    for name in (ALL | OTHERS) - {"n_leading_tokens"}:
         plan = PruningPlan((Stage(LAYER, N),), choose, frozenset({name}))
         prefill(taken_apart(tiny_llama(kv_heads)), random_prompt(BEFORE, N, TAIL), plan)
         there = {
             field
-            for field in set(Signals.__dataclass_fields__) - {"_known", "joins"}
+            for field in set(Signals.__dataclass_fields__) - {"_known", "patches_per_token"}
             if getattr(seen[-1], field) is not None
         }
-        assert there == {"place", "features", name}
+        assert there == {"grid_position", "features", name}
 
 
 def test_all_visual_tokens_may_leave_or_stay(kv_heads):

@@ -279,7 +279,7 @@ def test_signals_average_the_patches_of_each_token(grid, inputs, n):
     """Values of `inputs` views of n patches each, as the tower gives them."""
     values = torch.rand(inputs, n)
     signals = Signals(
-        place=torch.from_numpy(grid.place.astype("int64")),
+        grid_position=torch.from_numpy(grid.place.astype("int64")),
         features=torch.zeros(grid.count, 2),
         patches=torch.from_numpy(grid.patches.astype("int64")),
     )

@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 from random_signals import LAYOUTS, WIDTH, grid, tower_signals
+from tiny_models import random_prompt, taken_apart, tiny_llama
 
+from explorer.cases.method_maps import plan_of
+from explorer.inference.prefill import prefill
 from explorer.methods.baselines.pool import Pool
 from explorer.methods.baselines.random import Random
 from explorer.methods.baselines.regions import regions
 from explorer.methods.baselines.uniform import Uniform
-from explorer.methods.signals import Signals, Stage
+from explorer.methods.method import Method
+from explorer.methods.signals import Signals, Size, Stage
 
 
 def test_random_draws_differ_with_the_seed():
@@ -71,3 +75,23 @@ def test_pool_averages_neighbours():
     kept = Pool().keep(Signals(grid(4, 4), features), Stage(0, 0, 4))
     assert kept.merged[:, 0].tolist() == [2.5, 4.5, 10.5, 12.5]
     assert kept.group[:4].tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        # of a 4 x 4 picture behind 5 tokens: rows of 2 x 2 means, then the 7 tokens of the text
+        (Pool(positions="keep"), [0, 1, 2, 3, 4, 8, 10, 16, 18, *range(21, 28)]),
+        (Pool(), list(range(16))),
+        (Uniform(positions="keep"), [0, 1, 2, 3, 4, 5, 7, 13, 15, *range(21, 28)]),
+        (Uniform(), list(range(16))),
+    ],
+    ids=lambda each: each.spec if isinstance(each, Method) else "",
+)
+def test_positions_are_counted_anew_or_kept_and_a_mean_stands_in_the_middle(method, expected):
+    decoder, seen = taken_apart(tiny_llama()), []
+    decoder.body.rotary_emb.register_forward_pre_hook(
+        lambda _, arguments: seen.append(arguments[1][0].tolist())
+    )
+    prefill(decoder, random_prompt(5, 16, 7), plan_of(method, Size(16, 6, 4), 4))
+    assert seen[-1] == expected

@@ -190,10 +190,10 @@ def entering(stages: list[Stage], size: Size) -> list[int]:
     A stage that may leave everything as it is doesn't count.
     """
     stages = [stage for stage in stages if not stage.optional]
-    alive, at = size.tokens, {stage.layer: stage.total for stage in stages if not stage.blank}
+    alive, at = size.tokens, {stage.layer: stage.total for stage in stages if not stage.wipe_cache}
     counts = [alive := at.get(layer, alive) for layer in range(size.layers)]
     for stage in stages:
-        if stage.blank:
+        if stage.wipe_cache:
             counts[stage.layer - 1] = stage.total
     return counts
 
@@ -222,7 +222,7 @@ def test_the_mean_over_layers_is_within_one_token_of_the_budget(method):
             assert abs(mean - budget) <= slack, where
             assert all(stage.total >= 1 for stage in stages if not stage.optional), where
             assert [stage.layer for stage in stages] == sorted({s.layer for s in stages}), where
-            assert all(a.total > b.total for a, b in pairwise(stages) if not b.blank), where
+            assert all(a.total > b.total for a, b in pairwise(stages) if not b.wipe_cache), where
             if budget == size.tokens:
                 assert {(s.keep, s.merge) for s in stages} == {(size.tokens, 0)}, where
 
@@ -242,7 +242,7 @@ def test_a_method_looks_only_at_what_it_names(method):
     """Signals that are not named in `needs` are None, and nobody misses them."""
     for signals, stage, kept in walk(method, max(9, method.floor(size_of("square"))), "square"):
         named = {name: getattr(signals, name) for name in method.needs}
-        bare = Signals(signals.place, signals.features, patches=signals.patches, **named)
+        bare = Signals(signals.grid_position, signals.features, patches=signals.patches, **named)
         assert torch.equal(method.keep(bare, stage).index, kept.index)
 
 

@@ -140,7 +140,7 @@ def test_samples_are_questions_that_pico_answers_rightly():
                 continue
             prompt, ids = case.prompt(frozenset({"question_attention"})), full.tokens
             signals = Signals(
-                prompt.signals.place,
+                prompt.signals.grid_position,
                 prompt.signals.features,
                 explain=lambda target, prompt=prompt, ids=ids, case=case: gradients(
                     case.decoder, prompt, ids, target

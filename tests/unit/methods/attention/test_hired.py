@@ -24,7 +24,7 @@ def quarters(first: Tensor, late: Tensor) -> Signals:
     layout = tiled(8, 8, 2, 2, 4, thumbnail="first", newline=True)
     place, patches = (torch.from_numpy(x.astype("int64")) for x in (layout.place, layout.patches))
     return Signals(
-        place=place,
+        grid_position=place,
         features=torch.zeros(len(place), 1),
         patches=patches,
         cls_attention=late[:, None],
@@ -116,7 +116,7 @@ def test_at_every_budget_the_official_tokens_are_among_the_kept(alpha):
 
 def test_newlines_come_last():
     signals = quarters(torch.ones(N) / N, random_late())
-    newline = signals.place[:, 0] < 0
+    newline = signals.grid_position[:, 0] < 0
     assert int(newline.sum()) == 8
     kept = HiRED().keep(signals, Stage(0, 80)).index
     assert not newline[kept].any()

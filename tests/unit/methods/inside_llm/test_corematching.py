@@ -26,7 +26,7 @@ VALUES = torch.tensor(
 
 
 def inside() -> Signals:
-    neurons = Neurons(VALUES, visual=torch.tensor([2, 3]), asking=4)
+    neurons = Neurons(VALUES, visual=torch.tensor([2, 3]), query_row=4)
     return Signals(grid(1, 2), torch.zeros(2, WIDTH), neurons=neurons)
 
 
@@ -60,7 +60,7 @@ def test_the_elbow_is_the_point_farthest_from_the_chord():
 def test_the_code_wipes_layers_5_to_18_of_32():
     stages = CoreMatching().schedule(LLAVA, 400)
     assert [stage.layer - 1 for stage in stages] == list(range(5, 19))
-    assert all(stage.blank for stage in stages)
+    assert all(stage.wipe_cache for stage in stages)
     [kept] = {stage.keep for stage in stages}
     assert (18 * 576 + 14 * kept) / 32 == pytest.approx(400, abs=0.5)
     assert CoreMatching().floor(LLAVA) == 325  # 18 layers keep all: (18 * 576 + 14) / 32 = 324.4
@@ -70,7 +70,7 @@ def test_the_code_wipes_layers_5_to_18_of_32():
 
 def test_dropping_starts_behind_the_first_of_these_layers():
     [stage] = CoreMatching(mode="drop").schedule(LLAVA, 192)
-    assert (stage.layer, stage.blank) == (6, False)
+    assert (stage.layer, stage.wipe_cache) == (6, False)
     assert (6 * 576 + 26 * stage.keep) / 32 == pytest.approx(192, abs=0.5)
     assert CoreMatching(mode="drop").floor(LLAVA) == 109
     with pytest.raises(BadBudget, match="smaller than 109"):
@@ -79,7 +79,7 @@ def test_dropping_starts_behind_the_first_of_these_layers():
 
 def test_ties_are_broken_by_the_lower_index():
     values = torch.tensor([[1.0, 1], [1, -1], [1, 1], [1, 1], [1, 1]])
-    neurons = Neurons(values, visual=torch.tensor([0, 1, 2, 3]), asking=4)
+    neurons = Neurons(values, visual=torch.tensor([0, 1, 2, 3]), query_row=4)
     signals = Signals(grid(1, 4), torch.zeros(4, WIDTH), neurons=neurons)
     assert CoreMatching().score(signals).tolist() == [2, 1, 2, 2]
     assert CoreMatching().keep(signals, Stage(6, 2)).index.tolist() == [0, 2]

@@ -27,7 +27,7 @@ def made(seed: int = 5) -> Signals:
         tail_normed=torch.randn(TAIL, WIDTH, generator=generator),
         key_norms=torch.rand(N, generator=generator),
         tail_key_norms=torch.rand(TAIL, generator=generator),
-        start=START,
+        n_leading_tokens=START,
     )
 
 

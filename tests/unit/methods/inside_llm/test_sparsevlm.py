@@ -97,7 +97,7 @@ def test_plus_divides_by_what_distance_alone_does_and_hears_the_loudest_heads():
     grounded = torch.zeros(3, len(chosen), 6)
     for row, rater in enumerate(chosen):
         for token in range(6):
-            gravity = float(signals.tail_ones[rater] @ signals.ones[token]) / 4**0.5
+            gravity = float(signals.tail_rotated_ones[rater] @ signals.rotated_ones[token]) / 4**0.5
             grounded[:, row, token] = signals.tail_attention[:, rater, token] / gravity
     quietest = int(grounded.sum((1, 2)).argmin())
     expected = grounded[[head for head in range(3) if head != quietest]].mean((0, 1))
@@ -110,14 +110,14 @@ def test_plus_hears_14_heads_or_half_of_fewer(heads, heard):
     attention = torch.eye(heads)[:, None] * torch.linspace(1, 2, heads)[:, None, None]
     signals = replace(
         with_words([[1.0, 0]], [[1.0, 0]], attention),
-        ones=torch.ones(heads, 4),
-        tail_ones=torch.ones(1, 4),
+        rotated_ones=torch.ones(heads, 4),
+        tail_rotated_ones=torch.ones(1, 4),
     )
     assert int((SparseVLM(version="plus").score(signals) > 0).sum()) == heard
 
 
 def test_plus_survives_a_gravity_of_zero():
-    signals = replace(inner_signals(grid(2, 3), "random", 3), ones=torch.zeros(6, 4))
+    signals = replace(inner_signals(grid(2, 3), "random", 3), rotated_ones=torch.zeros(6, 4))
     assert SparseVLM(version="plus").score(signals).isfinite().all()
 
 

@@ -44,10 +44,10 @@ def test_the_heaviest_comes_first_then_weight_times_distance():
 def test_the_least_sensitive_token_is_taken_last():
     plain = tower_signals("square")
     signals = replace(
-        plain, differ=differing(lambda x: plain.project(x**3))
+        plain, project_difference=differing(lambda x: plain.project(x**3))
     )  # a linear one has no favourite
     u = zooprune.directions(signals.hidden.shape[-1])
-    found = zooprune.sensitivity(signals.hidden[0], signals.differ, u)
+    found = zooprune.sensitivity(signals.hidden[0], signals.project_difference, u)
     score = ZooPrune().score(signals)
     assert int(score.argmax()) == int(found.argmax())
     weight = zooprune.weights(found)
@@ -75,12 +75,14 @@ def test_crops_choose_by_themselves_and_newlines_stay():
     patches[12] = -1
     features = torch.randn(13, 5, generator=generator)
     signals = Signals(
-        place, features, patches=patches, hidden=hidden, differ=differing(torch.square)
+        place, features, patches=patches, hidden=hidden, project_difference=differing(torch.square)
     )
     kept = ZooPrune().keep(signals, Stage(0, 7)).index.tolist()
     assert kept[-1] == 12
     for view, tokens in ((0, range(6)), (1, range(6, 12))):
-        found = zooprune.sensitivity(hidden[view], signals.differ, zooprune.directions(5))
+        found = zooprune.sensitivity(
+            hidden[view], signals.project_difference, zooprune.directions(5)
+        )
         chosen = zooprune.order(zooprune.weights(found), features[list(tokens)])[:3] + tokens[0]
         assert [token for token in kept if token in tokens] == sorted(chosen.tolist())
 
@@ -95,7 +97,12 @@ def test_patches_that_the_projector_joins_are_nudged_alike():
         for direction in u:
             steep[token] += (2 * x[token] * torch.cat([direction, direction])).norm() / len(u)
     signals = Signals(
-        grid(2, 2), x**2, patches=patches, hidden=hidden, joins=2, differ=differing(torch.square)
+        grid(2, 2),
+        x**2,
+        patches=patches,
+        hidden=hidden,
+        patches_per_token=2,
+        project_difference=differing(torch.square),
     )
     chosen = zooprune.order(zooprune.weights(steep), x**2)
     assert ZooPrune().score(signals).argsort(descending=True).tolist() == chosen.tolist()

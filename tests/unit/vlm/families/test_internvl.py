@@ -65,7 +65,7 @@ class TestWithQwen2(FilmPromises, Promises):
     def test_views_are_numbered_from_the_whole_picture_although_it_comes_last(self, vlm):
         case = open_case(vlm, noise(), QUESTION)
         signals = case.prompt(frozenset({"areas"})).signals
-        whole = signals.place[:, 0] == 0
+        whole = signals.grid_position[:, 0] == 0
         assert whole.nonzero()[:, 0].tolist() == list(range(len(whole) - 4, len(whole)))
         assert case.look.grid.views[0].name == "whole picture"
         assert torch.allclose(signals.areas, torch.tensor([[0.0, 0, 1, 1]]).expand(2, 4))

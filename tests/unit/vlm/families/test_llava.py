@@ -105,12 +105,14 @@ def test_the_projector_tells_small_nudges_apart_in_half_precision_too():
     exact = TestClip.build(False)
     half = replace(exact, model=deepcopy(exact.model).to(torch.bfloat16))
     case = open_case(half, noise(60, 60), QUESTION)
-    signals = case.prompt(frozenset({"project", "differ"})).signals
+    signals = case.prompt(frozenset({"project", "project_difference"})).signals
     weights = half.model.model.multi_modal_projector
     x = torch.randn(4, weights.linear_1.in_features)
     exactly = deepcopy(weights).double()
     assert torch.equal(signals.project(x), deepcopy(weights).float()(x))
     nudge = 0.01 * torch.randn(3, 1, weights.linear_1.in_features)
     expected = exactly((x + nudge).double()) - exactly((x - nudge).double())
-    assert torch.allclose(signals.differ(x, nudge).double(), expected, rtol=1e-3, atol=1e-6)
+    assert torch.allclose(
+        signals.project_difference(x, nudge).double(), expected, rtol=1e-3, atol=1e-6
+    )
     assert weights.linear_1.weight.dtype == torch.bfloat16

@@ -74,7 +74,7 @@ def test_newlines_are_visual_tokens_without_a_patch():
     vlm = TestMistral.build(False)
     case = open_case(vlm, noise(), QUESTION)
     signals = case.prompt().signals
-    newline = signals.place[:, 0] < 0
+    newline = signals.grid_position[:, 0] < 0
     rows = case.look.grid.views[1].rows
     assert int(newline.sum()) == rows > 1
     assert (signals.features[newline] == vlm.model.model.image_newline).all()
