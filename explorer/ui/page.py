@@ -81,7 +81,7 @@ def launch_settings() -> dict:
         ),
         "css": scripts.styles(),
         "head": scripts.head(),
-        "app_kwargs": scripts.served(),
+        "app_kwargs": scripts.web_app(),
         "max_file_size": "100mb",  # of a video; a picture of more than 10 MB gets a sentence
         "run_history": False,
         "footer_links": ["api"],

@@ -14,24 +14,34 @@ from pathlib import Path
 
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from explorer import ROOT
 
 PAGE = ROOT / "assets" / "page"
 PLOTLY = Path(str(files("plotly") / "package_data" / "plotly.min.js"))
 AT = "/gradio_api/page/"  # what begins with /gradio_api reaches Gradio through every proxy
+MEDIA = {".js": "text/javascript", ".css": "text/css"}
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 IMPORT = re.compile(r'^import [^"]*"(\.[^"]+)";', re.MULTILINE)
 
 
+def served_files() -> dict[str, Path]:
+    """List what a browser may fetch, by its name there: assets/page, and plotly.js beside it.
+
+    It is the one that comes with the package `plotly`, so that nothing is fetched from elsewhere.
+    """
+    files = [file for file in PAGE.rglob("*") if file.is_file()]
+    return {file.relative_to(PAGE).as_posix(): file for file in files} | {PLOTLY.name: PLOTLY}
+
+
 def version() -> str:
     """Name the content of all files by a hash."""
-    digest = hashlib.sha256(str(PLOTLY.stat().st_size).encode())
-    for file in sorted(file for file in PAGE.rglob("*") if file.is_file()):
-        digest.update(file.relative_to(PAGE).as_posix().encode() + b"\0" + file.read_bytes())
+    digest = hashlib.sha256()
+    for name, file in sorted(served_files().items()):
+        digest.update(name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -66,31 +76,21 @@ def styles() -> str:
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
 
 
-class _Kept(StaticFiles):
-    """Files that never change under their address."""
-
-    def file_response(self, *args, **kwargs) -> Response:
-        response = super().file_response(*args, **kwargs)
-        response.headers.update(FOREVER)
-        return response
-
-
-def served() -> dict[str, list]:
+def web_app() -> dict[str, list]:
     """Give what the web app under Gradio's is made with: the addresses of files, and compression.
 
     Gradio compresses scripts, but not the page itself: its first example is half a megabyte.
     """
+    files = served_files()
+
+    def fetch(request: Request) -> Response:
+        file = files.get(request.path_params["name"])
+        if file is None:
+            return Response(status_code=404)
+        return FileResponse(file, media_type=MEDIA[file.suffix], headers=FOREVER)
+
+    # A route, not a mount of the folder: that finds nothing where a proxy takes a path away.
     return {
-        "routes": _routes(),
+        "routes": [Route(folder() + "/{name:path}", fetch)],
         "middleware": [Middleware(GZipMiddleware, minimum_size=10_000, compresslevel=5)],
     }
-
-
-def _routes() -> list[BaseRoute]:
-    """Serve assets/page, and the plotly.js that comes with the package `plotly` beside it."""
-
-    def plotly(_request: object) -> Response:
-        return FileResponse(PLOTLY, media_type="text/javascript", headers=FOREVER)
-
-    at = folder()
-    return [Route(f"{at}/plotly.min.js", plotly), Mount(at, _Kept(directory=PAGE))]
