@@ -22,7 +22,7 @@ from explorer.methods import catalog
 from explorer.methods.method import Method
 from explorer.metrics import cost
 from explorer.vlm.components import Vlm
-from explorer.vlm.prompt import unknown_words
+from explorer.vlm.prompt import as_read, unknown_words
 from explorer.vlm.threads import parallel, parallel_runs
 
 ONE_CASE = 64_000_000  # bytes of memory for a caller who has none
@@ -156,8 +156,15 @@ def _stand_ins(case: Case) -> list[str]:
 
 
 def _word_notes(case: Case) -> list[str]:
-    unknown = unknown_words(case.question, case.vlm.processor.tokenizer)
-    if not unknown:
-        return []
-    listed = ", ".join(f"“{word}”" for word in unknown)
-    return [f"{case.vlm.title} does not know {listed}: it read a blank there."]
+    """Tell what the model reads otherwise than the visitor wrote it."""
+    tokenizer, notes = case.vlm.processor.tokenizer, []
+    question = as_read(case.question, tokenizer)
+    if not question:
+        notes.append(f"{case.vlm.title} reads no question: control marks were taken out of it.")
+    elif question != case.question:
+        notes.append(f"Control marks were taken out of the question; it reads “{question}”.")
+    unknown = unknown_words(question, tokenizer)
+    if unknown:
+        listed = ", ".join(f"“{word}”" for word in unknown)
+        notes.append(f"{case.vlm.title} does not know {listed}: it read a blank there.")
+    return notes

@@ -26,6 +26,7 @@ from explorer.methods.attention import relevance_net
 from explorer.methods.signals import Size
 from explorer.vlm.components import Decoder, Vlm
 from explorer.vlm.loader import default_loader
+from explorer.vlm.prompt import as_read
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Case:
         found: dict[str, object] = {}
         body, after = self.decoder.body, int(prompt.visual[-1]) + 1
         if "question" in needs:
-            found["question"] = self.question
+            found["question"] = as_read(self.question, self.vlm.processor.tokenizer)
         if "embed" in needs:
             found["embed"] = self._embed
         if "tail" in needs:

@@ -5,15 +5,27 @@ Knows tokenizers and chat templates, not pictures. Shared by every family.
 
 from __future__ import annotations
 
+import re
+
 from explorer.errors import BadQuestion, ModelUnavailable
 from explorer.vlm.components import ChatPrompt
 
 MAX_CHARACTERS = 500
+HALF_CHARACTER = re.compile(
+    "[\ud800-\udfff]"
+)  # one of a pair of surrogates, which no text may hold
+QUESTION = "\ue000"  # where the template is to put the question: no language writes it
 
 
 def check_question(question: str) -> str:
     """Give the question without surrounding blanks, or raise `BadQuestion` with a sentence."""
+    if not isinstance(question, str):
+        raise BadQuestion("Please type a question about the picture; there is none yet.")
     question = " ".join(question.split())
+    if HALF_CHARACTER.search(question):
+        raise BadQuestion(
+            "The question holds half a character (of an emoji?); please type it anew."
+        )
     if not question:
         raise BadQuestion("Please type a question about the picture.")
     if len(question) > MAX_CHARACTERS:
@@ -24,19 +36,22 @@ def check_question(question: str) -> str:
     return question
 
 
-def without_control_tokens(question: str, tokenizer) -> str:
-    """Blank out the model's control tokens, so that a question can't smuggle in a picture or EOS.
+def as_read(question: str, tokenizer) -> str:
+    """Give the question as the model reads it, which may be nothing at all.
 
-    Repeated until nothing changes, since a removal may join the halves of another token.
+    The model's control tokens are taken out, so that a question can't smuggle in a picture or EOS;
+    repeated until nothing changes, since a removal may join the halves of another token.
     """
     added = {token.content for token in tokenizer.added_tokens_decoder.values()}
     tokens = sorted(added | set(tokenizer.all_special_tokens), key=len, reverse=True)
-    before = None
-    while before != question:
-        before = question
+    read, before = question, None
+    while before != read:
+        before = read
         for token in tokens:
-            question = question.replace(token, " ")
-    return question
+            read = read.replace(token, " ")
+    if read == question:
+        return question.strip()
+    return re.sub(r"[ \t]+", " ", read).strip()
 
 
 def unknown_words(question: str, tokenizer) -> list[str]:
@@ -59,15 +74,20 @@ def build_chat(
     which is no text.
     """
     tokenizer = processor.tokenizer
-    question = without_control_tokens(question, tokenizer)
-    content = [{"type": kind}, {"type": "text", "text": question}]
-    text = processor.apply_chat_template(
+    question = as_read(question, tokenizer)
+    content = [{"type": kind}, {"type": "text", "text": QUESTION}]
+    template = processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
     )
-    picture_start = text.find(placeholder)
-    if picture_start < 0:
+    before, found, after = template.partition(placeholder)
+    if not found:
         raise ModelUnavailable(f"This model's chat template has no place for a {kind}.")
-    text = text.replace(placeholder, picture, 1)
+    framed, _, response_header = (before + picture + after).partition(QUESTION)
+    text = framed + question + response_header
+    question_end = len(framed) + len(question)
+    picture_start = len(before)
+    if len(before) > len(framed):  # a template may write the picture behind the question
+        picture_start += len(question) - len(QUESTION)
     has_bos = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token)
     encoded = tokenizer(
         text, add_special_tokens=not has_bos, return_offsets_mapping=True, return_tensors="pt"
@@ -81,7 +101,5 @@ def build_chat(
             is_text &= input_ids[0] != token
     if input_ids[0, 0] != tokenizer.bos_token_id:
         is_text[0] = False
-    # The template may trim the question.
-    question_end = text.rfind(question.strip()) + len(question.strip())
     n_response_header = max(1, int((start >= question_end).sum()))
     return ChatPrompt(input_ids, is_visual.nonzero()[:, 0], is_text, n_response_header)

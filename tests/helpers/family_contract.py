@@ -390,6 +390,12 @@ class Promises:
         assert torch.allclose(again.patch_attention, signals.patch_attention, atol=1e-6)
         assert torch.allclose(again.patch_logits, signals.patch_logits, atol=1e-4)
 
+    def test_what_stands_behind_the_question_does_not_depend_on_it(self, vlm):
+        case = open_case(vlm, noise(), QUESTION)
+        asked = ("is", "a", "this", "e", "user", "assistant", "assistant :", ":", "<s>", QUESTION)
+        prompts = [vlm.family.build_prompt(vlm, text, case.look.grid) for text in asked]
+        assert len({prompt.n_response_header for prompt in prompts}) == 1
+
     @torch.no_grad()
     def test_the_projector_makes_the_tokens_of_the_patches_that_the_grid_names(self, vlm):
         case = open_case(vlm, noise(), QUESTION)

@@ -29,7 +29,7 @@ from explorer.inference.vision import encode_image
 from explorer.media.grid import Grid
 from explorer.vlm.components import Vlm
 from explorer.vlm.progress import Progress
-from explorer.vlm.prompt import unknown_words, without_control_tokens
+from explorer.vlm.prompt import as_read, unknown_words
 from explorer.vlm.threads import cpu_threads, parallel_runs
 
 WAYS = {
@@ -170,7 +170,7 @@ def _typed(case: Case, text: str) -> tuple[tuple[int, ...], str]:
     tokenizer = case.vlm.processor.tokenizer
     if not isinstance(text, str) or len(text) > CHARACTERS:
         raise BadAnswer(f"Please keep the answer under {CHARACTERS + 1} characters.")
-    text = " ".join(without_control_tokens(text, tokenizer).split())
+    text = " ".join(as_read(text, tokenizer).split())
     if not text:
         raise BadAnswer("Please type the answer that you want explained.")
     unknown = unknown_words(text, tokenizer)
