@@ -5,7 +5,6 @@ from __future__ import annotations
 import gradio as gr
 
 from explorer.ui import endpoints, scripts
-from explorer.ui.endpoints import case_endpoints
 from explorer.ui.explore import layout, model_picker
 from explorer.ui.session import AppState, UseCases
 from explorer.ui.tabs import compare, debug, failures, leaderboard, methods, region, sweep, video
@@ -55,10 +54,7 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
         with gr.Tab("Methods", elem_id="vt-tab-methods"):
             leaderboard.build()
             methods.build()
-        case_endpoints(app_state, model_queue)
-        endpoints.compare_endpoint(app_state, model_queue)
-        endpoints.sweep_endpoint(app_state, model_queue)
-        endpoints.oracle_endpoint(app_state, model_queue)
+        endpoints.build(app_state, model_queue)
 
         def leave(request: gr.Request) -> None:
             app_state.tickets.forget(request.session_hash)
