@@ -15,10 +15,12 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from playwright.sync_api import Browser
+from typing import TYPE_CHECKING
 
 from explorer import ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # The shell draws pages and nothing else, for two thirds of the work that a whole browser makes.
 NAMES = (

@@ -35,6 +35,18 @@ def test_a_missing_or_wrong_package_is_told():
     assert "pip install" in absent.advice
 
 
+def test_the_doctor_comes_where_nothing_is_installed():
+    code = """
+import sys
+for name in ("torch", "transformers", "numpy", "gradio", "playwright"):
+    sys.modules[name] = None  # importing it fails
+from explorer.tools import doctor
+print(*doctor.packages([("torch", "")]), doctor.browser().subject)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.endswith("browser\n"), done.stderr
+
+
 def test_requirements_are_read_with_their_pins(tmp_path):
     file = tmp_path / "requirements.txt"
     file.write_text("# why\ngradio==6.31.*\ntorch>=2.8\nuvicorn[standard]\n")
