@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gradio as gr
 
+from explorer.ui import uploads
+
 BLOCK = "{ element, props, watch, trigger }"  # what Gradio gives to the script of a block
 
 
@@ -124,5 +126,15 @@ class PictureInput(gr.Image):
     is_template = True  # drawn in the browser as a plain image input
 
     def preprocess(self, payload) -> str | None:
-        """Give the path of the upload, which Gradio has already checked to be one."""
-        return None if payload is None else payload.path
+        """Give the path of the upload, once it is sure to be one; see `uploads.check`."""
+        return None if payload is None else uploads.check(payload.path)
+
+
+class FileInput(gr.File):
+    """A file input that hands over the path of an upload, and of nothing else."""
+
+    is_template = True
+
+    def preprocess(self, payload) -> str | None:
+        """Give the path of the upload, once it is sure to be one; see `uploads.check`."""
+        return None if payload is None else uploads.check(payload.path)

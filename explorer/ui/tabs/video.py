@@ -86,7 +86,9 @@ def build(app_state: AppState, tab: gr.Tab, model: gr.Dropdown, model_queue: dic
 
 def _inputs() -> dict[str, object]:
     gr.HTML("<h2>Video</h2>", apply_default_css=False)
-    file = gr.File(label="MP4, WebM or GIF", type="filepath", height=132, elem_id="vt-video-file")
+    file = components.FileInput(
+        label="MP4, WebM or GIF", type="filepath", height=132, elem_id="vt-video-file"
+    )
     with gr.Row(elem_id="vt-video-frames"):
         count = gr.Number(
             FRAMES, label="Frames", precision=0, minimum=2, maximum=MOST_FRAMES, min_width=70

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -155,6 +156,26 @@ def test_files_of_the_server_can_not_be_asked_for(client):
     }
     with pytest.raises((AppError, ValueError)):
         client.predict(stolen, "what is it ?", "pico", api_name="/analyse")
+
+
+def test_no_message_makes_a_file_of_the_server_an_upload(url, picture, tmp_path):
+    """Sent as no client would: Gradio looks only at what says of itself that it is a file."""
+    (tmp_path / "link.png").symlink_to(picture)
+    plain = {"path": str(picture)}
+    messages = [
+        ("analyse", plain | more)
+        for more in ({}, {"url": "/file=a.png"}, {"meta": {"_type": "gradio.FileData"}})
+    ]
+    messages += [(endpoint, plain) for endpoint in ("answer", "compare", "sweep", "oracle")]
+    others = (tmp_path / "link.png", tmp_path, "/dev/zero", "/nowhere.png", "a\0b")
+    messages += [("analyse", {"path": str(path)}) for path in others]
+    for endpoint, message in messages:
+        call = f"{url}/gradio_api/call/{endpoint}"
+        sent = httpx.post(call, json={"data": [message, "what is in the middle ?"]}, timeout=60)
+        if sent.status_code != 200:  # refused before it is queued
+            continue
+        text = httpx.get(f"{call}/{sent.json()['event_id']}", timeout=60).text
+        assert "event: error" in text and "event: complete" not in text, (endpoint, message)
 
 
 def test_eight_clients_get_their_own_answers(url, tmp_path):
