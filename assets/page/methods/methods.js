@@ -84,15 +84,11 @@ function sources({ source, arxiv, repository, commit }) {
 
 const fact = (term, text) => (text ? [node("dt", {}, term), node("dd", {}, text)] : []);
 
-// As Python writes it, which is how the server reads it.
-const WRITTEN = { true: "True", false: "False", null: "None" };
-const written = (value) => WRITTEN[String(value)] ?? String(value);
-
 /** Name what the settings of a card ask for: "hired:paper?alpha=0.25". */
 function specOf(card, variant, chosen) {
   const preset = card.variants.find(({ label }) => label === variant)?.options ?? {};
   const changes = Object.entries(chosen)
-    .filter(([name, value]) => value !== written(preset[name] ?? card.options[name][0]))
+    .filter(([name, value]) => value !== (preset[name] ?? card.options[name][0]))
     .map(([name, value]) => `${name}=${value}`);
   const base = variant ? `${card.key}:${variant}` : card.key;
   return changes.length ? `${base}?${changes.join("&")}` : base;
@@ -103,7 +99,7 @@ function settings(card, changed) {
   const chosen = {};
   const rows = [];
   const selects = {};
-  const row = (label, values, onPick) => {
+  const row = (label, meaning, values, onPick) => {
     const select = node(
       "select",
       { "aria-label": `${card.title}: ${label}` },
@@ -113,26 +109,27 @@ function settings(card, changed) {
       onPick(select.value);
       changed(specOf(card, variant, chosen));
     });
-    rows.push(node("label", {}, node("span", {}, label), select));
+    rows.push(node("label", { title: meaning }, node("span", {}, label), select));
     return select;
   };
   const reset = () => {
     const preset = card.variants.find(({ label }) => label === variant)?.options ?? {};
     for (const [name, values] of Object.entries(card.options)) {
-      chosen[name] = written(preset[name] ?? values[0]);
+      chosen[name] = preset[name] ?? values[0];
       if (selects[name]) selects[name].value = chosen[name];
     }
   };
   if (card.variants.length) {
     const offers = [["", "the authors' own"], ...card.variants.map(({ label }) => [label, label])];
-    row("reading", offers, (value) => {
+    const meanings = card.variants.map(({ label, meaning }) => `${label}: ${meaning}`).join("; ");
+    row("reading", meanings, offers, (value) => {
       variant = value;
       reset();
     });
   }
   for (const [name, values] of Object.entries(card.options)) {
-    const offers = values.map((value) => [written(value), written(value)]);
-    selects[name] = row(name.replaceAll("_", " "), offers, (value) => {
+    const offers = values.map((value) => [value, value]);
+    selects[name] = row(name.replaceAll("_", " "), card.meanings[name], offers, (value) => {
       chosen[name] = value;
     });
   }

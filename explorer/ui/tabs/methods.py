@@ -64,7 +64,10 @@ def wire(app_state: AppState, session: gr.State, model_queue: dict) -> None:
 
 
 def card_payload(method: type[Method]) -> dict:
-    """Collect what a method's card says; "positions" is the authors' own way."""
+    """Collect what a method's card says; "positions" is the authors' own way.
+
+    Values are texts, as a spec writes them: a browser's 1 would not be the 1.0 that is offered.
+    """
     card = method.card
     return {
         "key": card.key,
@@ -83,10 +86,14 @@ def card_payload(method: type[Method]) -> dict:
         "positions": method().positions,
         "looks": looks(method),
         "drops": drops(method()),
-        "options": {name: list(option.values) for name, option in method.options().items()},
-        "meanings": {name: option.meaning for name, option in method.options().items()},
+        "options": {name: list(map(str, each.values)) for name, each in method.options().items()},
+        "meanings": {name: each.meaning for name, each in method.options().items()},
         "variants": [
-            {"label": each.label, "options": each.options, "meaning": each.meaning}
+            {
+                "label": each.label,
+                "meaning": each.meaning,
+                "options": {name: str(value) for name, value in each.options.items()},
+            }
             for each in method.variants
         ],
     }

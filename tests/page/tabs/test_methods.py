@@ -53,6 +53,17 @@ def test_a_changed_setting_is_worked_out_and_can_be_shown(page):
     expect(page.locator(".vt-stage").first).to_have_attribute("data-method", "random?seed=3")
 
 
+def test_a_number_is_written_as_the_server_reads_it_and_positions_may_be_kept(page):
+    open_tab(page, "Methods")
+    card = page.locator(".vt-card-method[data-method='mmtok']")
+    alpha = card.get_by_label("MMTok: alpha")
+    assert "picture" in alpha.locator("..").get_attribute("title")
+    alpha.select_option("1.0")
+    card.get_by_label("MMTok: positions").select_option("keep")
+    expect(card).to_have_attribute("data-spec", "mmtok?alpha=1.0&positions=keep")
+    expect(card.locator("[aria-live]")).to_contain_text("patches kept", timeout=PATIENCE)
+
+
 def test_a_slow_method_is_worked_out_when_it_is_chosen(page):
     open_tab(page, "Explore")
     page.locator("#vt-method").select_option("relevance")

@@ -25,6 +25,14 @@ def test_a_card_is_complete_and_can_be_sent(method):
     for name in ("sentence", "equation", "verified", "traps", "badges"):
         assert made[name]
     assert all(0 <= share <= 1 for share in made["drops"])
+    for name, values in made["options"].items():
+        assert made["meanings"][name]
+        for value in values:  # as the page writes them
+            catalog.resolve(f"{made['key']}?{name}={value}")
+    for variant in made["variants"]:
+        assert variant["meaning"]
+        for name, value in variant["options"].items():
+            assert value in made["options"][name]
     json.dumps(made)
 
 
