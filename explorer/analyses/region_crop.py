@@ -96,32 +96,34 @@ def _silent(crop: Case) -> Prompt:
     bos = crop.vlm.processor.tokenizer.bos_token_id
     begins = 0
     if bos is not None:
-        mark = crop.decoder.body.embed_tokens(prompt.visual.new_tensor([bos]))[0]
-        begins = int(torch.equal(prompt.embeds[0, 0], mark))
+        mark = crop.decoder.body.embed_tokens(prompt.visual_positions.new_tensor([bos]))[0]
+        begins = int(torch.equal(prompt.inputs_embeds[0, 0], mark))
     return replace(
         prompt,
-        embeds=prompt.embeds[:, begins:],
-        positions=prompt.positions[..., begins:] - begins,
-        visual=prompt.visual - begins,
-        text=prompt.text[begins:],
+        inputs_embeds=prompt.inputs_embeds[:, begins:],
+        position_ids=prompt.position_ids[..., begins:] - begins,
+        visual_positions=prompt.visual_positions - begins,
+        is_text=prompt.is_text[begins:],
     )
 
 
 def joined(first: Prompt, second: Prompt) -> Prompt:
     """Let one prompt follow another, as two turns of the same talk."""
-    seen, behind = first.embeds.shape[1], int(first.positions.max()) + 1
+    seen, behind = first.inputs_embeds.shape[1], int(first.position_ids.max()) + 1
     signals = Signals(
         grid_position=torch.cat([first.signals.grid_position, second.signals.grid_position]),
         features=torch.cat([first.signals.features, second.signals.features]),
     )
     return Prompt(
-        embeds=torch.cat([first.embeds, second.embeds], 1),
-        positions=torch.cat([first.positions, second.positions + behind], -1),
-        visual=torch.cat([first.visual, second.visual + seen]),
-        text=torch.cat([first.text, second.text]),
+        inputs_embeds=torch.cat([first.inputs_embeds, second.inputs_embeds], 1),
+        position_ids=torch.cat([first.position_ids, second.position_ids + behind], -1),
+        visual_positions=torch.cat([first.visual_positions, second.visual_positions + seen]),
+        is_text=torch.cat([first.is_text, second.is_text]),
         signals=signals,
-        header=second.header,
-        deep=tuple(torch.cat(both) for both in zip(first.deep, second.deep, strict=True)),
+        n_response_header=second.n_response_header,
+        deepstack=tuple(
+            torch.cat(both) for both in zip(first.deepstack, second.deepstack, strict=True)
+        ),
     )
 
 
@@ -140,15 +142,16 @@ def _pruned(case: Case, prompt: Prompt, method: str, budget: int, compared: Full
     for stage in stages:
         sequence.drop(plan.choose(signals, stage), stage, plan.renumber)
     return Prompt(
-        embeds=sequence.x,
-        positions=sequence.positions,
-        visual=sequence.visual,
-        text=sequence.is_text,
+        inputs_embeds=sequence.hidden_states,
+        position_ids=sequence.position_ids,
+        visual_positions=sequence.visual_positions,
+        is_text=sequence.is_text,
         signals=Signals(
-            grid_position=sequence.grid_position, features=sequence.x[0, sequence.visual].float()
+            grid_position=sequence.grid_position,
+            features=sequence.hidden_states[0, sequence.visual_positions].float(),
         ),
-        header=prompt.header,
-        deep=sequence.deep,
+        n_response_header=prompt.n_response_header,
+        deepstack=sequence.deepstack,
     )
 
 

@@ -196,7 +196,7 @@ class Generation:
             budget=budget,
             text=self.text.strip(),
             tokens=tuple(self.pieces),
-            layers=tuple(run.readable),
+            layers=tuple(run.cached_visual),
             partial=partial,
         )
 
@@ -271,7 +271,7 @@ def measured(
 ) -> Answer:
     """Add who stayed, what the run cost, and how much it listened to text."""
     shape = cost.shape_of(case.decoder.body.config)
-    mass = run.mass.cpu().numpy()
+    mass = run.attention_mass.cpu().numpy()
     return replace(
         answer,
         flops=cost.prefill_flops(shape, run.length),
@@ -284,6 +284,10 @@ def measured(
             "decode": decoded,
         },
         dominance=text_dominance.measure(
-            mass[:, 0], mass[:, 1], int(run.counted[0][0].sum()), run.visual, run.answered
+            mass[:, 0],
+            mass[:, 1],
+            int(run.text_visual_mask[0][0].sum()),
+            run.n_visual,
+            run.n_answer_tokens,
         ),
     )

@@ -152,7 +152,7 @@ class AnswerBatch:
         """Let more rows answer. All meet the full answer of their case first."""
         batch = DecodeBatch([row.run for row in rows])
         met = teacher_force_together(batch, [row.wish.subject.compared.tokens for row in rows])
-        for number, row, logits in zip(self._talk.join(batch), rows, met, strict=True):
+        for number, row, logits in zip(self._talk.add(batch), rows, met, strict=True):
             row.met = logits
             self.rows[number] = row
         self._newest = 0
@@ -177,13 +177,13 @@ def full_runs(cases: Sequence[Case]) -> list[answers.FullRun]:
     """Run several cases of one model with all visual tokens, side by side."""
     asked = [(case.prompt(), KEEP_ALL) for case in cases]
     runs: list[PrefillRun] = []
-    for pack in pack_by_length(asked, lambda each: each[0].embeds.shape[1]):
+    for pack in pack_by_length(asked, lambda each: each[0].inputs_embeds.shape[1]):
         runs += prefill_together(cases[0].decoder, pack)
     talk, speeches = (
         DecodeLoop(cases[0].vlm.max_new_tokens),
         [answers.Generation(case) for case in cases],
     )
-    talk.join(DecodeBatch(runs))
+    talk.add(DecodeBatch(runs))
     while steps := talk.step():
         for number, step in steps:
             speeches[number].add(step)

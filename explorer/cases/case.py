@@ -119,24 +119,26 @@ class Case:
     def _asked(self, needs: frozenset[str], prompt: Prompt) -> dict[str, object]:
         """Signals that come from the words around the picture."""
         found: dict[str, object] = {}
-        body, after = self.decoder.body, int(prompt.visual[-1]) + 1
+        body, after = self.decoder.body, int(prompt.visual_positions[-1]) + 1
         if "question" in needs:
             found["question"] = as_read(self.question, self.vlm.processor.tokenizer)
         if "embed" in needs:
             found["embed"] = self._embed
         if "tail" in needs:
-            found["tail"] = prompt.embeds[0, after:].float()
+            found["tail"] = prompt.inputs_embeds[0, after:].float()
         if "relevance_net" in needs:
             found["relevance_net"] = relevance_net.load(
                 relevance_net.file_of(self.vlm.key), self.vlm.device
             )
         if "question_attention" in needs:
-            tail = torch.arange(after, prompt.embeds.shape[1], device=prompt.embeds.device)
-            cos_sin = body.rotary_emb(prompt.embeds, prompt.positions)
+            tail = torch.arange(
+                after, prompt.inputs_embeds.shape[1], device=prompt.inputs_embeds.device
+            )
+            cos_sin = body.rotary_emb(prompt.inputs_embeds, prompt.position_ids)
             with torch.no_grad():
-                query, key = queries_and_keys(body.layers[0], prompt.embeds, cos_sin, tail)
+                query, key = queries_and_keys(body.layers[0], prompt.inputs_embeds, cos_sin, tail)
             rows = causal_rows(query, key, tail, body.layers[0].self_attn.scaling)
-            found["question_attention"] = rows[..., prompt.visual].mean((0, 1))
+            found["question_attention"] = rows[..., prompt.visual_positions].mean((0, 1))
         return found
 
     @torch.no_grad()
@@ -169,7 +171,7 @@ class PromptCache:
     @property
     def text(self) -> int:
         """Count the tokens around the visual ones."""
-        return self(frozenset()).embeds.shape[1] - self._case.size.tokens
+        return self(frozenset()).inputs_embeds.shape[1] - self._case.size.tokens
 
     def _get(self, needs: frozenset[str]) -> tuple[Prompt, float]:
         with self._lock:

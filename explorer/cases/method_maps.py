@@ -33,7 +33,7 @@ def plan_of(method: Method, size: Size, budget: int) -> PruningPlan:
         choose=method.keep,
         needs=method.needs,
         renumber=method.positions == "renumber",
-        core=method.decoding_neuron_mask(),
+        decoding_neuron_mask=method.decoding_neuron_mask(),
     )
 
 
@@ -131,7 +131,9 @@ def _budget_point(
     budget: int, size: Size, outcomes: list[StageOutcome], scores: list[Tensor]
 ) -> BudgetPoint:
     # an optional stage may have let everybody stay
-    happened = [o.stage for o in outcomes if not o.stage.optional or len(o.itself) == o.stage.total]
+    happened = [
+        o.stage for o in outcomes if not o.stage.optional or len(o.source_index) == o.stage.total
+    ]
     return BudgetPoint(
         budget=budget,
         layers=alive(happened, size),
@@ -146,7 +148,7 @@ def stage_map(outcome: StageOutcome, score: Tensor | None = None) -> StageMap:
 
     score: of the tokens that were alive when the stage began.
     """
-    slot, itself = outcome.slot, outcome.itself
+    slot, itself = outcome.alive_index, outcome.source_index
     merged = (itself < 0).nonzero()[:, 0]
     number = itself.new_zeros(len(itself) + 1)  # one more, since nobody may be left
     holding = merged[torch.isin(merged, slot)]  # not [CLS], which stands for no patch
@@ -154,8 +156,8 @@ def stage_map(outcome: StageOutcome, score: Tensor | None = None) -> StageMap:
     fate = torch.where(slot < 0, -1, number[slot.clamp(min=0)])
     shown = None
     if score is not None:
-        now = score.float()[outcome.before.clamp(min=0)]
-        shown = _numpy(torch.where(outcome.before < 0, torch.nan, now), np.float32)
+        now = score.float()[outcome.alive_index_before.clamp(min=0)]
+        shown = _numpy(torch.where(outcome.alive_index_before < 0, torch.nan, now), np.float32)
     extra = len(merged) - len(holding)
     return StageMap(
         layer=outcome.stage.layer,

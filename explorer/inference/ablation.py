@@ -60,21 +60,21 @@ class AblationScorer:
         first, last = span or (0, len(tokens))
         if not 0 <= first < last <= len(tokens):
             raise ValueError("an empty answer can't be explained")
-        self.decoder, self.visual, self.lanes = decoder, prompt.visual, lanes
-        self.renumber = renumber and prompt.positions.dim() == 2  # as the engine does
-        device = prompt.embeds.device
+        self.decoder, self.visual, self.lanes = decoder, prompt.visual_positions, lanes
+        self.renumber = renumber and prompt.position_ids.dim() == 2  # as the engine does
+        device = prompt.inputs_embeds.device
         self.answer = torch.tensor(tokens[first:last], device=device)
         before = torch.tensor(tokens[: last - 1], dtype=torch.long, device=device)
         with torch.no_grad():
-            said = decoder.body.embed_tokens(before[None]).to(prompt.embeds.dtype)
-            self.embeds = torch.cat([prompt.embeds, said], 1)
+            said = decoder.body.embed_tokens(before[None]).to(prompt.inputs_embeds.dtype)
+            self.embeds = torch.cat([prompt.inputs_embeds, said], 1)
             ahead = torch.arange(1, last, device=device)
-            after = (prompt.positions[..., -1].max() + ahead).expand(
-                *prompt.positions.shape[:-1], -1
+            after = (prompt.position_ids[..., -1].max() + ahead).expand(
+                *prompt.position_ids.shape[:-1], -1
             )
-            positions = torch.cat([prompt.positions, after], -1)
+            positions = torch.cat([prompt.position_ids, after], -1)
             self.cos_sin = decoder.body.rotary_emb(self.embeds, positions)
-        self.deep = [self._everywhere(rows) for rows in prompt.deep]
+        self.deep = [self._everywhere(rows) for rows in prompt.deepstack]
         self._whole: DynamicCache | None = None
 
     def _everywhere(self, rows: Tensor) -> Tensor:

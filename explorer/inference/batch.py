@@ -1,8 +1,9 @@
-"""Runs that answer side by side, and what they have said so far: caches, positions, queries.
+"""Runs that decode side by side: their caches, positions, and the queries of their new tokens.
 
 Runs may hold different numbers of tokens, also from layer to layer: shorter caches are padded on
 the left, and the padding is masked. One run alone is the same code without padding. A run's own
 cache is never changed by other runs. Runs no model: decode.py passes new tokens on.
+Letters: B rows, L layers, H heads, Hkv heads of keys, d their width, q new tokens.
 """
 
 from __future__ import annotations
@@ -23,185 +24,201 @@ SPARE_TOKENS = 32  # tokens by which a cache grows when it is full
 
 
 class GrowingCacheLayer(DynamicLayer):
-    """A layer's cache with room for more tokens, so that a step doesn't copy all that it holds."""
+    """A layer's cache with spare room, so that a step doesn't copy all that it holds.
 
-    room: tuple[Tensor, Tensor] | None = None
+    keys and values [B, Hkv, S, d] are views of the first S tokens of `buffers`, two tensors
+    [B, Hkv, capacity, d] of which the rest is not written yet.
+    """
+
+    buffers: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs):
-        """Add keys and values; gives all of them."""
+        """Add keys and values [B, Hkv, q, d]; gives all of them, [B, Hkv, S + q, d]."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        held = self.get_seq_length()
-        total = held + key_states.shape[2]
-        if self.room is None or total > self.room[0].shape[2]:
-            self.room = tuple(
-                _growing(old, new, held, total + SPARE_TOKENS)
+        length = self.get_seq_length()
+        total = length + key_states.shape[2]
+        if self.buffers is None or total > self.buffers[0].shape[2]:
+            self.buffers = tuple(
+                _buffer(old, new, length, total + SPARE_TOKENS)
                 for old, new in ((self.keys, key_states), (self.values, value_states))
             )
-        for room, new in zip(self.room, (key_states, value_states), strict=True):
-            room[:, :, held:total] = new
-        self.keys, self.values = (room[:, :, :total] for room in self.room)
+        for buffer, new in zip(self.buffers, (key_states, value_states), strict=True):
+            buffer[:, :, length:total] = new
+        self.keys, self.values = (buffer[:, :, :total] for buffer in self.buffers)
         return self.keys, self.values
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        """Go on with some of the rows."""
+        """Go on with some of the rows; the spare room is given up, since they are copied."""
         super().batch_select_indices(indices)
-        self.room = None
+        self.buffers = None
 
 
-def _growing(old: Tensor, like: Tensor, held: int, capacity: int) -> Tensor:
-    """Make a tensor for `capacity` tokens, and put what is held into it."""
+def _buffer(old: Tensor, like: Tensor, length: int, capacity: int) -> Tensor:
+    """Make [B, heads, capacity, d] for tokens like some, and copy the `length` old ones into it."""
     rows, heads, _, width = like.shape
-    room = like.new_empty(rows, heads, capacity, width)
-    if held:
-        room[:, :, :held] = old
-    return room
+    buffer = like.new_empty(rows, heads, capacity, width)
+    if length:
+        buffer[:, :, :length] = old
+    return buffer
 
 
 class DecodeBatch:
-    """Runs of one model side by side, each row behind its own prompt."""
+    """Runs of one model side by side, each row behind its own prompt.
+
+    key_mask [L] of [B, keys]: false where a cached key is padding; None where nothing is padded.
+    text_visual_mask [L] of [B, 2, prompt]; next_position [B, L]; neuron_mask [L] of [B, I], empty
+    if every row uses all neurons. queries [L][steps] of [B, H, q, d]: those of the new tokens, from
+    which their attention is summed up when their row has finished. n_answer_tokens [B].
+    """
 
     def __init__(self, runs: Sequence[PrefillRun]):
         self.decoder = runs[0].decoder
         self.runs = list(runs)
-        self.axes = runs[0].axes
+        self.position_axes = runs[0].position_axes
         device = runs[0].logits.device
-        layers = range(len(runs[0].length))
+        n_layers = len(runs[0].length)
         self.cache = DynamicCache(config=self.decoder.body.config)
         self.cache.layers = [
             GrowingCacheLayer() if type(layer) is DynamicLayer else layer
             for layer in self.cache.layers
         ]
-        self.seen: list[Tensor | None] = []  # [B, keys] of each layer; None: nothing is padded
-        self.counted: list[Tensor] = []  # [B, 2, prompt] of each layer
-        for layer in layers:
-            self._join(layer)
-        # [B, L] positions of the next token
-        self.starts = torch.tensor([run.starts for run in runs], device=device)
-        # [L] of [B, H, q, d]: what the new tokens asked, to be summed up when a row has ended
-        self.asked: list[list[Tensor]] = [[] for _ in layers]
-        self.scaling = [1.0] * len(layers)
-        self.cores = _neuron_masks(runs)
-        self.answered = [1] * len(runs)
+        self.key_mask: list[Tensor | None] = []
+        self.text_visual_mask: list[Tensor] = []
+        for layer in range(n_layers):
+            self._join_layer(layer)
+        self.next_position = torch.tensor([run.next_position for run in runs], device=device)
+        self.queries: list[list[Tensor]] = [[] for _ in range(n_layers)]
+        self.scaling = [1.0] * n_layers
+        self.neuron_mask = _neuron_masks(runs)
+        self.n_answer_tokens = [1] * len(runs)
 
-    def _join(self, layer: int) -> None:
+    def _join_layer(self, layer: int) -> None:
         """Join one layer's caches; what was decoded before is left out, so a run can start anew."""
         lengths = [run.length[layer] for run in self.runs]
         longest = max(lengths)
 
         def joined(name: str) -> Tensor:
-            held = [getattr(run.cache.layers[layer], name) for run in self.runs]
-            if len(held) == 1:
-                return held[0][:, :, :longest]
-            _, heads, _, width = held[0].shape
-            rows = held[0].new_zeros(len(held), heads, longest, width)
-            for row, states, n in zip(rows, held, lengths, strict=True):
+            cached = [getattr(run.cache.layers[layer], name) for run in self.runs]
+            if len(cached) == 1:
+                return cached[0][:, :, :longest]
+            _, heads, _, width = cached[0].shape
+            rows = cached[0].new_zeros(len(cached), heads, longest, width)
+            for row, states, n in zip(rows, cached, lengths, strict=True):
                 row[:, longest - n :] = states[0, :, :n]
             return rows
 
         self.cache.update(joined("keys"), joined("values"), layer)
-        counted = [run.counted[layer] for run in self.runs]
-        self.counted.append(torch.stack([pad(c, (longest - c.shape[1], 0)) for c in counted]))
+        masks = [run.text_visual_mask[layer] for run in self.runs]
+        padded = [pad(mask, (longest - mask.shape[1], 0)) for mask in masks]
+        self.text_visual_mask.append(torch.stack(padded))
         if min(lengths) == longest:
-            self.seen.append(None)
+            self.key_mask.append(None)
             return
-        places = torch.arange(longest, device=counted[0].device)
-        first = torch.tensor([longest - n for n in lengths], device=places.device)
-        self.seen.append(places[None] >= first[:, None])
+        positions = torch.arange(longest, device=masks[0].device)
+        first = torch.tensor([longest - n for n in lengths], device=positions.device)
+        self.key_mask.append(positions[None] >= first[:, None])
 
     def select(self, rows: list[int]) -> None:
-        """Go on with some of the rows; the others have their last word."""
-        ended = sorted(set(range(len(self.runs))) - set(rows))
-        for some in self._parts(ended):
-            for row, heard in zip(some, self._listened(some), strict=True):
-                self.runs[row].answered = self.answered[row]
-                self.runs[row].mass = self.runs[row].heard + heard
+        """Go on with some of the rows; sum up the attention of the others."""
+        finished = sorted(set(range(len(self.runs))) - set(rows))
+        for part in self._memory_parts(finished):
+            for row, mass in zip(part, self._attention_mass(part), strict=True):
+                run = self.runs[row]
+                run.n_answer_tokens = self.n_answer_tokens[row]
+                run.attention_mass = run.prompt_attention_mass + mass
         if not rows or len(rows) == len(self.runs):
             return
-        index = torch.tensor(rows, device=self.starts.device)
+        index = torch.tensor(rows, device=self.next_position.device)
         self.cache.batch_select_indices(torch.tensor(rows))  # layers may be on several cards
-        self.seen = [None if seen is None else seen[index] for seen in self.seen]
-        self.counted = [counted[index] for counted in self.counted]
-        self.asked = [[torch.cat(q, 2)[index.to(q[0].device)]] if q else [] for q in self.asked]
-        self.starts = self.starts[index]
-        self.cores = [core[index] for core in self.cores]
+        self.key_mask = [None if mask is None else mask[index] for mask in self.key_mask]
+        self.text_visual_mask = [mask[index] for mask in self.text_visual_mask]
+        self.queries = [
+            [torch.cat(steps, 2)[index.to(steps[0].device)]] if steps else []
+            for steps in self.queries
+        ]
+        self.next_position = self.next_position[index]
+        self.neuron_mask = [mask[index] for mask in self.neuron_mask]
         self.runs = [self.runs[row] for row in rows]
-        self.answered = [self.answered[row] for row in rows]
+        self.n_answer_tokens = [self.n_answer_tokens[row] for row in rows]
 
-    def _parts(self, rows: list[int]) -> Iterator[list[int]]:
+    def _memory_parts(self, rows: list[int]) -> Iterator[list[int]]:
         """Cut rows into parts whose attention fits into memory."""
-        asked = sum(query.shape[1] * query.shape[2] for query in self.asked[0])
-        most = max(1, MAX_ATTENTION_ELEMENTS // max(1, asked * self.cache.get_seq_length()))
+        per_key = sum(query.shape[1] * query.shape[2] for query in self.queries[0])
+        per_row = max(1, per_key * self.cache.get_seq_length())
+        most = max(1, MAX_ATTENTION_ELEMENTS // per_row)
         yield from (rows[i : i + most] for i in range(0, len(rows), most))
 
-    def _listened(self, rows: list[int]) -> Tensor:
-        """Sum the attention that rows' own words paid to text and to visual tokens, [R, L, 2]."""
-        place = self.starts.device
-        index = torch.tensor(rows, device=place)
-        heard = torch.zeros(len(rows), len(self.asked), 2, device=place, dtype=torch.float32)
-        for layer, asked in enumerate(self.asked):
-            if not asked:
+    def _attention_mass(self, rows: list[int]) -> Tensor:
+        """Sum the attention that answers' own tokens paid to text and to visual ones, [R, L, 2]."""
+        device = self.next_position.device
+        index = torch.tensor(rows, device=device)
+        mass = torch.zeros(len(rows), len(self.queries), 2, device=device, dtype=torch.float32)
+        for layer, steps in enumerate(self.queries):
+            if not steps:
                 continue
-            keys, seen = self.cache.layers[layer].keys, self.seen[layer]
+            keys, key_mask = self.cache.layers[layer].keys, self.key_mask[layer]
             here = index.to(keys.device)
-            query, keys = torch.cat([query[here] for query in asked], 2), keys[here]
-            newest = torch.arange(keys.shape[2], device=keys.device)[-query.shape[2] :]
-            seen = None if seen is None else seen[index]
-            shown = causal_rows(query, keys, newest, self.scaling[layer], seen)
-            counted = self.counted[layer][index]
-            to_prompt = shown.mean(1).sum(1)[:, : counted.shape[2]].to(place)
-            heard[:, layer] = (counted @ to_prompt[..., None])[..., 0]
-        return heard
+            query, keys = torch.cat([step[here] for step in steps], 2), keys[here]
+            at = torch.arange(keys.shape[2], device=keys.device)[-query.shape[2] :]
+            key_mask = None if key_mask is None else key_mask[index]
+            attention = causal_rows(query, keys, at, self.scaling[layer], key_mask)
+            masks = self.text_visual_mask[layer][index]
+            to_prompt = attention.mean(1).sum(1)[:, : masks.shape[2]].to(device)
+            mass[:, layer] = (masks @ to_prompt[..., None])[..., 0]
+        return mass
 
     def attend(
         self,
         attention: nn.Module,
-        states: tuple[Tensor, Tensor, Tensor],
+        qkv: tuple[Tensor, Tensor, Tensor],
         scaling: float,
-        listening: bool,
+        recording: bool,
     ) -> Tensor:
-        """Add new keys and values to one layer's cache, and give what the new tokens see.
+        """Add new keys and values to one layer's cache, and let the new queries attend to all.
 
-        states: queries [B, H, q, d], keys and values [B, Hkv, q, d]; gives [B, H, q, d].
-        listening: what these tokens ask is summed up once their row has ended.
+        qkv: queries [B, H, q, d], keys and values [B, Hkv, q, d]; gives [B, H, q, d].
+        recording: the queries are kept, to be summed up once their row has finished.
         """
-        query, layer = states[0], attention.layer_idx
-        keys, values = self.cache.update(*states[1:], layer)
-        if self.seen[layer] is not None:
-            self.seen[layer] = pad(self.seen[layer], (0, query.shape[2]), value=True)
-        if listening:
-            self.asked[layer].append(query)
+        query, layer = qkv[0], attention.layer_idx
+        keys, values = self.cache.update(*qkv[1:], layer)
+        if self.key_mask[layer] is not None:
+            self.key_mask[layer] = pad(self.key_mask[layer], (0, query.shape[2]), value=True)
+        if recording:
+            self.queries[layer].append(query)
             self.scaling[layer] = scaling
-        return sdpa(attention, query, keys, values, self._mask(layer, query, keys), scaling)
+        mask = self._attention_mask(layer, query, keys)
+        return sdpa(attention, query, keys, values, mask, scaling)
+
+    def _attention_mask(self, layer: int, query: Tensor, keys: Tensor) -> Tensor | None:
+        """Give sdpa the keys that each new token may see, [B, 1, q, keys]; None for all of them."""
+        key_mask, q = self.key_mask[layer], query.shape[2]
+        if key_mask is not None:
+            key_mask = key_mask[:, None, None].to(query.device)
+        if q == 1:
+            return key_mask
+        # sdpa must not guess: every cached key is visible, the new ones are causal
+        ones = torch.ones(q, keys.shape[2], dtype=torch.bool, device=query.device)
+        causal = ones.tril(keys.shape[2] - q)[None, None]
+        return causal if key_mask is None else causal & key_mask
 
     def rewind(self, count: int) -> None:
-        """Forget the last tokens that were passed: no row has gone on to them after all."""
-        for held in self.cache.layers:
-            held.crop(-count)
-        self.seen = [None if seen is None else seen[:, :-count] for seen in self.seen]
-        self.starts = self.starts - count
+        """Forget the last `count` tokens that were passed: no answer goes on from them."""
+        for cached in self.cache.layers:
+            cached.crop(-count)
+        self.key_mask = [None if mask is None else mask[:, :-count] for mask in self.key_mask]
+        self.next_position = self.next_position - count
 
-    def went_on(self, count: int, listening: bool) -> None:
+    def advance(self, count: int, recording: bool) -> None:
         """Note that `count` tokens of every row have passed all layers."""
-        self.starts = self.starts + count
-        if listening:
-            self.answered = [answered + count for answered in self.answered]
-
-    def _mask(self, layer: int, query: Tensor, keys: Tensor) -> Tensor | None:
-        """Tell sdpa what the new tokens may see: [B, 1, q, keys], or None for everything."""
-        seen, q = self.seen[layer], query.shape[2]
-        if seen is not None:
-            seen = seen[:, None, None].to(query.device)
-        if q == 1:
-            return seen
-        # sdpa must not guess: every cached key is open, the new ones are causal
-        new = torch.ones(q, keys.shape[2], dtype=torch.bool, device=query.device)
-        open_ = new.tril(keys.shape[2] - q)[None, None]
-        return open_ if seen is None else open_ & seen
+        self.next_position = self.next_position + count
+        if recording:
+            self.n_answer_tokens = [n + count for n in self.n_answer_tokens]
 
 
 def _neuron_masks(runs: Sequence[PrefillRun]) -> list[Tensor]:
-    """Join the neurons that every run may use in each layer, [L][B, I]; empty if all use all."""
-    chosen = next((run.core for run in runs if run.core), [])
-    every = [torch.ones_like(core) for core in chosen]
-    return [torch.stack(rows) for rows in zip(*(run.core or every for run in runs), strict=True)]
+    """Stack the neurons that every run may use in each layer, [L][B, I]; empty if all use all."""
+    masks = next((run.neuron_mask for run in runs if run.neuron_mask), [])
+    every = [torch.ones_like(mask) for mask in masks]
+    rows = (run.neuron_mask or every for run in runs)
+    return [torch.stack(layer) for layer in zip(*rows, strict=True)]

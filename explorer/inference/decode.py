@@ -1,8 +1,8 @@
-"""Answer from prefilled runs, one token at a time, several runs side by side.
+"""Continuous batching: answer from prefilled runs, one token at a time, several side by side.
 
 Rows of several batches pass the layers as one; only attention looks into each batch's own cache.
-So runs may join while others are still speaking. Knows batches and their tokens; not methods,
-pictures or words.
+So runs may be added while others are running. Decoding is greedy. Knows batches and their tokens;
+not methods, pictures or words.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from explorer.vlm.attention import override_attention
 
 @dataclass(frozen=True)
 class Step:
-    """One token of the answer and the probability that the model gave it."""
+    """One token of the answer, the probability that the model gave it, and all logits [V]."""
 
     token: int
     probability: float
@@ -29,41 +29,44 @@ class Step:
 
 @dataclass
 class _DecodeGroup:
-    """A batch that speaks. numbers: who its rows are; logits [B, V] of the next token; said [B]:
-    the tokens said last, which have not passed the model yet.
+    """A running batch. numbers [B] of its rows in the loop; logits [B, V] of the next token.
+
+    tokens [B]: those sampled last, which have not passed the model yet; None before the first.
     """
 
     batch: DecodeBatch
     numbers: list[int]
     logits: Tensor
-    said: list[int] | None = None
+    tokens: list[int] | None = None
 
-    def speak(self) -> Iterator[tuple[int, Step]]:
-        """Say the most probable token of every row."""
+    def sample(self) -> Iterator[tuple[int, Step]]:
+        """Take the most probable token of every row."""
         tokens = self.logits.argmax(-1)
-        chances = self.logits.softmax(-1).gather(1, tokens[:, None])[:, 0].tolist()
-        self.said = tokens.tolist()
-        for number, token, chance, row in zip(
-            self.numbers, self.said, chances, self.logits, strict=True
+        probabilities = self.logits.softmax(-1).gather(1, tokens[:, None])[:, 0].tolist()
+        self.tokens = tokens.tolist()
+        for number, token, probability, logits in zip(
+            self.numbers, self.tokens, probabilities, self.logits, strict=True
         ):
-            yield number, Step(token, chance, row)
+            yield number, Step(token, probability, logits)
 
-    def part(self, limit: int) -> None:
-        """Let those go who have ended: with EOS, or with as many tokens as the limit allows."""
-        eos, answered = self.batch.decoder.eos, self.batch.answered
-        going = [
-            row for row, token in enumerate(self.said) if token not in eos and answered[row] < limit
+    def finish(self, limit: int) -> None:
+        """Remove the rows that have ended: with EOS, or with as many tokens as the limit allows."""
+        eos, n_tokens = self.batch.decoder.eos, self.batch.n_answer_tokens
+        running = [
+            row
+            for row, token in enumerate(self.tokens)
+            if token not in eos and n_tokens[row] < limit
         ]
-        self.batch.select(going)
-        self.numbers = [self.numbers[row] for row in going]
-        self.said = [self.said[row] for row in going]
+        self.batch.select(running)
+        self.numbers = [self.numbers[row] for row in running]
+        self.tokens = [self.tokens[row] for row in running]
 
 
 class DecodeLoop:
-    """Runs of one model that answer greedily; others may join between two steps.
+    """Runs of one model that decode greedily; others may be added between two steps.
 
-    A run ends with EOS, which is given too, or after `limit` tokens. Rows differ from those of a
-    run that decodes alone by rounding only.
+    A run finishes with EOS, which is given too, or after `limit` tokens. Rows differ from those of
+    a run that decodes alone by rounding only.
     """
 
     def __init__(self, limit: int):
@@ -71,8 +74,8 @@ class DecodeLoop:
         self._groups: list[_DecodeGroup] = []
         self._count = 0
 
-    def join(self, batch: DecodeBatch) -> range:
-        """Let the rows of a batch speak from the next step on; gives their numbers."""
+    def add(self, batch: DecodeBatch) -> range:
+        """Run the rows of a batch from the next step on; gives their numbers."""
         numbers = range(self._count, self._count + len(batch.runs))
         logits = torch.stack([run.logits for run in batch.runs])
         self._groups.append(_DecodeGroup(batch, list(numbers), logits))
@@ -81,81 +84,92 @@ class DecodeLoop:
 
     @torch.no_grad()
     def step(self) -> list[tuple[int, Step]]:
-        """Give what each row says next, as (number, step); whoever isn't among them has ended."""
+        """Give each running row's next token, as (number, step); rows left out have finished."""
         for group in self._groups:
-            if group.said is not None:
-                group.part(self.limit)
+            if group.tokens is not None:
+                group.finish(self.limit)
         self._groups = [group for group in self._groups if group.numbers]
-        spoken = [group for group in self._groups if group.said is not None]
-        if spoken:
-            tokens = [
-                torch.tensor(group.said, device=group.logits.device)[:, None] for group in spoken
-            ]
-            passed = advance([group.batch for group in spoken], tokens, listening=True)
-            for group, logits in zip(spoken, passed, strict=True):
+        running = [group for group in self._groups if group.tokens is not None]
+        if running:
+            device = running[0].logits.device
+            tokens = [torch.tensor(group.tokens, device=device)[:, None] for group in running]
+            batches = [group.batch for group in running]
+            for group, logits in zip(running, advance(batches, tokens, True), strict=True):
                 group.logits = logits[:, -1]
-        return [each for group in self._groups for each in group.speak()]
+        return [step for group in self._groups for step in group.sample()]
 
 
 def advance(
-    batches: Sequence[DecodeBatch], tokens: Sequence[Tensor], listening: bool
+    batches: Sequence[DecodeBatch], tokens: Sequence[Tensor], recording: bool
 ) -> list[Tensor]:
-    """Pass tokens [B, q] of each batch through all layers, behind its caches; logits [B, q, V]."""
-    decoder, axes = batches[0].decoder, batches[0].axes
-    body, rows = decoder.body, [len(batch.runs) for batch in batches]
-    ids = torch.cat(list(tokens))
-    x = body.embed_tokens(ids)
-    ahead = torch.arange(ids.shape[1], device=x.device)
-    starts = torch.cat([batch.starts for batch in batches])
-    known = [tuple(column) for column in starts.T.tolist()]
-    cores = _neuron_masks(batches)
-    rotary: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
-    for index, layer in enumerate(body.layers):
-        if known[index] not in rotary:
-            positions = starts[:, index, None] + ahead
-            rotary[known[index]] = body.rotary_emb(x, positions.expand(*axes, *ids.shape))
+    """Pass tokens [B, q] of each batch through all layers, behind its caches; logits [B, q, V].
 
-        def attend(*states: Tensor, layer: nn.Module = layer) -> Tensor:
-            *states, scaling = states
-            parts = zip(*(each.split(rows) for each in states), strict=True)
-            seen = [
-                batch.attend(layer.self_attn, part, scaling, listening)
+    recording: whether the attention of these tokens counts as that of the answer.
+    """
+    decoder, axes = batches[0].decoder, batches[0].position_axes
+    body, rows = decoder.body, [len(batch.runs) for batch in batches]
+    input_ids = torch.cat(list(tokens))
+    hidden_states = body.embed_tokens(input_ids)
+    ahead = torch.arange(input_ids.shape[1], device=hidden_states.device)
+    next_position = torch.cat([batch.next_position for batch in batches])  # [B, L]
+    by_layer = [tuple(column) for column in next_position.T.tolist()]
+    neuron_masks = _neuron_masks(batches)
+    rotary: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}  # layers with equal positions share
+    for index, layer in enumerate(body.layers):
+        if by_layer[index] not in rotary:
+            position_ids = (next_position[:, index, None] + ahead).expand(*axes, *input_ids.shape)
+            rotary[by_layer[index]] = body.rotary_emb(hidden_states, position_ids)
+
+        def attend(*qkv_scaling: Tensor, layer: nn.Module = layer) -> Tensor:
+            *qkv, scaling = qkv_scaling
+            parts = zip(*(states.split(rows) for states in qkv), strict=True)
+            outputs = [
+                batch.attend(layer.self_attn, part, scaling, recording)
                 for batch, part in zip(batches, parts, strict=True)
             ]
-            return seen[0] if len(seen) == 1 else torch.cat(seen)
+            return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
-        how = {"attention_mask": None, "position_embeddings": rotary[known[index]]}
+        kwargs = {"attention_mask": None, "position_embeddings": rotary[by_layer[index]]}
         with override_attention(attend):
-            x = _with_masked_neurons(layer, x, cores[index], how) if cores else layer(x, **how)
+            if neuron_masks:
+                hidden_states = _with_masked_neurons(
+                    layer, hidden_states, neuron_masks[index], kwargs
+                )
+            else:
+                hidden_states = layer(hidden_states, **kwargs)
     for batch in batches:
-        batch.went_on(ids.shape[1], listening)
-    return list(decoder.head(body.norm(x)).float().split(rows))
+        batch.advance(input_ids.shape[1], recording)
+    return list(decoder.head(body.norm(hidden_states)).float().split(rows))
 
 
 def _neuron_masks(batches: Sequence[DecodeBatch]) -> list[Tensor]:
     """Join the neurons that every row may use in each layer, [L][B, I]; empty if all use all."""
-    like = next((batch.cores for batch in batches if batch.cores), [])
+    masks = next((batch.neuron_mask for batch in batches if batch.neuron_mask), [])
     return [
         torch.cat(
             [
-                batch.cores[layer] if batch.cores else core.new_ones(len(batch.runs), core.shape[1])
+                batch.neuron_mask[layer]
+                if batch.neuron_mask
+                else mask.new_ones(len(batch.runs), mask.shape[1])
                 for batch in batches
             ]
         )
-        for layer, core in enumerate(like)
+        for layer, mask in enumerate(masks)
     ]
 
 
-def _with_masked_neurons(layer: nn.Module, x: Tensor, core: Tensor, how: dict) -> Tensor:
-    """Run a layer in whose FFN only the neurons core [B, I] speak.
+def _with_masked_neurons(
+    layer: nn.Module, hidden_states: Tensor, neuron_mask: Tensor, layer_kwargs: dict
+) -> Tensor:
+    """Run a layer whose FFN uses only the neurons of neuron_mask [B, I].
 
-    The others are silenced, not cut out of the weights: the same numbers, but no time is saved.
+    The others are set to zero, not cut out of the weights: the same numbers, but no time is saved.
     """
-    given, _ = layer.self_attn(layer.input_layernorm(x), **how)
-    x = x + given
-    looked, mlp = layer.post_attention_layernorm(x), layer.mlp
-    values = mlp.act_fn(mlp.gate_proj(looked)) * mlp.up_proj(looked)
-    return x + mlp.down_proj(values * core[:, None])
+    attention_output, _ = layer.self_attn(layer.input_layernorm(hidden_states), **layer_kwargs)
+    hidden_states = hidden_states + attention_output
+    mlp_input, mlp = layer.post_attention_layernorm(hidden_states), layer.mlp
+    neurons = mlp.act_fn(mlp.gate_proj(mlp_input)) * mlp.up_proj(mlp_input)
+    return hidden_states + mlp.down_proj(neurons * neuron_mask[:, None])
 
 
 @torch.no_grad()
@@ -163,9 +177,9 @@ def decode_together(
     runs: Sequence[PrefillRun], max_new_tokens: int
 ) -> Iterator[list[tuple[int, Step]]]:
     """Answer greedily from several runs at once; gives what each step adds, as (number, step)."""
-    talk, batch = DecodeLoop(max_new_tokens), DecodeBatch(runs)
-    talk.join(batch)
-    while steps := talk.step():
+    loop, batch = DecodeLoop(max_new_tokens), DecodeBatch(runs)
+    loop.add(batch)
+    while steps := loop.step():
         if len(runs) == 1:
             runs[0].cache = batch.cache
         yield steps
@@ -179,22 +193,22 @@ def decode(run: PrefillRun, max_new_tokens: int) -> Iterator[Step]:
 
 @torch.no_grad()
 def teacher_force_together(batch: DecodeBatch, answers: Sequence[Sequence[int]]) -> list[Tensor]:
-    """Give the logits [G, V] with which each run would have met a given answer of G tokens.
+    """Give the logits [G, V] before each of the G tokens of a given answer, for every run.
 
     The batch is as before afterwards.
     """
-    device = batch.starts.device
+    device = batch.next_position.device
     longest = max(len(tokens) for tokens in answers)
-    met = torch.stack([run.logits for run in batch.runs])[:, None]
+    logits = torch.stack([run.logits for run in batch.runs])[:, None]
     if longest > 1:
-        # behind the end of a shorter answer stands anything: nothing before it sees that
-        ids = [[*tokens[:-1], *[0] * (longest - len(tokens))] for tokens in answers]
-        [behind] = advance([batch], [torch.tensor(ids, device=device)], listening=False)
+        # behind the end of a shorter answer any token will do: nothing before it attends to it
+        padded = [[*tokens[:-1], *[0] * (longest - len(tokens))] for tokens in answers]
+        [later] = advance([batch], [torch.tensor(padded, device=device)], recording=False)
         batch.rewind(longest - 1)
-        met = torch.cat([met, behind], 1)
-    return [logits[: len(tokens)] for logits, tokens in zip(met, answers, strict=True)]
+        logits = torch.cat([logits, later], 1)
+    return [rows[: len(tokens)] for rows, tokens in zip(logits, answers, strict=True)]
 
 
 def teacher_force(run: PrefillRun, tokens: Sequence[int]) -> Tensor:
-    """Give the logits [G, V] with which this run would have met a given answer of G tokens."""
+    """Give the logits [G, V] before each of the G tokens of a given answer."""
     return teacher_force_together(DecodeBatch([run]), [tokens])[0]

@@ -1,7 +1,7 @@
-"""Find out who stays at which stage, without answering: for maps, which need many such runs.
+"""Find out which tokens stay at which stage, without answering: for maps, which need many runs.
 
-A `Trunk` walks the untouched prompt through the first layers once; every scout starts from where
-its first stage is. Knows stages and layers; not methods, pictures or words.
+A `SharedPrefix` takes the untouched prompt through the first layers once; every plan starts from
+where its first stage is. Knows stages and layers; not methods, pictures or words.
 """
 
 from __future__ import annotations
@@ -10,67 +10,61 @@ from copy import copy
 
 import torch
 
-from explorer.inference.llm_layers import (
-    OF_LAST_LAYER,
-    ForwardState,
-    SignalRecorder,
-    pack_by_length,
-    record_qk,
-    run_layer,
-)
+from explorer.inference.layer_signals import OF_LAST_LAYER, SignalRecorder
+from explorer.inference.llm_layers import ForwardState, pack_by_length, record_qk, run_layer
 from explorer.inference.prefill import PruningPlan, prune
 from explorer.inference.sequence import Prompt, Sequence, StageOutcome
 from explorer.vlm.components import Decoder
 
 
 class SharedPrefix:
-    """The untouched prompt on its way through the layers, as far as anybody asked.
+    """The untouched prompt before every layer, as far as any plan has needed it.
 
-    needs: what is noted on the way, for all scouts alike.
+    needs: what is recorded on the way, for all plans alike.
     """
 
     def __init__(self, decoder: Decoder, prompt: Prompt, needs: frozenset[str]):
         self.decoder = decoder
-        self._hear = record_qk if needs & OF_LAST_LAYER else None
-        self._stations = [ForwardState(Sequence(prompt), SignalRecorder(needs, prompt))]
+        self._on_qk = record_qk if needs & OF_LAST_LAYER else None
+        self._before = [ForwardState(Sequence(prompt), SignalRecorder(needs, prompt))]
 
-    def at(self, layer: int) -> ForwardState:
-        """Give the walk as it is before a layer; it is the caller's own."""
-        while len(self._stations) <= layer:
-            walk = _copy(self._stations[-1])
-            self.go([walk], len(self._stations) - 1)
-            self._stations.append(walk)
-        return _copy(self._stations[layer])
+    def before(self, layer: int) -> ForwardState:
+        """Give the state as it is before a layer; it is the caller's own."""
+        while len(self._before) <= layer:
+            state = _copy(self._before[-1])
+            self.run_layer([state], len(self._before) - 1)
+            self._before.append(state)
+        return _copy(self._before[layer])
 
-    def go(self, walks: list[ForwardState], layer: int) -> None:
-        """Let walks pass one layer; no cache, and no listening where nobody needs it."""
-        for pack in pack_by_length(walks, lambda walk: walk.length):
-            run_layer(self.decoder.body.layers[layer], pack, self.decoder.body, self._hear)
+    def run_layer(self, states: list[ForwardState], layer: int) -> None:
+        """Pass states through one layer; without a cache, and recording only what is needed."""
+        body = self.decoder.body
+        for pack in pack_by_length(states, lambda state: state.length):
+            run_layer(body.layers[layer], pack, body, self._on_qk)
 
 
-def _copy(walk: ForwardState) -> ForwardState:
-    watch = copy(walk.watch)
-    watch.transitions = list(watch.transitions)
-    return ForwardState(
-        copy(walk.sequence), watch
-    )  # both replace their tensors, never write into them
+def _copy(state: ForwardState) -> ForwardState:
+    """Copy a state but not its tensors: sequence and recorder replace them, never write to them."""
+    recorder = copy(state.recorder)
+    recorder.transitions = list(recorder.transitions)
+    return ForwardState(copy(state.sequence), recorder)
 
 
 @torch.no_grad()
-def dry_run(trunk: SharedPrefix, plans: list[PruningPlan]) -> list[list[StageOutcome]]:
-    """Follow the stages of plans and tell their outcomes; layers behind the last don't run."""
+def dry_run(prefix: SharedPrefix, plans: list[PruningPlan]) -> list[list[StageOutcome]]:
+    """Run the stages of plans and give their outcomes; layers behind the last stage don't run."""
     stages = [{stage.layer: stage for stage in plan.stages} for plan in plans]
     first, last = min(map(min, stages)), max(map(max, stages))
-    walks: dict[int, ForwardState] = {}
+    states: dict[int, ForwardState] = {}
     outcomes: list[list[StageOutcome]] = [[] for _ in plans]
     for layer in range(first, last + 1):
-        for number, (plan, at) in enumerate(zip(plans, stages, strict=True)):
-            if layer == min(at):
-                walks[number] = trunk.at(layer)
-            if layer in at:
-                outcome, _ = prune(trunk.decoder, walks[number], plan, at[layer])
+        for number, (plan, by_layer) in enumerate(zip(plans, stages, strict=True)):
+            if layer == min(by_layer):
+                states[number] = prefix.before(layer)
+            if layer in by_layer:
+                outcome, _ = prune(prefix.decoder, states[number], plan, by_layer[layer])
                 outcomes[number].append(outcome)
-            if layer == max(at):
-                del walks[number]
-        trunk.go(list(walks.values()), layer)
+            if layer == max(by_layer):
+                del states[number]
+        prefix.run_layer(list(states.values()), layer)
     return outcomes

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers.models.llama.modeling_llama import repeat_kv
 
 from explorer.errors import MethodUnavailable
-from explorer.inference.sequence import Prompt, deepened
+from explorer.inference.sequence import Prompt, add_deepstack
 from explorer.methods.signals import AnswerGradient
 from explorer.vlm.attention import override_attention
 from explorer.vlm.components import Decoder
@@ -35,16 +35,18 @@ def gradients(
     tokens = [int(token) for token in answer_tokens if int(token) not in decoder.eos]
     if not tokens:
         return
-    _check_room(decoder, prompt.embeds.shape[1] + len(tokens))
+    _check_room(decoder, prompt.inputs_embeds.shape[1] + len(tokens))
     scores, attentions = _forward(decoder, prompt, tokens, target)
     seen = torch.cat([attention.detach() for attention in attentions])
-    first = prompt.embeds.shape[1] - 1  # the position that predicts the first token of the answer
+    first = (
+        prompt.inputs_embeds.shape[1] - 1
+    )  # the position that predicts the first token of the answer
     for step in range(len(tokens)):
         more = step + 1 < len(tokens)
         found = torch.autograd.grad(scores[step], attentions, retain_graph=more)
         if not more:
             del scores, attentions  # frees the graph before the last token is looked at
-        yield AnswerGradient(seen, torch.cat(found), first + step, prompt.visual)
+        yield AnswerGradient(seen, torch.cat(found), first + step, prompt.visual_positions)
 
 
 def _check_room(decoder: Decoder, length: int) -> None:
@@ -64,7 +66,7 @@ def _forward(
 
     The last token predicts nothing that is explained, so it is not passed.
     """
-    body, device = decoder.body, prompt.embeds.device
+    body, device = decoder.body, prompt.inputs_embeds.device
     attentions: list[Tensor] = []
 
     def attend(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
@@ -77,15 +79,18 @@ def _forward(
 
     with torch.no_grad():
         said = torch.tensor([tokens[:-1]], dtype=torch.long, device=device)
-        x = torch.cat([prompt.embeds, body.embed_tokens(said).to(prompt.embeds.dtype)], 1)
+        x = torch.cat(
+            [prompt.inputs_embeds, body.embed_tokens(said).to(prompt.inputs_embeds.dtype)], 1
+        )
         ahead = torch.arange(1, len(tokens), device=device)
-        after = (prompt.positions[..., -1].max() + ahead).expand(*prompt.positions.shape[:-1], -1)
-        cos_sin = body.rotary_emb(x, torch.cat([prompt.positions, after], -1))
+        after = (prompt.position_ids[..., -1].max() + ahead).expand(
+            *prompt.position_ids.shape[:-1], -1
+        )
+        cos_sin = body.rotary_emb(x, torch.cat([prompt.position_ids, after], -1))
     with torch.enable_grad(), override_attention(attend):
         for index, layer in enumerate(body.layers):
             x = layer(x, attention_mask=None, position_embeddings=cos_sin)
-            if index < len(prompt.deep):
-                x = deepened(x, prompt.deep[index], prompt.visual)
+            x = add_deepstack(x, prompt.deepstack, index, prompt.visual_positions)
         logits = decoder.head(body.norm(x[:, -len(tokens) :]))[0].float()
         if target == "logprob":
             logits = logits.log_softmax(-1)

@@ -29,73 +29,125 @@ ChooseTokens = Callable[[Signals, Stage], Kept]
 
 @dataclass(frozen=True)
 class PruningPlan:
-    """Where tokens leave, who chooses them, what he looks at, and what becomes of positions.
+    """Where tokens leave, what chooses them from which signals, and what becomes of positions.
 
-    core: chooses, from what a layer's FFN activates over the prompt, the neurons [I] that decoding
-    may use there; needs "neurons". None lets it use all.
+    decoding_neuron_mask: chooses, from what a layer's FFN activates over the prompt, the neurons
+    [I] that decoding may use there; needs "neurons". None lets it use all.
     """
 
     stages: tuple[Stage, ...] = ()
     choose: ChooseTokens | None = None
     needs: frozenset[str] = frozenset()
     renumber: bool = False
-    core: Callable[[Neurons], Tensor] | None = None
+    decoding_neuron_mask: Callable[[Neurons], Tensor] | None = None
 
 
 KEEP_ALL = PruningPlan()
 
 
-def prune(
-    decoder: Decoder, walk: ForwardState, plan: PruningPlan, stage: Stage
-) -> tuple[StageOutcome, Tensor]:
-    """Let the plan choose who leaves at one stage, and rebuild the sequence.
+@dataclass
+class PrefillRun:
+    """A prefilled prompt, from which an answer can be decoded. L layers, V tokens of the language.
 
-    Gives also the places of those that stay but shall be blanked in the last layer's cache.
+    logits [V] after the last prompt token; n_visual [L] and length [L]: visual and all tokens that
+    entered each layer; cached_visual [L]: visual tokens without those that are wiped from a layer's
+    cache. text_visual_mask [L][2, length]: which tokens are text and which visual.
+    prompt_attention_mass [L, 2]: attention that the last prompt row paid to text and to visual
+    tokens; attention_mass [L, 2]: the same summed over all rows that produced the answer,
+    n_answer_tokens of them. position_axes: dimensions of position ids before the batch (mRoPE: 3);
+    next_position [L]: the position of the next token in each layer. neuron_mask [L][I]: the neurons
+    that decoding may use in each layer; empty for all.
     """
-    sequence, watch = walk.sequence, walk.watch
+
+    decoder: Decoder
+    cache: DynamicCache
+    position_axes: tuple[int, ...]
+    next_position: list[int] = field(default_factory=list)
+    text_visual_mask: list[Tensor] = field(default_factory=list)
+    n_visual: list[int] = field(default_factory=list)
+    cached_visual: list[int] = field(default_factory=list)
+    length: list[int] = field(default_factory=list)
+    outcomes: list[StageOutcome] = field(default_factory=list)
+    neuron_mask: list[Tensor] = field(default_factory=list)
+    logits: Tensor | None = None
+    prompt_attention_mass: Tensor | None = None
+    attention_mass: Tensor | None = None
+    n_answer_tokens: int = 1
+    select_seconds: float = 0.0
+    prefill_seconds: float = 0.0
+
+    def record_input(self, sequence: Sequence) -> None:
+        """Note what is about to enter the next layer."""
+        self.next_position.append(int(sequence.position_ids[..., -1].max()) + 1)
+        self.text_visual_mask.append(sequence.text_visual_mask)
+        self.n_visual.append(len(sequence.visual_positions))
+        self.cached_visual.append(len(sequence.visual_positions))
+        self.length.append(sequence.hidden_states.shape[1])
+
+    def wipe_cache(self, layer: int, positions: Tensor) -> None:
+        """Set what a layer has cached at these indices to zero; if it has cached any."""
+        self.cached_visual[layer] -= len(positions)
+        if self.cache.get_seq_length(layer):
+            cached = self.cache.layers[layer]
+            positions = positions.to(cached.keys.device)
+            cached.keys = cached.keys.index_fill(2, positions, 0)
+            cached.values = cached.values.index_fill(2, positions, 0)
+
+
+def prune(
+    decoder: Decoder, state: ForwardState, plan: PruningPlan, stage: Stage
+) -> tuple[StageOutcome, Tensor]:
+    """Let the plan choose which tokens leave at one stage, and rebuild the sequence.
+
+    Gives also the indices of those that stay but shall be wiped from the last layer's cache.
+    """
+    sequence, recorder = state.sequence, state.recorder
     if stage.layer == 0:
-        signals = watch.prompt.signals
+        signals = recorder.prompt.signals
     else:
-        signals = watch.signals(sequence, decoder.body, stage.layer)
+        signals = recorder.signals(sequence, decoder.body, stage.layer)
     kept = plan.choose(signals, stage)
     if stage.wipe_cache:
-        return sequence.blank(kept, stage)
+        return sequence.keep_all(kept, stage)
     outcome = sequence.drop(kept, stage, plan.renumber)
-    merged = 0 if kept.merged is None else len(kept.merged)
-    watch.dropped(kept.index, kept.lead, merged - kept.lead)
+    n_merged = 0 if kept.merged is None else len(kept.merged)
+    recorder.follow(kept.index, kept.lead, n_merged - kept.lead)
     return outcome, kept.index[:0]
 
 
 class _PrefillRow:
-    """A run that is being prefilled: its walk through the layers and the stages on its way."""
+    """One of the prompts that pass together: its run so far, its tokens, and its stages."""
 
     def __init__(self, decoder: Decoder, prompt: Prompt, plan: PruningPlan):
-        body = decoder.body
+        n_layers, device = len(decoder.body.layers), prompt.inputs_embeds.device
         self.plan = plan
         self.stages = {stage.layer: stage for stage in plan.stages}
-        self.noted = len(body.layers) if plan.core else max(self.stages, default=0)
+        self.n_recorded = n_layers if plan.decoding_neuron_mask else max(self.stages, default=0)
         self.run = PrefillRun(
             decoder=decoder,
-            cache=DynamicCache(config=body.config),
-            axes=tuple(prompt.positions.shape[:-2]),
-            heard=torch.zeros(
-                len(body.layers), 2, device=prompt.embeds.device, dtype=torch.float32
-            ),
+            cache=DynamicCache(config=decoder.body.config),
+            position_axes=tuple(prompt.position_ids.shape[:-2]),
+            prompt_attention_mass=torch.zeros(n_layers, 2, device=device, dtype=torch.float32),
         )
-        self.walk = ForwardState(
-            Sequence(prompt), SignalRecorder(plan.needs, prompt), self.run.cache
-        )
+        recorder = SignalRecorder(plan.needs, prompt)
+        self.state = ForwardState(Sequence(prompt), recorder, self.run.cache)
 
     def prune(self, layer: int) -> None:
         """Let tokens leave before a layer if there is a stage."""
         if layer not in self.stages:
             return
         began, stage, run = time.perf_counter(), self.stages[layer], self.run
-        outcome, blank = prune(run.decoder, self.walk, self.plan, stage)
+        outcome, wiped = prune(run.decoder, self.state, self.plan, stage)
         run.outcomes.append(outcome)
         if stage.wipe_cache:
-            run.blank(layer - 1, blank)
+            run.wipe_cache(layer - 1, wiped)
         run.select_seconds += time.perf_counter() - began
+
+    def choose_neurons(self) -> None:
+        """Choose the neurons that decoding may use in the layer that has just run."""
+        if self.plan.decoding_neuron_mask:
+            neurons = self.state.recorder.neurons(self.state.sequence)
+            self.run.neuron_mask.append(self.plan.decoding_neuron_mask(neurons))
 
 
 def prefill(decoder: Decoder, prompt: Prompt, plan: PruningPlan = KEEP_ALL) -> PrefillRun:
@@ -105,95 +157,51 @@ def prefill(decoder: Decoder, prompt: Prompt, plan: PruningPlan = KEEP_ALL) -> P
 
 
 @torch.no_grad()
-def prefill_together(decoder: Decoder, asked: list[tuple[Prompt, PruningPlan]]) -> list[PrefillRun]:
+def prefill_together(
+    decoder: Decoder, prompts: list[tuple[Prompt, PruningPlan]]
+) -> list[PrefillRun]:
     """Pass several prompts through all layers side by side, each by its own plan.
 
     Runs differ from those that are prefilled alone by rounding only, if at all. Their
     `prefill_seconds` are not a number: they are shared.
     """
     started, body = time.perf_counter(), decoder.body
-    rows = [_PrefillRow(decoder, prompt, plan) for prompt, plan in asked]
-    runs, walks = [row.run for row in rows], [row.walk for row in rows]
-    newest: Tensor | None = None
+    rows = [_PrefillRow(decoder, prompt, plan) for prompt, plan in prompts]
+    runs, states = [row.run for row in rows], [row.state for row in rows]
+    attention_rows: Tensor | None = None
 
-    def hear(walks: list[ForwardState], query: Tensor, key: Tensor, scaling: float) -> None:
-        nonlocal newest
-        record_qk(walks, query, key, scaling)
-        newest = last_rows(query, key, scaling, [walk.length for walk in walks])
+    def record(states: list[ForwardState], query: Tensor, key: Tensor, scaling: float) -> None:
+        nonlocal attention_rows
+        record_qk(states, query, key, scaling)
+        attention_rows = last_rows(query, key, scaling, [state.length for state in states])
 
-    noted = max(row.noted for row in rows)
+    n_recorded = max(row.n_recorded for row in rows)
     for index, layer in enumerate(body.layers):
         for row in rows:
             row.prune(index)
-            row.run.entered(row.walk.sequence)
-        run_layer(layer, walks, body, hear, index < noted)
-        if newest is None:
+            row.run.record_input(row.state.sequence)
+        run_layer(layer, states, body, record, index < n_recorded)
+        if attention_rows is None:
             raise RuntimeError("the language model is not set to the listening attention")
-        record_attention_mass(runs, index, newest)
+        _record_attention_mass(runs, index, attention_rows)
         for row in rows:
-            if row.plan.core:
-                row.run.core.append(row.plan.core(row.walk.watch.neurons(row.walk.sequence)))
+            row.choose_neurons()
     for row in rows:
-        row.prune(len(body.layers))  # a blank stage may stand behind the last layer
-    last = torch.cat([walk.sequence.x[:, -1:] for walk in walks])
+        row.prune(len(body.layers))  # a stage that wipes the cache may stand behind the last layer
+    last = torch.cat([state.sequence.hidden_states[:, -1:] for state in states])  # [B, 1, D]
     logits = decoder.head(body.norm(last))[:, -1].float()
-    alone = time.perf_counter() - started if len(rows) == 1 else math.nan
-    for run, own in zip(runs, logits, strict=True):
-        run.mass, run.logits, run.prefill_seconds = run.heard, own, alone - run.select_seconds
+    seconds = time.perf_counter() - started if len(rows) == 1 else math.nan
+    for run, run_logits in zip(runs, logits, strict=True):
+        run.attention_mass, run.logits = run.prompt_attention_mass, run_logits
+        run.prefill_seconds = seconds - run.select_seconds
     return runs
 
 
-@dataclass
-class PrefillRun:
-    """A prefilled prompt.
+def _record_attention_mass(runs: list[PrefillRun], layer: int, rows: Tensor) -> None:
+    """Sum up what the last prompt token of every run paid to text and to visual tokens in a layer.
 
-    logits [V] after the last prompt token; visual [L] and length [L] tokens that entered each
-    layer; counted [L][2, length] which of them are text and visual; heard [L, 2] attention that the
-    last prompt row paid to text and to visual tokens; mass [L, 2] the same summed over all rows
-    that produced the answer, answered of them.
-    axes of positions before the batch (mRoPE: 3), starts [L]: the position of the next token in
-    each layer. readable [L]: visual tokens
-    that entered each layer, without those that are blank in its cache. core [L][I]: the neurons
-    that decoding may use in each layer; empty for all.
+    rows [B, keys]: see `last_rows`.
     """
-
-    decoder: Decoder
-    cache: DynamicCache
-    axes: tuple[int, ...]
-    starts: list[int] = field(default_factory=list)
-    counted: list[Tensor] = field(default_factory=list)
-    visual: list[int] = field(default_factory=list)
-    readable: list[int] = field(default_factory=list)
-    length: list[int] = field(default_factory=list)
-    outcomes: list[StageOutcome] = field(default_factory=list)
-    core: list[Tensor] = field(default_factory=list)
-    logits: Tensor | None = None
-    heard: Tensor | None = None
-    mass: Tensor | None = None
-    answered: int = 1
-    select_seconds: float = 0.0
-    prefill_seconds: float = 0.0
-
-    def entered(self, sequence: Sequence) -> None:
-        """Note what is about to enter the next layer."""
-        self.starts.append(int(sequence.positions[..., -1].max()) + 1)
-        self.counted.append(sequence.counted)
-        self.visual.append(len(sequence.visual))
-        self.readable.append(len(sequence.visual))
-        self.length.append(sequence.x.shape[1])
-
-    def blank(self, layer: int, places: Tensor) -> None:
-        """Set what a layer has cached at these places to zero; without a cache there is nothing."""
-        self.readable[layer] -= len(places)
-        if self.cache.get_seq_length(layer):
-            held = self.cache.layers[layer]
-            places = places.to(held.keys.device)
-            held.keys = held.keys.index_fill(2, places, 0)
-            held.values = held.values.index_fill(2, places, 0)
-
-
-def record_attention_mass(runs: list[PrefillRun], layer: int, rows: Tensor) -> None:
-    """Note what the last prompt token of every run in a pack heard in a layer; see `last_rows`."""
-    counted = torch.cat([run.counted[layer] for run in runs], 1)
-    for run, sums in zip(runs, rows.to(counted.device) @ counted.T, strict=True):
-        run.heard[layer] = sums.to(run.heard.device)
+    masks = torch.cat([run.text_visual_mask[layer] for run in runs], 1)
+    for run, mass in zip(runs, rows.to(masks.device) @ masks.T, strict=True):
+        run.prompt_attention_mass[layer] = mass.to(run.prompt_attention_mass.device)

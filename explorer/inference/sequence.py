@@ -1,6 +1,7 @@
 """The tokens of one prompt while they pass through the layers, and what becomes of each of them.
 
 Knows order, positions and which visual token went where; runs no model and chooses nothing.
+Letters: S tokens of the sequence, N visual tokens of it, N0 of the untouched prompt, D width.
 """
 
 from __future__ import annotations
@@ -14,63 +15,70 @@ from torch import Tensor, nn
 from explorer.methods.signals import Kept, Signals, Stage
 
 MergeWeights = Callable[[Tensor], Tensor]
+"""Maps rows [N, C] of all visual tokens to rows [M, C] of the merged ones."""
 
 
 @dataclass(frozen=True)
 class Prompt:
     """A question about a picture, as the language model gets it.
 
-    embeds [1, S, D] with the visual tokens in place, positions [1, S] (or [3, 1, S]),
-    visual [N] ascending places of the visual tokens, text [S] true where a token counts as text
-    (neither visual nor BOS, EOS, padding), signals what a method may see before layer 0, header:
-    how many tokens stand behind the question (those with which the template opens the answer),
-    deep: [N, D] each, of which the i-th is added to the visual tokens behind layer i.
+    inputs_embeds [1, S, D] with the visual tokens in place; position_ids [1, S] (or [3, 1, S]);
+    visual_positions [N] ascending indices of the visual tokens in the sequence; is_text [S] true
+    where a token counts as text (neither visual nor BOS, EOS, padding); signals: what a method may
+    look at before layer 0; n_response_header: how many tokens stand behind the question (those
+    with which the template opens the answer); deepstack: [N, D] each, of which the i-th is added to
+    the visual tokens behind layer i.
     """
 
-    embeds: Tensor
-    positions: Tensor
-    visual: Tensor
-    text: Tensor
+    inputs_embeds: Tensor
+    position_ids: Tensor
+    visual_positions: Tensor
+    is_text: Tensor
     signals: Signals
-    header: int = 1
-    deep: tuple[Tensor, ...] = ()
+    n_response_header: int = 1
+    deepstack: tuple[Tensor, ...] = ()
 
 
 @dataclass
 class StageOutcome:
-    """What one stage did, told for the N visual tokens of the untouched prompt.
+    """What one stage did to the N0 visual tokens of the untouched prompt.
 
-    slot [N]: which of the tokens now alive holds it, -1 if it is gone.
-    itself [n]: which original token a token now alive is, unmerged; -1 for a merged or added one.
-    before [N]: `slot` as it was when the stage began.
+    alive_index [N0]: which of the N visual tokens now alive holds each of them, -1 if it is gone.
+    source_index [N]: which of the N0 tokens each one now alive is; -1 for a merged or added one.
+    alive_index_before [N0]: `alive_index` as it was when the stage began.
     """
 
     stage: Stage
-    slot: Tensor
-    itself: Tensor
-    before: Tensor
+    alive_index: Tensor
+    source_index: Tensor
+    alive_index_before: Tensor
 
 
 class Sequence:
-    """The tokens that are alive while the prompt passes through the layers."""
+    """The tokens that are alive while the prompt passes through the layers.
+
+    hidden_states [1, S, D] and position_ids [1, S] or [3, 1, S] of them; is_visual, is_text [S];
+    visual_positions [N], text_visual_mask [2, S]; grid_position [N, 3]; alive_index [N0] and
+    source_index [N] as in `StageOutcome`. Its tensors are replaced, never written into.
+    """
 
     def __init__(self, prompt: Prompt):
-        device = prompt.embeds.device
-        self.x = prompt.embeds
-        self.positions = prompt.positions
-        self.is_visual = torch.zeros(self.x.shape[1], dtype=torch.bool, device=device)
-        self.is_visual[prompt.visual] = True
-        self.is_text = prompt.text
+        device = prompt.inputs_embeds.device
+        self.hidden_states = prompt.inputs_embeds
+        self.position_ids = prompt.position_ids
+        self.is_visual = torch.zeros(self.hidden_states.shape[1], dtype=torch.bool, device=device)
+        self.is_visual[prompt.visual_positions] = True
+        self.is_text = prompt.is_text
         self.grid_position = prompt.signals.grid_position
-        self.slot = torch.arange(len(prompt.visual), device=device)
-        self.itself = self.slot.clone()
-        self.deep = prompt.deep
+        self.alive_index = torch.arange(len(prompt.visual_positions), device=device)
+        self.source_index = self.alive_index.clone()
+        self.deepstack = prompt.deepstack
         self._refresh()
 
     def _refresh(self) -> None:
-        self.visual = self.is_visual.nonzero()[:, 0]
-        self.counted = torch.stack([self.is_text, self.is_visual]).float()
-        self.cos_sin: tuple[Tensor, Tensor] | None = None
+        self.visual_positions = self.is_visual.nonzero()[:, 0]
+        self.text_visual_mask = torch.stack([self.is_text, self.is_visual]).float()
+        self._position_embeddings: tuple[Tensor, Tensor] | None = None
 
     def drop(self, kept: Kept, stage: Stage, renumber: bool) -> StageOutcome:
         """Rebuild the sequence: [merged[:lead], kept, merged[lead:]] where the block was.
@@ -79,104 +87,128 @@ class Sequence:
         picture's layout. Where positions are kept, a merged token gets the mean of those folded
         into it.
         """
-        by_place = self.positions.dim() == 3
-        # all that is left where an optional stage fires is text, which keeps its positions
-        renumber = renumber and not by_place and not stage.optional
-        merged = 0 if kept.merged is None else kept.merged.shape[0]
-        everything = stage.optional and len(kept.index) == len(self.visual)
-        if (len(kept.index), merged) != (stage.keep, stage.merge) and not everything:
-            raise RuntimeError(f"{stage} was answered with {len(kept.index)} kept, {merged} merged")
-        before = self.slot
-        mix = None
-        if merged and (not renumber or self.deep):
-            mix = kept.mix or _mean_of(_shares(kept.group, self.visual, merged))
-        placed = self.positions[..., self.visual].float()
-        self.deep = tuple(_rebuilt(rows, kept, mix) for rows in self.deep)
-        self._place_slots(kept, merged)
-        stays = ~self.is_visual
-        stays[self.visual[kept.index]] = True
-        order = stays.nonzero()[:, 0]
-        places = torch.cat([self._places_of_merged(kept, merged), 2 * order + 1])
-        order = torch.cat([order.new_full((merged,), -1), order])[places.argsort(stable=True)]
-        added = order < 0
-        source = order.clamp(min=0)
-        self.x = self.x[:, source]
-        if merged:
-            self.x[0, added] = kept.merged.to(self.x.dtype)
-        self.is_visual = self.is_visual[source] | added
-        self.is_text = self.is_text[source] & ~added
+        by_grid = self.position_ids.dim() == 3
+        # after an optional stage only text may be left, and text keeps its positions
+        renumber = renumber and not by_grid and not stage.optional
+        n_merged = 0 if kept.merged is None else len(kept.merged)
+        self._check(kept, stage, n_merged)
+        before = self.alive_index
+        merge: MergeWeights | None = None
+        if n_merged and (not renumber or self.deepstack):
+            merge = kept.mix or _mean_of(_shares(kept.group, self.visual_positions, n_merged))
+        visual_position_ids = self.position_ids[..., self.visual_positions].float()
+        self.deepstack = tuple(_rebuilt(rows, kept, merge) for rows in self.deepstack)
+        self._follow(kept, n_merged)
+        order = self._order(kept, n_merged)
+        is_merged, source = order < 0, order.clamp(min=0)
+        self.hidden_states = self.hidden_states[:, source]
+        if n_merged:
+            self.hidden_states[0, is_merged] = kept.merged.to(self.hidden_states.dtype)
+        self.is_visual = self.is_visual[source] | is_merged
+        self.is_text = self.is_text[source] & ~is_merged
         if renumber:
-            count = torch.arange(len(order), device=self.x.device)
-            self.positions = count.expand(*self.positions.shape[:-1], -1)
+            count = torch.arange(len(order), device=order.device)
+            self.position_ids = count.expand(*self.position_ids.shape[:-1], -1)
         else:
-            self.positions = self.positions[..., source]
-            if merged:
-                made = mix(placed.flatten(0, -2).T).T.view(*placed.shape[:-1], merged)
-                self.positions[..., added] = made.round().to(self.positions.dtype)
+            self.position_ids = self.position_ids[..., source]
+            if n_merged:
+                means = merge(visual_position_ids.flatten(0, -2).T).T
+                means = means.view(*visual_position_ids.shape[:-1], n_merged)
+                self.position_ids[..., is_merged] = means.round().to(self.position_ids.dtype)
         self._refresh()
-        return StageOutcome(stage, self.slot, self.itself, before)
+        return StageOutcome(stage, self.alive_index, self.source_index, before)
 
-    def blank(self, kept: Kept, stage: Stage) -> tuple[StageOutcome, Tensor]:
-        """Let all tokens stay; gives the places [n] of the visual ones that are not kept, too."""
+    def keep_all(self, kept: Kept, stage: Stage) -> tuple[StageOutcome, Tensor]:
+        """Let all tokens stay at a stage that only wipes the cache.
+
+        Gives also the indices [n], in the sequence, of the visual tokens that are not kept.
+        """
         if len(kept.index) != stage.keep or kept.merged is not None:
             raise RuntimeError(f"{stage} was answered with {len(kept.index)} kept")
-        gone = torch.ones(len(self.visual) + 1, dtype=torch.bool, device=self.x.device)
-        gone[kept.index] = False
-        slot = self.slot.masked_fill(gone[self.slot], -1)  # slot -1 reads the last: gone
-        return StageOutcome(stage, slot, self.itself, self.slot), self.visual[gone[:-1]]
+        wiped = torch.ones(
+            len(self.visual_positions) + 1, dtype=torch.bool, device=self.hidden_states.device
+        )
+        wiped[kept.index] = False
+        # index -1 reads the last entry, which is one more than there are tokens: gone stays gone
+        alive_index = self.alive_index.masked_fill(wiped[self.alive_index], -1)
+        outcome = StageOutcome(stage, alive_index, self.source_index, self.alive_index)
+        return outcome, self.visual_positions[wiped[:-1]]
 
-    def _places_of_merged(self, kept: Kept, merged: int) -> Tensor:
-        """Tell where merged tokens stand, [M], if what was at place i before is at 2 i + 1."""
+    def _check(self, kept: Kept, stage: Stage, n_merged: int) -> None:
+        """Refuse a choice that is not what the stage has announced."""
+        everything = stage.optional and len(kept.index) == len(self.visual_positions)
+        if (len(kept.index), n_merged) != (stage.keep, stage.merge) and not everything:
+            raise RuntimeError(
+                f"{stage} was answered with {len(kept.index)} kept, {n_merged} merged"
+            )
+
+    def _order(self, kept: Kept, n_merged: int) -> Tensor:
+        """Give, for each token of the rebuilt sequence, the index it had, [S'], -1 if merged."""
+        stays = ~self.is_visual
+        stays[self.visual_positions[kept.index]] = True
+        order = stays.nonzero()[:, 0]
+        # what was at index i sorts as 2 i + 1, so that a merged token may go to 2 i, before it
+        sort_keys = torch.cat([self._sort_keys_of_merged(kept, n_merged), 2 * order + 1])
+        order = torch.cat([order.new_full((n_merged,), -1), order])
+        return order[sort_keys.argsort(stable=True)]
+
+    def _sort_keys_of_merged(self, kept: Kept, n_merged: int) -> Tensor:
+        """Give the sort key of every merged token, [M], if that of index i is 2 i + 1."""
         if kept.insert_before is not None:
-            return 2 * self.visual[kept.insert_before]
-        first, last = self.visual[:1], self.visual[-1:]
-        return torch.cat([(2 * first).expand(kept.lead), (2 * last + 2).expand(merged - kept.lead)])
+            return 2 * self.visual_positions[kept.insert_before]
+        first, last = self.visual_positions[:1], self.visual_positions[-1:]
+        behind = n_merged - kept.lead
+        return torch.cat([(2 * first).expand(kept.lead), (2 * last + 2).expand(behind)])
 
-    def _place_slots(self, kept: Kept, merged: int) -> None:
-        alive, lead = len(self.itself), kept.lead
-        # One entry more than there are tokens: slot -1 reads the last one, and gone stays gone.
-        moved = self.slot.new_full((alive + 1,), -1)
+    def _follow(self, kept: Kept, n_merged: int) -> None:
+        """Update who holds whom: `alive_index`, `source_index` and `grid_position`."""
+        n_alive, lead = len(self.source_index), kept.lead
+        # One entry more than there are tokens: index -1 reads the last one, and gone stays gone.
+        moved = self.alive_index.new_full((n_alive + 1,), -1)
         moved[kept.index] = torch.arange(len(kept.index), device=moved.device) + lead
         if kept.group is not None:
             folded = (kept.group >= 0).nonzero()[:, 0]
             to = kept.group[folded]
             moved[folded] = torch.where(to < lead, to, to + len(kept.index))
-        self.slot = moved[self.slot]
-        count = len(kept.index) + merged
-        itself, place = (
-            self.itself.new_full((count,), -1),
-            self.grid_position.new_full((count, 3), -1),
-        )
-        itself[lead : lead + len(kept.index)] = self.itself[kept.index]
-        place[lead : lead + len(kept.index)] = self.grid_position[kept.index]
-        self.itself, self.grid_position = itself, place
+        self.alive_index = moved[self.alive_index]
+        count, block = len(kept.index) + n_merged, slice(lead, lead + len(kept.index))
+        source_index = self.source_index.new_full((count,), -1)
+        grid_position = self.grid_position.new_full((count, 3), -1)
+        source_index[block] = self.source_index[kept.index]
+        grid_position[block] = self.grid_position[kept.index]
+        self.source_index, self.grid_position = source_index, grid_position
 
-    def deepen(self, layer: int) -> None:
+    def add_deepstack(self, layer: int) -> None:
         """Add to the visual tokens what their picture has for them behind a layer (DeepStack)."""
-        self.x = self.deepened(self.x, layer)
+        self.hidden_states = add_deepstack(
+            self.hidden_states, self.deepstack, layer, self.visual_positions
+        )
 
-    def deepened(self, x: Tensor, layer: int) -> Tensor:
-        """Add it to other states [1, S, D] of these very tokens."""
-        return deepened(x, self.deep[layer], self.visual) if layer < len(self.deep) else x
-
-    def rotary(self, body: nn.Module) -> tuple[Tensor, Tensor]:
+    def position_embeddings(self, body: nn.Module) -> tuple[Tensor, Tensor]:
         """Give cos and sin of the present positions, computed once between two drops."""
-        if self.cos_sin is None:
-            self.cos_sin = body.rotary_emb(self.x, self.positions)
-        return self.cos_sin
+        if self._position_embeddings is None:
+            self._position_embeddings = body.rotary_emb(self.hidden_states, self.position_ids)
+        return self._position_embeddings
 
 
-def deepened(x: Tensor, rows: Tensor, visual: Tensor) -> Tensor:
-    """Add rows [N, D] to the visual tokens of a sequence [B, S, D]."""
-    return x.index_add(1, visual, rows.to(x.dtype).expand(len(x), -1, -1))
+def add_deepstack(
+    hidden_states: Tensor, deepstack: tuple[Tensor, ...], layer: int, visual_positions: Tensor
+) -> Tensor:
+    """Add rows [N, D] of a layer to the visual tokens of a sequence [B, S, D], if it has any."""
+    if layer >= len(deepstack):
+        return hidden_states
+    rows = deepstack[layer].to(hidden_states.dtype).expand(len(hidden_states), -1, -1)
+    return hidden_states.index_add(1, visual_positions, rows)
 
 
-def _shares(group: Tensor | None, visual: Tensor, merged: int) -> Tensor:
-    """Tell how much of each merged token a visual token makes up, [M, N]; rows add up to 1.
+def _shares(group: Tensor | None, visual_positions: Tensor, n_merged: int) -> Tensor:
+    """Give the share that each visual token has of each merged one, [M, N]; rows add up to 1.
 
-    What nobody was folded into ([CLS]) stands for all alike.
+    A merged token into which none was folded ([CLS]) takes equal shares of all.
     """
-    shares = torch.zeros(merged, len(visual), device=visual.device, dtype=torch.float32)
+    shares = torch.zeros(
+        n_merged, len(visual_positions), device=visual_positions.device, dtype=torch.float32
+    )
     if group is not None:
         folded = (group >= 0).nonzero()[:, 0]
         shares[group[folded], folded] = 1
@@ -189,10 +221,10 @@ def _mean_of(shares: Tensor) -> MergeWeights:
     return lambda rows: shares.to(rows) @ rows
 
 
-def _rebuilt(rows: Tensor, kept: Kept, mix: MergeWeights | None) -> Tensor:
-    """Follow rows [N, D] of the visual tokens through a stage, [K + M, D]."""
+def _rebuilt(rows: Tensor, kept: Kept, merge: MergeWeights | None) -> Tensor:
+    """Take rows [N, D] of the visual tokens through a stage, [K + M, D]."""
     left = rows[kept.index]
-    if mix is None:
+    if merge is None:
         return left
-    made = mix(rows).to(rows)
-    return torch.cat([made[: kept.lead], left, made[kept.lead :]])
+    merged = merge(rows).to(rows)
+    return torch.cat([merged[: kept.lead], left, merged[kept.lead :]])

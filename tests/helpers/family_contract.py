@@ -156,8 +156,8 @@ def sparse(prompt, shares: dict[int, int]) -> tuple[dict[int, list[int]], dict[i
 
     shares: layer -> every how many-th of those alive stays.
     """
-    rest = [i for i in range(prompt.embeds.shape[1]) if i not in prompt.visual]
-    choices, alive, now = {}, {}, prompt.visual.tolist()
+    rest = [i for i in range(prompt.inputs_embeds.shape[1]) if i not in prompt.visual_positions]
+    choices, alive, now = {}, {}, prompt.visual_positions.tolist()
     for layer, every in shares.items():
         choices[layer] = list(range(1, len(now), every))
         now = [now[i] for i in choices[layer]]
@@ -172,10 +172,10 @@ def masked_reference(vlm: Vlm, prompt, alive: dict[int, list[int]], tokens) -> t
     alive: layer -> places of the prompt that stay from there on.
     """
     body, low = vlm.model.get_decoder(), torch.finfo(torch.float32).min
-    x = torch.cat([prompt.embeds, body.embed_tokens(torch.tensor([tokens]))], 1)
-    S, n = prompt.embeds.shape[1], x.shape[1]
-    ahead = prompt.positions[..., -1].max() + 1 + torch.arange(len(tokens))
-    ahead = ahead.expand(*prompt.positions.shape[:-1], -1)
+    x = torch.cat([prompt.inputs_embeds, body.embed_tokens(torch.tensor([tokens]))], 1)
+    S, n = prompt.inputs_embeds.shape[1], x.shape[1]
+    ahead = prompt.position_ids[..., -1].max() + 1 + torch.arange(len(tokens))
+    ahead = ahead.expand(*prompt.position_ids.shape[:-1], -1)
     full = mask = torch.full((n, n), low).triu(1)[None, None]
     hooks = []
     for index, layer in enumerate(body.layers):
@@ -190,11 +190,11 @@ def masked_reference(vlm: Vlm, prompt, alive: dict[int, list[int]], tokens) -> t
 
         hooks.append(layer.register_forward_pre_hook(masked, with_kwargs=True))
     deep = {}
-    if prompt.deep:
+    if prompt.deepstack:
         seen = torch.zeros(1, n, dtype=torch.bool)
-        seen[0, prompt.visual] = True
-        deep = {"visual_pos_masks": seen, "deepstack_visual_embeds": list(prompt.deep)}
-    positions = torch.cat([prompt.positions, ahead], -1)
+        seen[0, prompt.visual_positions] = True
+        deep = {"visual_pos_masks": seen, "deepstack_visual_embeds": list(prompt.deepstack)}
+    positions = torch.cat([prompt.position_ids, ahead], -1)
     out = body(
         inputs_embeds=x, position_ids=positions, attention_mask=full, use_cache=False, **deep
     )
@@ -465,12 +465,12 @@ class Promises:
         layers = case.decoder.body.layers
         with eager(vlm, [layers[i].self_attn for i in (0, layer - 1, layer)]) as weights:
             vlm.model(**self.inputs(vlm, picture), use_cache=False)
-        with mock.patch("explorer.inference.llm_layers.MAX_QUERY_ROWS", 5):
+        with mock.patch("explorer.inference.layer_signals.MAX_QUERY_ROWS", 5):
             prefill(case.decoder, prompt, plan)
         (first, before, after), (signals, in_parts) = (w[0] for w in weights), seen
         for name in needs:
             assert torch.allclose(getattr(in_parts, name), getattr(signals, name), atol=1e-6)
-        v, tail = prompt.visual, int(prompt.visual[-1]) + 1
+        v, tail = prompt.visual_positions, int(prompt.visual_positions[-1]) + 1
         for found, expected in (
             (prompt.signals.question_attention, first[:, tail:, v].mean((0, 1))),
             (signals.last_attention, before[:, -1][:, v]),
@@ -537,8 +537,8 @@ class Promises:
             assert float(probe.replaced(probe.tokens)) == pytest.approx(wanted, abs=1e-4)
         step = next(iter(gradients(case.decoder, prompt, tokens)))
         last = step.attention[:, :, step.row]  # the row that predicts the first token
-        listened = last[..., prompt.visual].sum(-1).mean(1)
-        assert torch.allclose(listened, run.heard[:, 1], atol=1e-5)
+        listened = last[..., prompt.visual_positions].sum(-1).mean(1)
+        assert torch.allclose(listened, run.prompt_attention_mass[:, 1], atol=1e-5)
 
     # ---- the methods
 

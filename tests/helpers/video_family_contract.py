@@ -83,7 +83,7 @@ def look(vlm: Vlm, frames: list[np.ndarray]):
 
 
 def words_between(case: Case) -> bool:
-    visual = case.prompt().visual
+    visual = case.prompt().visual_positions
     return int(visual[-1] - visual[0]) >= len(visual)
 
 

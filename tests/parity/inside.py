@@ -61,7 +61,7 @@ def play(
     hook.remove()
     assert looked == stages
     assert_same_end(run, golden)
-    assert run.outcomes[-1].itself.tolist()[: len(golden["keep"])] == golden["keep"].tolist()
+    assert run.outcomes[-1].source_index.tolist()[: len(golden["keep"])] == golden["keep"].tolist()
     return run, seen
 
 

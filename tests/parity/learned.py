@@ -82,10 +82,10 @@ def run_corematching(golden: Golden) -> None:
     )
     assert [run.cache.get_seq_length(i) for i in range(len(run.length))] == run.length
     for stage in stages:
-        gone = torch.ones(len(prompt.visual), dtype=torch.bool)
+        gone = torch.ones(len(prompt.visual_positions), dtype=torch.bool)
         gone[golden[f"keep_layer{stage.layer - 1}"]] = False
         wiped = (run.cache.layers[stage.layer - 1].values[0] == 0).all(-1).all(0).nonzero()[:, 0]
-        assert_same_set(wiped, prompt.visual[gone])
+        assert_same_set(wiped, prompt.visual_positions[gone])
     assert_same_answer(run, golden)
 
 

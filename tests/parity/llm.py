@@ -67,7 +67,7 @@ def run_fastv(golden: Golden) -> None:
     hook.remove()
     [scores] = seen
     assert_close(scores, golden["scores"])
-    assert run.outcomes[0].itself.tolist() == golden["keep"].tolist()
+    assert run.outcomes[0].source_index.tolist() == golden["keep"].tolist()
     assert positions[-1].tolist() == golden["position_ids_after"].tolist()
     assert_same_end(run, golden)
 

@@ -184,7 +184,7 @@ def _explained(
 ) -> Importance:
     began = time.perf_counter()
     prompt = case.prompt()
-    if prompt.deep and way not in ("removed", "shapley"):
+    if prompt.deepstack and way not in ("removed", "shapley"):
         raise MethodUnavailable(
             f"{case.vlm.title} adds the picture in several layers: its tokens can be dropped, but "
             "nothing else can stand in for them."

@@ -91,8 +91,8 @@ def test_a_joined_prompt_does_not_change_what_stands_before(image, memory):
     first = case.prompt()
     alone = prefill(case.decoder, first, KEEP_ALL)
     both = prefill(case.decoder, joined(first, first), KEEP_ALL)
-    length = first.embeds.shape[1]
-    assert both.starts == [2 * length] * len(both.starts)
+    length = first.inputs_embeds.shape[1]
+    assert both.next_position == [2 * length] * len(both.next_position)
     for ours, theirs in zip(both.cache.layers, alone.cache.layers, strict=True):
         torch.testing.assert_close(ours.keys[:, :, :length], theirs.keys, atol=1e-4, rtol=1e-4)
 

@@ -37,10 +37,10 @@ def said(run, steps: int = 6) -> tuple[list[int], torch.Tensor]:
 def by_hand(model, prompt, wiped: dict[int, list[int]], tokens: list[int]) -> torch.Tensor:
     """Hugging Face's own prefill and decoding, with holes in the cache between the two."""
     cache = DynamicCache(config=model.config)
-    S = prompt.embeds.shape[1]
-    logits = [model(inputs_embeds=prompt.embeds, cache=cache, use_cache=True).logits[0, -1]]
+    S = prompt.inputs_embeds.shape[1]
+    logits = [model(inputs_embeds=prompt.inputs_embeds, cache=cache, use_cache=True).logits[0, -1]]
     for layer, kept in wiped.items():
-        gone = [int(place) for i, place in enumerate(prompt.visual) if i not in kept]
+        gone = [int(place) for i, place in enumerate(prompt.visual_positions) if i not in kept]
         cache.layers[layer - 1].keys[:, :, gone] = 0
         cache.layers[layer - 1].values[:, :, gone] = 0
     for step, token in enumerate(tokens[:-1]):
@@ -56,8 +56,8 @@ def test_a_blank_stage_wipes_the_cache_and_nothing_else(kv_heads):
     run = prefill(taken_apart(model), prompt, blank_plan())
     full = prefill(taken_apart(model), prompt)
     assert torch.equal(run.logits, full.logits), "the first token is not touched"
-    assert run.visual == [16] * 6
-    assert run.readable == [16, 3, 2, 16, 16, 1]
+    assert run.n_visual == [16] * 6
+    assert run.cached_visual == [16, 3, 2, 16, 16, 1]
     tokens, logits = said(run)
     plain = tiny_llama(kv_heads, attention="sdpa")
     assert (logits - by_hand(plain, prompt, KEPT, tokens)).abs().max() < 5e-5
@@ -68,9 +68,9 @@ def test_a_blank_stage_wipes_the_cache_and_nothing_else(kv_heads):
 def test_outcomes_tell_who_was_wiped_where():
     run = prefill(taken_apart(tiny_llama()), random_prompt(), blank_plan())
     for outcome, kept in zip(run.outcomes, KEPT.values(), strict=True):
-        assert (outcome.slot >= 0).nonzero()[:, 0].tolist() == kept
-        assert outcome.before.tolist() == list(range(16))
-        assert outcome.itself.tolist() == list(range(16))
+        assert (outcome.alive_index >= 0).nonzero()[:, 0].tolist() == kept
+        assert outcome.alive_index_before.tolist() == list(range(16))
+        assert outcome.source_index.tolist() == list(range(16))
 
 
 def test_tokens_that_are_gone_stay_gone_in_the_outcome_of_a_blank_stage():
@@ -78,8 +78,8 @@ def test_tokens_that_are_gone_stay_gone_in_the_outcome_of_a_blank_stage():
     stages = (Stage(2, 8), Stage(4, 2, wipe_cache=True))
     plan = PruningPlan(stages, lambda _, stage: choices[stage.layer])
     run = prefill(taken_apart(tiny_llama()), random_prompt(), plan)
-    assert (run.outcomes[1].slot >= 0).nonzero()[:, 0].tolist() == [4, 11]
-    assert run.visual == [16, 16, 8, 8, 8, 8]
+    assert (run.outcomes[1].alive_index >= 0).nonzero()[:, 0].tolist() == [4, 11]
+    assert run.n_visual == [16, 16, 8, 8, 8, 8]
     wiped = (run.cache.layers[3].values[0] == 0).all(-1).all(0).nonzero()[:, 0]
     assert wiped.tolist() == list(range(6, 12))
 
@@ -88,7 +88,9 @@ def test_a_map_needs_no_cache():
     trunk = SharedPrefix(taken_apart(tiny_llama()), random_prompt(), frozenset())
     [scouted] = dry_run(trunk, [blank_plan()])
     run = prefill(taken_apart(tiny_llama()), random_prompt(), blank_plan())
-    assert [o.slot.tolist() for o in scouted] == [o.slot.tolist() for o in run.outcomes]
+    assert [o.alive_index.tolist() for o in scouted] == [
+        o.alive_index.tolist() for o in run.outcomes
+    ]
 
 
 def test_a_blank_stage_that_breaks_its_promise_is_refused():
@@ -102,7 +104,7 @@ def test_a_blank_stage_that_breaks_its_promise_is_refused():
 
 def core_plan(kept: dict[int, list[int]]) -> PruningPlan:
     choose = partial(core, rho=0.4, beta=0.4)
-    return blank_plan(kept, needs=frozenset({"neurons"}), core=choose)
+    return blank_plan(kept, needs=frozenset({"neurons"}), decoding_neuron_mask=choose)
 
 
 def test_decoding_uses_the_core_neurons_alone():
@@ -116,7 +118,9 @@ def test_decoding_uses_the_core_neurons_alone():
         layer.mlp.down_proj.register_forward_pre_hook(lambda _, args: heard.append(args[0][0]))
     cache = DynamicCache(config=plain.config)
     with torch.no_grad():
-        expected = [plain(inputs_embeds=prompt.embeds, cache=cache, use_cache=True).logits[0, -1]]
+        expected = [
+            plain(inputs_embeds=prompt.inputs_embeds, cache=cache, use_cache=True).logits[0, -1]
+        ]
     for index, layer in enumerate(plain.model.layers):
         values = heard[index].clamp(min=0)
         times = torch.zeros(64)
@@ -124,13 +128,13 @@ def test_decoding_uses_the_core_neurons_alone():
             strongest = token.argsort(descending=True)
             times[strongest[: int(0.4 * int((token > 0).sum()))]] += 1
         chosen = torch.argsort(times, descending=True, stable=True)[:25]  # 0.4 of 64
-        assert run.core[index].nonzero()[:, 0].tolist() == sorted(chosen.tolist())
+        assert run.neuron_mask[index].nonzero()[:, 0].tolist() == sorted(chosen.tolist())
         with torch.no_grad():
             others = [n for n in range(64) if n not in chosen]
             layer.mlp.down_proj.weight[:, others] = 0
     with torch.no_grad():
         for step, token in enumerate(tokens[:-1]):
-            at = torch.tensor([[prompt.embeds.shape[1] + step]])
+            at = torch.tensor([[prompt.inputs_embeds.shape[1] + step]])
             out = plain(input_ids=torch.tensor([[token]]), cache=cache, position_ids=at)
             expected.append(out.logits[0, -1])
     assert (logits - torch.stack(expected)).abs().max() < 5e-5
@@ -162,7 +166,7 @@ def test_pico_answers_with_it(spec):
     tokens, logits = said(run)
     assert logits.isfinite().all()
     assert len(tokens) >= 2
-    assert bool(run.core) == ("neurons=" in spec)
+    assert bool(run.neuron_mask) == ("neurons=" in spec)
     mean = sum(stage.keep for stage in plan.stages) / len(plan.stages)
     assert mean < 120
     everything = plan_of(method, case.size, case.size.tokens)

@@ -68,8 +68,8 @@ def test_each_answers_as_if_alone(kv_heads):
         for ours, expected in zip(together[number], alone, strict=True):
             assert torch.allclose(ours.logits, expected.logits, atol=2e-5)
             assert ours.probability == pytest.approx(expected.probability, abs=1e-5)
-        assert run.answered == own.answered == 6
-        assert torch.allclose(run.mass, own.mass, atol=1e-5)
+        assert run.n_answer_tokens == own.n_answer_tokens == 6
+        assert torch.allclose(run.attention_mass, own.attention_mass, atol=1e-5)
 
 
 def test_a_row_that_has_ended_leaves_the_others_alone():
@@ -83,7 +83,7 @@ def test_a_row_that_has_ended_leaves_the_others_alone():
     for number, tokens in enumerate(plain):
         ends = [i for i, token in enumerate(tokens) if token in eos]
         assert said[number] == (tokens[: ends[0] + 1] if ends else tokens)
-        assert joined[number].answered == len(said[number])
+        assert joined[number].n_answer_tokens == len(said[number])
     assert len({len(tokens) for tokens in said}) > 1, "they end at different steps"
 
 
@@ -102,7 +102,7 @@ def test_meeting_an_answer_leaves_no_trace():
     )
     teacher_force_together(batch, [[5, 9, 11, 7]] * len(PLANS))
     talk = DecodeLoop(40)
-    talk.join(batch)
+    talk.add(batch)
     said = heard_out(talk)
     assert [[step.token for step in said[number]] for number in range(len(PLANS))] == plain
 
@@ -125,7 +125,7 @@ def test_who_joins_later_answers_as_if_alone(kv_heads):
     ]
     talk, later, said = DecodeLoop(8), runs(kv_heads, eos), {}
     for some in ([0, 1], [2, 3], [4, 5]):
-        assert list(talk.join(DecodeBatch([later[number] for number in some]))) == some
+        assert list(talk.add(DecodeBatch([later[number] for number in some]))) == some
         for _ in range(3):
             for number, step in talk.step():
                 said.setdefault(number, []).append(step)
@@ -137,15 +137,15 @@ def test_who_joins_later_answers_as_if_alone(kv_heads):
             assert torch.allclose(ours.logits, expected.logits, atol=2e-5)
         own = runs(kv_heads)[number]
         list(decode(own, end))
-        assert run.answered == own.answered == end
-        assert torch.allclose(run.mass, own.mass, atol=1e-5)
+        assert run.n_answer_tokens == own.n_answer_tokens == end
+        assert torch.allclose(run.attention_mass, own.attention_mass, atol=1e-5)
 
 
 def test_answering_twice_starts_anew():
     [run, *_] = runs(4)
-    once, mass = [step.token for step in decode(run, 5)], run.mass
+    once, mass = [step.token for step in decode(run, 5)], run.attention_mass
     assert [step.token for step in decode(run, 5)] == once
-    assert torch.equal(run.mass, mass) and run.answered == 5
+    assert torch.equal(run.attention_mass, mass) and run.n_answer_tokens == 5
 
 
 def test_the_caches_of_joined_runs_stay_their_own():
@@ -166,12 +166,15 @@ def test_prompts_pass_together_as_if_alone(kv_heads):
     for run, prompt, plan in zip(joined, prompts, plans, strict=True):
         own = prefill(decoder, prompt, plan)
         assert torch.allclose(run.logits, own.logits, atol=2e-5)
-        assert torch.allclose(run.mass, own.mass, atol=1e-5)
-        for name in ("starts", "visual", "readable", "length", "axes"):
+        assert torch.allclose(run.attention_mass, own.attention_mass, atol=1e-5)
+        for name in ("next_position", "n_visual", "cached_visual", "length", "position_axes"):
             assert getattr(run, name) == getattr(own, name)
-        assert all(torch.equal(a, b) for a, b in zip(run.counted, own.counted, strict=True))
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(run.text_visual_mask, own.text_visual_mask, strict=True)
+        )
         for ours, theirs in zip(run.outcomes, own.outcomes, strict=True):
-            assert torch.equal(ours.slot, theirs.slot)
+            assert torch.equal(ours.alive_index, theirs.alive_index)
         for ours, theirs in zip(run.cache.layers, own.cache.layers, strict=True):
             assert torch.allclose(ours.keys, theirs.keys, atol=2e-5)
         assert [s.token for s in decode(run, 6)] == [s.token for s in decode(own, 6)]

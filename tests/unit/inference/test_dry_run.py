@@ -8,7 +8,7 @@ from tiny_models import random_prompt, taken_apart, tiny_llama
 
 from explorer.inference import llm_layers
 from explorer.inference.dry_run import SharedPrefix, dry_run
-from explorer.inference.llm_layers import OF_LAST_LAYER, OF_MODULES, OF_NEXT_LAYER
+from explorer.inference.layer_signals import OF_LAST_LAYER, OF_MODULES, OF_NEXT_LAYER
 from explorer.inference.prefill import PruningPlan, prefill
 from explorer.methods.signals import Kept, Signals, Stage, top
 
@@ -47,9 +47,9 @@ def test_scouts_on_one_trunk_find_what_full_runs_find(at_once, monkeypatch):
         expected = prefill(decoder, prompt, plan).outcomes
         assert [o.stage for o in found] == list(plan.stages)
         for ours, own in zip(found, expected, strict=True):
-            assert torch.equal(ours.slot, own.slot)
-            assert torch.equal(ours.itself, own.itself)
-            assert torch.equal(ours.before, own.before)
+            assert torch.equal(ours.alive_index, own.alive_index)
+            assert torch.equal(ours.source_index, own.source_index)
+            assert torch.equal(ours.alive_index_before, own.alive_index_before)
 
 
 def test_layers_are_walked_once_and_not_beyond_the_last_stage():

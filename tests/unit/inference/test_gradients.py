@@ -49,10 +49,12 @@ def test_one_pass_gives_what_an_eager_pass_per_token_gives(kv_heads, target):
     eager = tiny_llama(kv_heads, attention="eager")
     assert len(ours) == len(ANSWER)
     for step, explained in enumerate(ours):
-        attention, gradient = eager_step(eager, prompt.embeds, ANSWER[:step], ANSWER[step], target)
+        attention, gradient = eager_step(
+            eager, prompt.inputs_embeds, ANSWER[:step], ANSWER[step], target
+        )
         S = attention.shape[-1]
         assert explained.row == S - 1
-        assert explained.visual.tolist() == prompt.visual.tolist()
+        assert explained.visual.tolist() == prompt.visual_positions.tolist()
         assert explained.attention.dtype == explained.gradient.dtype == torch.float32
         torch.testing.assert_close(explained.attention[..., :S, :S], attention)
         found = explained.gradient
@@ -72,11 +74,11 @@ def test_attention_equals_rows_computed_one_by_one(kv_heads):
     for layer in model.model.layers:
         for part in (layer.self_attn.q_proj, layer.self_attn.k_proj):
             part.register_forward_hook(lambda _, args, out: heard.append(out))
-    model(inputs_embeds=prompt.embeds)
+    model(inputs_embeds=prompt.inputs_embeds)
     queries, keys = heard[0::2], heard[1::2]
     [explained] = gradients(taken_apart(tiny_llama(kv_heads)), prompt, ANSWER[:1])
-    S = prompt.embeds.shape[1]
-    cos, sin = model.model.rotary_emb(prompt.embeds, prompt.positions)
+    S = prompt.inputs_embeds.shape[1]
+    cos, sin = model.model.rotary_emb(prompt.inputs_embeds, prompt.position_ids)
     for layer, (q, k) in enumerate(zip(queries, keys, strict=True)):
         q, k = (x.view(1, S, -1, 8).transpose(1, 2) for x in (q, k))
         q, k = apply_rotary_pos_emb(q, k, cos, sin)
@@ -94,7 +96,7 @@ def test_gradients_equal_finite_differences():
     """Raise one entry of one layer's attention a little and see how far the logit moves."""
     prompt, model, token = random_prompt(), tiny_llama(), ANSWER[0]
     [explained] = gradients(taken_apart(model), prompt, [token])
-    last = prompt.embeds.shape[1] - 1
+    last = prompt.inputs_embeds.shape[1] - 1
 
     def logit(layer: int, entry: tuple[int, int, int], change: float) -> float:
         count = 0
@@ -108,12 +110,14 @@ def test_gradients_equal_finite_differences():
             return attention @ repeat_kv(value, query.shape[1] // value.shape[1])
 
         with override_attention(attend):
-            return float(model(inputs_embeds=prompt.embeds).logits[0, -1, token])
+            return float(model(inputs_embeds=prompt.inputs_embeds).logits[0, -1, token])
 
     for layer in (0, 3, 5):
         row = explained.gradient[layer, :, last]
-        head, column = divmod(int(row[:, prompt.visual].abs().argmax()), len(prompt.visual))
-        entry = (head, last, int(prompt.visual[column]))
+        head, column = divmod(
+            int(row[:, prompt.visual_positions].abs().argmax()), len(prompt.visual_positions)
+        )
+        entry = (head, last, int(prompt.visual_positions[column]))
         slope = (logit(layer, entry, 1e-2) - logit(layer, entry, -1e-2)) / 2e-2
         expected = float(explained.gradient[(layer, *entry)])
         assert abs(expected) > 0.1
@@ -142,7 +146,7 @@ def test_relevance_of_a_tiny_model(kv_heads, target):
         explain=lambda target: gradients(decoder, prompt, ANSWER, target),
     )
     eager = tiny_llama(kv_heads, attention="eager")
-    naive = naive_relevance(eager, prompt.embeds, ANSWER, prompt.visual, target)
+    naive = naive_relevance(eager, prompt.inputs_embeds, ANSWER, prompt.visual_positions, target)
     ours = Relevance(target=target).score(signals)
     assert naive.max() > 1.2 * naive.min() >= 0
     torch.testing.assert_close(ours, naive, rtol=1e-4, atol=1e-6)
@@ -167,7 +171,9 @@ def test_relevance_of_pico(pico_case):
         get_decoder = staticmethod(lambda: plain)
         lm_head = own.lm_head
 
-    naive = naive_relevance(Language, prompt.embeds, answer[:-1], prompt.visual, "logit")
+    naive = naive_relevance(
+        Language, prompt.inputs_embeds, answer[:-1], prompt.visual_positions, "logit"
+    )
     signals = Signals(
         prompt.signals.grid_position,
         prompt.signals.features,
@@ -188,9 +194,9 @@ def test_nothing_stays_behind(pico_case):
             between = prefill(decoder, prompt)
         assert torch.is_grad_enabled()
         assert torch.equal(between.logits, before.logits)
-        assert torch.equal(between.mass, before.mass)
+        assert torch.equal(between.attention_mass, before.attention_mass)
     assert not any(weight.requires_grad or weight.grad is not None for weight in _weights(decoder))
-    assert not prompt.embeds.requires_grad
+    assert not prompt.inputs_embeds.requires_grad
     with torch.no_grad():  # a caller's no_grad does not hinder it
         assert len(list(gradients(decoder, prompt, [5]))) == 1
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_models import random_prompt, taken_apart, tiny_llama
 
-from explorer.inference.llm_layers import OF_LAST_LAYER, OF_MODULES, OF_NEXT_LAYER
+from explorer.inference.layer_signals import OF_LAST_LAYER, OF_MODULES, OF_NEXT_LAYER
 from explorer.inference.prefill import PruningPlan, prefill
 from explorer.inference.sequence import Prompt
 from explorer.methods.signals import Kept, Signals, Stage
@@ -50,7 +50,7 @@ def eager(kv_heads: int):
     model = tiny_llama(kv_heads, attention="eager")
     prompt = random_prompt(BEFORE, N, TAIL)
     return model, model.model(
-        inputs_embeds=prompt.embeds,
+        inputs_embeds=prompt.inputs_embeds,
         output_attentions=True,
         output_hidden_states=True,
         use_cache=True,
@@ -90,8 +90,8 @@ def test_states_and_embeddings(kv_heads):
     close(seen.features, states[VISUAL])
     close(seen.normed, model.model.norm(states)[VISUAL])
     close(seen.tail_normed, model.model.norm(states)[AFTER])
-    close(seen.inputs, prompt.embeds[0, VISUAL])
-    close(seen.tail, prompt.embeds[0, AFTER])
+    close(seen.inputs, prompt.inputs_embeds[0, VISUAL])
+    close(seen.tail, prompt.inputs_embeds[0, AFTER])
     assert seen.n_leading_tokens == BEFORE
 
 
@@ -125,8 +125,8 @@ def test_what_modules_read_and_give(kv_heads):
         layer.mlp.down_proj.register_forward_hook(
             lambda _, args, out: heard["down"].append(args[0][0])
         )
-    model.model(inputs_embeds=random_prompt(BEFORE, N, TAIL).embeds)
-    seen = looked(kv_heads, replace(random_prompt(BEFORE, N, TAIL), header=3))
+    model.model(inputs_embeds=random_prompt(BEFORE, N, TAIL).inputs_embeds)
+    seen = looked(kv_heads, replace(random_prompt(BEFORE, N, TAIL), n_response_header=3))
     assert len(seen.transitions) == LAYER
     for index, transition in enumerate(seen.transitions):
         for module, name in enumerate(("self_attn", "mlp")):
@@ -183,8 +183,8 @@ def test_all_visual_tokens_may_leave_or_stay(kv_heads):
     prompt, decoder = random_prompt(BEFORE, N, TAIL), taken_apart(tiny_llama(kv_heads))
     stage = Stage(LAYER, 0, optional=True)
     gone = prefill(decoder, prompt, PruningPlan((stage,), lambda s, _: Kept(torch.arange(0))))
-    assert gone.visual == [N] * LAYER + [0] * 3
-    assert gone.outcomes[0].slot.tolist() == [-1] * N
+    assert gone.n_visual == [N] * LAYER + [0] * 3
+    assert gone.outcomes[0].alive_index.tolist() == [-1] * N
     assert gone.logits.isfinite().all()
     stay = prefill(decoder, prompt, PruningPlan((stage,), lambda s, _: Kept(torch.arange(s.count))))
     assert torch.equal(stay.logits, prefill(decoder, prompt).logits)

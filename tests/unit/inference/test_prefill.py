@@ -37,8 +37,8 @@ def masked_reference(model, prompt, alive: dict[int, list[int]], positions, toke
     sequence, which matters when the method renumbers.
     """
     body, low = model.get_decoder(), torch.finfo(torch.float32).min
-    x = torch.cat([prompt.embeds, body.embed_tokens(torch.tensor([tokens]))], 1)
-    S, n = prompt.embeds.shape[1], x.shape[1]
+    x = torch.cat([prompt.inputs_embeds, body.embed_tokens(torch.tensor([tokens]))], 1)
+    S, n = prompt.inputs_embeds.shape[1], x.shape[1]
     mask = torch.full((n, n), low).triu(1)[None, None]
     for index, layer in enumerate(body.layers):
         if index in alive:
@@ -55,10 +55,10 @@ def masked_reference(model, prompt, alive: dict[int, list[int]], positions, toke
 def test_all_tokens_kept_equals_the_models_own_forward_and_generate(kv_heads):
     model, prompt = tiny_llama(kv_heads), random_prompt()
     run = prefill(taken_apart(model), prompt)
-    own = model(inputs_embeds=prompt.embeds).logits[0, -1]
+    own = model(inputs_embeds=prompt.inputs_embeds).logits[0, -1]
     assert (run.logits - own).abs().max() <= 1e-5
     generated = model.generate(
-        inputs_embeds=prompt.embeds, max_new_tokens=8, do_sample=False, eos_token_id=None
+        inputs_embeds=prompt.inputs_embeds, max_new_tokens=8, do_sample=False, eos_token_id=None
     )
     assert greedy(run, 8)[0] == generated[0].tolist()
 
@@ -72,8 +72,8 @@ def test_all_tokens_kept_equals_the_models_own_forward_and_generate(kv_heads):
 def test_dropping_equals_masking_when_positions_are_kept(kv_heads, choices):
     model, prompt = tiny_llama(kv_heads), random_prompt()
     tokens, logits = greedy(prefill(taken_apart(model), prompt, plan_of(choices)))
-    rest = [i for i in range(prompt.embeds.shape[1]) if i not in prompt.visual]
-    alive, now = {}, prompt.visual.tolist()
+    rest = [i for i in range(prompt.inputs_embeds.shape[1]) if i not in prompt.visual_positions]
+    alive, now = {}, prompt.visual_positions.tolist()
     for layer, kept in choices.items():
         now = [now[i] for i in kept]
         alive[layer] = rest + now
@@ -86,12 +86,12 @@ def test_dropping_equals_masking_when_positions_are_kept(kv_heads, choices):
 @KV_HEADS
 def test_dropping_equals_masking_when_positions_are_renumbered(kv_heads):
     model, prompt = tiny_llama(kv_heads), random_prompt()
-    kept, S = [2, 3, 9, 14], prompt.embeds.shape[1]
+    kept, S = [2, 3, 9, 14], prompt.inputs_embeds.shape[1]
     plan = plan_of({2: kept}, renumber=True)
     tokens, logits = greedy(prefill(taken_apart(model), prompt, plan))
     stays = torch.ones(S, dtype=torch.bool)
-    stays[prompt.visual] = False
-    stays[prompt.visual[kept]] = True
+    stays[prompt.visual_positions] = False
+    stays[prompt.visual_positions[kept]] = True
 
     def positions(layer: int, n: int) -> torch.Tensor:
         if layer < 2:
@@ -121,7 +121,7 @@ def test_layers_cache_only_the_tokens_that_entered_them():
     model, prompt = tiny_llama(), random_prompt(before=5, visual=16, after=7)
     run = prefill(taken_apart(model), prompt, plan_of({2: [0, 5], 4: [1]}))
     assert run.length == [28, 28, 14, 14, 13, 13]
-    assert run.visual == [16, 16, 2, 2, 1, 1]
+    assert run.n_visual == [16, 16, 2, 2, 1, 1]
     assert [run.cache.get_seq_length(i) for i in range(6)] == run.length
 
 
@@ -131,13 +131,13 @@ def test_merged_tokens_stand_where_the_method_puts_them():
     kept = Kept(torch.tensor([1, 3]), merged, torch.tensor([1, -1, 1, -1]), lead=1)
     plan = PruningPlan((Stage(0, 2, 2),), lambda *_: kept, renumber=True)
     run = prefill(taken_apart(model), prompt, plan)
-    x = prompt.embeds[0]
+    x = prompt.inputs_embeds[0]
     by_hand = torch.cat([x[:3], merged[:1], x[[4, 6]], merged[1:], x[7:]])[None]
     own = model(inputs_embeds=by_hand).logits[0, -1]
     assert (run.logits - own).abs().max() <= 1e-5
     outcome = run.outcomes[0]
-    assert outcome.slot.tolist() == [3, 1, 3, 2]
-    assert outcome.itself.tolist() == [-1, 1, 3, -1]
+    assert outcome.alive_index.tolist() == [3, 1, 3, 2]
+    assert outcome.source_index.tolist() == [-1, 1, 3, -1]
 
 
 def test_later_stages_follow_tokens_through_earlier_merges():
@@ -149,18 +149,22 @@ def test_later_stages_follow_tokens_through_earlier_merges():
         (Stage(0, 2, 1), Stage(3, 1)), lambda _, stage: choices[stage.layer], renumber=True
     )
     run = prefill(taken_apart(model), prompt, plan)
-    assert run.outcomes[1].before.tolist() == [0, 2, 2, 1]
-    assert run.outcomes[1].slot.tolist() == [-1, 0, 0, -1]
-    assert run.outcomes[1].itself.tolist() == [-1]
+    assert run.outcomes[1].alive_index_before.tolist() == [0, 2, 2, 1]
+    assert run.outcomes[1].alive_index.tolist() == [-1, 0, 0, -1]
+    assert run.outcomes[1].source_index.tolist() == [-1]
 
 
 def test_text_between_visual_tokens_stays_in_order():
     model, prompt = tiny_llama(), random_prompt(before=2, visual=4, after=4)
     split = prompt.__class__(
-        prompt.embeds, prompt.positions, torch.tensor([2, 3, 6, 7]), prompt.text, prompt.signals
+        prompt.inputs_embeds,
+        prompt.position_ids,
+        torch.tensor([2, 3, 6, 7]),
+        prompt.is_text,
+        prompt.signals,
     )
     run = prefill(taken_apart(model), split, plan_of({0: [1, 2]}, renumber=True))
-    own = model(inputs_embeds=prompt.embeds[:, [0, 1, 3, 4, 5, 6, 8, 9]]).logits[0, -1]
+    own = model(inputs_embeds=prompt.inputs_embeds[:, [0, 1, 3, 4, 5, 6, 8, 9]]).logits[0, -1]
     assert (run.logits - own).abs().max() <= 1e-5
 
 
@@ -179,12 +183,12 @@ def test_signals_inside_the_model_equal_eager_attention(kv_heads):
     prefill(taken_apart(model), prompt, plan)
     eager = tiny_llama(kv_heads, attention="eager")
     out = eager(
-        inputs_embeds=prompt.embeds,
+        inputs_embeds=prompt.inputs_embeds,
         output_attentions=True,
         output_hidden_states=True,
         use_cache=True,
     )
-    v = prompt.visual
+    v = prompt.visual_positions
     signals = seen[3]
     assert torch.allclose(signals.last_attention, out.attentions[2][0, :, -1][:, v], atol=1e-5)
     visual = out.attentions[3][0][:, v][:, :, v].mean(0)
@@ -201,14 +205,18 @@ def test_attention_mass_equals_eager_rows_of_the_answer():
     tokens = greedy(run, 4)[0]
     eager = tiny_llama(attention="eager")
     whole = torch.cat(
-        [prompt.embeds, eager.get_decoder().embed_tokens(torch.tensor([tokens[:-1]]))], 1
+        [prompt.inputs_embeds, eager.get_decoder().embed_tokens(torch.tensor([tokens[:-1]]))], 1
     )
-    out, S = eager(inputs_embeds=whole, output_attentions=True), prompt.embeds.shape[1]
+    out, S = eager(inputs_embeds=whole, output_attentions=True), prompt.inputs_embeds.shape[1]
     for layer, attention in enumerate(out.attentions):
         rows = attention[0].mean(0)[S - 1 :, :S].sum(0)
-        assert run.mass[layer, 0] == pytest.approx(float(rows[prompt.text].sum()), abs=1e-4)
-        assert run.mass[layer, 1] == pytest.approx(float(rows[prompt.visual].sum()), abs=1e-4)
-    assert run.answered == 4
+        assert run.attention_mass[layer, 0] == pytest.approx(
+            float(rows[prompt.is_text].sum()), abs=1e-4
+        )
+        assert run.attention_mass[layer, 1] == pytest.approx(
+            float(rows[prompt.visual_positions].sum()), abs=1e-4
+        )
+    assert run.n_answer_tokens == 4
 
 
 def test_decoding_ends_at_eos():

@@ -95,8 +95,8 @@ def test_all_leave_a_real_model_behind_its_fifth_layer_or_nobody_does(tau, late)
     prompt, decoder = random_prompt(5, 16, 7), taken_apart(tiny_llama())
     plan = plan_of(ToDRE(tau=tau), Size(16, 6, 4), 6)
     run = prefill(decoder, prompt, plan)
-    assert run.visual == [6] * 5 + [late]
+    assert run.n_visual == [6] * 5 + [late]
     assert [run.cache.get_seq_length(layer) for layer in range(6)] == [18] * 5 + [12 + late]
-    assert run.starts == [18] * 6, "text keeps its positions where the picture is gone"
+    assert run.next_position == [18] * 6, "text keeps its positions where the picture is gone"
     alone = prefill(decoder, prompt, plan_of(ToDRE(late=False), Size(16, 6, 4), 6))
     assert torch.equal(run.logits, alone.logits) == (late == 6)

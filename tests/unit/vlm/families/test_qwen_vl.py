@@ -75,12 +75,12 @@ class QwenVl(FilmPromises, Promises):
     def test_positions_tell_row_and_column_and_stay_when_tokens_leave(self, vlm):
         case = open_case(vlm, noise(), QUESTION)
         prompt, grid = case.prompt(), case.look.grid
-        start = int(prompt.visual[0])
+        start = int(prompt.visual_positions[0])
         place = torch.from_numpy(grid.place.astype("int64"))
-        at = prompt.positions[:, 0, prompt.visual]
+        at = prompt.position_ids[:, 0, prompt.visual_positions]
         assert (at[0] == start).all()
         assert torch.equal(at[1:].T, start + place[:, 1:])
-        after = prompt.positions[:, 0, prompt.visual[-1] + 1]
+        after = prompt.position_ids[:, 0, prompt.visual_positions[-1] + 1]
         assert (after == start + max(grid.views[0].rows, grid.views[0].columns)).all()
         plans = [keeping({0: [2, 5, 9]}, renumber=renumber) for renumber in (False, True)]
         kept, asked_to_renumber = (prefill(case.decoder, prompt, plan) for plan in plans)
@@ -92,12 +92,18 @@ class QwenVl(FilmPromises, Promises):
         prompt, n = case.prompt(), case.size.tokens
         group = torch.full((n,), -1)
         group[[1, 3]], group[[6, 7, 8]] = 0, 1
-        merged = torch.stack([prompt.embeds[0, prompt.visual[group == g]].mean(0) for g in (0, 1)])
+        merged = torch.stack(
+            [prompt.inputs_embeds[0, prompt.visual_positions[group == g]].mean(0) for g in (0, 1)]
+        )
         kept = Kept(torch.tensor([0, 2, 4]), merged, group, lead=1)
         plan = PruningPlan((Stage(0, 3, 2),), lambda *_: kept, renumber=True)
         run = prefill(case.decoder, prompt, plan)
 
-        v, first, last = prompt.visual, int(prompt.visual[0]), int(prompt.visual[-1])
+        v, first, last = (
+            prompt.visual_positions,
+            int(prompt.visual_positions[0]),
+            int(prompt.visual_positions[-1]),
+        )
 
         def joined(rows: torch.Tensor) -> torch.Tensor:
             """Of rows [N, ...]: the first merged, the kept, the second merged."""
@@ -108,9 +114,9 @@ class QwenVl(FilmPromises, Promises):
         def around(values: torch.Tensor, middle: torch.Tensor) -> torch.Tensor:
             return torch.cat([values[:first], middle.to(values.dtype), values[last + 1 :]])
 
-        x = around(prompt.embeds[0], joined(prompt.embeds[0, v]))[None]
+        x = around(prompt.inputs_embeds[0], joined(prompt.inputs_embeds[0, v]))[None]
         positions = torch.stack(
-            [around(axis[0], joined(axis[0, v]).round()) for axis in prompt.positions]
+            [around(axis[0], joined(axis[0, v]).round()) for axis in prompt.position_ids]
         )[:, None]
         body, low = case.decoder.body, torch.finfo(torch.float32).min
         rotary = body.rotary_emb(x, positions)
@@ -118,8 +124,8 @@ class QwenVl(FilmPromises, Promises):
         with torch.no_grad():
             for index, layer in enumerate(body.layers):
                 x = layer(x, attention_mask=mask, position_embeddings=rotary)
-                if index < len(prompt.deep):
-                    x[0, first : first + 5] += joined(prompt.deep[index])
+                if index < len(prompt.deepstack):
+                    x[0, first : first + 5] += joined(prompt.deepstack[index])
             logits = vlm.model.lm_head(body.norm(x))[0, -1]
         assert (run.logits - logits).abs().max() < 5e-5
 
@@ -167,17 +173,17 @@ class TestQwen3(QwenVl):
 
     def test_what_deepstack_adds_is_not_small(self, vlm):
         prompt = open_case(vlm, noise(), QUESTION).prompt()
-        assert len(prompt.deep) == 2
-        assert all(rows.norm(dim=1).mean() > 0.5 for rows in prompt.deep)
+        assert len(prompt.deepstack) == 2
+        assert all(rows.norm(dim=1).mean() > 0.5 for rows in prompt.deepstack)
         plan = keeping({2: [0, 1, 7]})
         case = open_case(vlm, noise(), QUESTION)
         without = prompt.__class__(
-            prompt.embeds,
-            prompt.positions,
-            prompt.visual,
-            prompt.text,
+            prompt.inputs_embeds,
+            prompt.position_ids,
+            prompt.visual_positions,
+            prompt.is_text,
             prompt.signals,
-            prompt.header,
+            prompt.n_response_header,
         )
         one, other = (prefill(case.decoder, p, plan).logits for p in (prompt, without))
         assert (one - other).abs().max() > 1e-2

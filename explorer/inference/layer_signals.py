@@ -1,0 +1,190 @@
+"""What a method may look at inside the language model: attention, keys, changes, neurons.
+
+A `SignalRecorder` goes along with one prefill and records, of every layer that runs, only what the
+plan's needs name; at a stage it turns this into `Signals` of the tokens that are alive there.
+Everything is in float32 and local to the call. Knows Llama-like decoder layers; not methods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from explorer.inference.attention_weights import causal_rows, queries_and_keys
+from explorer.inference.sequence import Prompt, Sequence
+from explorer.methods.signals import Neurons, Signals, Transition
+
+OF_LAST_LAYER = frozenset(
+    {"last_attention", "tail_attention", "visual_to_tail", "key_norms", "tail_key_norms"}
+)
+OF_NEXT_LAYER = frozenset(
+    {"next_last_attention", "next_tail_attention", "visual_attention", "visual_keys"}
+)
+OF_MODULES = frozenset({"transitions", "neurons"})
+MAX_QUERY_ROWS = 512  # rows of attention: those of thousands of tokens and all heads take gigabytes
+
+
+class LayerActivations(NamedTuple):
+    """What the modules of one decoder layer read and gave, [B, S, D] each.
+
+    Inputs are taken after the norm, outputs before the residual sum. mlp_neurons [B, S, I]: the
+    input of the MLP's down projection. hidden_states: what the layer gives.
+    """
+
+    attention_input: Tensor
+    attention_output: Tensor
+    mlp_input: Tensor
+    mlp_output: Tensor
+    mlp_neurons: Tensor
+    hidden_states: Tensor
+
+
+class SignalRecorder:
+    """What one prefill has recorded so far, for the stages to come."""
+
+    def __init__(self, needs: frozenset[str], prompt: Prompt):
+        self.needs = needs
+        self.prompt = prompt
+        self.needs_modules = bool(needs & OF_MODULES)
+        self.query = self.key = self.mlp_neurons = None
+        self.scaling = 1.0
+        self.transitions: list[Transition] = []
+
+    def record_qk(self, query: Tensor, key: Tensor, scaling: float) -> None:
+        """Keep queries [1, H, S, d] and keys [1, Hkv, S, d] of the layer that is running."""
+        if self.needs & OF_LAST_LAYER:
+            device = self.prompt.inputs_embeds.device  # the layer may be on another card
+            self.query, self.key = query[0].to(device), key[0].to(device)
+            self.scaling = scaling
+
+    def record_modules(self, activations: LayerActivations, sequence: Sequence) -> None:
+        """Keep what the modules of the layer that has just run did to a sequence's tokens."""
+        if "neurons" in self.needs:
+            self.mlp_neurons = activations.mlp_neurons[0].float()
+        if "transitions" in self.needs:
+            pairs = [
+                (activations.attention_input, activations.attention_output),
+                (activations.mlp_input, activations.mlp_output),
+            ]
+            pairs = [(x[0].float(), y[0].float()) for x, y in pairs]
+            norms = [(x.norm(dim=-1), y.norm(dim=-1)) for x, y in pairs]
+            self.transitions.append(
+                Transition(
+                    ratio=torch.stack([y / x.clamp(min=1e-12) for x, y in norms]),
+                    cosine=torch.stack([nn.functional.cosine_similarity(x, y) for x, y in pairs]),
+                    visual=sequence.visual_positions,
+                )
+            )
+
+    def follow(self, index: Tensor, lead: int, trail: int) -> None:
+        """Keep pointing at the visual tokens that stay; -1 for merged ones, which have no past."""
+        before, behind = index.new_full((lead,), -1), index.new_full((trail,), -1)
+        self.transitions = [
+            replace(old, visual=torch.cat([before, old.visual[index], behind]))
+            for old in self.transitions
+        ]
+
+    def signals(self, sequence: Sequence, body: nn.Module, layer: int) -> Signals:
+        """Give the signals of the tokens that are about to enter a decoder layer."""
+        needs, visual, hidden_states = self.needs, sequence.visual_positions, sequence.hidden_states
+        tail = self._tail(hidden_states.shape[1])
+        signals: dict[str, object] = {"n_leading_tokens": int(visual[0])}
+        if needs & OF_LAST_LAYER:
+            signals |= self._of_last_layer(visual, tail)
+        if needs & OF_NEXT_LAYER:
+            signals |= self._of_next_layer(sequence, body, layer, tail)
+        if needs & {"normed", "tail_normed"}:
+            normed = body.norm(hidden_states)[0].float()
+            signals |= {"normed": normed[visual], "tail_normed": normed[tail]}
+        if needs & {"rotated_ones", "tail_rotated_ones"}:
+            ones = _rotated_ones(*sequence.position_embeddings(body))
+            signals |= {"rotated_ones": ones[visual], "tail_rotated_ones": ones[tail]}
+        if needs & {"tail", "inputs"}:
+            inputs_embeds = self.prompt.inputs_embeds[0].float()
+            before_pruning = self.prompt.visual_positions
+            signals["tail"] = inputs_embeds[int(before_pruning[-1]) + 1 :]
+            signals["inputs"] = inputs_embeds[before_pruning]
+        if "transitions" in needs:
+            signals["transitions"] = tuple(self.transitions)
+        if "neurons" in needs:
+            signals["neurons"] = self.neurons(sequence)
+        named = {name: value for name, value in signals.items() if name in needs}
+        features = hidden_states[0, visual].float()
+        return Signals(grid_position=sequence.grid_position, features=features, **named)
+
+    def neurons(self, sequence: Sequence) -> Neurons:
+        """Give what the FFN of the layer that ran last has activated."""
+        asking = sequence.hidden_states.shape[1] - self.prompt.n_response_header
+        return Neurons(self.mlp_neurons, sequence.visual_positions, asking)
+
+    def _tail(self, length: int) -> Tensor:
+        """Give the indices [T] of the tokens behind the picture's, in a sequence of that length.
+
+        Not from the last visual token that is left: marks may stand between those of the picture.
+        """
+        behind = self.prompt.inputs_embeds.shape[1] - 1 - int(self.prompt.visual_positions[-1])
+        return torch.arange(length - behind, length, device=self.prompt.inputs_embeds.device)
+
+    def _of_last_layer(self, visual: Tensor, tail: Tensor) -> dict[str, object]:
+        """Give signals from the queries and keys of the layer that has just run."""
+        needs, signals = self.needs, {}
+
+        def rows(at: Tensor) -> Tensor:
+            return causal_rows(self.query[:, at], self.key, at, self.scaling)
+
+        if "last_attention" in needs:
+            last = visual.new_tensor([self.query.shape[1] - 1])
+            signals["last_attention"] = rows(last)[:, 0, visual]
+        if "tail_attention" in needs:
+            signals["tail_attention"] = rows(tail)[:, :, visual]
+        if "visual_to_tail" in needs:
+            parts = [rows(at)[:, :, tail].mean(0).sum(-1) for at in visual.split(MAX_QUERY_ROWS)]
+            signals["visual_to_tail"] = torch.cat(parts)
+        if needs & {"key_norms", "tail_key_norms"}:
+            # Grouped heads: each key head counts as often as it is used, as if it were repeated.
+            times = self.query.shape[0] // self.key.shape[0]
+            norms = self.key.float().abs().sum((0, 2)) * times
+            signals |= {"key_norms": norms[visual], "tail_key_norms": norms[tail]}
+        return signals
+
+    def _of_next_layer(
+        self, sequence: Sequence, body: nn.Module, layer: int, tail: Tensor
+    ) -> dict[str, object]:
+        """Give signals from the queries and keys of a layer that has not run yet."""
+        needs, visual, signals = self.needs, sequence.visual_positions, {}
+        needs_tail = bool(needs & {"next_last_attention", "next_tail_attention"})
+        asked = [visual] if "visual_attention" in needs else []
+        asked += [tail] if needs_tail else []
+        at = torch.cat(asked) if asked else tail[-1:]
+        position_embeddings = sequence.position_embeddings(body)
+        query, key = queries_and_keys(
+            body.layers[layer], sequence.hidden_states, position_embeddings, at
+        )
+        scaling = body.layers[layer].self_attn.scaling
+
+        def rows(some: Tensor) -> Tensor:
+            return causal_rows(query[:, some], key, at[some], scaling)[..., visual]
+
+        number = torch.arange(len(at), device=at.device)
+        if "visual_keys" in needs:
+            # Grouped heads: each key head counts as often as it is used, so the mean is the same.
+            signals["visual_keys"] = key[:, visual].float().mean(0)
+        if "visual_attention" in needs:
+            parts = number[: len(visual)].split(MAX_QUERY_ROWS)
+            signals["visual_attention"] = torch.cat([rows(some).mean(0) for some in parts])
+        if needs_tail:
+            tail_rows = rows(number[len(number) - len(tail) :])
+            signals["next_last_attention"] = tail_rows[:, -1]
+            signals["next_tail_attention"] = tail_rows
+        return signals
+
+
+def _rotated_ones(cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the vector of ones by every position's rotary embedding: [S, d]."""
+    half = cos.shape[-1] // 2
+    signs = sin.new_ones(2 * half)
+    signs[:half] = -1
+    return (cos + signs * sin)[0].float()
