@@ -14,29 +14,23 @@
  * @property {number} opacity
  * @property {number} cursor token to point at, -1 for none
  */
+import {
+  COLOURS,
+  DARK,
+  KEPT_LINE,
+  borders,
+  fillCells,
+  gridOf,
+  pointAt,
+  stroke,
+  tile,
+} from "./brush.js";
 
-const STOPS = [
-  [0, 34, 78],
-  [67, 78, 108],
-  [125, 124, 120],
-  [188, 175, 111],
-  [254, 232, 56],
-];
-const DARK = [9, 9, 11];
 const DROPPED = 0.77;
 const FOLDED = 0.52;
 const TINT = 0.5; // of the opacity, over kept patches
 const FLAT = 128; // the colour of scores that are all the same
-const KEPT_LINE = "#fee838";
 const GROUP_LINE = "#67e8f9";
-const HATCH = 8; // CSS pixels between two lines
-
-const COLOURS = Uint8Array.from({ length: 768 }, (_, i) => {
-  const at = (Math.floor(i / 3) / 255) * 4;
-  const stop = Math.min(3, Math.floor(at));
-  const [from, to] = [STOPS[stop][i % 3], STOPS[stop + 1][i % 3]];
-  return from + (to - from) * (at - stop);
-});
 
 const levelsOf = new WeakMap();
 
@@ -85,87 +79,6 @@ function paintHeat(pen, scene, look, width, height) {
   pen.drawImage(heat, 0, 0, width, height);
 }
 
-const tiles = new Map();
-
-/** A small square that repeats: "/" or "\" lines, or dots. */
-function tile(pen, kind, scale) {
-  const name = `${kind}${scale}`;
-  if (!tiles.has(name)) {
-    const size = Math.round(HATCH * scale);
-    const canvas = document.createElement("canvas");
-    canvas.width = canvas.height = size;
-    const ink = canvas.getContext("2d");
-    if (kind === "\\") ink.setTransform(-1, 0, 0, 1, size, 0);
-    ink.strokeStyle = kind === "\\" ? "rgba(255,255,255,.28)" : "rgba(255,255,255,.17)";
-    ink.fillStyle = "rgba(255,255,255,.5)";
-    ink.lineWidth = scale;
-    ink.beginPath();
-    if (kind === ".") {
-      ink.arc(size / 2, size / 2, 0.9 * scale, 0, 7);
-      ink.fill();
-    } else {
-      for (const shift of [-size, 0, size]) {
-        ink.moveTo(shift - 1, size + 1);
-        ink.lineTo(shift + size + 1, -1);
-      }
-      ink.stroke();
-    }
-    tiles.set(name, pen.createPattern(canvas, "repeat"));
-  }
-  return tiles.get(name);
-}
-
-/** Fill every cell that passes, joining neighbours in a row into one rectangle. */
-function fillCells(pen, grid, passes, style) {
-  const { x, y, rows, columns } = grid;
-  pen.beginPath();
-  for (let r = 0; r < rows; r++) {
-    for (let c = 0; c < columns; c++) {
-      if (!passes(r * columns + c)) continue;
-      const start = c;
-      while (c + 1 < columns && passes(r * columns + c + 1)) c++;
-      pen.rect(x[start], y[r], x[c + 1] - x[start], y[r + 1] - y[r]);
-    }
-  }
-  pen.fillStyle = style;
-  pen.fill();
-}
-
-/** Lines where two neighbours differ; `value` gives a cell's value, `edge` the outside's. */
-function borders(grid, value, edge, draws, inset) {
-  const { x, y, rows, columns } = grid;
-  const path = new Path2D();
-  const at = (r, c) =>
-    r < 0 || c < 0 || r >= rows || c >= columns ? edge : value(r * columns + c);
-  const differ = (a, b) => a !== b && draws(a, b);
-  const keepIn = (v, end) => Math.min(end - inset, Math.max(inset, v));
-  for (let r = 0; r <= rows; r++) {
-    for (let c = 0; c < columns; c++) {
-      if (!differ(at(r - 1, c), at(r, c))) continue;
-      const start = c;
-      while (c + 1 < columns && differ(at(r - 1, c + 1), at(r, c + 1))) c++;
-      path.moveTo(keepIn(x[start], x[columns]), keepIn(y[r], y[rows]));
-      path.lineTo(keepIn(x[c + 1], x[columns]), keepIn(y[r], y[rows]));
-    }
-  }
-  for (let c = 0; c <= columns; c++) {
-    for (let r = 0; r < rows; r++) {
-      if (!differ(at(r, c - 1), at(r, c))) continue;
-      const start = r;
-      while (r + 1 < rows && differ(at(r + 1, c - 1), at(r + 1, c))) r++;
-      path.moveTo(keepIn(x[c], x[columns]), keepIn(y[start], y[rows]));
-      path.lineTo(keepIn(x[c], x[columns]), keepIn(y[r + 1], y[rows]));
-    }
-  }
-  return path;
-}
-
-function stroke(pen, path, width, colour) {
-  pen.lineWidth = width;
-  pen.strokeStyle = colour;
-  pen.stroke(path);
-}
-
 function drawGroups(pen, scene, grid, scale) {
   const { cells, fate, cursor } = scene;
   const group = (i) => (cells[i] >= 0 && fate[cells[i]] > 0 ? fate[cells[i]] : 0);
@@ -184,20 +97,6 @@ function drawGroups(pen, scene, grid, scale) {
   );
 }
 
-function drawCursor(pen, scene, grid, scale) {
-  const cell = scene.cells.indexOf(scene.cursor);
-  if (scene.cursor < 0 || cell < 0) return;
-  const only = borders(
-    grid,
-    (i) => (i === cell ? 1 : 0),
-    0,
-    () => true,
-    1.5 * scale,
-  );
-  stroke(pen, only, 4 * scale, "rgba(0,0,0,.75)");
-  stroke(pen, only, 2 * scale, "#fff");
-}
-
 /**
  * Draw a scene on a canvas whose size in device pixels is already right.
  * @param {HTMLCanvasElement} canvas
@@ -206,13 +105,10 @@ function drawCursor(pen, scene, grid, scale) {
  */
 export function drawOverlay(canvas, scene, scale) {
   const { width, height } = canvas;
-  const { rows, columns } = scene.view;
   const { cells, padded } = scene;
   const pen = canvas.getContext("2d");
   const look = looks(scene);
-  const x = Array.from({ length: columns + 1 }, (_, c) => Math.round((c * width) / columns));
-  const y = Array.from({ length: rows + 1 }, (_, r) => Math.round((r * height) / rows));
-  const grid = { x, y, rows, columns };
+  const grid = gridOf(scene.view, canvas);
   const outside = (i) => cells[i] >= 0 && padded[cells[i]] === 1;
   pen.clearRect(0, 0, width, height);
   pen.lineCap = "square";
@@ -230,19 +126,5 @@ export function drawOverlay(canvas, scene, scale) {
       KEPT_LINE,
     );
   }
-  drawCursor(pen, scene, grid, scale);
+  pointAt(pen, grid, cells, scene.cursor, scale);
 }
-
-/** What other drawings over patches are made with. */
-export const brush = {
-  colours: COLOURS,
-  dark: DARK,
-  keptLine: KEPT_LINE,
-  tile,
-  fillCells,
-  borders,
-  stroke,
-};
-
-/** The colour map as a CSS gradient, low to high. */
-export const COLOUR_RAMP = `linear-gradient(90deg, ${STOPS.map((rgb) => `rgb(${rgb})`).join(", ")})`;

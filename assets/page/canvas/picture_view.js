@@ -4,9 +4,9 @@
  */
 import { mark, node, write } from "../common/dom.js";
 import { format } from "../common/format.js";
+import { deviceScale } from "./brush.js";
 import { drawOverlay } from "./overlay.js";
 
-const SHARPEST = 2; // device pixels per CSS pixel that are worth drawing
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 /** The stage that is drawn: the chosen one, or the last. */
@@ -153,7 +153,7 @@ export function pictureView(store) {
   let scale = 1;
 
   const fit = () => {
-    scale = Math.min(SHARPEST, window.devicePixelRatio || 1);
+    scale = deviceScale();
     const width = Math.round(frame.clientWidth * scale);
     const height = Math.round(frame.clientHeight * scale);
     if (canvas.width === width && canvas.height === height) return;

@@ -4,16 +4,25 @@
  * Knows kept sets and colours; nothing of answers and the server.
  */
 import { node } from "../common/dom.js";
-import { brush, drawOverlay } from "./overlay.js";
+import {
+  COLOURS,
+  DARK,
+  KEPT_LINE,
+  borders,
+  deviceScale,
+  fillCells,
+  gridOf,
+  pointAt,
+  stroke,
+  tile,
+} from "./brush.js";
+import { drawOverlay } from "./overlay.js";
 
-const SHARPEST = 2; // device pixels per CSS pixel that are worth drawing
 const NEAR = "200px"; // so far from the screen a picture is drawn
 const SIDES = 6; // sizes that are kept
 const TINTS = { onlyA: "rgba(234, 88, 12, .62)", onlyB: "rgba(37, 99, 235, .62)" };
 const NONE = 0.77; // how dark a patch is that nobody keeps
 const VOTED = 0.78;
-
-const scale = () => Math.min(SHARPEST, window.devicePixelRatio || 1);
 
 const loaded = new WeakMap(); // case -> {image, waiting}
 const scaled = new WeakMap(); // case -> Map of "view width height" -> canvas
@@ -88,7 +97,7 @@ export function pictureLayers(due) {
   let owner = null;
   new ResizeObserver(([{ contentRect }]) => {
     const { width, height } = contentRect;
-    size = { width: Math.round(width * scale()), height: Math.round(height * scale()) };
+    size = { width: Math.round(width * deviceScale()), height: Math.round(height * deviceScale()) };
     if (size.width && size.height) due();
   }).observe(over);
   let near = false;
@@ -118,7 +127,7 @@ export function pictureLayers(due) {
 
 /** Draw what a choice keeps over a picture that lies under the canvas. */
 export function drawKept(canvas, kase, choice, look = {}) {
-  drawOverlay(canvas, sceneOf(kase, choice, look), (look.lines ?? 1) * scale());
+  drawOverlay(canvas, sceneOf(kase, choice, look), (look.lines ?? 1) * deviceScale());
 }
 
 export const SMALL_LINES = 0.75; // thickness of lines on a small picture
@@ -131,8 +140,8 @@ const overlays = new WeakMap();
  */
 export function drawSmall(canvas, kase, choice, due) {
   const view = 0;
-  const width = Math.round(canvas.clientWidth * scale());
-  const height = Math.round(canvas.clientHeight * scale());
+  const width = Math.round(canvas.clientWidth * deviceScale());
+  const height = Math.round(canvas.clientHeight * deviceScale());
   const picture = width && height ? backdrop(kase, view, width, height, due) : null;
   if (!picture) return false;
   Object.assign(canvas, { width, height });
@@ -146,35 +155,12 @@ export function drawSmall(canvas, kase, choice, due) {
   return true;
 }
 
-/** Cells of one view as the drawing needs them. */
-function gridOf(kase, view, canvas) {
-  const { rows, columns } = kase.grid.views[view];
-  const cut = (many, size) =>
-    Array.from({ length: many + 1 }, (_, i) => Math.round((i * size) / many));
-  return { x: cut(columns, canvas.width), y: cut(rows, canvas.height), rows, columns };
-}
-
-function pointAt(pen, kase, view, grid, cursor) {
-  const cell = kase.grid.cells[view].indexOf(cursor);
-  if (cursor < 0 || cell < 0) return;
-  const only = brush.borders(
-    grid,
-    (i) => (i === cell ? 1 : 0),
-    0,
-    () => true,
-    1.5 * scale(),
-  );
-  brush.stroke(pen, only, 4 * scale(), "rgba(0,0,0,.75)");
-  brush.stroke(pen, only, 2 * scale(), "#fff");
-}
-
-const dark = (share) => `rgba(${brush.dark}, ${share})`;
+const dark = (share) => `rgba(${DARK}, ${share})`;
 
 /** Kept by both: clear, with a line round it; by one: its tint and pattern; by none: dark. */
 export function drawDifference(canvas, kase, [a, b], { view = 0, cursor = -1 } = {}) {
-  const { fillCells, borders, stroke, tile, keptLine } = brush;
   const pen = canvas.getContext("2d");
-  const grid = gridOf(kase, view, canvas);
+  const grid = gridOf(kase.grid.views[view], canvas);
   const cells = kase.grid.cells[view];
   const [ours, theirs] = [a, b].map((choice) => choice.stages.at(-1).fate);
   const kept = (fate, i) => cells[i] >= 0 && fate[cells[i]] === 0;
@@ -187,40 +173,39 @@ export function drawDifference(canvas, kase, [a, b], { view = 0, cursor = -1 } =
   pen.clearRect(0, 0, canvas.width, canvas.height);
   pen.lineCap = "square";
   fillCells(pen, grid, is.none, dark(NONE));
-  fillCells(pen, grid, is.none, tile(pen, "/", scale()));
+  fillCells(pen, grid, is.none, tile(pen, "/", deviceScale()));
   for (const [name, pattern] of [
     ["onlyA", "."],
     ["onlyB", "\\"],
   ]) {
     fillCells(pen, grid, is[name], TINTS[name]);
-    fillCells(pen, grid, is[name], tile(pen, pattern, scale()));
+    fillCells(pen, grid, is[name], tile(pen, pattern, deviceScale()));
   }
   const line = borders(
     grid,
     (i) => (is.both(i) ? 1 : 0),
     0,
     () => true,
-    scale(),
+    deviceScale(),
   );
-  stroke(pen, line, 2 * scale(), keptLine);
-  pointAt(pen, kase, view, grid, cursor);
+  stroke(pen, line, 2 * deviceScale(), KEPT_LINE);
+  pointAt(pen, grid, cells, cursor, deviceScale());
 }
 
 /** How many of `most` methods keep each patch, from dark to bright; nobody: dark and hatched. */
 export function drawVotes(canvas, kase, { votes, most }, { view = 0, cursor = -1 } = {}) {
-  const { fillCells, borders, stroke, tile, colours, keptLine } = brush;
   const pen = canvas.getContext("2d");
-  const grid = gridOf(kase, view, canvas);
+  const grid = gridOf(kase.grid.views[view], canvas);
   const cells = kase.grid.cells[view];
   const of = (i) => (cells[i] < 0 ? -1 : votes[cells[i]]);
   pen.clearRect(0, 0, canvas.width, canvas.height);
   pen.lineCap = "square";
   fillCells(pen, grid, (i) => of(i) === 0, dark(NONE));
-  fillCells(pen, grid, (i) => of(i) === 0, tile(pen, "/", scale()));
+  fillCells(pen, grid, (i) => of(i) === 0, tile(pen, "/", deviceScale()));
   for (const count of new Set(votes)) {
     if (count === 0) continue;
     const at = 3 * Math.round((255 * count) / Math.max(1, most));
-    const colour = [...colours.slice(at, at + 3)].join(", ");
+    const colour = [...COLOURS.slice(at, at + 3)].join(", ");
     fillCells(pen, grid, (i) => of(i) === count, `rgba(${colour}, ${VOTED})`);
   }
   const all = borders(
@@ -228,8 +213,8 @@ export function drawVotes(canvas, kase, { votes, most }, { view = 0, cursor = -1
     (i) => (of(i) === most ? 1 : 0),
     0,
     () => most > 0,
-    scale(),
+    deviceScale(),
   );
-  stroke(pen, all, 2 * scale(), keptLine);
-  pointAt(pen, kase, view, grid, cursor);
+  stroke(pen, all, 2 * deviceScale(), KEPT_LINE);
+  pointAt(pen, grid, cells, cursor, deviceScale());
 }

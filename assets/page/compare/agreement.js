@@ -3,7 +3,7 @@
  * of disputed patches. Both are redrawn when the hand is calm, not in every frame. Knows choices;
  * nothing of answers and the server.
  */
-import { COLOUR_RAMP } from "../canvas/overlay.js";
+import { COLOUR_RAMP } from "../canvas/brush.js";
 import { patchPicture } from "../canvas/patch_picture.js";
 import { drawVotes } from "../canvas/thumbnails.js";
 import { mark, node, show, write } from "../common/dom.js";

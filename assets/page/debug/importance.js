@@ -2,7 +2,7 @@
  * What an answer rests on: one signed value per patch, in diverging colours. For the whole answer,
  * a word of it that is clicked, or an answer that is typed; by one of several ways.
  */
-import { brush } from "../canvas/overlay.js";
+import { deviceScale, fillCells, gridOf, pointAt, tile } from "../canvas/brush.js";
 import { patchPicture } from "../canvas/patch_picture.js";
 import { mark, node, show, write } from "../common/dom.js";
 import { format } from "../common/format.js";
@@ -14,19 +14,14 @@ const STRONGEST = 0.88; // opacity of the largest value
 const WEAK =
   "The answer hardly depends on the picture: without any of it, it is about as probable. " +
   "The colours are mostly noise.";
-const scale = () => Math.min(2, window.devicePixelRatio || 1);
 const numbers = (text) =>
   new Float32Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
 const signed = (x) => (x > 0 ? `+${format.brief(x)}` : format.brief(x));
 
 /** Draw values over one view: orange speaks for the answer, blue and hatched against it. */
 function drawSigned(canvas, kase, at, values, cursor = -1) {
-  const { fillCells, borders, stroke, tile } = brush;
-  const { rows, columns } = kase.grid.views[at];
   const cells = kase.grid.cells[at];
-  const cut = (many, size) =>
-    Array.from({ length: many + 1 }, (_, i) => Math.round((i * size) / many));
-  const grid = { x: cut(columns, canvas.width), y: cut(rows, canvas.height), rows, columns };
+  const grid = gridOf(kase.grid.views[at], canvas);
   const pen = canvas.getContext("2d");
   const most = values.reduce((high, x) => Math.max(high, Math.abs(x)), 0) || 1;
   pen.clearRect(0, 0, canvas.width, canvas.height);
@@ -38,18 +33,8 @@ function drawSigned(canvas, kase, at, values, cursor = -1) {
     fillCells(pen, grid, (c) => c === i, `rgba(${colour}, ${STRONGEST * Math.abs(share) ** 0.6})`);
   }
   const against = (i) => cells[i] >= 0 && values[cells[i]] < -0.05 * most;
-  fillCells(pen, grid, against, tile(pen, "\\", scale()));
-  const cell = cells.indexOf(cursor);
-  if (cursor < 0 || cell < 0) return;
-  const only = borders(
-    grid,
-    (i) => (i === cell ? 1 : 0),
-    0,
-    () => true,
-    1.5 * scale(),
-  );
-  stroke(pen, only, 4 * scale(), "rgba(0,0,0,.75)");
-  stroke(pen, only, 2 * scale(), "#fff");
+  fillCells(pen, grid, against, tile(pen, "\\", deviceScale()));
+  pointAt(pen, grid, cells, cursor, deviceScale());
 }
 
 /** f(full) and f(none) in words. */

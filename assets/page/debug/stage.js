@@ -2,7 +2,8 @@
  * The picture whose patches a hand keeps or drops: brush, lasso, arrow keys. Draws the picked set,
  * the patches that came back, and the lasso. Knows sets; nothing of answers and the server.
  */
-import { brush, drawOverlay } from "../canvas/overlay.js";
+import { borders, deviceScale, fillCells, gridOf, stroke } from "../canvas/brush.js";
+import { drawOverlay } from "../canvas/overlay.js";
 import { pictureLayers } from "../canvas/thumbnails.js";
 import { mark, node, segments } from "../common/dom.js";
 
@@ -19,7 +20,6 @@ const DOES = [
 const KEYS =
   "Arrow keys move, Space flips a patch, K keeps, D drops, I inverts, Ctrl+Z undoes, Ctrl+Y redoes.";
 const BACK_LINE = "#67e8f9";
-const scale = () => Math.min(2, window.devicePixelRatio || 1);
 
 /** Whether a point lies within a polygon, by counting crossings. */
 function within([x, y], polygon) {
@@ -49,16 +49,13 @@ function way([ax, ay], [bx, by], { rows, columns }) {
 }
 
 function outline(canvas, view, cells, tokens) {
-  const { rows, columns } = view;
-  const cut = (many, size) =>
-    Array.from({ length: many + 1 }, (_, i) => Math.round((i * size) / many));
-  const grid = { x: cut(columns, canvas.width), y: cut(rows, canvas.height), rows, columns };
+  const grid = gridOf(view, canvas);
   const pen = canvas.getContext("2d");
   const chosen = new Set(tokens);
   const is = (i) => (chosen.has(cells[i]) ? 1 : 0);
-  brush.fillCells(pen, grid, is, "rgba(103,232,249,.3)");
-  const lines = brush.borders(grid, is, 0, () => true, 1.5 * scale());
-  brush.stroke(pen, lines, 3 * scale(), BACK_LINE);
+  fillCells(pen, grid, is, "rgba(103,232,249,.3)");
+  const lines = borders(grid, is, 0, () => true, 1.5 * deviceScale());
+  stroke(pen, lines, 3 * deviceScale(), BACK_LINE);
 }
 
 function drawLasso(canvas, points) {
@@ -70,7 +67,7 @@ function drawLasso(canvas, points) {
     [4, "rgba(0,0,0,.7)"],
     [2, "#fff"],
   ]) {
-    Object.assign(pen, { lineWidth: width * scale(), strokeStyle: colour });
+    Object.assign(pen, { lineWidth: width * deviceScale(), strokeStyle: colour });
     pen.stroke();
   }
 }
@@ -201,7 +198,7 @@ export function pickStage(store, picking, back) {
     drawOverlay(
       over,
       { ...scene, colouring: "rank", opacity: 0.55, cursor: tool.cursor ?? -1 },
-      scale(),
+      deviceScale(),
     );
     if (back().length) outline(over, view, cells, back());
     if (lasso()) drawLasso(over, lasso());

@@ -2,18 +2,18 @@
  * The strip of frames: above what QuoTA makes of each, a grid; below which of its patches another
  * method keeps; between them the tokens of each frame as bars. Knows nothing of the server.
  */
-import { brush, drawOverlay } from "../canvas/overlay.js";
+import { KEPT_LINE, deviceScale, stroke, tile } from "../canvas/brush.js";
+import { drawOverlay } from "../canvas/overlay.js";
 import { mark, node, write } from "../common/dom.js";
 import { format } from "../common/format.js";
 
-const SHARPEST = 2; // device pixels per CSS pixel that are worth drawing
 const DROPPED = "rgba(9, 9, 11, .77)";
 const SHARED = "as before: a pair";
 
 const seconds = (x) => `${x.toFixed(x < 100 ? 1 : 0)} s`;
 
 function fitted(canvas) {
-  const scale = Math.min(SHARPEST, window.devicePixelRatio || 1);
+  const scale = deviceScale();
   const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((x) =>
     Math.round(x * scale),
   );
@@ -32,7 +32,7 @@ function drawGrid(canvas, [rows, columns]) {
   if (!rows) {
     pen.fillStyle = DROPPED;
     pen.fillRect(0, 0, width, height);
-    pen.fillStyle = brush.tile(pen, "/", scale);
+    pen.fillStyle = tile(pen, "/", scale);
     pen.fillRect(0, 0, width, height);
     return;
   }
@@ -47,8 +47,8 @@ function drawGrid(canvas, [rows, columns]) {
     lines.moveTo(at(c, columns, width), 0);
     lines.lineTo(at(c, columns, width), height);
   }
-  brush.stroke(pen, lines, 3 * scale, "rgba(9, 9, 11, .45)");
-  brush.stroke(pen, lines, 1.5 * scale, brush.keptLine);
+  stroke(pen, lines, 3 * scale, "rgba(9, 9, 11, .45)");
+  stroke(pen, lines, 1.5 * scale, KEPT_LINE);
 }
 
 /** Draw which patches of a frame a method keeps. */

@@ -3,12 +3,11 @@
  * each at the budget that is shown, and how much of it a method like HiRED has allotted. Follows the
  * slider without asking anybody. Shown only where there are several views.
  */
+import { deviceScale } from "../../canvas/brush.js";
 import { drawOverlay } from "../../canvas/overlay.js";
 import { layPicture, stageScene } from "../../canvas/picture_view.js";
 import { mark, node, show, write } from "../../common/dom.js";
 import { format } from "../../common/format.js";
-
-const SHARPEST = 2; // device pixels per CSS pixel that are worth drawing
 
 /** From the lowest to the highest of some numbers, the second excluded. */
 const span = (values) => [Math.min(...values), Math.max(...values) + 1];
@@ -77,7 +76,7 @@ function cropCard(kase, crop) {
   layPicture(image, frame, kase, view);
   const name = number ? `crop ${number}` : "whole picture";
   const update = (scene, allots) => {
-    const scale = Math.min(SHARPEST, window.devicePixelRatio || 1);
+    const scale = deviceScale();
     const [width, height] = [frame.clientWidth, frame.clientHeight].map((x) =>
       Math.round(x * scale),
     );

@@ -2,7 +2,7 @@
  * The middle column: method, picture with overlay, how it is coloured, budget. Puts the parts
  * together and marks the numbers of the last draw on the element for tests.
  */
-import { COLOUR_RAMP } from "../../canvas/overlay.js";
+import { COLOUR_RAMP } from "../../canvas/brush.js";
 import { pictureView, shownStage } from "../../canvas/picture_view.js";
 import { mark, node, rootOf, segments, show, write } from "../../common/dom.js";
 import { format } from "../../common/format.js";
