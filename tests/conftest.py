@@ -57,15 +57,16 @@ def url() -> Iterator[str]:
 
 
 @contextmanager
-def hosted(model: str = "pico") -> Iterator[str]:
+def hosted(model: str = "pico", use_cases=None) -> Iterator[str]:
     """Serve the page from this very process, which spares a new one all its imports.
 
-    model: the one to begin with. Gives the address. Whoever changes the list of models, or brings
+    model: the one to begin with. use_cases: what answers instead of models; see `UseCases` in
+    ui/session.py. Gives the address. Whoever changes the list of models, or brings
     one, does so before.
     """
     from explorer.ui import page as ui_page
 
-    demo = ui_page.build(model=model)
+    demo = ui_page.build(model=model, use_cases=use_cases)
     _, address, _ = demo.launch(
         server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **ui_page.launch_settings()
     )

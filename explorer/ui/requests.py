@@ -91,7 +91,7 @@ class Channel:
 
     name: of the channel, for its tickets. outbound has an event of the name `event`, and one called
     "announce" if tickets are given. session: holds what the visitor looks at. envelope: makes the
-    value of `inbound` from a reply. blank: what every reply has, until the handler knows better.
+    value of `inbound` from a reply. defaults: what every reply has, until the handler knows better.
     """
 
     name: str
@@ -101,7 +101,7 @@ class Channel:
     event: str
     tickets: RequestTickets | None = None
     envelope: Callable[[dict], object] = dict
-    blank: dict | None = None
+    defaults: dict | None = None
 
 
 def serve_request(channel: Channel, kind: type[Message], handler: Handler, queue: dict) -> None:
@@ -144,7 +144,7 @@ def replies(
     stop: Stop,
 ) -> Iterator[dict]:
     """Give the replies to what a browser has sent; a visitor's mistake becomes the last of them."""
-    reply = (channel.blank or {}) | {"ticket": messages.ticket_of(sent), "error": None}
+    reply = (channel.defaults or {}) | {"ticket": messages.ticket_of(sent), "error": None}
     try:
         message = messages.read(kind, sent)
         if not message.meant_for(session):

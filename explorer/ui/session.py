@@ -1,4 +1,4 @@
-"""What the visitors of one running page share, and what belongs to a single visit.
+"""What the visitors of one running page share, and what belongs to one of them.
 
 Shared: a cache of results, keyed by content and bounded in bytes, and the newest tickets of every
 session, bounded in number. A session is a value that the page hands around; nobody else sees it.

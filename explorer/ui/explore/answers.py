@@ -35,7 +35,7 @@ def wire(tab: Explore, app_state: AppState, model_queue: dict) -> None:
         answers = [_answered(app_state, session, message.method, budget) for budget in budgets]
         yield {"answers": answers}
 
-    to_readout = {"inbound": tab.readout, "session": tab.session, "blank": {"answers": []}}
+    to_readout = {"inbound": tab.readout, "session": tab.session, "defaults": {"answers": []}}
     asking = Channel("explore", tab.ask, event="ask", tickets=app_state.tickets, **to_readout)
     filling = Channel("ladder", tab.fill, event="fill", **to_readout)
     serve_request(asking, AnswerMessage, ask, model_queue)

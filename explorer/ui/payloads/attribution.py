@@ -12,47 +12,48 @@ from explorer.ui.payloads.encoding import packed, rounded
 from explorer.ui.session import Session
 
 
-def importance_payload(found: importance.Importance) -> dict:
+def importance_payload(result: importance.Importance) -> dict:
     """Describe what an answer rests on."""
-    return asdict(found) | {
-        "values": packed(found.values, "f4"),
-        "words": list(found.words),
-        "worth": rounded(found.worth),
-        "full": rounded(found.full),
-        "none": rounded(found.none),
-        "delta": rounded(found.delta),
-        "seconds": rounded(found.seconds),
-        "weak": found.weak,
-        "converged": found.converged,
+    return asdict(result) | {
+        "values": packed(result.values, "f4"),
+        "words": list(result.words),
+        "worth": rounded(result.worth),
+        "full": rounded(result.full),
+        "none": rounded(result.none),
+        "delta": rounded(result.delta),
+        "seconds": rounded(result.seconds),
+        "weak": result.weak,
+        "converged": result.converged,
     }
 
 
-def _verdict(found: RestorationResult, visit: Session) -> dict:
-    after = found.after and answer_payload(found.after, visit.truth, visit.id)
+def restoration_payload(result: RestorationResult, session: Session) -> dict:
+    """Describe which patches restore an answer, as the last reply to who asked for them."""
+    after = result.after and answer_payload(result.after, session.truth, session.id)
     return {
         "done": True,
         "found": {
-            "wanted": found.wanted,
-            "kept": list(found.kept),
-            "returned": list(found.returned),
-            "before": answer_payload(found.before, visit.truth, visit.id),
+            "wanted": result.wanted,
+            "kept": list(result.kept),
+            "returned": list(result.returned),
+            "before": answer_payload(result.before, session.truth, session.id),
             "after": after,
-            "p_before": rounded(found.p_before),
-            "p_after": rounded(found.p_after),
+            "p_before": rounded(result.p_before),
+            "p_after": rounded(result.p_after),
         },
     }
 
 
-def trial_payload(found: ScoreEvaluation) -> dict:
+def trial_payload(result: ScoreEvaluation) -> dict:
     """Describe the curves of one score."""
     return {
-        "name": found.name,
-        "step": found.step,
-        "inserted": [rounded(s) for s in found.inserted],
-        "deleted": [rounded(s) for s in found.deleted],
-        "insertion": rounded(found.insertion),
-        "deletion": rounded(found.deletion),
-        "pruned": found.pruned and [[k, rounded(s)] for k, s in found.pruned],
-        "spearman": rounded(found.spearman),
-        "overlap": rounded(found.overlap),
+        "name": result.name,
+        "step": result.step,
+        "inserted": [rounded(s) for s in result.inserted],
+        "deleted": [rounded(s) for s in result.deleted],
+        "insertion": rounded(result.insertion),
+        "deletion": rounded(result.deletion),
+        "pruned": result.pruned and [[k, rounded(s)] for k, s in result.pruned],
+        "spearman": rounded(result.spearman),
+        "overlap": rounded(result.overlap),
     }

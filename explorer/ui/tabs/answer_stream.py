@@ -59,7 +59,7 @@ def wire(
         event="work",
         tickets=app_state.tickets,
         envelope=lambda reply: settings | {"reply": reply},
-        blank={"answers": [], "done": False},
+        defaults={"answers": [], "done": False},
     )
     serve_request(channel, BatchMessage, work, model_queue)
 

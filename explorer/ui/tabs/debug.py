@@ -1,7 +1,7 @@
 """The tab "Debug": patches picked by hand, what an answer rests on, what broke it, scores on trial.
 
-Layout and wiring only. Every task has a hidden component that asks and another that is told; a
-ticket drops what nobody waits for any more, and a ticket without a question cancels.
+Layout and wiring only. Every task is a channel of its own: what nobody waits for any more is
+dropped, and a ticket that is only announced cancels.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from explorer.ui.messages import (
     RestoreMessage,
 )
 from explorer.ui.payloads.answer import answer_payload
-from explorer.ui.payloads.attribution import _verdict, importance_payload, trial_payload
+from explorer.ui.payloads.attribution import importance_payload, restoration_payload, trial_payload
 from explorer.ui.payloads.encoding import rounded
 from explorer.ui.requests import Channel, Stop, serve_request
 from explorer.ui.session import AppState, Session
@@ -135,7 +135,7 @@ def _restore(app_state: AppState, session: Session, message: RestoreMessage) -> 
     case, wanted = session.request.case, session.truth if message.truth else None
     how = (message.kept, app_state.memory, _renumber(message), wanted)
     for step in app_state.use_cases.what_broke_it(*case, *how):
-        yield _progress(step) if isinstance(step, Progress) else _verdict(step, session)
+        yield _progress(step) if isinstance(step, Progress) else restoration_payload(step, session)
 
 
 def _evaluate(app_state: AppState, session: Session, message: EvaluationMessage) -> Iterator[dict]:

@@ -59,7 +59,7 @@ def build(app_state: AppState, session: gr.State, opener: CaseOpener, model_queu
         session,
         event="find",
         envelope=lambda reply: settings | {"reply": reply},
-        blank={"looked": 0, "hits": []},
+        defaults={"looked": 0, "hits": []},
     )
     serve_request(channel, FailuresMessage, find, model_queue)
     connect(

@@ -58,8 +58,8 @@ def wire(app_state: AppState, session: gr.State, model_queue: dict) -> None:
         found = draw(*session.request.case, message.spec, memory)
         yield {"method": method_payload(found, lean=True)}
 
-    blank = {"method": None}
-    channel = Channel("map", outbound, inbound, session, event="tune", blank=blank)
+    defaults = {"method": None}
+    channel = Channel("map", outbound, inbound, session, event="tune", defaults=defaults)
     serve_request(channel, MapMessage, tune, model_queue)
 
 

@@ -19,7 +19,7 @@ from explorer.ui.payloads.encoding import rounded
 from explorer.ui.requests import Channel, Stop, serve_request
 from explorer.ui.session import AppState, Session
 
-BLANK = {"cells": None, "looks": [], "done": False}  # a reply before anything is known
+DEFAULTS = {"cells": None, "looks": [], "done": False}  # a reply before anything is known
 BEST = 0.1  # of the patches: what "around the best patches" means
 
 
@@ -43,7 +43,7 @@ def build(app_state: AppState, session: gr.State, model_queue: dict) -> None:
         session,
         event="look",
         envelope=lambda reply: {"cuts": region.CUTS, "reply": reply},
-        blank=BLANK,
+        defaults=DEFAULTS,
     )
     serve_request(channel, RegionMessage, look, model_queue)
 

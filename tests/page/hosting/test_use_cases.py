@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from conftest import visiting
+from conftest import hosted, visiting
 from playwright.sync_api import expect
 
 from explorer.errors import BadQuestion
-from explorer.ui import page as ui_page
 from explorer.ui.session import UseCases
 
 
@@ -15,14 +14,8 @@ def test_a_page_asks_the_use_cases_that_it_was_given(browser):
         raise BadQuestion(f"Nobody here knows {case[2]!r}.")
         yield
 
-    demo = ui_page.build(use_cases=UseCases(unfold=unfold))
-    _, url, _ = demo.launch(
-        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **ui_page.launch_settings()
-    )
-    with visiting(browser, url) as page:
+    with hosted(use_cases=UseCases(unfold=unfold)) as url, visiting(browser, url) as page:
         page.locator("#vt-question textarea").fill("what is it ?")
         page.get_by_role("button", name="Ask", exact=True).first.click()
-        expect(page.locator("#vt-question-notes")).to_contain_text(
-            "Nobody here knows 'what is it ?'."
-        )
-    demo.close()
+        notes = page.locator("#vt-question-notes")
+        expect(notes).to_contain_text("Nobody here knows 'what is it ?'.")

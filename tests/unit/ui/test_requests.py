@@ -18,7 +18,7 @@ class Open:
 
 
 SENT = {"case": "case", "method": "clsattn", "budget": 64, "ticket": 5}
-CHANNEL = Channel("a", None, None, None, event="ask", wipe_cache={"answers": []})
+CHANNEL = Channel("a", None, None, None, event="ask", defaults={"answers": []})
 
 
 def got(handler, sent=SENT, stop=lambda: False) -> list[dict]:
