@@ -16,11 +16,17 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from explorer.tools.browser import chromium
+
+if TYPE_CHECKING:  # they import torch
+    from canned import Canned
+
+    from explorer.ui.session import UseCases
 
 pytest.register_assert_rewrite("family_contract", "video_family_contract")
 expect.set_options(timeout=20_000)  # milliseconds; a busy machine is late, not wrong
@@ -57,21 +63,55 @@ def url() -> Iterator[str]:
 
 
 @contextmanager
-def hosted(model: str = "pico", use_cases=None) -> Iterator[str]:
+def hosted(model: str = "pico", use_cases: UseCases | None = None) -> Iterator[str]:
     """Serve the page from this very process, which spares a new one all its imports.
 
-    model: the one to begin with. use_cases: what answers instead of models; see `UseCases` in
-    ui/session.py. Gives the address. Whoever changes the list of models, or brings
-    one, does so before.
+    model: the one to begin with; use_cases: what answers in place of models. Gives the address.
+    Whoever changes the list of models, or brings one, does so before.
     """
-    from explorer.ui import page as ui_page
+    from busy import Busy
 
-    demo = ui_page.build(model=model, use_cases=use_cases)
+    from explorer.ui import page as ui_page
+    from explorer.ui.session import UseCases
+
+    busy = Busy()
+    demo = ui_page.build(model=model, use_cases=busy.counting(use_cases or UseCases()))
     _, address, _ = demo.launch(
         server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **ui_page.launch_settings()
     )
     yield address.rstrip("/")
     demo.close()
+    busy.wait()
+
+
+@pytest.fixture(scope="session")
+def _canned(tmp_path_factory) -> Iterator[tuple[Canned, str]]:
+    from canned import Canned, record
+
+    of_the_run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        of_the_run = of_the_run.parent
+    canned = Canned(record(of_the_run))
+    with hosted(use_cases=canned.use_cases()) as address:
+        yield canned, address
+
+
+@pytest.fixture
+def canned(_canned) -> Iterator[Canned]:
+    """The use cases behind `canned_url`, with open gates."""
+    canned, _ = _canned
+    canned.reset()
+    yield canned
+    canned.reset()
+
+
+@pytest.fixture(scope="session")
+def canned_url(_canned) -> str:
+    """The address of an app that answers every scene from records, at once or when a test says so.
+
+    For what the page does with answers, whatever they are; see helpers/canned.py.
+    """
+    return _canned[1]
 
 
 @pytest.fixture(scope="session")

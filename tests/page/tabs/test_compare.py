@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,20 +33,38 @@ def compare(page: Page) -> None:
     page.wait_for_selector(".vt-compare[data-is]")
 
 
-@pytest.fixture(scope="module")
-def visited(browser: Browser, url: str) -> tuple[Page, dict]:
-    """One visit for all tests of this file, and what it opened with."""
+def opened(browser: Browser, url: str) -> Iterator[tuple[Page, dict]]:
+    """A visit for several tests, and what it opened with."""
     page = visit_tab(browser, url)
     done(page)
-    opened = compared(page)
-    yield page, opened
+    yield page, compared(page)
     page.context.close()
 
 
+@pytest.fixture(scope="module")
+def visited(browser: Browser, url: str) -> Iterator[tuple[Page, dict]]:
+    yield from opened(browser, url)
+
+
+@pytest.fixture(scope="module")
+def visited_canned(browser: Browser, canned_url: str) -> Iterator[tuple[Page, dict]]:
+    yield from opened(browser, canned_url)
+
+
 @pytest.fixture
-def page(visited) -> Page:
-    """The tab as a visitor finds it: the first example and its budget, nothing chosen."""
-    page, opened = visited
+def page(visited) -> Iterator[Page]:
+    """The tab as a visitor finds it, whom pico answers."""
+    yield from as_found(*visited)
+
+
+@pytest.fixture
+def canned_page(visited_canned, canned) -> Iterator[Page]:
+    """The tab as a visitor finds it, for tests of what becomes of answers, whatever they say."""
+    yield from as_found(*visited_canned)
+
+
+def as_found(page: Page, opened: dict) -> Iterator[Page]:
+    """Go to the first example and its budget, nothing chosen."""
     if compared(page)["case"] != opened["case"]:
         page.get_by_role("tab", name="Explore").click()
         page.locator(".vt-thumbs button").nth(0).click()
@@ -188,7 +208,8 @@ def test_dragging_moves_all_cards_without_a_single_request(page):
     page.mouse.up()
 
 
-def test_answers_come_when_the_hand_rests_and_belong_to_the_budget(page):
+def test_answers_come_when_the_hand_rests_and_belong_to_the_budget(canned_page):
+    page = canned_page
     ask(page, 31)
     drag(page, 0.9, 0.2, 0.4)
     budget = compared(page)["budget"]
@@ -199,7 +220,8 @@ def test_answers_come_when_the_hand_rests_and_belong_to_the_budget(page):
     expect(page.locator("#vt-compare-live")).to_contain_text("give the full answer")
 
 
-def test_what_the_browser_knows_is_not_asked_again(page):
+def test_what_the_browser_knows_is_not_asked_again(canned_page):
+    page = canned_page
     ask(page, 31)
     for budget in (60, 196):
         move(page, budget)
@@ -210,28 +232,45 @@ def test_what_the_browser_knows_is_not_asked_again(page):
     assert asked == [] and not compared(page)["busy"]
 
 
-def test_only_the_last_budget_is_finished(page):
+def test_only_the_last_budget_is_finished(canned_page, canned):
+    page, gate = canned_page, canned.answers
     ask(page, 33)
-    for budget in (40, 80, 120):
-        move(page, budget)
-        until(page, "state.compare.settled && state.compare.busy")
+    done(page)
+    canned.reset()
+    gate.hold(after=3)
+    move(page, 40)
+    gate.reached()
+    move(page, 80)
+    canned.until_run(2)
+    gate.hold(after=4)
+    gate.reached()
+    move(page, 120)
+    canned.until_run(3)
+    gate.open()
     done(page, 120)
     assert all(entry["answer"] for entry in entries(page))
-    first = [method for method, budget in state(page)["case"]["answers"] if budget == 40]
-    assert len(first) < len(entries(page)) / 2, "the first run was dropped on the way"
+    budgets = Counter(budget for _, budget in canned.given if budget in (40, 80))
+    assert budgets == {40: 3, 80: 4}, "dropped on the way"
 
 
-def test_cancel_stops_and_go_on_goes_on(page):
+def test_cancel_stops_and_go_on_goes_on(canned_page, canned):
+    page = canned_page
     ask(page, 33)
+    done(page)
+    canned.reset()
+    canned.answers.hold(after=5)
     move(page, 30)
-    cancel = page.locator("#vt-compare-cancel")
-    cancel.click(timeout=PATIENCE)
-    expect(cancel).to_be_hidden()
+    canned.answers.reached()
+    page.locator("#vt-compare-cancel").click()
+    expect(page.locator("#vt-compare-cancel")).to_be_hidden()
     expect(page.locator(".vt-compare-status")).to_contain_text("Stopped")
-    page.get_by_role("tab", name="Debug").click()  # its answer waits until the run has ended
+    canned.answers.left()
+    canned.answers.open()
+    page.get_by_role("tab", name="Debug").click()  # its answer waits for whatever was asked before
     page.click("#vt-keep-all")
     until(page, "state.debug.tokens.length === 196 && state.debug.known")
-    assert compared(page)["missing"]
+    assert len(canned.runs) == 1 and len(canned.given) == 5
+    assert canned.runs[0] - 5 <= len(compared(page)["missing"]) <= canned.runs[0]
     compare(page)
     page.get_by_role("button", name="Go on").click()
     done(page, 30)
@@ -364,14 +403,16 @@ def test_all_numbers_can_be_downloaded(page, tmp_path):
     assert not math.isnan(float(rows["clsattn"]["random_mean"]))
 
 
-def test_text_of_visitors_never_runs(page):
+def test_text_of_visitors_never_runs(canned_page):
+    page = canned_page
     evil = "<img src=x onerror='window.hacked=1'> ${window.hacked=1} {{constructor}}"
     ask(page, 33, evil)
     expect(page.locator(".vt-compare-caption")).to_contain_text("onerror")
     assert page.evaluate("window.hacked") is None
 
 
-def test_cards_are_made_once_and_follow_another_case(page):
+def test_cards_are_made_once_and_follow_another_case(canned_page):
+    page = canned_page
     page.locator("#vt-compare-sort").select_option("listed")  # its card is in view then
     drawn(page)
     page.evaluate("document.querySelector('[data-method=clsattn] canvas').dataset.mine = 'yes'")
@@ -383,7 +424,8 @@ def test_cards_are_made_once_and_follow_another_case(page):
     assert pixels(page, ".vt-mini[data-method=clsattn] canvas:nth-child(1)") != before
 
 
-def test_the_budget_comes_along_from_the_other_tab_and_back(page):
+def test_the_budget_comes_along_from_the_other_tab_and_back(canned_page):
+    page = canned_page
     page.get_by_role("tab", name="Explore").click()
     page.locator("#vt-budget").focus()
     page.keyboard.press("End")
@@ -400,8 +442,8 @@ def test_the_budget_comes_along_from_the_other_tab_and_back(page):
     expect(stage).to_have_attribute("data-budget", "44")
 
 
-def test_a_phone_shows_it_without_scrolling_sideways(browser, url):
-    page = visit_tab(browser, url, viewport={"width": 390, "height": 844})
+def test_a_phone_shows_it_without_scrolling_sideways(browser, canned_url):
+    page = visit_tab(browser, canned_url, viewport={"width": 390, "height": 844})
     done(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     for place in (".vt-mini", "#vt-pair", "#vt-agreement", "#vt-disputed"):
@@ -412,8 +454,8 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser, url):
     page.context.close()
 
 
-def test_dark_mode_is_dark(browser, url):
-    page = visit_tab(browser, url + "/?__theme=dark")
+def test_dark_mode_is_dark(browser, canned_url):
+    page = visit_tab(browser, canned_url + "/?__theme=dark")
     for place in (".vt-compare", ".vt-mini", "#vt-compare-sort"):
         colour = page.evaluate(f"getComputedStyle(document.querySelector('{place}')).color")
         assert min(int(number) for number in re.findall(r"\d+", colour)[:3]) > 150, place

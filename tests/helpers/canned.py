@@ -1,0 +1,240 @@
+"""Use cases that hand out records at once, for tests of what the page does with answers.
+
+The records are real ones of pico, made once about one scene: every other scene gets the same maps
+and answers under its own name. A `Gate` holds them back for as long as a test wants, so that no
+test has to be quicker than a model. What isn't here is asked of the
+model as ever. Knows records and use cases; not pages.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock
+
+from explorer.analyses import api
+from explorer.analyses.comparison import DRAWS
+from explorer.cases.answers import FULL
+from explorer.cases.batch_answers import AnswerResult, AnswerSpec
+from explorer.cases.cache import ResultCache
+from explorer.cases.records import Analysis, Answer
+from explorer.cases.request import Source, make_request
+from explorer.cases.scheduler import never
+from explorer.methods import catalog
+from explorer.pico.data import scenes
+from explorer.ui.session import UseCases
+
+T = TypeVar("T")
+
+PATIENCE = 60  # seconds
+SEED, QUESTION = 11, "what is in the middle ?"
+BUDGETS = (64, 128)  # of the recorded answers: the first that a method can go down to
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What pico said of one scene. answers: of every method, one."""
+
+    analysis: Analysis
+    answers: dict[str, Answer]
+
+    def answer(self, spec: str, budget: int) -> Answer:
+        """Give the answer of a method as if it were from this budget."""
+        if spec == FULL:
+            return self.analysis.full
+        if budget == self.analysis.grid.count:  # all tokens, the full answer
+            return replace(self.analysis.full, method=spec, budget=budget, same=True, p_full=1.0)
+        return replace(self.answers[spec], budget=budget)
+
+
+def record(folder: Path) -> Recording:
+    """Ask pico, or read what another process of the same run was told. folder: theirs and ours."""
+    file = folder / "recording.pickle"
+    with FileLock(f"{file}.lock"):
+        if not file.exists():
+            case, memory = ("pico", scenes.make(SEED).image, QUESTION), ResultCache(100_000_000)
+            told: dict[str, Answer] = {}
+            for budget in BUDGETS:
+                specs = [*(method.spec for method in catalog.choices()), *DRAWS]
+                wanted = [(spec, budget) for spec in specs if spec not in told]
+                found = api.several(*case, wanted, memory)
+                told |= {each.method: each.answer for each in found if each.answer}
+            file.write_bytes(pickle.dumps(Recording(api.analyse(*case, memory), told)))
+        return pickle.loads(file.read_bytes())
+
+
+class Gate:
+    """Lets results pass: all of them, or no more than a test has let through."""
+
+    def __init__(self) -> None:
+        self._left = math.inf
+        self._waiting = self._inside = 0
+        self._changed = threading.Condition()
+
+    def open(self) -> None:
+        """Let everything pass."""
+        self.hold(math.inf)
+
+    def hold(self, after: float = 0) -> None:
+        """Hold back what comes after so many results."""
+        with self._changed:
+            self._left = after
+            self._changed.notify_all()
+
+    def reached(self) -> None:
+        """Wait until a result stands before the closed gate."""
+        self._until(lambda: self._waiting and not self._left)
+
+    def left(self) -> None:
+        """Wait until nothing more is on its way to the gate."""
+        self._until(lambda: not self._inside)
+
+    def _until(self, what: Callable[[], bool]) -> None:
+        with self._changed:
+            if not self._changed.wait_for(what, PATIENCE):
+                raise TimeoutError(f"after {PATIENCE} s: {self.__dict__}")
+
+    def passing(self, results: Iterable[T], stop: Callable[[], bool] = never) -> Iterator[T]:
+        """Pass results on, one by one, until `stop` is true."""
+        with self._changed:
+            self._inside += 1
+        try:
+            for result in results:
+                if not self._pass(stop):
+                    return
+                yield result
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    def _pass(self, stop: Callable[[], bool]) -> bool:
+        with self._changed:
+            self._waiting += 1
+            self._changed.notify_all()
+            try:
+                while not self._left and not stop():
+                    self._changed.wait(0.02)  # to ask `stop` again
+                if stop():
+                    return False
+                self._left -= 1
+                return True
+            finally:
+                self._waiting -= 1
+
+
+class Canned:
+    """The use cases of a page, from a recording and behind gates.
+
+    words: the gate of answers that come word by word, and of maps; answers: that of many answers.
+    runs: how many answers were wanted each time that many were asked for; given: those that passed.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording, self.words, self.answers = recording, Gate(), Gate()
+        self._asked = threading.Condition()
+        self.runs: list[int] = []
+        self.given: list[AnswerSpec] = []
+
+    def reset(self) -> None:
+        """Open the gates, and forget what was asked."""
+        self.words.open()
+        self.answers.open()
+        self.runs.clear()
+        self.given.clear()
+
+    def until_run(self, number: int) -> None:
+        """Wait until many answers were asked for so many times."""
+        with self._asked:
+            if not self._asked.wait_for(lambda: len(self.runs) >= number, PATIENCE):
+                raise TimeoutError(f"after {PATIENCE} s: {self.runs}")
+
+    def use_cases(self) -> UseCases:
+        """Give them to `page.build`."""
+        return UseCases(
+            analyse=self.analyse,
+            unfold=self.unfold,
+            answer=self.answer,
+            stream=self.stream,
+            several=self.several,
+        )
+
+    def analyse(
+        self, model: str, image: Source, question: str, memory: ResultCache | None = None
+    ) -> Analysis:
+        """Give the maps of the recording, as if they were of this picture and question."""
+        asked = make_request(model, image, question)
+        return replace(
+            self.recording.analysis, id=asked.id, picture=asked.picture, question=asked.question
+        )
+
+    def unfold(
+        self,
+        model: str,
+        image: Source,
+        question: str,
+        memory: ResultCache | None = None,
+        every: float = 0.0,
+    ) -> Iterator[Answer | Analysis]:
+        """Give the full answer word by word, and then the maps; each of them passes the gate."""
+        analysis = self.analyse(model, image, question)
+        yield from self.words.passing([*word_by_word(analysis.full), analysis])
+
+    def answer(
+        self,
+        model: str,
+        image: Source,
+        question: str,
+        method: str,
+        budget: int,
+        memory: ResultCache | None = None,
+    ) -> Answer:
+        """Give one answer."""
+        *_, last = self.stream(model, image, question, method, budget)
+        return last
+
+    def stream(
+        self,
+        model: str,
+        image: Source,
+        question: str,
+        method: str,
+        budget: int,
+        memory: ResultCache | None = None,
+        every: float = 0.0,
+    ) -> Iterator[Answer]:
+        """Give one answer word by word; each word passes the gate."""
+        yield from self.words.passing(word_by_word(self.recording.answer(method, budget)))
+
+    def several(
+        self,
+        model: str,
+        image: Source,
+        question: str,
+        wanted: Sequence[AnswerSpec],
+        memory: ResultCache | None = None,
+        stop: Callable[[], bool] = never,
+    ) -> Iterator[AnswerResult]:
+        """Give answers in the order in which they are wanted; each of them passes the gate."""
+        with self._asked:
+            self.runs.append(len(wanted))
+            self._asked.notify_all()
+        for spec, budget in self.answers.passing(wanted, stop):
+            self.given.append((spec, budget))
+            yield AnswerResult(spec, budget, self.recording.answer(spec, budget))
+
+
+def word_by_word(answer: Answer) -> list[Answer]:
+    """Give an answer as it grows; the last one is complete."""
+    partial = []
+    for length in range(1, len(answer.tokens)):
+        tokens = answer.tokens[:length]
+        text = "".join(token.text for token in tokens).strip()
+        partial.append(replace(answer, text=text, tokens=tokens, partial=True))
+    return [*partial, answer]
