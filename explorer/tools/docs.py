@@ -16,12 +16,15 @@ BETWEEN = re.compile(r"(<!-- methods:[^\n]*-->\n)(.*?)(<!-- /methods -->)", re.S
 
 
 def titles() -> str:
-    """List the methods for README.md: key, title and paper."""
+    """List the methods for README.md by where they prune: title, key and paper."""
     lines = []
-    for method in METHODS:
-        card = method.card
-        paper = f" ([{card.arxiv}](https://arxiv.org/abs/{card.arxiv}))" if card.arxiv else ""
-        lines.append(f"- `{card.key}` {card.title}{paper}")
+    for where in dict.fromkeys(method.where for method in METHODS):
+        listed = []
+        for card in (method.card for method in METHODS if method.where == where):
+            link = f"[{card.title}](https://arxiv.org/abs/{card.arxiv})"
+            listed.append(f"{link if card.arxiv else card.title} `{card.key}`")
+        rows = [", ".join(row) for row in (listed[at : at + 2] for at in range(0, len(listed), 2))]
+        lines.append(f"- {where}:\n  " + ",\n  ".join(rows))
     return "\n".join(lines) + "\n"
 
 
