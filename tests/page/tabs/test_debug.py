@@ -76,7 +76,9 @@ def test_it_starts_from_the_methods_set_and_its_answer(page):
     shown = state(page)
     theirs, ours = shown["pruned"]["answer"], shown["debug"]["known"]["answer"]
     assert len(kept(page)) == theirs["budget"]
-    assert (ours["text"], ours["p_full"]) == (theirs["text"], theirs["p_full"])
+    assert ours["text"] == theirs["text"]
+    # the example's answers were stored by another processor, whose last digits differ
+    assert ours["p_full"] == pytest.approx(theirs["p_full"], rel=1e-4)
     expect(page.locator("#vt-picked .vt-answer")).to_have_text(theirs["text"])
     expect(page.locator("#vt-pick-count")).to_have_text(str(theirs["budget"]))
 
