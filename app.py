@@ -5,8 +5,9 @@ import os
 import sys
 import threading
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.cases import gpu
+from explorer.cases.request import CaseRequest
 from explorer.errors import VisitorError
 from explorer.pico.data import scenes
 from explorer.vlm.catalog import CUSTOM_HELP, DEFAULT
@@ -31,7 +32,8 @@ def command_line() -> argparse.Namespace:
 def warm_up(keys: list[str]) -> None:
     """Load models and answer once: the first answer of a process is a slow one."""
     if not gpu.ON_ZEROGPU:  # nobody could be billed for that lease
-        api.answer(DEFAULT, scenes.make(0).image, "what is in the middle ?", "visiondrop", 64)
+        request = CaseRequest.make(DEFAULT, scenes.make(0).image, "what is in the middle ?")
+        analyses.answer(request, "visiondrop", 64)
     for sentence in default_loader().preload([DEFAULT, *keys], only=gpu.ON_ZEROGPU):
         print(sentence, file=sys.stderr)
 

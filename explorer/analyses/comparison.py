@@ -14,30 +14,38 @@ from dataclasses import dataclass
 import numpy as np
 
 from explorer.analyses.overview import analyse, draw
-from explorer.cases import batch_answers, scheduler
 from explorer.cases.answers import check_budget
+from explorer.cases.batch_answers import AnswerResult
 from explorer.cases.cache import ResultCache
+from explorer.cases.gpu import GpuCost, use_case
 from explorer.cases.records import Analysis, Answer, MethodMap
-from explorer.cases.request import Source
+from explorer.cases.request import CaseRequest
+from explorer.cases.scheduler import answer_many
 from explorer.methods import catalog
 from explorer.methods.baselines.random import Random
 from explorer.metrics import agreement
-from explorer.metrics.agreement import keep_counts
-from explorer.vlm.components import Vlm
 
 BASELINES = ("random", "uniform", "pool")
 DRAWS = tuple(Random(seed=seed).spec for seed in Random.options()["seed"].values)
 PHRASE = 8  # tokens; the probability of a longer answer is told per token
-MEMORY_BYTES = 64_000_000  # of one comparison whose caller has no memory
+ABOUT_ALL = 40  # answers of all methods and draws, about
 
 
+def _check_specs(request: CaseRequest, methods: Sequence[str] | None, **_: object) -> None:
+    for spec in methods or ():
+        catalog.resolve(spec)
+
+
+@use_case(
+    cost=lambda request, budget, methods: GpuCost(ABOUT_ALL if methods is None else 20, maps=True),
+    check=_check_specs,
+)
 def compare(
-    model: str | Vlm,
-    image: Source,
-    question: str,
+    request: CaseRequest,
     budget: int,
     methods: Sequence[str] | None = None,
-    memory: ResultCache | None = None,
+    *,
+    cache: ResultCache | None = None,
 ) -> Comparison:
     """Let methods answer at one mean budget and measure how far they agree.
 
@@ -45,23 +53,19 @@ def compare(
     ones. `random`, `uniform` and `pool` are always among them. A method whose floor is above the
     budget runs at its floor, and is marked. Raises `VisitorError` with one clear sentence.
     """
-    memory = ResultCache(MEMORY_BYTES) if memory is None else memory
-    for spec in methods or ():
-        catalog.resolve(spec)
-    analysis = analyse(model, image, question, memory)
+    analysis = analyse(request, cache=cache)
     n = analysis.grid.count
     check_budget(budget, n)
-    maps = _maps((model, image, question), analysis, methods, memory)
-    wanted = [(found.spec, max(budget, found.floor)) for found in maps]
-    wanted += [(spec, budget) for spec in DRAWS]
-    told = {
-        (each.method, each.budget): each
-        for each in scheduler.answer_many(model, image, question, wanted, memory)
+    maps = _maps(request, analysis, methods, cache)
+    specs = [(each.spec, max(budget, each.floor)) for each in maps]
+    specs += [(spec, budget) for spec in DRAWS]
+    results = {
+        (each.method, each.budget): each for each in answer_many(request, specs, cache=cache)
     }
-    random = chance([told[spec, budget].answer for spec in DRAWS], analysis.full)
+    random = chance([results[spec, budget].answer for spec in DRAWS], analysis.full)
     compared = tuple(
-        _compared(found, budget, told[found.spec, max(budget, found.floor)], analysis.full, random)
-        for found in maps
+        _compared(each, budget, results[each.spec, max(budget, each.floor)], analysis.full, random)
+        for each in maps
     )
     return Comparison(
         case=analysis.id,
@@ -73,42 +77,44 @@ def compare(
         random=random,
         jaccard=agreement.jaccard([each.kept for each in compared], n),
         spearman=agreement.spearman(np.stack([each.score for each in compared])),
-        disputed=keep_counts([each.kept for each in compared if each.method not in BASELINES], n),
+        keep_counts=agreement.keep_counts(
+            [each.kept for each in compared if each.method not in BASELINES], n
+        ),
         notes=analysis.notes,
     )
 
 
 def _maps(
-    case: tuple[str | Vlm, Source, str],
+    request: CaseRequest,
     analysis: Analysis,
     methods: Sequence[str] | None,
-    memory: ResultCache,
+    cache: ResultCache | None,
 ) -> list[MethodMap]:
     """Collect the maps of the chosen methods, baselines first; what is not there yet is drawn."""
-    ready = {found.spec: found for found in analysis.methods}
+    ready = {each.spec: each for each in analysis.methods}
     if methods is None:
         return list(ready.values())
     specs = dict.fromkeys([*BASELINES, *methods])
-    return [ready[s] if s in ready else draw(*case, s, memory) for s in specs]
+    return [ready[s] if s in ready else draw(request, s, cache=cache) for s in specs]
 
 
 def _compared(
-    found: MethodMap, budget: int, told: batch_answers.AnswerResult, full: Answer, random: Chance
+    method_map: MethodMap, budget: int, result: AnswerResult, full: Answer, random: Chance
 ) -> Compared:
-    answer = told.answer
-    likely = None if answer is None else likelihood(answer, full)
-    judged = answer is not None and found.spec != "random"
+    answer = result.answer
+    p = None if answer is None else likelihood(answer, full)
+    judged = answer is not None and method_map.spec != "random"
     return Compared(
-        method=found.spec,
-        budget=told.budget,
-        reached=told.budget == budget,
-        score=found.score,
+        method=method_map.spec,
+        budget=result.budget,
+        reached=result.budget == budget,
+        score=method_map.score,
         kept=np.empty(0, np.int64) if answer is None else answer.stages[-1].kept,
-        known=told.known,
+        cached=result.cached,
         answer=answer,
-        likeness=likely,
-        worse=is_worse(likely, random.likeness) if judged else None,
-        error=told.error,
+        likelihood=p,
+        worse=is_worse(p, random.likelihood) if judged else None,
+        error=result.error,
     )
 
 
@@ -129,18 +135,18 @@ def likelihood(answer: Answer, full: Answer) -> float:
     return math.exp(math.log(max(full.p_full, 1e-300)) / tokens - answer.drop)
 
 
-def is_worse(likely: float, than: float) -> bool:
+def is_worse(p: float, than: float) -> bool:
     """Tell whether a probability is smaller at the two digits that are shown."""
-    return round(likely, 2) < round(than, 2)
+    return round(p, 2) < round(than, 2)
 
 
 def chance(draws: Sequence[Answer], full: Answer) -> Chance:
     """Sum up several draws of random."""
-    likely = np.array([likelihood(answer, full) for answer in draws])
+    p = np.array([likelihood(answer, full) for answer in draws])
     return Chance(
         draws=tuple(draws),
-        likeness=float(likely.mean()),
-        spread=float(likely.std(ddof=1)) if len(likely) > 1 else 0.0,
+        likelihood=float(p.mean()),
+        spread=float(p.std(ddof=1)) if len(p) > 1 else 0.0,
         same=float(np.mean([answer.same for answer in draws])),
     )
 
@@ -151,9 +157,9 @@ class Compared:
 
     budget: the mean budget it ran at: the one asked for, or its floor where that is above it
     (reached is then False). kept: patches that are alive as they were after its last stage; none
-    where all are merged. score [N] float32. known: remembered, not computed anew. likeness:
-    probability of the full answer, see `comparison.likelihood`. worse: less likely than what random
-    gives on average, to two digits; None for random itself. error: why there is no answer.
+    where all are merged. score [N] float32. cached: not computed anew. likelihood: of
+    the full answer, see the function of that name. worse: less likely than what random gives on
+    average, to two digits; None for random itself. error: why there is no answer.
     """
 
     method: str
@@ -161,9 +167,9 @@ class Compared:
     reached: bool
     score: np.ndarray
     kept: np.ndarray
-    known: bool = False
+    cached: bool = False
     answer: Answer | None = None
-    likeness: float | None = None
+    likelihood: float | None = None
     worse: bool | None = None
     error: str | None = None
 
@@ -181,7 +187,7 @@ class Chance:
     """
 
     draws: tuple[Answer, ...]
-    likeness: float
+    likelihood: float
     spread: float
     same: float
 
@@ -190,10 +196,10 @@ class Chance:
 class Comparison:
     """Methods side by side on one case.
 
-    per_token: likeness is a mean per token of a long answer. jaccard, spearman [M, M] in the order
-    of `methods`: of kept patches and of scores, NaN where one of the two keeps none or scores all
-    alike. disputed [N]: how many methods keep each patch, baselines left out. notes: sentences, one
-    of them for each method that can't run on this model.
+    per_token: a likelihood is a mean per token of a long answer. jaccard, spearman [M, M] in the
+    order of `methods`: of kept patches and of scores, NaN where one of the two keeps none or
+    scores all alike. keep_counts [N]: how many methods keep each patch, baselines left out. notes:
+    sentences, one of them for each method that can't run on this model.
     """
 
     case: str
@@ -205,5 +211,5 @@ class Comparison:
     random: Chance
     jaccard: np.ndarray
     spearman: np.ndarray
-    disputed: np.ndarray
+    keep_counts: np.ndarray
     notes: tuple[str, ...]

@@ -10,18 +10,19 @@ from collections.abc import Sequence
 
 import torch
 
-from explorer.cases import answers
-from explorer.cases.cache import ResultCache, get_or_compute
+from explorer.cases.answers import by_plan
+from explorer.cases.cache import CacheKey, ResultCache, get_or_compute
 from explorer.cases.case import Case, open_case
+from explorer.cases.generation import ANSWER_BYTES
+from explorer.cases.gpu import GpuCost, use_case
 from explorer.cases.records import Answer
-from explorer.cases.request import Source
+from explorer.cases.request import CaseRequest
 from explorer.errors import BadPick
 from explorer.inference.prefill import PruningPlan
 from explorer.media import grid
 from explorer.media.grid import Box
 from explorer.methods import catalog
 from explorer.methods.signals import Kept, Stage
-from explorer.vlm.components import Vlm
 
 HAND_PICKED = "picked"  # what such an answer has in place of a method
 
@@ -54,46 +55,44 @@ def plan_of(kept: Sequence[int], renumber: bool) -> PruningPlan:
     return PruningPlan((Stage(0, len(kept)),), choose, renumber=renumber)
 
 
+@use_case(cost=GpuCost(answers=2))  # the full answer, to which it is compared, is one
 def answer_from_tokens(
-    model: str | Vlm,
-    image: Source,
-    question: str,
+    request: CaseRequest,
     kept: Sequence[int],
-    memory: ResultCache | None = None,
     renumber: bool = False,
+    *,
+    cache: ResultCache | None = None,
 ) -> Answer:
     """Answer from the picked visual tokens alone; see `Answer`.
 
     renumber: count the positions of those that stay anew, as most methods do that prune before the
     language model; False leaves them where they were. Raises `BadPick`.
     """
-    case = open_case(model, image, question, memory)
-    return hand_picked(case, check_kept(list(kept), case.size.tokens), memory, renumber)
+    case = open_case(request, cache)
+    return hand_picked(case, check_kept(list(kept), case.size.tokens), renumber, cache)
 
 
-def shares(
-    model: str | Vlm,
-    image: Source,
-    question: str,
+@use_case(cost=GpuCost(answers=0))
+def kept_shares(
+    request: CaseRequest,
     kept: Sequence[int],
     boxes: Sequence[Box],
-    memory: ResultCache | None = None,
+    *,
+    cache: ResultCache | None = None,
 ) -> list[float]:
     """Give the share of each box on the picture that lies under kept patches."""
-    case = open_case(model, image, question, memory)
+    case = open_case(request, cache)
     kept = check_kept(list(kept), case.size.tokens)
-    return [grid.share(case.look.grid, box, kept) for box in boxes]
+    return [grid.share(case.vision.grid, box, kept) for box in boxes]
 
 
 def hand_picked(
-    case: Case, kept: tuple[int, ...], memory: ResultCache | None = None, renumber: bool = False
+    case: Case, kept: tuple[int, ...], renumber: bool = False, cache: ResultCache | None = None
 ) -> Answer:
-    """Answer from a checked set; what was worked out before is remembered."""
-
-    def make() -> Answer:
-        compared = answers.full_run(case, memory)
-        *_, last = answers.pruned(case, HAND_PICKED, len(kept), plan_of(kept, renumber), compared)
-        return last
-
-    key = ("picked", case.id, renumber, kept)
-    return get_or_compute(memory, key, make, lambda _: answers.ANSWER_BYTES + 60 * len(kept))
+    """Answer from a checked set, unless the cache has that answer."""
+    return get_or_compute(
+        cache,
+        CacheKey("picked", case.id, (renumber, kept)),
+        lambda: by_plan(case, HAND_PICKED, len(kept), plan_of(kept, renumber), cache),
+        lambda _: ANSWER_BYTES + 60 * len(kept),
+    )

@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 import torch
 from PIL import Image
 
-from explorer.cases.answers import FullRun, Generation, full_run
+from explorer.cases.answers import full_run
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import Case, open_case
+from explorer.cases.generation import FullRun, Generation
+from explorer.cases.gpu import GpuCost, use_case
 from explorer.cases.method_maps import plan_of
 from explorer.cases.records import Token
-from explorer.cases.request import Source
+from explorer.cases.request import CaseRequest
 from explorer.errors import MethodUnavailable, VisitorError
 from explorer.inference.decode import decode, teacher_force
 from explorer.inference.prefill import KEEP_ALL, prefill
@@ -30,7 +32,6 @@ from explorer.media.region import Cells, seen_size
 from explorer.methods import catalog
 from explorer.methods.signals import Signals
 from explorer.metrics import fidelity
-from explorer.vlm.components import Vlm
 
 MODES = ("full", "both", "crop", "equal")
 
@@ -39,7 +40,7 @@ MODES = ("full", "both", "crop", "equal")
 class RegionAnswer:
     """What a model said in one of the four runs.
 
-    tokens: visual tokens of picture and crop. likely: the probability of the full answer there.
+    tokens: visual tokens of picture and crop. likelihood: of the full answer there.
     error: why there is no answer. seconds: of prefill and decoding.
     """
 
@@ -47,8 +48,8 @@ class RegionAnswer:
     tokens: tuple[int, int]
     text: str = ""
     pieces: tuple[Token, ...] = ()
-    likely: float = 0.0
-    same: bool = False
+    likelihood: float = 0.0
+    agrees: bool = False
     seconds: float = 0.0
     error: str | None = None
 
@@ -60,64 +61,65 @@ def cut_out(picture: Picture, cells: Cells) -> Image.Image:
     return crop if crop.size == size else crop.resize(size, Image.Resampling.BICUBIC)
 
 
+@use_case(cost=GpuCost(answers=5))
 def answer_with_crop(
-    model: str | Vlm,
-    image: Source,
-    question: str,
+    request: CaseRequest,
     cells: Cells,
     method: str = "clsattn",
-    memory: ResultCache | None = None,
+    *,
+    cache: ResultCache | None = None,
 ) -> Iterator[RegionAnswer]:
     """Answer from the picture, from picture and crop, from the crop, and from both at equal cost.
 
-    cells: what is cut out, dilated or not. method: who prunes in the last run, before the LLM.
-    Raises `VisitorError` with one clear sentence for a bad picture, question or model.
+    cells: what is cut out, dilated or not. method: prunes in the last run, before the LLM.
+    Raises `VisitorError` with one clear sentence.
     """
-    case = open_case(model, image, question, memory)
-    crop = open_case(model, open_picture(cut_out(case.picture, cells)), question, memory)
-    compared = full_run(case, memory)
+    case = open_case(request, cache)
+    picture = open_picture(cut_out(request.picture, cells))
+    crop = open_case(replace(request, picture=picture), cache)
+    full = full_run(case, cache)
     whole, part = case.size.tokens, crop.size.tokens
-    yield _run(case, "full", (whole, 0), compared, case.prompt())
-    yield _run(case, "both", (whole, part), compared, joined(case.prompt(), _silent(crop)))
-    yield _run(case, "crop", (0, part), compared, crop.prompt())
+    yield _run(case, "full", (whole, 0), full, case.prompt())
+    yield _run(case, "both", (whole, part), full, joined(case.prompt(), _without_question(crop)))
+    yield _run(case, "crop", (0, part), full, crop.prompt())
     share = min(part, whole // 2)
     try:
-        kept = _pruned(case, case.prompt(), method, whole - share, compared)
-        seen = _pruned(crop, _silent(crop), method, share, compared)
+        first = _pruned(case, case.prompt(), method, whole - share, full)
+        second = _pruned(crop, _without_question(crop), method, share, full)
     except VisitorError as error:
         yield RegionAnswer("equal", (whole - share, share), error=str(error))
         return
-    yield _run(case, "equal", (whole - share, share), compared, joined(kept, seen))
+    yield _run(case, "equal", (whole - share, share), full, joined(first, second))
 
 
-def _silent(crop: Case) -> Prompt:
-    """Show the crop without asking again, and without a second beginning of the text."""
+def _without_question(crop: Case) -> Prompt:
+    """Give the crop's prompt without the question, and without a second BOS token."""
     prompt = replace(crop, question="").prompt()
     bos = crop.vlm.processor.tokenizer.bos_token_id
-    begins = 0
+    n_bos = 0
     if bos is not None:
-        mark = crop.decoder.body.embed_tokens(prompt.visual_positions.new_tensor([bos]))[0]
-        begins = int(torch.equal(prompt.inputs_embeds[0, 0], mark))
+        embedding = crop.decoder.body.embed_tokens(prompt.visual_positions.new_tensor([bos]))[0]
+        n_bos = int(torch.equal(prompt.inputs_embeds[0, 0], embedding))
     return replace(
         prompt,
-        inputs_embeds=prompt.inputs_embeds[:, begins:],
-        position_ids=prompt.position_ids[..., begins:] - begins,
-        visual_positions=prompt.visual_positions - begins,
-        is_text=prompt.is_text[begins:],
+        inputs_embeds=prompt.inputs_embeds[:, n_bos:],
+        position_ids=prompt.position_ids[..., n_bos:] - n_bos,
+        visual_positions=prompt.visual_positions - n_bos,
+        is_text=prompt.is_text[n_bos:],
     )
 
 
 def joined(first: Prompt, second: Prompt) -> Prompt:
-    """Let one prompt follow another, as two turns of the same talk."""
-    seen, behind = first.inputs_embeds.shape[1], int(first.position_ids.max()) + 1
+    """Append one prompt to another, as two turns of the same chat."""
+    length, next_position = first.inputs_embeds.shape[1], int(first.position_ids.max()) + 1
     signals = Signals(
         grid_position=torch.cat([first.signals.grid_position, second.signals.grid_position]),
         features=torch.cat([first.signals.features, second.signals.features]),
     )
     return Prompt(
         inputs_embeds=torch.cat([first.inputs_embeds, second.inputs_embeds], 1),
-        position_ids=torch.cat([first.position_ids, second.position_ids + behind], -1),
-        visual_positions=torch.cat([first.visual_positions, second.visual_positions + seen]),
+        position_ids=torch.cat([first.position_ids, second.position_ids + next_position], -1),
+        visual_positions=torch.cat([first.visual_positions, second.visual_positions + length]),
         is_text=torch.cat([first.is_text, second.is_text]),
         signals=signals,
         n_response_header=second.n_response_header,
@@ -127,8 +129,8 @@ def joined(first: Prompt, second: Prompt) -> Prompt:
     )
 
 
-def _pruned(case: Case, prompt: Prompt, method: str, budget: int, compared: FullRun) -> Prompt:
-    """Let a method look at a case, and take from a prompt of it what the method does not keep."""
+def _pruned(case: Case, prompt: Prompt, method: str, budget: int, full: FullRun) -> Prompt:
+    """Let a method score a case, and drop from a prompt of it the tokens that it does not keep."""
     pruner = catalog.resolve(method)
     plan = plan_of(pruner, case.size, budget)
     stages = [stage for stage in plan.stages if not stage.optional]
@@ -137,7 +139,7 @@ def _pruned(case: Case, prompt: Prompt, method: str, budget: int, compared: Full
             f"{pruner.card.title} prunes inside the language model, where picture and crop are "
             "one; choose a method that prunes before it."
         )
-    signals = case.prompt(plan.needs, lambda: compared.tokens).signals
+    signals = case.prompt(plan.needs, lambda: full.tokens).signals
     sequence = Sequence(prompt)
     for stage in stages:
         sequence.drop(plan.choose(signals, stage), stage, plan.renumber)
@@ -156,15 +158,16 @@ def _pruned(case: Case, prompt: Prompt, method: str, budget: int, compared: Full
 
 
 def _run(
-    case: Case, mode: str, tokens: tuple[int, int], compared: FullRun, prompt: Prompt
+    case: Case, mode: str, tokens: tuple[int, int], full: FullRun, prompt: Prompt
 ) -> RegionAnswer:
     """Answer a prompt, and tell how likely the full answer is there."""
     began = time.perf_counter()
-    run, speech = prefill(case.decoder, prompt, KEEP_ALL), Generation(case)
+    run, generation = prefill(case.decoder, prompt, KEEP_ALL), Generation(case)
     for step in decode(run, case.vlm.max_new_tokens):
-        speech.add(step)
+        generation.add(step)
     seconds = time.perf_counter() - began
-    likely = fidelity.probability(teacher_force(run, list(compared.tokens)), compared.tokens)
-    text = speech.text.strip()
-    same = fidelity.agrees(text, compared.answer.text)
-    return RegionAnswer(mode, tokens, text, tuple(speech.pieces), likely, same, seconds)
+    likelihood = fidelity.probability(teacher_force(run, list(full.tokens)), full.tokens)
+    text = generation.text.strip()
+    agrees = fidelity.agrees(text, full.answer.text)
+    pieces = tuple(generation.pieces)
+    return RegionAnswer(mode, tokens, text, pieces, likelihood, agrees, seconds)

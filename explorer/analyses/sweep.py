@@ -13,31 +13,39 @@ import numpy as np
 
 from explorer.analyses import comparison
 from explorer.analyses.comparison import Chance
-from explorer.cases import batch_answers, scheduler
 from explorer.cases.answers import check_budget, full_run
+from explorer.cases.batch_answers import AnswerResult, AnswerSpec
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import Case, open_case
+from explorer.cases.gpu import GpuCost, use_case
 from explorer.cases.method_maps import ladder
 from explorer.cases.records import Answer
-from explorer.cases.request import Source
+from explorer.cases.request import CaseRequest
+from explorer.cases.scheduler import answer_many, never
 from explorer.errors import BadBudget
 from explorer.methods import catalog
 from explorer.metrics.budget_curve import auc, k_star, n_flips
-from explorer.vlm.components import Vlm
 
 FIVE = ("clsattn", "divprune", "visionzip", "fastv", "visiondrop")  # unlike each other
 PER_OCTAVE = 2  # rungs of the ladder in every doubling
-MOST_BUDGETS = 32
+MAX_BUDGETS = 32
+ABOUT = 200  # answers of a sweep
 
 
+def _check_specs(request: CaseRequest, methods: Sequence[str] | None, **_: object) -> None:
+    for spec in methods or ():
+        if spec not in comparison.DRAWS:
+            catalog.resolve(spec)
+
+
+@use_case(cost=GpuCost(answers=ABOUT, maps=True), check=_check_specs)
 def sweep(
-    model: str | Vlm,
-    image: Source,
-    question: str,
+    request: CaseRequest,
     methods: Sequence[str] | None = None,
     budgets: Sequence[int] | None = None,
-    memory: ResultCache | None = None,
-    stop: Callable[[], bool] = scheduler.never,
+    *,
+    cache: ResultCache | None = None,
+    stop: Callable[[], bool] = never,
 ) -> Sweep:
     """Answer by several methods over a ladder of mean budgets, and tell where answers change.
 
@@ -45,66 +53,63 @@ def sweep(
     ones and N. A method that can't go as low as the ladder starts at its floor. stop: asked between
     two steps; once true, what is not answered yet stays None. Raises `VisitorError`.
     """
-    memory = ResultCache(comparison.MEMORY_BYTES) if memory is None else memory
-    named = dict.fromkeys(FIVE if methods is None else methods)
-    chosen = [spec for spec in named if spec not in comparison.DRAWS]
-    for spec in chosen:
-        catalog.resolve(spec)
-    case = open_case(model, image, question, memory)
+    specs = dict.fromkeys(FIVE if methods is None else methods)
+    chosen = [spec for spec in specs if spec not in comparison.DRAWS]
+    case = open_case(request, cache)
     n = case.size.tokens
-    asked = None if budgets is None else _checked(budgets, n)
-    rungs = {spec: _rungs(case, spec, asked) for spec in (*comparison.DRAWS, *chosen)}
-    found = _Found(case, full_run(case, memory).answer)
-    wanted = [(spec, rung) for spec, mine in rungs.items() for rung in mine if rung < n]
-    wanted.sort(key=lambda wish: wish[1])  # runs of like length are decoded side by side
-    for told in scheduler.answer_many(model, case.picture, question, wanted, memory, stop):
-        found.take(told)
-    draws = tuple(found.swept(spec, rungs[spec]) for spec in comparison.DRAWS)
+    checked = None if budgets is None else _checked(budgets, n)
+    rungs = {spec: _rungs(case, spec, checked) for spec in (*comparison.DRAWS, *chosen)}
+    answers = _Answers(case, full_run(case, cache).answer)
+    pairs = [(spec, rung) for spec, mine in rungs.items() for rung in mine if rung < n]
+    pairs.sort(key=lambda pair: pair[1])  # runs of like length are decoded side by side
+    for result in answer_many(request, pairs, cache=cache, stop=stop):
+        answers.add(result)
+    draws = tuple(answers.swept(spec, rungs[spec]) for spec in comparison.DRAWS)
     ladder_ = rungs[comparison.DRAWS[0]]
-    chance = tuple(found.chance(rung) for rung in ladder_)
+    chance = tuple(answers.chance(rung) for rung in ladder_)
     return Sweep(
         case=case.id,
         tokens=n,
         budgets=ladder_,
-        full=found.full,
-        per_token=comparison.is_long(found.full),
-        methods=tuple(_beside(found.swept(s, rungs[s]), ladder_, chance) for s in chosen),
+        full=answers.full,
+        per_token=comparison.is_long(answers.full),
+        methods=tuple(_beside(answers.swept(s, rungs[s]), ladder_, chance) for s in chosen),
         draws=draws,
         random=chance,
     )
 
 
 def _checked(budgets: Sequence[int], n: int) -> tuple[int, ...]:
-    """Sort the budgets that somebody asks for; raises `BadBudget`."""
-    if not 1 <= len(set(budgets)) <= MOST_BUDGETS:
-        raise BadBudget(f"A sweep takes 1 to {MOST_BUDGETS} different budgets.")
+    """Sort the budgets of a request; raises `BadBudget`."""
+    if not 1 <= len(set(budgets)) <= MAX_BUDGETS:
+        raise BadBudget(f"A sweep takes 1 to {MAX_BUDGETS} different budgets.")
     for budget in budgets:
         check_budget(budget, n)
     return tuple(sorted(set(budgets)))
 
 
-def _rungs(case: Case, spec: str, asked: tuple[int, ...] | None) -> tuple[int, ...]:
+def _rungs(case: Case, spec: str, budgets: tuple[int, ...] | None) -> tuple[int, ...]:
     """List a method's budgets, ascending; its floor takes the place of all that are below it."""
     floor = catalog.resolve(spec).floor(case.size)
-    if asked is None:
+    if budgets is None:
         return tuple(ladder(case.size.tokens, floor, PER_OCTAVE))
-    return tuple(sorted({max(budget, floor) for budget in asked}))
+    return tuple(sorted({max(budget, floor) for budget in budgets}))
 
 
 @dataclass
-class _Found:
-    """What has been answered so far. At N every method is the full run, and nobody is asked."""
+class _Answers:
+    """The answers so far. At N tokens every method gives the full run, which is not run again."""
 
     case: Case
     full: Answer
-    answers: dict[batch_answers.AnswerSpec, Answer] = field(default_factory=dict)
+    answers: dict[AnswerSpec, Answer] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
-    def take(self, told: batch_answers.AnswerResult) -> None:
-        if told.answer is not None:
-            self.answers[told.method, told.budget] = told.answer
+    def add(self, result: AnswerResult) -> None:
+        if result.answer is not None:
+            self.answers[result.method, result.budget] = result.answer
         else:
-            self.errors.setdefault(told.method, told.error)
+            self.errors.setdefault(result.method, result.error)
 
     def answer(self, spec: str, budget: int) -> Answer | None:
         if budget == self.case.size.tokens:
@@ -118,52 +123,52 @@ class _Found:
 
     def swept(self, spec: str, budgets: tuple[int, ...]) -> Swept:
         answers = [self.answer(spec, budget) for budget in budgets]
-        likely = [None if a is None else comparison.likelihood(a, self.full) for a in answers]
+        p = [None if a is None else comparison.likelihood(a, self.full) for a in answers]
         swept = Swept(
             method=spec,
             floor=catalog.resolve(spec).floor(self.case.size),
             budgets=budgets,
             answers=tuple(answers),
-            likeness=tuple(likely),
+            likelihood=tuple(p),
             error=self.errors.get(spec),
         )
         if None in answers:
             return swept
-        same = [answer.same for answer in answers]
+        agrees = [answer.same for answer in answers]
         return replace(
-            swept, safe=k_star(budgets, same), flips=n_flips(same), area=auc(budgets, likely)
+            swept, k_star=k_star(budgets, agrees), n_flips=n_flips(agrees), auc=auc(budgets, p)
         )
 
 
 def _beside(swept: Swept, budgets: tuple[int, ...], chance: tuple[Chance | None, ...]) -> Swept:
     """Add what random reaches over the same budgets as a method; between two rungs on a line."""
     beyond = swept.budgets[0] < budgets[0] or swept.budgets[-1] > budgets[-1]
-    if swept.area is None or None in chance or beyond:
+    if swept.auc is None or None in chance or beyond:
         return swept
-    mean = [each.likeness for each in chance]
-    there = np.interp(np.log2(swept.budgets), np.log2(budgets), mean)
-    return replace(swept, area_random=auc(swept.budgets, there.tolist()))
+    mean = [each.likelihood for each in chance]
+    at_its_budgets = np.interp(np.log2(swept.budgets), np.log2(budgets), mean)
+    return replace(swept, auc_random=auc(swept.budgets, at_its_budgets.tolist()))
 
 
 @dataclass(frozen=True)
 class Swept:
     """One method over a ladder of budgets, ascending; None where an answer is missing.
 
-    floor: the smallest mean budget it can reach. likeness: see `comparison.likelihood`. safe: K*,
-    the smallest budget from which on every larger one gives the full answer. flips: how often that
-    answer comes or goes. area: under likeness; area_random: what random has over the same budgets;
-    see `sweeps`. error: why there is no answer.
+    floor: the smallest mean budget it can reach. likelihood: see the function of that name.
+    k_star: the smallest budget from which on every larger one gives the full answer. n_flips: how
+    often that answer comes or goes. auc: under the likelihood; auc_random: what random has over the
+    same budgets; see budget_curve.py. error: why there is no answer.
     """
 
     method: str
     floor: int
     budgets: tuple[int, ...]
     answers: tuple[Answer | None, ...]
-    likeness: tuple[float | None, ...]
-    safe: int | None = None
-    flips: int | None = None
-    area: float | None = None
-    area_random: float | None = None
+    likelihood: tuple[float | None, ...]
+    k_star: int | None = None
+    n_flips: int | None = None
+    auc: float | None = None
+    auc_random: float | None = None
     error: str | None = None
 
 

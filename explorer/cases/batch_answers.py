@@ -1,8 +1,8 @@
-"""Pruned prompts that answer side by side, each for its own case: wishes, rows, and their talk.
+"""Pruned prompts that are decoded together, each for its own case: plans, rows, and their batch.
 
-Prompts pass through the model together, as one row of tokens, and all words of a step are decoded
-at once: a step of the model costs little more for ten rows than for one. Knows cases, plans and
-runs; not what the answers are wanted for, nor in which order.
+Prompts are prefilled together, as one row of tokens, and all rows are decoded step by step as one
+batch: a step of the model costs little more for ten rows than for one. Knows cases, plans and
+runs; not what the answers are for, nor in which order they come.
 """
 
 from __future__ import annotations
@@ -13,8 +13,15 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from explorer.cases import answers
+from explorer.cases.answers import check_budget
 from explorer.cases.case import Case, PromptCache
+from explorer.cases.generation import (
+    FullRun,
+    Generation,
+    compare_to_full,
+    finish_full_run,
+    measured,
+)
 from explorer.cases.method_maps import alive, plan_of
 from explorer.cases.records import Answer
 from explorer.errors import VisitorError
@@ -25,169 +32,169 @@ from explorer.inference.prefill import KEEP_ALL, PrefillRun, PruningPlan, prefil
 from explorer.methods import catalog
 from explorer.metrics import cost
 
-MAX_ROWS = 32  # rows that may still be speaking when others join
-PHRASE = 10  # tokens that they say before; many answers end within them
+MAX_RUNNING = 32  # rows that may still be decoded when others are admitted
+PHRASE = 10  # tokens that are decoded before that; many answers end within them
 AnswerSpec = tuple[str, int]
 """A method's spec and a mean budget."""
 
 
 @dataclass(frozen=True)
 class AnswerResult:
-    """What became of one wish: an answer, or the sentence that says why there is none.
+    """What became of one `AnswerSpec`: an answer, or the sentence that says why there is none.
 
-    known: it was remembered and not computed anew.
+    cached: it was in the cache and not computed anew.
     """
 
     method: str
     budget: int
     answer: Answer | None
     error: str | None = None
-    known: bool = False
+    cached: bool = False
 
 
 class CaseContext:
     """A case, its prompts, and the full run that its answers are compared with."""
 
-    def __init__(self, case: Case, compared: answers.FullRun):
-        self.case, self.compared = case, compared
-        self.prompts = PromptCache(case, lambda: compared.tokens)
+    def __init__(self, case: Case, full_run: FullRun):
+        self.case, self.full_run = case, full_run
+        self.prompts = PromptCache(case, lambda: full_run.tokens)
 
 
 @dataclass(frozen=True)
 class PlannedAnswer:
-    """A method that shall answer. length: tokens that enter the first layer, text included; held:
-    bytes of the caches.
+    """An answer that is to be computed. length: tokens that enter the first layer, text included;
+    cache_bytes: of its keys and values in all layers.
     """
 
-    subject: CaseContext
+    context: CaseContext
     method: str
     budget: int
     plan: PruningPlan
     length: int
-    held: int
+    cache_bytes: int
 
-    def told(self, answer: Answer | None, error: str | None = None) -> AnswerResult:
-        """Say what became of it."""
+    def result(self, answer: Answer | None, error: str | None = None) -> AnswerResult:
+        """Give what became of it."""
         return AnswerResult(self.method, self.budget, answer, error)
 
 
 @dataclass
 class ActiveRow:
-    """One prefilled run. met [G, V]: the logits with which it meets the full answer."""
+    """One prefilled run. full_logits [G, V]: teacher-forced with the tokens of the full answer."""
 
-    wish: PlannedAnswer
+    planned: PlannedAnswer
     run: PrefillRun
-    speech: answers.Generation
-    met: Tensor | None = None
+    generation: Generation
+    full_logits: Tensor | None = None
 
-    def told(self) -> AnswerResult:
-        """Give the answer, now that nothing is left to say."""
-        wish, subject = self.wish, self.wish.subject
-        said = self.speech.told(self.run, wish.method, wish.budget)
-        prepared = subject.prompts.seconds(wish.plan.needs)
-        answer = answers.measured(subject.case, self.run, said, prepared, math.nan)
-        return wish.told(answers.compare_to_full(subject.compared, answer, self.met))
+    def result(self) -> AnswerResult:
+        """Give the complete answer, measured."""
+        planned, context = self.planned, self.planned.context
+        answer = self.generation.to_answer(self.run, planned.method, planned.budget)
+        seconds = context.prompts.seconds(planned.plan.needs)
+        answer = measured(context.case, self.run, answer, seconds, math.nan)
+        return planned.result(compare_to_full(context.full_run, answer, self.full_logits))
 
 
-def plan_answer(subject: CaseContext, method: str, budget: int) -> PlannedAnswer:
+def plan_answer(context: CaseContext, method: str, budget: int) -> PlannedAnswer:
     """Plan where tokens leave; `VisitorError` if the method can't do that."""
-    case = subject.case
-    answers.check_budget(budget, case.size.tokens)
+    case = context.case
+    check_budget(budget, case.size.tokens)
     plan = plan_of(catalog.resolve(method), case.size, budget)
-    lengths = (alive(plan.stages, case.size).astype(int) + subject.prompts.text).tolist()
-    return PlannedAnswer(subject, method, budget, plan, lengths[0], _bytes(case, lengths))
+    lengths = alive(plan.stages, case.size).astype(int) + context.prompts.text_tokens
+    lengths = lengths.tolist()
+    return PlannedAnswer(context, method, budget, plan, lengths[0], _cache_bytes(case, lengths))
 
 
-def _bytes(case: Case, lengths: Sequence[int]) -> int:
-    """Count the bytes of the caches behind a prompt; lengths [L]: tokens that enter each layer."""
+def _cache_bytes(case: Case, lengths: Sequence[int]) -> int:
+    """Count the bytes of keys and values; lengths [L]: tokens that enter each layer."""
     shape = cost.shape_of(case.decoder.body.config)
     return cost.kv_bytes(shape, lengths, case.vlm.model.dtype.itemsize)
 
 
 def prefill_answers(
-    wishes: Sequence[PlannedAnswer], stop: Callable[[], bool]
+    planned: Sequence[PlannedAnswer], stop: Callable[[], bool]
 ) -> Generator[tuple[PlannedAnswer, AnswerResult], None, list[ActiveRow]]:
-    """Let every method prune; gives back the rows, and tells of methods that can't."""
+    """Prefill what methods leave; returns the rows, and gives a sentence for those that can't."""
     rows: list[ActiveRow] = []
-    waves = list(pack_by_length(wishes, lambda wish: wish.length))
-    while waves and not stop():
-        wave = waves.pop(0)
+    packs = list(pack_by_length(planned, lambda plan: plan.length))
+    while packs and not stop():
+        pack = packs.pop(0)
         try:
-            asked = [(wish.subject.prompts(wish.plan.needs), wish.plan) for wish in wave]
-            runs = prefill_together(wave[0].subject.case.decoder, asked)
+            prompts = [(each.context.prompts(each.plan.needs), each.plan) for each in pack]
+            runs = prefill_together(pack[0].context.case.decoder, prompts)
         except VisitorError as error:
-            if len(wave) > 1:  # one of them can't: let each try by itself
-                waves = [[wish] for wish in wave] + waves
+            if len(pack) > 1:  # one of them can't: each is tried by itself
+                packs = [[each] for each in pack] + packs
             else:
-                yield wave[0], wave[0].told(None, str(error))
+                yield pack[0], pack[0].result(None, str(error))
             continue
         rows += [
-            ActiveRow(wish, run, answers.Generation(wish.subject.case))
-            for wish, run in zip(wave, runs, strict=True)
+            ActiveRow(each, run, Generation(each.context.case))
+            for each, run in zip(pack, runs, strict=True)
         ]
     return rows
 
 
 class AnswerBatch:
-    """The rows that are speaking, whoever pruned for them; an answer is told once it has ended.
+    """The rows that are being decoded: a continuous batch, to which new rows are admitted.
 
-    room: bytes of their caches beyond which nobody may join.
+    room: bytes of their keys and values beyond which no row is admitted.
     """
 
     def __init__(self, limit: int, room: float = math.inf):
         self.rows: dict[int, ActiveRow] = {}
-        self._talk, self._room = DecodeLoop(limit), room
-        self._newest = 0  # tokens that those have said who joined last
+        self._loop, self._room = DecodeLoop(limit), room
+        self._newest = 0  # tokens of the rows that were admitted last
 
     @property
     def open(self) -> bool:
-        """Whether the newest have said a phrase, and there is room for more."""
+        """Whether the newest rows have a phrase, and there is room for more."""
         if not self.rows:
             return True
-        if self._newest < PHRASE or len(self.rows) > MAX_ROWS:
+        if self._newest < PHRASE or len(self.rows) > MAX_RUNNING:
             return False
-        return sum(row.wish.held for row in self.rows.values()) <= self._room
+        return sum(row.planned.cache_bytes for row in self.rows.values()) <= self._room
 
-    def join(self, rows: Sequence[ActiveRow]) -> None:
-        """Let more rows answer. All meet the full answer of their case first."""
+    def admit(self, rows: Sequence[ActiveRow]) -> None:
+        """Decode more rows. All are teacher-forced with the full answer of their case first."""
         batch = DecodeBatch([row.run for row in rows])
-        met = teacher_force_together(batch, [row.wish.subject.compared.tokens for row in rows])
-        for number, row, logits in zip(self._talk.add(batch), rows, met, strict=True):
-            row.met = logits
+        full_answers = [row.planned.context.full_run.tokens for row in rows]
+        forced = teacher_force_together(batch, full_answers)
+        for number, row, logits in zip(self._loop.add(batch), rows, forced, strict=True):
+            row.full_logits = logits
             self.rows[number] = row
         self._newest = 0
 
     def step(self) -> Iterator[tuple[PlannedAnswer, AnswerResult]]:
-        """Let every row say one more token; tells of those who have nothing more to say."""
-        steps = self._talk.step()
+        """Decode one more token of every row; gives the results of rows that are finished."""
+        steps = self._loop.step()
         for number in sorted(self.rows.keys() - {number for number, _ in steps}):
             row = self.rows.pop(number)
-            yield row.wish, row.told()
+            yield row.planned, row.result()
         for number, step in steps:
-            self.rows[number].speech.add(step)
+            self.rows[number].generation.add(step)
         self._newest += 1
 
 
 def full_run_bytes(case: Case) -> int:
-    """Count the bytes of the caches of a run with all visual tokens; its words are few."""
-    return _bytes(case, [case.size.tokens] * case.size.layers)
+    """Count the bytes of keys and values of a run with all visual tokens; its text is short."""
+    return _cache_bytes(case, [case.size.tokens] * case.size.layers)
 
 
-def full_runs(cases: Sequence[Case]) -> list[answers.FullRun]:
-    """Run several cases of one model with all visual tokens, side by side."""
-    asked = [(case.prompt(), KEEP_ALL) for case in cases]
+def full_runs(cases: Sequence[Case]) -> list[FullRun]:
+    """Run several cases of one model with all visual tokens, as one batch."""
+    prompts = [(case.prompt(), KEEP_ALL) for case in cases]
     runs: list[PrefillRun] = []
-    for pack in pack_by_length(asked, lambda each: each[0].inputs_embeds.shape[1]):
+    for pack in pack_by_length(prompts, lambda each: each[0].inputs_embeds.shape[1]):
         runs += prefill_together(cases[0].decoder, pack)
-    talk, speeches = (
-        DecodeLoop(cases[0].vlm.max_new_tokens),
-        [answers.Generation(case) for case in cases],
-    )
-    talk.add(DecodeBatch(runs))
-    while steps := talk.step():
+    loop = DecodeLoop(cases[0].vlm.max_new_tokens)
+    generations = [Generation(case) for case in cases]
+    loop.add(DecodeBatch(runs))
+    while steps := loop.step():
         for number, step in steps:
-            speeches[number].add(step)
+            generations[number].add(step)
     return [
-        answers.finish_full_run(case, run, speech, math.nan)
-        for case, run, speech in zip(cases, runs, speeches, strict=True)
+        finish_full_run(case, run, generation, math.nan)
+        for case, run, generation in zip(cases, runs, generations, strict=True)
     ]

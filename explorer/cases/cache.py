@@ -1,7 +1,7 @@
-"""Remember results, bounded in bytes; the least recently used ones are forgotten first.
+"""A cache of results, bounded in bytes; the least recently used ones are dropped first.
 
 Keys are made of content (a picture's digest, a question, a method), never of visitors. Whoever
-builds the page owns the memory and passes it on: nothing in this package keeps one by itself.
+builds the page owns the cache and passes it on: nothing in this package keeps one by itself.
 """
 
 from __future__ import annotations
@@ -9,11 +9,35 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
 Entry = tuple[Hashable, object, int]
-"""A key, what is remembered under it, and its bytes."""
+"""A key, the value under it, and its bytes."""
+
+
+@dataclass(frozen=True)
+class CacheKey:
+    """Names one result of one case. kind: such as "answer"; rest: what else it depends on.
+
+    Such a result is plain data and may leave the process.
+    """
+
+    kind: str
+    case: str
+    rest: tuple[Hashable, ...] = ()
+
+
+@dataclass(frozen=True)
+class VisionKey:
+    """Names what a model's tower made of a picture, whose digest this is.
+
+    Those are tensors on the model's device: they stay in the process.
+    """
+
+    model: str
+    picture: str
 
 
 class ResultCache:
@@ -29,13 +53,13 @@ class ResultCache:
         return len(self._items)
 
     def __bool__(self) -> bool:
-        return True  # an empty memory is one all the same: `if memory` asks whether there is any
+        return True  # an empty cache is one all the same: `if cache` asks whether there is any
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._items
 
     def get(self, key: Hashable) -> object | None:
-        """Give what is remembered under the key, or None."""
+        """Give the value under the key, or None."""
         with self._lock:
             if key not in self._items:
                 return None
@@ -43,7 +67,7 @@ class ResultCache:
             return self._items[key][0]
 
     def put(self, key: Hashable, value: object, nbytes: int) -> None:
-        """Remember a value; one that is larger than the whole memory is not remembered."""
+        """Keep a value; one that is larger than the whole cache is not kept."""
         with self._lock:
             if key in self._items:
                 self.nbytes -= self._items.pop(key)[1]
@@ -54,28 +78,24 @@ class ResultCache:
             while self.nbytes > self.max_bytes:
                 self.nbytes -= self._items.popitem(last=False)[1][1]
 
-    def about(self, case: str) -> list[Entry]:
-        """Give everything that is remembered of one case: plain data, which may leave the process.
-
-        Such a key names its kind and then the case. What a tower saw of a picture is kept under the
-        model's name instead, since it lies on the model's device.
-        """
+    def entries_of(self, case: str) -> list[Entry]:
+        """List every result of one case: those under a `CacheKey`."""
         with self._lock:
             return [
                 (key, *item)
                 for key, item in self._items.items()
-                if isinstance(key, tuple) and len(key) > 1 and key[1] == case
+                if isinstance(key, CacheKey) and key.case == case
             ]
 
 
 def get_or_compute(
-    memory: ResultCache | None, key: Hashable, make: Callable[[], T], size: Callable[[T], int]
-):
-    """Give the remembered value, or make and remember it; without a memory just make it."""
-    if memory is None:
-        return make()
-    found = memory.get(key)
-    if found is None:
-        found = make()
-        memory.put(key, found, size(found))
-    return found
+    cache: ResultCache | None, key: Hashable, compute: Callable[[], T], nbytes: Callable[[T], int]
+) -> T:
+    """Give the cached value, or compute and keep it; without a cache just compute it."""
+    if cache is None:
+        return compute()
+    value = cache.get(key)
+    if value is None:
+        value = compute()
+        cache.put(key, value, nbytes(value))
+    return value

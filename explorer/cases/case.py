@@ -1,6 +1,7 @@
 """A case: a checked picture and a checked question in front of a loaded model.
 
-Knows how words and visual tokens come together; does not know methods, answers or pages.
+Knows how the embeddings of words and of visual tokens become one sequence; does not know methods,
+answers or pages.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
-from explorer.cases.cache import ResultCache, get_or_compute
-from explorer.cases.request import Source, case_id, make_request
+from explorer.cases.cache import ResultCache, VisionKey, get_or_compute
+from explorer.cases.gpu import GpuCost, use_case
+from explorer.cases.request import CaseRequest, case_id
 from explorer.inference.attention_weights import causal_rows, queries_and_keys
 from explorer.inference.gradients import gradients
 from explorer.inference.sequence import Prompt
@@ -31,9 +33,13 @@ from explorer.vlm.prompt import as_read
 
 @dataclass(frozen=True)
 class CaseVision:
-    """A picture seen by a model's tower, before any question."""
+    """What a model's tower makes of a picture, before any question.
 
-    seen: VisionOutput
+    grid_position [N, 3]: view, row and column of each visual token, -1 where it has none; patches
+    [N, k]: the tower's patches that it is made of. seconds: what the tower took.
+    """
+
+    output: VisionOutput
     grid: Grid
     grid_position: Tensor
     patches: Tensor
@@ -42,7 +48,7 @@ class CaseVision:
     @property
     def nbytes(self) -> int:
         """Bytes held in memory."""
-        return self.seen.nbytes
+        return self.output.nbytes
 
 
 @dataclass(frozen=True)
@@ -52,10 +58,10 @@ class Case:
     vlm: Vlm
     picture: Picture
     question: str
-    look: CaseVision
+    vision: CaseVision
     decoder: Decoder
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The name of this case; see `case_id`."""
         return case_id(self.vlm.key, self.picture, self.question)
@@ -64,10 +70,10 @@ class Case:
     def size(self) -> Size:
         """How much there is to prune."""
         return Size(
-            tokens=self.look.grid.count,
+            tokens=self.vision.grid.count,
             layers=len(self.decoder.body.layers),
-            columns=self.look.grid.columns,
-            cls=self.look.seen.cls_hidden is not None,
+            columns=self.vision.grid.columns,
+            cls=self.vision.output.cls_hidden is not None,
         )
 
     def prompt(
@@ -75,19 +81,21 @@ class Case:
         needs: frozenset[str] = frozenset(),
         answer: Callable[[], Sequence[int]] | None = None,
     ) -> Prompt:
-        """Put words and visual tokens together, with the signals that are asked for.
+        """Put the embeddings of words and visual tokens together, with the signals of `needs`.
 
         answer: gives the tokens of the full answer to methods that explain it.
         """
-        chat = self.vlm.family.build_prompt(self.vlm, self.question, self.look.grid)
-        device, features = self.vlm.device, self.look.seen.features
+        chat = self.vlm.family.build_prompt(self.vlm, self.question, self.vision.grid)
+        device, features = self.vlm.device, self.vision.output.features
         visual = chat.visual_positions.to(device)
         embeds = self.decoder.body.embed_tokens(chat.input_ids.to(device)).clone()
         embeds[0, visual] = features.to(embeds.dtype)
         positions = torch.arange(embeds.shape[1])[None]
         if chat.position_ids is not None:
             positions = chat.position_ids
-        signals = tower_signals(self.look.seen, self.look.grid_position, self.look.patches, needs)
+        signals = tower_signals(
+            self.vision.output, self.vision.grid_position, self.vision.patches, needs
+        )
         prompt = Prompt(
             embeds,
             positions.to(device),
@@ -95,39 +103,39 @@ class Case:
             chat.is_text.to(device),
             signals,
             chat.n_response_header,
-            self.look.seen.deep,
+            self.vision.output.deep,
         )
-        found = self._placed(needs) | self._asked(needs, prompt)
+        more = self._grid_signals(needs) | self._question_signals(needs, prompt)
         if "explain" in needs and answer is not None:
-            found["explain"] = partial(gradients, self.decoder, prompt, answer())
-        return replace(prompt, signals=replace(signals, **found))
+            more["explain"] = partial(gradients, self.decoder, prompt, answer())
+        return replace(prompt, signals=replace(signals, **more))
 
-    def _placed(self, needs: frozenset[str]) -> dict[str, object]:
-        """Signals that tell where tokens and views lie on the picture."""
-        found, device, grid = {}, self.vlm.device, self.look.grid
+    def _grid_signals(self, needs: frozenset[str]) -> dict[str, object]:
+        """Give the signals that say where tokens and views lie on the picture."""
+        signals, device, grid = {}, self.vlm.device, self.vision.grid
         if "padding" in needs:
-            found["padding"] = torch.from_numpy(grid.padding).to(device)
+            signals["padding"] = torch.from_numpy(grid.padding).to(device)
         if "areas" in needs:
             boxes = torch.tensor(
                 [view.box for view in grid.views], device=device, dtype=torch.float32
             )
-            found["areas"] = (boxes - boxes[0, :2].repeat(2)) / (
+            signals["areas"] = (boxes - boxes[0, :2].repeat(2)) / (
                 boxes[0, 2:] - boxes[0, :2]
             ).repeat(2)
-        return found
+        return signals
 
-    def _asked(self, needs: frozenset[str], prompt: Prompt) -> dict[str, object]:
-        """Signals that come from the words around the picture."""
-        found: dict[str, object] = {}
+    def _question_signals(self, needs: frozenset[str], prompt: Prompt) -> dict[str, object]:
+        """Give the signals that come from the words around the picture."""
+        signals: dict[str, object] = {}
         body, after = self.decoder.body, int(prompt.visual_positions[-1]) + 1
         if "question" in needs:
-            found["question"] = as_read(self.question, self.vlm.processor.tokenizer)
+            signals["question"] = as_read(self.question, self.vlm.processor.tokenizer)
         if "embed" in needs:
-            found["embed"] = self._embed
+            signals["embed"] = self._embed
         if "tail" in needs:
-            found["tail"] = prompt.inputs_embeds[0, after:].float()
+            signals["tail"] = prompt.inputs_embeds[0, after:].float()
         if "relevance_net" in needs:
-            found["relevance_net"] = relevance_net.load(
+            signals["relevance_net"] = relevance_net.load(
                 relevance_net.file_of(self.vlm.key), self.vlm.device
             )
         if "question_attention" in needs:
@@ -138,8 +146,8 @@ class Case:
             with torch.no_grad():
                 query, key = queries_and_keys(body.layers[0], prompt.inputs_embeds, cos_sin, tail)
             rows = causal_rows(query, key, tail, body.layers[0].self_attn.scaling)
-            found["question_attention"] = rows[..., prompt.visual_positions].mean((0, 1))
-        return found
+            signals["question_attention"] = rows[..., prompt.visual_positions].mean((0, 1))
+        return signals
 
     @torch.no_grad()
     def _embed(self, text: str) -> Tensor:
@@ -150,67 +158,64 @@ class Case:
 
 
 class PromptCache:
-    """The prompts of one case, each made once, also for several lanes that ask at the same time.
+    """The prompts of one case, each made once, also for threads that ask at the same time.
 
     answer: gives the tokens of the full answer to methods that explain it.
     """
 
     def __init__(self, case: Case, answer: Callable[[], Sequence[int]] | None = None):
         self._case, self._answer = case, answer
-        self._made: dict[frozenset[str], tuple[Prompt, float]] = {}
+        self._prompts: dict[frozenset[str], tuple[Prompt, float]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, needs: frozenset[str]) -> Prompt:
-        """Give the prompt with the signals that are asked for."""
+        """Give the prompt with the signals of `needs`."""
         return self._get(needs)[0]
 
     def seconds(self, needs: frozenset[str]) -> float:
-        """Tell how long such a prompt took to make."""
+        """Give how long such a prompt took to make."""
         return self._get(needs)[1]
 
     @property
-    def text(self) -> int:
+    def text_tokens(self) -> int:
         """Count the tokens around the visual ones."""
         return self(frozenset()).inputs_embeds.shape[1] - self._case.size.tokens
 
     def _get(self, needs: frozenset[str]) -> tuple[Prompt, float]:
         with self._lock:
-            if needs not in self._made:
+            if needs not in self._prompts:
                 began = time.perf_counter()
                 prompt = self._case.prompt(needs, self._answer)
-                self._made[needs] = prompt, time.perf_counter() - began
-            return self._made[needs]
+                self._prompts[needs] = prompt, time.perf_counter() - began
+            return self._prompts[needs]
 
 
-def open_case(
-    model: str | Vlm, image: Source, question: str, memory: ResultCache | None = None
-) -> Case:
-    """Check picture and question and let the tower look; `VisitorError` says what is wrong."""
-    asked = make_request(model, image, question)
-    picture, question = asked.picture, asked.question
+def open_case(request: CaseRequest, cache: ResultCache | None = None) -> Case:
+    """Load the model and run its tower on the picture, unless the cache has its output."""
+    model = request.model
     vlm = model if isinstance(model, Vlm) else default_loader().load(model)
-    look = get_or_compute(
-        memory,
-        ("look", vlm.key, picture.digest),
-        lambda: _encode_picture(vlm, picture),
-        lambda look: look.nbytes,
+    vision = get_or_compute(
+        cache,
+        VisionKey(vlm.key, request.picture.digest),
+        lambda: _encode_picture(vlm, request.picture),
+        lambda vision: vision.nbytes,
     )
-    return Case(vlm, picture, question, look, vlm.family.decoder(vlm))
+    decoder = vlm.family.decoder(vlm)
+    return Case(vlm, request.picture, request.question, vision, decoder)
 
 
-def count_tokens(
-    model: str | Vlm, image: Source, question: str, memory: ResultCache | None = None
-) -> int:
-    """Count the visual tokens that the model makes of a picture."""
-    return open_case(model, image, question, memory).size.tokens
+@use_case(cost=GpuCost(answers=0))
+def count_tokens(request: CaseRequest, *, cache: ResultCache | None = None) -> int:
+    """Count the visual tokens that the model makes of the picture."""
+    return open_case(request, cache).size.tokens
 
 
 def _encode_picture(vlm: Vlm, picture: Picture) -> CaseVision:
     began = time.perf_counter()
     family = vlm.family
     grid = family.grid(vlm, *picture.image.size)
-    seen = encode_image(family.vision_tower(vlm), family.preprocess(vlm, picture.image))
+    output = encode_image(family.vision_tower(vlm), family.preprocess(vlm, picture.image))
     seconds = time.perf_counter() - began
     place = torch.from_numpy(grid.place.astype("int64")).to(vlm.device)
     patches = torch.from_numpy(grid.patches.astype("int64")).to(vlm.device)
-    return CaseVision(seen, grid, place, patches, seconds)
+    return CaseVision(output, grid, place, patches, seconds)

@@ -1,6 +1,6 @@
-"""Follow a long piece of work while it goes on, and stop it when nobody follows any more.
+"""Iterate over work that calls back about its progress, and stop it when nobody iterates any more.
 
-For libraries that call back but can't be iterated over (captum). Knows nothing of what is done.
+For libraries that call back but can't be iterated over (captum). Knows nothing of the work.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ ProgressCallback = Callable[[int, int], None]
 
 
 class _Stopped(Exception):
-    """Nobody follows any more."""
+    """Nobody iterates any more."""
 
 
 def with_progress(work: Callable[[ProgressCallback], T]) -> Iterator[Progress | T]:
-    """Run `work(tell)` in a thread of its own; gives every `Progress`, and its result at last.
+    """Run `work(report)` in a thread of its own; gives every `Progress`, and its result at last.
 
-    Closing the iterator stops the work the next time it tells something, and waits for that. What
+    Closing the iterator stops the work the next time it reports, and waits for that. What
     the work raises is raised here.
     """
-    told: SimpleQueue[Progress | None] = SimpleQueue()
-    left = threading.Event()
+    reports: SimpleQueue[Progress | None] = SimpleQueue()
+    closed = threading.Event()
 
-    def tell(done: int, total: int) -> None:
-        if left.is_set():
+    def report(done: int, total: int) -> None:
+        if closed.is_set():
             raise _Stopped
-        told.put(Progress(done, total))
+        reports.put(Progress(done, total))
 
     def run() -> T:
         try:
-            return work(tell)
+            return work(report)
         finally:
-            told.put(None)
+            reports.put(None)
 
     with ThreadPoolExecutor(1) as worker:
         try:
             future = worker.submit(copy_context().run, run)
-            while (news := told.get()) is not None:
-                yield news
+            while (progress := reports.get()) is not None:
+                yield progress
             yield future.result()
         finally:
-            left.set()
+            closed.set()

@@ -1,9 +1,10 @@
-"""What a visitor asks of a model: a checked picture and question, before a model is touched."""
+"""A request: which model is asked what about which picture, checked before a model is touched."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from PIL import Image
@@ -14,6 +15,7 @@ from explorer.vlm.loader import default_loader
 from explorer.vlm.prompt import check_question
 
 Source = str | Path | bytes | Image.Image | Picture
+"""A file, its bytes, a PIL image, or a picture that is open already."""
 
 
 def case_id(model: str, picture: Picture, question: str) -> str:
@@ -24,29 +26,26 @@ def case_id(model: str, picture: Picture, question: str) -> str:
 
 @dataclass(frozen=True)
 class CaseRequest:
-    """What somebody wants to know, checked, before any model is touched; a key names the model."""
+    """One question about one picture to one model: the first argument of every use case.
+
+    Made by `make`, which checks all three once. model: a key of the catalogue, or a loaded model.
+    """
 
     model: str | Vlm
     picture: Picture
     question: str
 
-    @property
+    @classmethod
+    def make(cls, model: str | Vlm, image: Source, question: str) -> CaseRequest:
+        """Check model, picture and question; `VisitorError` says in one sentence what is wrong."""
+        if isinstance(model, str):
+            default_loader().catalog.entry(model)  # raises if there is none
+        question = check_question(question)
+        picture = image if isinstance(image, Picture) else open_picture(image)
+        return cls(model, picture, question)
+
+    @cached_property
     def id(self) -> str:
         """The name of this case; see `case_id`."""
         key = self.model if isinstance(self.model, str) else self.model.key
         return case_id(key, self.picture, self.question)
-
-    @property
-    def case(self) -> tuple[str | Vlm, Picture, str]:
-        """The three things, as the use cases take them."""
-        return self.model, self.picture, self.question
-
-
-def make_request(model: str | Vlm, image: Source, question: str) -> CaseRequest:
-    """Check what somebody wants to know; `VisitorError` says what is wrong."""
-    if isinstance(model, str):
-        default_loader().catalog.entry(model)  # raises if there is none
-    question = check_question(question)
-    return CaseRequest(
-        model, image if isinstance(image, Picture) else open_picture(image), question
-    )

@@ -1,8 +1,8 @@
 """Several answers side by side: of many methods about one case, or of many cases.
 
-Every method prunes its own prompt, timed by itself. With small models the next group prunes while
-others speak (batch_answers.py, threads.py). Knows cases and methods; not what the answers are
-compared for.
+Every method prunes its own prompt, timed by itself. With small models the next group is prefilled
+while another decodes (batch_answers.py, threads.py). Knows cases and methods; not what the answers
+are compared for.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
-from explorer.cases import answers as cases_answers
+from explorer.cases import gpu
+from explorer.cases.answers import answer_key, full_run, full_run_key, store_answer, store_full_run
 from explorer.cases.batch_answers import (
     ActiveRow,
     AnswerBatch,
@@ -26,14 +27,14 @@ from explorer.cases.batch_answers import (
 )
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
-from explorer.cases.request import Source, make_request
+from explorer.cases.gpu import GpuCost, use_case
+from explorer.cases.request import CaseRequest
 from explorer.errors import VisitorError
 from explorer.inference.llm_layers import pack_by_length
 from explorer.methods import catalog
-from explorer.vlm.components import Vlm
 from explorer.vlm.threads import MAX_PREFETCHED, Prefetch, parallel_runs
 
-FIRST_GROUP = 6  # answers that begin at once: a few, so that something is told soon,
+FIRST_GROUP = 6  # answers that are decoded first: a few, so that some are complete soon,
 GROUP = 32  # then many
 GROUP_BYTES = 1_000_000_000  # of all caches
 
@@ -43,110 +44,116 @@ def never() -> bool:
     return False
 
 
-def answer_many(
-    model: str | Vlm,
-    image: Source,
-    question: str,
-    wanted: Sequence[AnswerSpec],
-    memory: ResultCache | None = None,
+def cached_answers(
+    request: CaseRequest, specs: Sequence[AnswerSpec], cache: ResultCache | None
+) -> list[AnswerResult]:
+    """Give those of the answers that the cache has, without a model."""
+    if cache is None:
+        return []
+    found = [(spec, cache.get(answer_key(request.id, *spec))) for spec in dict.fromkeys(specs)]
+    return [
+        AnswerResult(*spec, answer, cached=True) for spec, answer in found if answer is not None
+    ]
+
+
+@use_case(cost=lambda request, specs: GpuCost(answers=1 + len(specs)))
+def compute_answers(
+    request: CaseRequest,
+    specs: Sequence[AnswerSpec],
+    *,
+    cache: ResultCache | None = None,
     stop: Callable[[], bool] = never,
 ) -> Iterator[AnswerResult]:
-    """Answer by several methods, each at its own mean budget; what is remembered comes first.
+    """Answer by several methods, each at its own mean budget, whatever the cache has of them.
 
     A method that can't do it gets a sentence in place of an answer. The seconds of selection are
     each method's own, measured while another core may be busy with another method; what many rows
-    share is not a number: the seconds of decoding, and of prompts that passed together.
-    stop: asked between two steps; once true, nothing more is told. Raises `VisitorError` for a
-    picture, question or model that is no good.
+    share is not a number: the seconds of decoding, and of prompts that were prefilled together.
+    stop: asked between two steps; once true, nothing more is given.
     """
-    case = open_case(model, image, question, memory)
-    remembered = {
-        wish: cases_answers.cached_answer(case.id, *wish, memory) for wish in dict.fromkeys(wanted)
-    }
-    for wish, answer in remembered.items():
-        if answer is not None:
-            yield AnswerResult(*wish, answer, known=True)
-    pending = sorted((wish for wish, answer in remembered.items() if answer is None), key=_slow)
-    if not pending or stop():
+    if stop():
         return
-    subject = CaseContext(case, cases_answers.full_run(case, memory))
-    yield from _answer_pending(
-        [(subject, *wish) for wish in pending], parallel_runs(case.vlm), memory, stop
-    )
+    case = open_case(request, cache)
+    context = CaseContext(case, full_run(case, cache))
+    planned = [(context, *spec) for spec in sorted(dict.fromkeys(specs), key=_is_slow)]
+    yield from _plan_and_decode(planned, parallel_runs(case.vlm), cache, stop)
 
 
-def cached_answers(
-    model: str | Vlm,
-    image: Source,
-    question: str,
-    wanted: Sequence[AnswerSpec],
-    memory: ResultCache,
-) -> list[AnswerResult]:
-    """Give those of the wanted answers that nothing has to be computed for, without a model."""
-    id_ = make_request(model, image, question).id
-    found = [
-        (wish, cases_answers.cached_answer(id_, *wish, memory)) for wish in dict.fromkeys(wanted)
-    ]
-    return [AnswerResult(*wish, answer, known=True) for wish, answer in found if answer is not None]
+def answer_many(
+    request: CaseRequest,
+    specs: Sequence[AnswerSpec],
+    *,
+    cache: ResultCache | None = None,
+    stop: Callable[[], bool] = never,
+) -> Iterator[AnswerResult]:
+    """Answer by several methods; those that the cache has come first; see `compute_answers`."""
+    cached = cached_answers(request, specs, cache)
+    yield from cached
+    there = {(result.method, result.budget) for result in cached}
+    missing = [spec for spec in dict.fromkeys(specs) if spec not in there]
+    if missing:
+        yield from compute_answers(request, missing, cache=cache, stop=stop)
 
 
-def _slow(wish: AnswerSpec) -> bool:
+def _is_slow(spec: AnswerSpec) -> bool:
     """Tell whether a method takes as long as many others together: it comes last."""
     try:
-        return catalog.resolve(wish[0]).slow
+        return catalog.resolve(spec[0]).slow
     except VisitorError:
         return False
 
 
 def prepare(
-    model: str | Vlm, asked: Sequence[tuple[Source, str, Sequence[AnswerSpec]]], memory: ResultCache
+    requests: Sequence[tuple[CaseRequest, Sequence[AnswerSpec]]], cache: ResultCache
 ) -> None:
-    """Answer questions about several pictures, (picture, question, wishes), into a memory.
+    """Answer several requests to one model side by side, into a cache, before they are asked.
 
-    What can't be answered is left out. Raises `VisitorError` for a picture, question or model that
-    is no good.
+    What can't be answered is left out. Does nothing where GPUs are lent: every case has a GPU of
+    its own there.
     """
-    cases = [open_case(model, image, question, memory) for image, question, _ in asked]
-    new = {case.id: case for case in cases if ("full", case.id) not in memory}
-    for some in pack_by_length(new.values(), full_run_bytes, GROUP_BYTES):
-        for case, found in zip(some, full_runs(some), strict=True):
-            cases_answers.store_full_run(case, found, memory)
+    if gpu.ON_ZEROGPU:
+        return
+    cases = [open_case(request, cache) for request, _ in requests]
+    new = {case.id: case for case in cases if full_run_key(case.id) not in cache}
+    for group in pack_by_length(new.values(), full_run_bytes, GROUP_BYTES):
+        for case, run in zip(group, full_runs(group), strict=True):
+            store_full_run(case, run, cache)
     pending = []
-    for case, (_, _, wanted) in zip(cases, asked, strict=True):
-        subject = CaseContext(case, cases_answers.full_run(case, memory))
+    for case, (_, specs) in zip(cases, requests, strict=True):
+        context = CaseContext(case, full_run(case, cache))
         pending += [
-            (subject, *wish)
-            for wish in dict.fromkeys(wanted)
-            if cases_answers.cached_answer(case.id, *wish, memory) is None
+            (context, *spec)
+            for spec in dict.fromkeys(specs)
+            if answer_key(case.id, *spec) not in cache
         ]
-    for _ in _answer_pending(pending, 1, memory, never):
+    for _ in _plan_and_decode(pending, 1, cache, never):
         pass
 
 
-def _answer_pending(
+def _plan_and_decode(
     pending: Sequence[tuple[CaseContext, str, int]],
-    lanes: int,
-    memory: ResultCache | None,
+    n_threads: int,
+    cache: ResultCache | None,
     stop: Callable[[], bool],
 ) -> Iterator[AnswerResult]:
-    wishes = []
-    for subject, *wish in pending:
+    planned = []
+    for context, *spec in pending:
         try:
-            wishes.append(plan_answer(subject, *wish))
+            planned.append(plan_answer(context, *spec))
         except VisitorError as error:
-            yield AnswerResult(*wish, None, str(error))
-    if not wishes:
+            yield AnswerResult(*spec, None, str(error))
+    if not planned:
         return
-    # So many groups are held at a time, one of them speaking.
-    room = GROUP_BYTES // (lanes + MAX_PREFETCHED)
-    for wish, told in _decoded(wishes, lanes, room, stop):
-        if told.answer is not None:
-            cases_answers.store_answer(wish.subject.case, told.answer, memory)
-        yield told
+    # So many groups are held at a time, one of them decoding.
+    room = GROUP_BYTES // (n_threads + MAX_PREFETCHED)
+    for plan, result in _decoded(planned, n_threads, room, stop):
+        if result.answer is not None:
+            store_answer(plan.context.case, result.answer, cache)
+        yield result
 
 
 def _decoded(
-    wishes: Sequence[PlannedAnswer], lanes: int, room: float, stop: Callable[[], bool]
+    planned: Sequence[PlannedAnswer], n_threads: int, room: float, stop: Callable[[], bool]
 ) -> Iterator[tuple[PlannedAnswer, AnswerResult]]:
     def work(
         groups: Iterator[list[PlannedAnswer]],
@@ -154,31 +161,31 @@ def _decoded(
         for group in groups:
             yield (yield from prefill_answers(group, stop))
 
-    table = AnswerBatch(wishes[0].subject.case.vlm.max_new_tokens, room)
-    with closing(Prefetch(work, _groups(wishes, room), lanes)) as coming:
+    running = AnswerBatch(planned[0].context.case.vlm.max_new_tokens, room)
+    with closing(Prefetch(work, _groups(planned, room), n_threads)) as waiting:
         more = True
-        while not stop() and (more or table.rows):
-            if more and table.open and (coming.ready or not table.rows):
-                found = next(coming, None)
-                more = found is not None
-                if isinstance(found, tuple):
-                    yield found
-                elif found:
-                    table.join(found)
+        while not stop() and (more or running.rows):
+            if more and running.open and (waiting.ready or not running.rows):
+                arrived = next(waiting, None)
+                more = arrived is not None
+                if isinstance(arrived, tuple):
+                    yield arrived
+                elif arrived:
+                    running.admit(arrived)
             else:
-                yield from table.step()
+                yield from running.step()
 
 
-def _groups(wishes: Sequence[PlannedAnswer], room: float) -> Iterator[list[PlannedAnswer]]:
-    """Cut the wishes, in their order, into groups that begin to speak at once."""
-    rest = max(1, len(wishes) - FIRST_GROUP)
+def _groups(planned: Sequence[PlannedAnswer], room: float) -> Iterator[list[PlannedAnswer]]:
+    """Cut the answers, in their order, into groups that begin to decode at once."""
+    rest = max(1, len(planned) - FIRST_GROUP)
     most = max(FIRST_GROUP, math.ceil(rest / math.ceil(rest / GROUP)))  # all of one size
-    group, held, first = [], 0, True
-    for wish in wishes:
-        group.append(wish)
-        held += wish.held
-        if len(group) >= (FIRST_GROUP if first else most) or held > room:
+    group, nbytes, first = [], 0, True
+    for plan in planned:
+        group.append(plan)
+        nbytes += plan.cache_bytes
+        if len(group) >= (FIRST_GROUP if first else most) or nbytes > room:
             yield group
-            group, held, first = [], 0, False
+            group, nbytes, first = [], 0, False
     if group:
         yield group

@@ -15,17 +15,19 @@ def make(name: str, seed: int, question: str, model: str = "pico") -> dict:
 
     What a method says of itself is not stored; `load` adds it.
     """
-    from explorer.analyses import api
+    from explorer import analyses
     from explorer.cases.cache import ResultCache
+    from explorer.cases.request import CaseRequest
     from explorer.media.image import picture_url
     from explorer.ui.payloads.case import case_payload
     from explorer.ui.payloads.method import method_words
 
-    scene, memory = scenes.make(seed), ResultCache(64_000_000)
+    scene, cache = scenes.make(seed), ResultCache(64_000_000)
+    request = CaseRequest.make(model, scene.image, question)
     truth = questions.truths(scene).get(questions.normalise(question))
-    analysis = api.analyse(model, scene.image, question, memory)
+    analysis = analyses.analyse(request, cache=cache)
     answers = [
-        api.answer(model, scene.image, question, found.spec, budget, memory)
+        analyses.answer(request, found.spec, budget, cache=cache)
         for found in analysis.methods
         for budget in stored_budgets(found, analysis.grid.count)
     ]

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from explorer.analyses.failures import FIRST_SEED, QUESTIONS, Failure, find, ranked
-from explorer.cases import answers
+from explorer.cases.generation import FULL
 from explorer.tools.shards import Shard, shard
 
 WHOLE = Shard()
@@ -27,7 +27,7 @@ class Search:
 
     method: str
     budget: int
-    against: str = answers.FULL
+    against: str = FULL
     scenes: int = 100
     first: int = FIRST_SEED
 
@@ -71,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--method", help="a method's key, such as visionzip")
     parser.add_argument("--budget", type=int, help="mean visual tokens kept")
-    parser.add_argument("--against", default=answers.FULL, help="another method, or full")
+    parser.add_argument("--against", default=FULL, help="another method, or full")
     parser.add_argument("--scenes", type=int, default=100)
     parser.add_argument("--first", type=int, default=FIRST_SEED, help="seed of the first scene")
     parser.add_argument("--shard", type=shard, help="do a share, such as 2/4, and write its hits")

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from explorer.analyses import api
-from explorer.cases import answers, scheduler
-from explorer.cases.answers import full_run
+from explorer.cases.answers import answer as answer_case
 from explorer.cases.cache import ResultCache
-from explorer.cases.case import open_case
+from explorer.cases.generation import FULL
 from explorer.cases.records import Answer
+from explorer.cases.request import CaseRequest
+from explorer.cases.scheduler import answer_many
 from explorer.errors import BadBudget, MethodUnavailable
-from explorer.media.image import Picture, open_picture
+from explorer.media.image import open_picture
 from explorer.methods import catalog
 from explorer.metrics.leaderboard import (
     BUDGETS,
@@ -62,57 +62,58 @@ def evaluate(
 def _evaluate(
     seed: int, specs: Sequence[str], budgets: Sequence[int], questions: int
 ) -> list[EvalRecord]:
-    scene, memory = scenes.make(seed), ResultCache(64_000_000)
+    scene, cache = scenes.make(seed), ResultCache(64_000_000)
     picture = open_picture(scene.image)
-    found = []
-    for asked in sample(scene, random.Random(f"leaderboard {seed}"), questions):
+    records = []
+    for question in sample(scene, random.Random(f"leaderboard {seed}"), questions):
         names = {spec: spec for spec in specs} | {f"random?seed={seed % DRAWS}": "random"}
-        wanted = [
+        answer_specs = [
             (drawn, budget)
             for drawn, name in names.items()
             for budget in budgets
             if name in specs and drawn != "random"
         ]
         answered = _timed if seed % ALONE == 0 else _together
-        full = full_run(open_case("pico", picture, asked.text, memory), memory).answer
-        given = [(full, float("nan")), *answered(picture, asked.text, wanted, memory)]
-        found += [_record(seed, asked, names, answer, total) for answer, total in given]
-    return found
+        request = CaseRequest.make("pico", picture, question.text)
+        full = answer_case(request, cache=cache)
+        timed = [(full, float("nan")), *answered(request, answer_specs, cache)]
+        records += [_record(seed, question, names, answer, total) for answer, total in timed]
+    return records
 
 
 def _together(
-    picture: Picture, question: str, wanted: list[tuple[str, int]], memory: ResultCache
+    request: CaseRequest, specs: list[tuple[str, int]], cache: ResultCache
 ) -> Iterator[tuple[Answer, float]]:
     """Answer side by side; what one answer takes in all is then unknown."""
-    for told in scheduler.answer_many("pico", picture, question, wanted, memory):
-        if told.answer is not None:  # else the budget is below the method's floor
-            yield told.answer, float("nan")
+    for result in answer_many(request, specs, cache=cache):
+        if result.answer is not None:  # else the budget is below the method's floor
+            yield result.answer, float("nan")
 
 
 def _timed(
-    picture: Picture, question: str, wanted: list[tuple[str, int]], memory: ResultCache
+    request: CaseRequest, specs: list[tuple[str, int]], cache: ResultCache
 ) -> Iterator[tuple[Answer, float]]:
     """Answer one after the other, with the seconds that each takes."""
-    for spec, budget in wanted:
+    for spec, budget in specs:
         began = time.perf_counter()
         try:
-            answer = api.answer("pico", picture, question, spec, budget, memory)
+            answer = answer_case(request, spec, budget, cache=cache)
         except (BadBudget, MethodUnavailable):
             continue
         yield answer, time.perf_counter() - began
 
 
 def _record(
-    seed: int, asked: Question, names: dict[str, str], answer: Answer, total: float
+    seed: int, question: Question, names: dict[str, str], answer: Answer, total: float
 ) -> EvalRecord:
-    full = answer.method == answers.FULL
+    full = answer.method == FULL
     return EvalRecord(
         seed,
-        asked.text,
-        asked.kind,
+        question.text,
+        question.kind,
         method=names.get(answer.method, answer.method),
         budget=1 if full else answer.budget,
-        right=answer.text == asked.answer,
+        right=answer.text == question.answer,
         same=bool(answer.same),
         drop=float(answer.drop),
         select=answer.seconds["select"],

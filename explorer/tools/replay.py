@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer.analyses import api
 from explorer.analyses.sharing import case_file
 from explorer.analyses.sharing.case_file import CaseFile
-from explorer.analyses.sharing.replay import ENOUGH, MEMORY_BYTES, Difference, replay
+from explorer.analyses.sharing.replay import CACHE_BYTES, ENOUGH, Difference, replay
 from explorer.cases.cache import ResultCache
+from explorer.cases.request import CaseRequest
+from explorer.cases.scheduler import prepare
 from explorer.errors import BadCase, VisitorError
 from explorer.media.image import Picture
 from explorer.vlm.catalog import CUSTOM_HELP
@@ -70,31 +71,34 @@ def _open(file: Path) -> _Opened | Outcome:
         return file, [], str(error)
 
 
-def _prepare(group: Sequence[_Opened], memory: ResultCache) -> None:
-    """Answer what the cases of one model ask, side by side, into the memory."""
-    asked = [
-        (one.picture, one.case.question, [(run.method, run.budget) for run in one.case.runs])
-        for one in group
-    ]
+def _prepare(group: Sequence[_Opened], cache: ResultCache) -> None:
+    """Answer what the cases of one model ask, side by side, into the cache."""
     with suppress(VisitorError):  # whose fault it is will be told with its file
-        api.prepare(group[0].case.model.key, asked, memory)
+        requests = [
+            (
+                CaseRequest.make(one.case.model.key, one.picture, one.case.question),
+                [(run.method, run.budget) for run in one.case.runs],
+            )
+            for one in group
+        ]
+        prepare(requests, cache)
 
 
 def some_outcomes(paths: Sequence[Path]) -> list[Outcome]:
     """Recompute a few files, those of one model together."""
-    opened, memory = [_open(file) for file in paths], ResultCache(MEMORY_BYTES)
+    opened, cache = [_open(file) for file in paths], ResultCache(CACHE_BYTES)
     models: dict[str, list[_Opened]] = {}
     for one in opened:
         if isinstance(one, _Opened):
             models.setdefault(one.case.model.key, []).append(one)
     for group in models.values():
-        _prepare(group, memory)
-    return [_outcome(one, memory) if isinstance(one, _Opened) else one for one in opened]
+        _prepare(group, cache)
+    return [_outcome(one, cache) if isinstance(one, _Opened) else one for one in opened]
 
 
-def _outcome(one: _Opened, memory: ResultCache) -> Outcome:
+def _outcome(one: _Opened, cache: ResultCache) -> Outcome:
     try:
-        return one.file, list(replay(one.case, one.picture, memory)), ""
+        return one.file, list(replay(one.case, one.picture, cache)), ""
     except VisitorError as error:
         return one.file, [], str(error)
 

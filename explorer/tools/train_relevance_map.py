@@ -23,6 +23,7 @@ from torch.nn.functional import kl_div
 from explorer.cases.answers import full_run
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
+from explorer.cases.request import CaseRequest
 from explorer.methods.attention import relevance_net
 from explorer.methods.attention.relevance import Relevance
 from explorer.methods.attention.relevance_net import WIDTHS, RelevanceNet
@@ -56,12 +57,13 @@ def collect(vlm: Vlm, seeds: Iterable[int], questions: int = QUESTIONS) -> Sampl
     """Put questions about scenes, and explain the answers that are right."""
     attention, found = [], []
     for seed in seeds:
-        scene, memory = scenes.make(seed), ResultCache(64_000_000)
-        for asked in sample(scene, random.Random(f"mapping {seed}"), questions):
+        scene, cache = scenes.make(seed), ResultCache(64_000_000)
+        for question in sample(scene, random.Random(f"mapping {seed}"), questions):
             with cpu_threads(vlm.run_threads):
-                case = open_case(vlm, scene.image, asked.text, memory)
+                request = CaseRequest.make(vlm, scene.image, question.text)
+                case = open_case(request, cache)
                 full = full_run(case)
-                if len(full.tokens) > LONGEST or not agrees(full.answer.text, asked.answer):
+                if len(full.tokens) > LONGEST or not agrees(full.answer.text, question.answer):
                     continue
                 signals = case.prompt(NEEDS, lambda tokens=full.tokens: tokens).signals
                 attention.append(signals.question_attention.cpu())

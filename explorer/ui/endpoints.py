@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from explorer.analyses.attribution.importance import Target
+from explorer.analyses.attribution.target import Target
+from explorer.cases.request import CaseRequest
 from explorer.errors import BadBudget, VisitorError
 from explorer.ui import components
 from explorer.ui.payloads.answer import answer_payload, stages_payload
@@ -71,9 +72,10 @@ class Endpoints:
         Returns:
             grid, scores and kept sets of every method (arrays as base64), and the full answer
         """
-        use_cases, memory = self.app_state.use_cases, self.app_state.memory
+        use_cases, cache = self.app_state.use_cases, self.app_state.cache
         with _sentences():
-            return case_payload(use_cases.analyse(model, image, question, memory))
+            request = CaseRequest.make(model, image, question)
+            return case_payload(use_cases.analyse(request, cache=cache))
 
     def answer(
         self, image: str, question: str, method: str, budget: int, model: str = DEFAULT
@@ -90,9 +92,10 @@ class Endpoints:
         Returns:
             the answer with probabilities, tokens per layer, seconds, FLOPs, fidelity, MDI and AEI
         """
-        use_cases, memory = self.app_state.use_cases, self.app_state.memory
+        use_cases, cache = self.app_state.use_cases, self.app_state.cache
         with _sentences():
-            found = use_cases.answer(model, image, question, method, budget, memory)
+            request = CaseRequest.make(model, image, question)
+            found = use_cases.answer(request, method, budget, cache=cache)
         return answer_payload(found) | {"stages": stages_payload(found)}
 
     def compare(
@@ -112,10 +115,11 @@ class Endpoints:
             whether it does worse than random; what random does over several draws; Jaccard and
             Spearman matrices; how many methods keep each patch
         """
-        use_cases, memory = self.app_state.use_cases, self.app_state.memory
+        use_cases, cache = self.app_state.use_cases, self.app_state.cache
         chosen = _names(methods) or None
         with _sentences():
-            found = use_cases.compare(model, image, question, budget, chosen, memory)
+            request = CaseRequest.make(model, image, question)
+            found = use_cases.compare(request, budget, chosen, cache=cache)
         return comparison_payload(found)
 
     def sweep(
@@ -142,10 +146,11 @@ class Endpoints:
             the answer flips, the area under the probability of the full answer, the floor, and the
             answer, its probability and MDI at every budget; the same of random, draw by draw
         """
-        use_cases, memory = self.app_state.use_cases, self.app_state.memory
+        use_cases, cache = self.app_state.use_cases, self.app_state.cache
         chosen = _names(methods) or None
         with _sentences():
-            found = use_cases.sweep(model, image, question, chosen, _numbers(budgets), memory)
+            request = CaseRequest.make(model, image, question)
+            found = use_cases.sweep(request, chosen, _numbers(budgets), cache=cache)
         return sweep_payload(found)
 
     def oracle(
@@ -172,10 +177,11 @@ class Endpoints:
             answer's log-probability from all tokens (full) and from none; whether the answer hardly
             depends on the picture (weak)
         """
-        use_cases, memory = self.app_state.use_cases, self.app_state.memory
+        use_cases, cache = self.app_state.use_cases, self.app_state.cache
         target = Target(text=answer.strip() or None)
         with _sentences():
-            *_, found = use_cases.oracle(model, image, question, target, way, memory)
+            request = CaseRequest.make(model, image, question)
+            *_, found = use_cases.explain(request, target, way, cache=cache)
         return importance_payload(found) | {"values": [float(f"{x:.5g}") for x in found.values]}
 
 

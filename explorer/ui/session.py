@@ -10,8 +10,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from explorer.analyses import api, failures
+from explorer import analyses
+from explorer.analyses import failures
 from explorer.analyses.attribution.importance import Importance
 from explorer.analyses.attribution.restoration import RestorationResult
 from explorer.analyses.attribution.score_evaluation import ScoreEvaluation
@@ -21,16 +23,16 @@ from explorer.analyses.region_crop import RegionAnswer
 from explorer.analyses.sharing import replay
 from explorer.analyses.sharing.replay import Difference
 from explorer.analyses.sweep import Sweep
-from explorer.analyses.video import api as video_api
+from explorer.analyses.video.answers import VideoAnalysis, VideoDrawing
 from explorer.cases.batch_answers import AnswerResult
 from explorer.cases.cache import ResultCache
 from explorer.cases.records import Analysis, Answer, MethodMap
-from explorer.cases.request import CaseRequest
+from explorer.cases.request import CaseRequest, case_id
 from explorer.media.image import Picture
 from explorer.pico.data.questions import normalise
 from explorer.vlm.progress import Progress
 
-MEMORY_BYTES = 256_000_000
+CACHE_BYTES = 256_000_000
 SESSIONS = 10_000
 
 
@@ -65,25 +67,27 @@ class RequestTickets:
 class UseCases:
     """All that the page and its endpoints ask of models; a test may put others in their place."""
 
-    analyse: Callable[..., Analysis] = api.analyse
-    unfold: Callable[..., Iterator[Answer | Analysis]] = api.unfold
-    draw: Callable[..., MethodMap] = api.draw
-    count_tokens: Callable[..., int] = api.count_tokens
-    answer: Callable[..., Answer] = api.answer
-    stream: Callable[..., Iterator[Answer]] = api.stream
-    several: Callable[..., Iterator[AnswerResult]] = api.several
-    compare: Callable[..., Comparison] = api.compare
-    sweep: Callable[..., Sweep] = api.sweep
-    second_looks: Callable[..., Iterator[RegionAnswer]] = api.second_looks
-    pick: Callable[..., Answer] = api.pick
-    kept_shares: Callable[..., list[float]] = api.kept_shares
-    oracle: Callable[..., Iterator[Progress | Importance]] = api.oracle
-    what_broke_it: Callable[..., Iterator[Progress | RestorationResult]] = api.what_broke_it
-    trials: Callable[..., Iterator[Progress | ScoreEvaluation]] = api.trials
+    analyse: Callable[..., Analysis] = analyses.analyse
+    unfold: Callable[..., Iterator[Answer | Analysis]] = analyses.unfold
+    draw: Callable[..., MethodMap] = analyses.draw
+    count_tokens: Callable[..., int] = analyses.count_tokens
+    answer: Callable[..., Answer] = analyses.answer
+    stream: Callable[..., Iterator[Answer]] = analyses.stream
+    compute_answers: Callable[..., Iterator[AnswerResult]] = analyses.compute_answers
+    compare: Callable[..., Comparison] = analyses.compare
+    sweep: Callable[..., Sweep] = analyses.sweep
+    answer_with_crop: Callable[..., Iterator[RegionAnswer]] = analyses.answer_with_crop
+    answer_from_tokens: Callable[..., Answer] = analyses.answer_from_tokens
+    kept_shares: Callable[..., list[float]] = analyses.kept_shares
+    explain: Callable[..., Iterator[Progress | Importance]] = analyses.explain
+    find_restoring_patches: Callable[..., Iterator[Progress | RestorationResult]] = (
+        analyses.find_restoring_patches
+    )
+    evaluate_scores: Callable[..., Iterator[Progress | ScoreEvaluation]] = analyses.evaluate_scores
     find_failures: Callable[..., Iterator[Failure | None]] = failures.find
     replay: Callable[..., Iterator[Difference]] = replay.replay
-    open_video: Callable[..., dict] = video_api.open_video
-    answer_video: Callable[..., Iterator[dict]] = video_api.answer_video
+    analyse_video: Callable[..., VideoAnalysis] = analyses.analyse_video
+    answer_video: Callable[..., Iterator[VideoDrawing | Answer]] = analyses.answer_video
 
 
 @dataclass
@@ -91,7 +95,7 @@ class AppState:
     """What the visitors of one running page share: results, and who has asked for what last."""
 
     use_cases: UseCases = UseCases()
-    memory: ResultCache = field(default_factory=lambda: ResultCache(MEMORY_BYTES))
+    cache: ResultCache = field(default_factory=lambda: ResultCache(CACHE_BYTES))
     tickets: RequestTickets = field(default_factory=RequestTickets)
 
 
@@ -109,12 +113,12 @@ class Session:
     @property
     def id(self) -> str:
         """The name of the case that is open."""
-        return self.request.id
+        return case_id(self.model, self.picture, self.question)
 
-    @property
+    @cached_property
     def request(self) -> CaseRequest:
-        """The case that is open, as the use cases take it."""
-        return CaseRequest(self.model, self.picture, self.question)
+        """The case that is open, checked: what the use cases take. Raises `VisitorError`."""
+        return CaseRequest.make(self.model, self.picture, self.question)
 
     @property
     def truth(self) -> str | None:

@@ -18,13 +18,13 @@ from typing import TypeVar
 
 from filelock import FileLock
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.analyses.comparison import DRAWS
-from explorer.cases.answers import FULL
 from explorer.cases.batch_answers import AnswerResult, AnswerSpec
 from explorer.cases.cache import ResultCache
+from explorer.cases.generation import FULL
 from explorer.cases.records import Analysis, Answer
-from explorer.cases.request import Source, make_request
+from explorer.cases.request import CaseRequest
 from explorer.cases.scheduler import never
 from explorer.methods import catalog
 from explorer.pico.data import scenes
@@ -58,14 +58,15 @@ def record(folder: Path) -> Recording:
     file = folder / "recording.pickle"
     with FileLock(f"{file}.lock"):
         if not file.exists():
-            case, memory = ("pico", scenes.make(SEED).image, QUESTION), ResultCache(100_000_000)
+            request = CaseRequest.make("pico", scenes.make(SEED).image, QUESTION)
+            cache = ResultCache(100_000_000)
             told: dict[str, Answer] = {}
             for budget in BUDGETS:
                 specs = [*(method.spec for method in catalog.choices()), *DRAWS]
                 wanted = [(spec, budget) for spec in specs if spec not in told]
-                found = api.several(*case, wanted, memory)
+                found = analyses.answer_many(request, wanted, cache=cache)
                 told |= {each.method: each.answer for each in found if each.answer}
-            file.write_bytes(pickle.dumps(Recording(api.analyse(*case, memory), told)))
+            file.write_bytes(pickle.dumps(Recording(analyses.analyse(request, cache=cache), told)))
         return pickle.loads(file.read_bytes())
 
 
@@ -162,63 +163,59 @@ class Canned:
             unfold=self.unfold,
             answer=self.answer,
             stream=self.stream,
-            several=self.several,
+            compute_answers=self.compute_answers,
         )
 
-    def analyse(
-        self, model: str, image: Source, question: str, memory: ResultCache | None = None
-    ) -> Analysis:
+    def analyse(self, request: CaseRequest, *, cache: ResultCache | None = None) -> Analysis:
         """Give the maps of the recording, as if they were of this picture and question."""
-        asked = make_request(model, image, question)
         return replace(
-            self.recording.analysis, id=asked.id, picture=asked.picture, question=asked.question
+            self.recording.analysis,
+            id=request.id,
+            picture=request.picture,
+            question=request.question,
         )
 
     def unfold(
         self,
-        model: str,
-        image: Source,
-        question: str,
-        memory: ResultCache | None = None,
+        request: CaseRequest,
         every: float = 0.0,
+        *,
+        cache: ResultCache | None = None,
     ) -> Iterator[Answer | Analysis]:
         """Give the full answer word by word, and then the maps; each of them passes the gate."""
-        analysis = self.analyse(model, image, question)
+        analysis = self.analyse(request)
         yield from self.words.passing([*word_by_word(analysis.full), analysis])
 
     def answer(
         self,
-        model: str,
-        image: Source,
-        question: str,
-        method: str,
-        budget: int,
-        memory: ResultCache | None = None,
+        request: CaseRequest,
+        method: str = FULL,
+        budget: int = 1,
+        *,
+        cache: ResultCache | None = None,
     ) -> Answer:
         """Give one answer."""
-        *_, last = self.stream(model, image, question, method, budget)
+        *_, last = self.stream(request, method, budget)
         return last
 
     def stream(
         self,
-        model: str,
-        image: Source,
-        question: str,
+        request: CaseRequest,
         method: str,
         budget: int,
-        memory: ResultCache | None = None,
         every: float = 0.0,
+        *,
+        cache: ResultCache | None = None,
     ) -> Iterator[Answer]:
         """Give one answer word by word; each word passes the gate."""
         yield from self.words.passing(word_by_word(self.recording.answer(method, budget)))
 
-    def several(
+    def compute_answers(
         self,
-        model: str,
-        image: Source,
-        question: str,
+        request: CaseRequest,
         wanted: Sequence[AnswerSpec],
-        memory: ResultCache | None = None,
+        *,
+        cache: ResultCache | None = None,
         stop: Callable[[], bool] = never,
     ) -> Iterator[AnswerResult]:
         """Give answers in the order in which they are wanted; each of them passes the gate."""

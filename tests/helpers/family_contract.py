@@ -21,9 +21,10 @@ from tiny_models import scatter_weights
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
+from explorer.cases.request import CaseRequest
 from explorer.errors import MethodUnavailable
 from explorer.inference.ablation import AblationScorer
 from explorer.inference.decode import decode, decode_together, teacher_force
@@ -391,14 +392,14 @@ class Promises:
         assert torch.allclose(again.patch_logits, signals.patch_logits, atol=1e-4)
 
     def test_what_stands_behind_the_question_does_not_depend_on_it(self, vlm):
-        case = open_case(vlm, noise(), QUESTION)
+        case = open_case(CaseRequest.make(vlm, noise(), QUESTION))
         asked = ("is", "a", "this", "e", "user", "assistant", "assistant :", ":", "<s>", QUESTION)
-        prompts = [vlm.family.build_prompt(vlm, text, case.look.grid) for text in asked]
+        prompts = [vlm.family.build_prompt(vlm, text, case.vision.grid) for text in asked]
         assert len({prompt.n_response_header for prompt in prompts}) == 1
 
     @torch.no_grad()
     def test_the_projector_makes_the_tokens_of_the_patches_that_the_grid_names(self, vlm):
-        case = open_case(vlm, noise(), QUESTION)
+        case = open_case(CaseRequest.make(vlm, noise(), QUESTION))
         signals = case.prompt(
             frozenset({"hidden", "project", "project_difference", "cls_hidden"})
         ).signals
@@ -423,7 +424,10 @@ class Promises:
     @torch.no_grad()
     def test_all_tokens_kept_equals_the_untouched_model(self, vlm):
         picture = noise()
-        case, inputs = open_case(vlm, picture, QUESTION), self.inputs(vlm, picture)
+        case, inputs = (
+            open_case(CaseRequest.make(vlm, picture, QUESTION)),
+            self.inputs(vlm, picture),
+        )
         run = prefill(case.decoder, case.prompt())
         assert (run.logits - vlm.model(**inputs).logits[0, -1]).abs().max() <= 1e-5
         tokens = [step.token for step in decode(run, STEPS)]
@@ -435,7 +439,7 @@ class Promises:
     )
     def test_dropping_equals_masking(self, vlm, shares):
         """shares: layer -> every how many-th visual token stays."""
-        case = open_case(vlm, noise(), QUESTION)
+        case = open_case(CaseRequest.make(vlm, noise(), QUESTION))
         prompt = case.prompt()
         choices, alive = sparse(prompt, shares)
         run = prefill(case.decoder, prompt, keeping(choices))
@@ -451,7 +455,7 @@ class Promises:
     @torch.no_grad()
     def test_signals_inside_the_model_equal_eager_attention(self, vlm):
         picture = noise()
-        case, layer, seen = open_case(vlm, picture, QUESTION), 3, []
+        case, layer, seen = open_case(CaseRequest.make(vlm, picture, QUESTION)), 3, []
         needs = {"last_attention", "tail_attention", "visual_to_tail", "visual_attention"}
         needs |= {"next_last_attention", "next_tail_attention"}
 
@@ -482,11 +486,11 @@ class Promises:
         ):
             assert torch.allclose(found, expected, atol=1e-5)
         table = vlm.model.get_input_embeddings().weight
-        chat = vlm.family.build_prompt(vlm, QUESTION, case.look.grid)
+        chat = vlm.family.build_prompt(vlm, QUESTION, case.vision.grid)
         assert torch.equal(prompt.signals.tail, table[chat.input_ids[0, tail:]])
 
     def test_answers_side_by_side_equal_answers_alone(self, vlm):
-        case = open_case(vlm, noise(), QUESTION)
+        case = open_case(CaseRequest.make(vlm, noise(), QUESTION))
         prompt, every = case.prompt(), case.size.tokens
 
         def runs():
@@ -505,7 +509,7 @@ class Promises:
         assert together == alone
 
     def test_prompts_pass_together_as_if_alone(self, vlm):
-        case = open_case(vlm, noise(), QUESTION)
+        case = open_case(CaseRequest.make(vlm, noise(), QUESTION))
         prompt, every = case.prompt(), case.size.tokens
         plans = [keeping({0: [0, every - 1]}), PruningPlan(), keeping({0: [1]})]
         plans.append(keeping({2: list(range(0, every, 3))}))
@@ -518,7 +522,7 @@ class Promises:
 
     def test_passes_that_explain_an_answer_are_passes_of_the_same_model(self, vlm):
         """The oracle's and the relevance's own loops over the layers."""
-        case = open_case(vlm, noise(), QUESTION)
+        case = open_case(CaseRequest.make(vlm, noise(), QUESTION))
         prompt = case.prompt()
         run = prefill(case.decoder, prompt)
         answer = [step for step in decode(run, 4) if step.token not in case.decoder.eos]
@@ -546,9 +550,9 @@ class Promises:
     def test_every_method_runs_or_says_why_not(self, vlm, memory, spec):
         picture, vlm = noise(), replace(vlm, max_new_tokens=2)
         method = method_catalog.resolve(spec)
-        size = open_case(vlm, picture, QUESTION, memory).size
+        size = open_case(CaseRequest.make(vlm, picture, QUESTION), memory).size
         try:
-            drawn = api.draw(vlm, picture, QUESTION, spec, memory)
+            drawn = analyses.draw(CaseRequest.make(vlm, picture, QUESTION), spec, cache=memory)
         except MethodUnavailable as reason:
             sentence = str(reason)
             assert sentence.endswith(".") and ". " not in sentence
@@ -558,7 +562,9 @@ class Promises:
         assert len(drawn.score) == size.tokens and np.isfinite(drawn.score).all()
         lowest = method.floor(size)
         for budget in sorted({lowest, (lowest + size.tokens) // 2, size.tokens}):
-            answer = api.answer(vlm, picture, QUESTION, spec, budget, memory)
+            answer = analyses.answer(
+                CaseRequest.make(vlm, picture, QUESTION), spec, budget, cache=memory
+            )
             assert len(answer.layers) == LAYERS and np.isfinite(answer.p_full)
             if budget == size.tokens:
                 assert set(answer.layers) == {size.tokens}

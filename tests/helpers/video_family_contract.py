@@ -27,11 +27,11 @@ from transformers.video_utils import VideoMetadata
 from explorer.analyses.video.budgets import (
     BudgetAllocation,
     _plan,
-    by_method,
-    by_quota,
+    answer_by_method,
+    answer_by_quota,
     map_of_method,
 )
-from explorer.analyses.video.clip_case import VideoCase, open_video_case
+from explorer.analyses.video.clip_case import VideoCase, VideoRequest, open_video_case
 from explorer.cases.case import Case
 from explorer.inference.decode import decode
 from explorer.inference.prefill import prefill
@@ -103,7 +103,7 @@ class FilmPromises:
     @pytest.fixture(scope="class")
     @classmethod
     def film(cls, vlm) -> VideoCase:
-        return open_video_case(vlm, clip(), QUESTION)
+        return open_video_case(VideoRequest.make(vlm, clip(), QUESTION))
 
     def test_a_film_has_the_tokens_of_its_frames(self, film):
         views = -(-COUNT // self.together)
@@ -137,7 +137,7 @@ class FilmPromises:
         shown = tuple(f.__class__(f.picture, f.number, f.second + 60) for f in later.frames)
         later = Clip(shown, later.total, later.seconds + 60)
         assert later.digest == clip().digest
-        assert open_video_case(vlm, later, QUESTION).case.id != film.case.id
+        assert open_video_case(VideoRequest.make(vlm, later, QUESTION)).case.id != film.case.id
 
     @torch.no_grad()
     def test_all_tokens_of_a_film_kept_equals_the_untouched_model(self, vlm, film):
@@ -210,10 +210,10 @@ class FilmPromises:
     def test_quota_and_methods_answer_from_the_union(self, film):
         scores = [0.1, 0.9, 0.2, 0.3, 0.1]
         total = film.case.size.tokens
-        answer = by_quota(film, scores, total // 2)
+        answer = answer_by_quota(film, scores, total // 2)
         assert 0 < answer.layers[0] <= total // 2 + total // 4  # newlines come on top
         assert np.isfinite(answer.p_full)
         for spec in ("visionzip", "divprune", "fastv", "hired"):
             drawn = map_of_method(film, spec)
             assert np.isfinite(drawn.score).all() and len(drawn.score) == total
-            assert by_method(film, spec, max(total // 2, drawn.floor)).layers
+            assert answer_by_method(film, spec, max(total // 2, drawn.floor)).layers

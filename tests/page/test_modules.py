@@ -10,8 +10,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from explorer.analyses import api, comparison
+from explorer import analyses
+from explorer.analyses import comparison
 from explorer.cases.cache import ResultCache
+from explorer.cases.request import CaseRequest
 from explorer.metrics import agreement, budget_curve
 from explorer.pico.data import scenes
 from explorer.ui.payloads.answer import answer_payload
@@ -49,8 +51,8 @@ def run(browser) -> Iterator[Run]:
 def case():
     """Every method on a scene, and its answer at one budget."""
     image, cache = scenes.make(SEED).image, ResultCache(100_000_000)
-    compared = api.compare("pico", image, QUESTION, BUDGET, memory=cache)
-    return api.analyse("pico", image, QUESTION, cache), compared
+    compared = analyses.compare(CaseRequest.make("pico", image, QUESTION), BUDGET, cache=cache)
+    return analyses.analyse(CaseRequest.make("pico", image, QUESTION), cache=cache), compared
 
 
 def test_kept_sets_and_scores_agree_as_the_functions_say(run, case):
@@ -102,8 +104,11 @@ def test_equal_scores_share_a_place_and_a_flat_score_has_none(run):
 @pytest.mark.parametrize("question", [QUESTION, "describe the picture ."])
 def test_chance_and_the_likelihood_of_the_full_answer(run, question):
     image, cache = scenes.make(SEED).image, ResultCache(100_000_000)
-    full = api.answer("pico", image, question, "full", 1, cache)
-    draws = [api.answer("pico", image, question, draw, 24, cache) for draw in comparison.DRAWS]
+    full = analyses.answer(CaseRequest.make("pico", image, question), "full", 1, cache=cache)
+    draws = [
+        analyses.answer(CaseRequest.make("pico", image, question), draw, 24, cache=cache)
+        for draw in comparison.DRAWS
+    ]
     found = run(
         "common/measures.js",
         """({ chanceOf, isLong, likelihood }, answers, full) => {
@@ -117,7 +122,7 @@ def test_chance_and_the_likelihood_of_the_full_answer(run, question):
     assert found[0] == comparison.is_long(full) == (question != QUESTION)
     assert found[1] == pytest.approx([comparison.likelihood(d, full) for d in draws], abs=1e-3)
     assert [found[2]["mean"], found[2]["spread"]] == pytest.approx(
-        [own.likeness, own.spread], abs=1e-3
+        [own.likelihood, own.spread], abs=1e-3
     )
     assert found[2]["same"] / found[2]["draws"] == own.same
 

@@ -1,8 +1,7 @@
-"""How much an answer rests on each visual token, by the ways of the oracle, with progress.
+"""How much an answer rests on each visual token, by six ways, with progress.
 
-For the whole full answer, one word of it, or an answer that somebody types. Knows cases and
-captum's ways (captum_methods.py); not methods and pages. Letters: N visual tokens, G tokens of the
-answer.
+Which answer, target.py says. Knows cases and captum's ways (captum_methods.py); not methods and
+pages. Letters: N visual tokens, G tokens of the answer.
 """
 
 from __future__ import annotations
@@ -17,19 +16,17 @@ import torch
 from torch import Tensor
 
 from explorer.analyses.attribution import captum_methods
-from explorer.cases import answers
-from explorer.cases.cache import ResultCache
+from explorer.analyses.attribution.target import Target, TargetTokens, target_tokens
+from explorer.cases.cache import CacheKey, ResultCache
 from explorer.cases.case import Case, open_case
+from explorer.cases.gpu import CachedAs, GpuCost, use_case
 from explorer.cases.progress import ProgressCallback, with_progress
-from explorer.cases.records import words_of
-from explorer.cases.request import Source
+from explorer.cases.request import CaseRequest
 from explorer.errors import BadAnswer, MethodUnavailable
 from explorer.inference.ablation import AblationScorer
 from explorer.inference.vision import encode_image
 from explorer.media.grid import Grid
-from explorer.vlm.components import Vlm
 from explorer.vlm.progress import Progress
-from explorer.vlm.prompt import as_read, unknown_words
 from explorer.vlm.threads import cpu_threads, parallel_runs
 
 WAYS = {
@@ -47,15 +44,7 @@ SAMPLES = 5  # permutations of Shapley's
 CELLS = 7  # squares along a side of the picture
 ROWS = 8  # evaluated at once: few enough that progress is seen soon
 MANY = 32  # where progress is told in between
-CHARACTERS = 200  # of a typed answer
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is to be explained: the full answer, its word number `word`, or a typed `text`."""
-
-    word: int | None = None
-    text: str | None = None
+ABOUT = 200  # answers that one explanation costs
 
 
 @dataclass(frozen=True)
@@ -96,91 +85,38 @@ class Importance:
         return self.delta is None or abs(self.delta) <= CONVERGED * abs(self.worth)
 
 
-@dataclass(frozen=True)
-class TargetTokens:
-    """A target as tokens: of the whole answer those in the span count."""
-
-    tokens: tuple[int, ...]
-    span: tuple[int, int]
-    text: str
-    words: tuple[str, ...]
+def _check_way(request: CaseRequest, way: str, **_: object) -> None:
+    if way not in WAYS:
+        raise BadAnswer(f"There is no such way to explain; choose one of {', '.join(WAYS)}.")
 
 
+@use_case(
+    cost=GpuCost(answers=ABOUT),
+    cached=CachedAs(
+        lambda request, target, way: CacheKey("importance", request.id, (target, way)),
+        lambda importance: importance.values.nbytes + 2_000,
+    ),
+    check=_check_way,
+)
 def explain(
-    model: str | Vlm,
-    image: Source,
-    question: str,
-    target: Target = Target(),
+    request: CaseRequest,
+    target: Target = Target(),  # noqa: B008 (a frozen record)
     way: str = "removed",
-    memory: ResultCache | None = None,
+    *,
+    cache: ResultCache | None = None,
 ) -> Iterator[Progress | Importance]:
-    """Tell how far the work is, and at last what the answer owes to every visual token.
+    """Give the progress, and at last how much the answer rests on every visual token.
 
     Raises `BadAnswer` for a target or a way that there is not, `MethodUnavailable` for a way that
     this model can't go.
     """
-    if way not in WAYS:
-        raise BadAnswer(f"There is no such way to explain; choose one of {', '.join(WAYS)}.")
-    case = open_case(model, image, question, memory)
-    wanted = target_tokens(case, target, memory)
-    key = ("importance", case.id, target, way)
-    found = memory.get(key) if memory else None
-    if found is None:
-        for found in with_progress(lambda tell: _explained(case, wanted, target, way, tell)):
-            if isinstance(found, Progress):
-                yield found
-        if memory:
-            memory.put(key, found, found.values.nbytes + 2_000)
-    yield found
-
-
-def importance(
-    model: str | Vlm,
-    image: Source,
-    question: str,
-    target: Target = Target(),
-    way: str = "removed",
-    memory: ResultCache | None = None,
-) -> Importance:
-    """Like `explain`, without the progress."""
-    *_, last = explain(model, image, question, target, way, memory)
-    return last
-
-
-def target_tokens(case: Case, target: Target, memory: ResultCache | None = None) -> TargetTokens:
-    """Find the tokens of a target, or raise `BadAnswer` with a sentence."""
-    full = answers.full_run(case, memory)
-    said = tuple(token for token in full.tokens if token not in case.decoder.eos)
-    words = words_of(full.answer.tokens)
-    names = tuple(text for text, *_ in words)
-    if target.text is not None:
-        typed, text = _typed(case, target.text)
-        return TargetTokens(typed, (0, len(typed)), text, names)
-    if not said:
-        raise BadAnswer("The model says nothing here, so there is no answer to explain.")
-    if target.word is None:
-        return TargetTokens(said, (0, len(said)), full.answer.text, names)
-    if not isinstance(target.word, int) or not 0 <= target.word < len(words):
-        raise BadAnswer(f"The answer has {len(words)} words; there is no such word in it.")
-    text, first, last = words[target.word]
-    return TargetTokens(said, (first, last), text, names)
-
-
-def _typed(case: Case, text: str) -> tuple[tuple[int, ...], str]:
-    tokenizer = case.vlm.processor.tokenizer
-    if not isinstance(text, str) or len(text) > CHARACTERS:
-        raise BadAnswer(f"Please keep the answer under {CHARACTERS + 1} characters.")
-    text = " ".join(as_read(text, tokenizer).split())
-    if not text:
-        raise BadAnswer("Please type the answer that you want explained.")
-    unknown = unknown_words(text, tokenizer)
-    if unknown:
-        raise BadAnswer(f"{case.vlm.title} can't say “{unknown[0]}”: it does not know the word.")
-    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"]), text
+    case = open_case(request, cache)
+    tokens = target_tokens(case, target, cache)
+    yield from with_progress(lambda report: _explained(case, tokens, target, way, report))
 
 
 def _explained(
-    case: Case, wanted: TargetTokens, target: Target, way: str, tell: ProgressCallback
+    case: Case, tokens: TargetTokens, target: Target, way: str, report: ProgressCallback
 ) -> Importance:
     began = time.perf_counter()
     prompt = case.prompt()
@@ -190,59 +126,59 @@ def _explained(
             "nothing else can stand in for them."
         )
     lanes = parallel_runs(case.vlm)
-    probe = AblationScorer(case.decoder, prompt, wanted.tokens, wanted.span, lanes=lanes)
+    scorer = AblationScorer(case.decoder, prompt, tokens.tokens, tokens.span, lanes=lanes)
     with cpu_threads(case.vlm.cores):  # many rows side by side keep all of them busy
-        values, full, none, delta = _by(way, case, probe, tell)
+        values, full, none, delta = _by(way, case, scorer, report)
     return Importance(
         case=case.id,
         way=way,
-        answer=wanted.text,
-        words=wanted.words,
+        answer=tokens.text,
+        words=tokens.words,
         word=target.word if target.text is None else None,
         values=values.detach().float().cpu().numpy(),
         full=full,
         none=none,
-        tokens=len(probe.answer),
+        tokens=len(scorer.answer),
         delta=delta,
         seconds=time.perf_counter() - began,
     )
 
 
-Found = tuple[Tensor, float, float, float | None]
+WayResult = tuple[Tensor, float, float, float | None]
 """Values [N], f from everything, f from nothing, convergence delta."""
 
 
-def _by(way: str, case: Case, probe: AblationScorer, tell: ProgressCallback) -> Found:
+def _by(way: str, case: Case, scorer: AblationScorer, report: ProgressCallback) -> WayResult:
     n = case.size.tokens
-    tell(0, 1)
+    report(0, 1)
     if way == "occlusion":
-        return _occluded(case, probe, tell)
+        return _occluded(case, scorer, report)
     if way in ("removed", "shapley"):
-        full, none = probe.without(torch.stack([torch.ones(n), torch.zeros(n)]).float()).tolist()
+        full, none = scorer.without(torch.stack([torch.ones(n), torch.zeros(n)]).float()).tolist()
         if way == "removed":
-            without = partial(probe.without, done=captum_methods.counter(n + 1, tell))
+            without = partial(scorer.without, done=captum_methods.counter(n + 1, report))
             return captum_methods.leave_one_out(without, n, MANY), full, none, None
-        groups = squares(case.look.grid)
+        groups = squares(case.vision.grid)
         shared = captum_methods.shapley(
-            probe.without,
+            scorer.without,
             torch.ones(1, n, dtype=torch.float32),
             0,
             groups,
             SAMPLES,
             per_call=ROWS,
-            progress=tell,
+            progress=report,
         )
         return (shared / groups.bincount())[groups], full, none, None
     baseline = "mean" if way == "gradients" else way
     with torch.no_grad():
-        absent = torch.zeros_like(probe.tokens) + captum_methods.baseline_tokens(
-            probe.tokens, baseline
+        absent = torch.zeros_like(scorer.tokens) + captum_methods.baseline_tokens(
+            scorer.tokens, baseline
         )
-        full, none = (float(probe.replaced(tokens)) for tokens in (probe.tokens, absent))
+        full, none = (float(scorer.replaced(tokens)) for tokens in (scorer.tokens, absent))
     if way == "gradients":
-        return _integrated(probe, full, none, tell)
-    counted = captum_methods.counted(_without_gradient(probe.replaced), n + 1, tell)
-    return captum_methods.ablation(counted, probe.tokens, baseline, ROWS), full, none, None
+        return _integrated(scorer, full, none, report)
+    counted = captum_methods.counted(_without_gradient(scorer.replaced), n + 1, report)
+    return captum_methods.ablation(counted, scorer.tokens, baseline, ROWS), full, none, None
 
 
 def _without_gradient(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -253,10 +189,12 @@ def _without_gradient(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tenso
     return call
 
 
-def _integrated(probe: AblationScorer, full: float, none: float, tell: ProgressCallback) -> Found:
+def _integrated(
+    scorer: AblationScorer, full: float, none: float, report: ProgressCallback
+) -> WayResult:
     for steps in STEPS:
-        f = captum_methods.counted(probe.replaced, steps + 2, tell)
-        values, delta = captum_methods.integrated(f, probe.tokens, "mean", steps)
+        f = captum_methods.counted(scorer.replaced, steps + 2, report)
+        values, delta = captum_methods.integrated(f, scorer.tokens, "mean", steps)
         if abs(delta) <= CONVERGED * abs(full - none):
             break
     return values, full, none, delta
@@ -270,7 +208,7 @@ def squares(grid: Grid) -> Tensor:
     return torch.unique(corner, dim=0, return_inverse=True)[1]
 
 
-def _occluded(case: Case, probe: AblationScorer, tell: ProgressCallback) -> Found:
+def _occluded(case: Case, scorer: AblationScorer, report: ProgressCallback) -> WayResult:
     """Paint over one square of the picture after the other, in the picture's mean colour."""
     picture, family, vlm = case.picture.image.convert("RGB"), case.vlm.family, case.vlm
     width, height = picture.size
@@ -281,24 +219,23 @@ def _occluded(case: Case, probe: AblationScorer, tell: ProgressCallback) -> Foun
     @torch.no_grad()
     def f(cells: Tensor) -> Tensor:
         nonlocal done
-        seen = []
+        features = []
         for row in cells[:, 0]:
             painted = picture.copy()
             for r, c in (row < 0.5).nonzero().tolist():
                 box = (c * width // across, r * height // down)
                 behind = ((c + 1) * width // across, (r + 1) * height // down)
                 painted.paste(colour, (*box, *behind))
-            seen.append(
-                encode_image(family.vision_tower(vlm), family.preprocess(vlm, painted)).features
-            )
+            pixels = family.preprocess(vlm, painted)
+            features.append(encode_image(family.vision_tower(vlm), pixels).features)
             done += 1
-            tell(min(done, total), total)
-        return probe.replaced(torch.stack(seen)).to(cells.device)
+            report(min(done, total), total)
+        return scorer.replaced(torch.stack(features)).to(cells.device)
 
     whole = torch.ones(1, 1, down, across, dtype=torch.float32)
     full, none = float(f(whole)), float(f(torch.zeros_like(whole)))
     values = captum_methods.occlusion(f, whole, 1, 1)
-    x0, y0, x1, y1 = case.look.grid.boxes.T
+    x0, y0, x1, y1 = case.vision.grid.boxes.T
     column = (x0 + x1) / 2 * across / width
     row = (y0 + y1) / 2 * down / height
     inside = (column >= 0) & (column < across) & (row >= 0) & (row < down)

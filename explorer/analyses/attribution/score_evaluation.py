@@ -1,4 +1,4 @@
-"""Every score on trial: does it put first what the answer rests on?
+"""Evaluate scores: does a method put first what the answer rests on?
 
 Insertion and deletion curves of an order of tokens (insertion_deletion.py) with s = exp(f / G), the
 geometric mean probability of the answer's G tokens; their areas; rank correlation and overlap with
@@ -16,14 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.analyses.attribution.importance import Target, explain, target_tokens
+from explorer.analyses.attribution.importance import explain
+from explorer.analyses.attribution.target import Target, target_tokens
 from explorer.analyses.overview import analyse, draw
 from explorer.cases.answers import check_budget, full_run
 from explorer.cases.batch_answers import CaseContext, plan_answer
-from explorer.cases.cache import ResultCache, get_or_compute
+from explorer.cases.cache import CacheKey, ResultCache, get_or_compute
 from explorer.cases.case import Case, open_case
+from explorer.cases.gpu import GpuCost, use_case
 from explorer.cases.records import MethodMap
-from explorer.cases.request import Source
+from explorer.cases.request import CaseRequest
 from explorer.errors import MethodUnavailable
 from explorer.inference.ablation import AblationScorer
 from explorer.inference.batch import DecodeBatch
@@ -32,14 +34,13 @@ from explorer.inference.llm_layers import pack_by_length
 from explorer.inference.prefill import prefill_together
 from explorer.methods import catalog
 from explorer.metrics import agreement, fidelity, insertion_deletion
-from explorer.vlm.components import Vlm
 from explorer.vlm.progress import Progress
 from explorer.vlm.threads import cpu_threads, parallel_runs
 
 ORACLE, RANDOM = "oracle", "random"
 SEEDS = 5  # orders drawn for the random curve
 ROWS = 16
-MEMORY_BYTES = 64_000_000  # of one trial whose caller has no memory
+ABOUT = 200  # answers that one evaluation costs
 
 
 @dataclass(frozen=True)
@@ -63,60 +64,59 @@ class ScoreEvaluation:
     overlap: float | None = None
 
 
+def _check_specs(request: CaseRequest, specs: Sequence[str], **_: object) -> None:
+    for spec in specs:
+        catalog.resolve(spec)
+
+
+@use_case(cost=GpuCost(answers=ABOUT), check=_check_specs)
 def evaluate_scores(
-    model: str | Vlm,
-    image: Source,
-    question: str,
+    request: CaseRequest,
     specs: Sequence[str],
     budget: int,
-    memory: ResultCache | None = None,
+    *,
+    cache: ResultCache | None = None,
 ) -> Iterator[Progress | ScoreEvaluation]:
-    """Put scores on trial, one after the other; oracle and random come first and always.
+    """Evaluate scores, one after the other; oracle and random come first and always.
 
     specs: of methods; budget: K at which overlap is counted. What can't run here is left out.
     Raises `VisitorError`.
     """
-    memory = ResultCache(MEMORY_BYTES) if memory is None else memory
-    for spec in specs:
-        catalog.resolve(spec)
-    case = open_case(model, image, question, memory)
+    case = open_case(request, cache)
     check_budget(budget, case.size.tokens)
-    asked = (model, case.picture, case.question)
-    wanted = [spec for spec in dict.fromkeys(specs) if spec != RANDOM]
-    of_oracle, of_order = (
-        case.size.tokens + 1,
-        2 * (insertion_deletion.STEPS + 1),
-    )  # evaluations of the model
-    total = of_oracle + of_order * (1 + SEEDS + len(wanted))
-    for step in explain(*asked, Target(), "removed", memory):
+    specs = [spec for spec in dict.fromkeys(specs) if spec != RANDOM]
+    per_oracle, per_order = case.size.tokens + 1, 2 * (insertion_deletion.STEPS + 1)
+    total = per_oracle + per_order * (1 + SEEDS + len(specs))  # evaluations of the model
+    for step in explain(request, Target(), "removed", cache=cache):
         if isinstance(step, Progress):
-            yield Progress(of_oracle * step.done // step.total, total)
-    best, told = step.values, of_oracle
-    court = ScoreEvaluator(case, best, budget, memory)
-    for trial, count in ((lambda: court.of(ORACLE, best), 1), (court.random, SEEDS)):
-        yield trial()
-        told += count * of_order
-        yield Progress(told, total)
-    ready = {found.spec: found for found in analyse(*asked, memory).methods}
-    for spec in wanted:
+            yield Progress(per_oracle * step.done // step.total, total)
+    best, done = step.values, per_oracle
+    evaluator = ScoreEvaluator(case, best, budget, cache)
+    references = ((lambda: evaluator.of(ORACLE, best), 1), (evaluator.random, SEEDS))
+    for evaluate, count in references:
+        yield evaluate()
+        done += count * per_order
+        yield Progress(done, total)
+    ready = {each.spec: each for each in analyse(request, cache=cache).methods}
+    for spec in specs:
         with suppress(MethodUnavailable):  # a case's notes say why
-            yield court.method(ready[spec] if spec in ready else draw(*asked, spec, memory))
-        told += of_order
-        yield Progress(told, total)
+            yield evaluator.method(ready.get(spec) or draw(request, spec, cache=cache))
+        done += per_order
+        yield Progress(done, total)
 
 
 class ScoreEvaluator:
-    """One case with its oracle, before which orders are tried."""
+    """One case and its oracle, with which orders of tokens are compared."""
 
-    def __init__(self, case: Case, best: np.ndarray, budget: int, memory: ResultCache):
-        self.case, self.best, self.budget, self.memory = case, best, budget, memory
-        self.tokens = target_tokens(case, Target(), memory).tokens
-        self.probe = AblationScorer(
+    def __init__(self, case: Case, best: np.ndarray, budget: int, cache: ResultCache):
+        self.case, self.best, self.budget, self.cache = case, best, budget, cache
+        self.tokens = target_tokens(case, Target(), cache).tokens
+        self.scorer = AblationScorer(
             case.decoder, case.prompt(), self.tokens, lanes=parallel_runs(case.vlm)
         )
 
     def _s(self, present: Tensor) -> Tensor:
-        return (self.probe.without(present) / len(self.tokens)).exp()
+        return (self.scorer.without(present) / len(self.tokens)).exp()
 
     def _curves(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         def make() -> tuple[np.ndarray, np.ndarray]:
@@ -126,32 +126,33 @@ class ScoreEvaluator:
                     for way in (True, False)
                 )
 
-        key = ("curves", self.case.id, order.tobytes())  # several methods may have the same
+        # several methods may have the same order
+        key = CacheKey("curves", self.case.id, (order.tobytes(),))
         return get_or_compute(
-            self.memory, key, make, lambda found: sum(x.nbytes for x in found) + 500
+            self.cache, key, make, lambda found: sum(x.nbytes for x in found) + 500
         )
 
     def of(self, name: str, score: np.ndarray) -> ScoreEvaluation:
-        """Try one score."""
+        """Evaluate one score."""
         return _evaluation(name, len(score), *self._curves(insertion_deletion.order_of(score)))
 
     def random(self) -> ScoreEvaluation:
-        """Try orders drawn at random; their curves' mean."""
+        """Evaluate the mean curves of orders drawn at random."""
         n = len(self.best)
         drawn = [self._curves(np.random.default_rng(seed).permutation(n)) for seed in range(SEEDS)]
         return _evaluation(RANDOM, n, *(np.mean(each, 0) for each in zip(*drawn, strict=True)))
 
     def method(self, found: MethodMap) -> ScoreEvaluation:
-        """Try a method's score, and its pruning where that doesn't follow the score."""
+        """Evaluate a method's score, and its pruning where that doesn't follow the score."""
         method = catalog.resolve(found.spec)
         plain = method.nested and not method.merges and method.where == "before the LLM"
-        tried = self.of(found.spec, found.score)
+        evaluation = self.of(found.spec, found.score)
         k = self.budget
         ours, theirs = (insertion_deletion.order_of(x)[:k] for x in (found.score, self.best))
         rho = float(agreement.spearman(np.stack([found.score, self.best]))[0, 1])
         return ScoreEvaluation(
             **{
-                **vars(tried),
+                **vars(evaluation),
                 "pruned": None if plain else self._pruned(found),
                 "spearman": None if np.isnan(rho) else rho,
                 "overlap": fidelity.overlap(ours, theirs, k),
@@ -161,21 +162,23 @@ class ScoreEvaluator:
     @torch.no_grad()
     def _pruned(self, found: MethodMap) -> tuple[tuple[int, float], ...]:
         """Give s at the rungs of a method's ladder, from the engine's own runs."""
-        subject = CaseContext(self.case, full_run(self.case, self.memory))
+        context = CaseContext(self.case, full_run(self.case, self.cache))
 
         def make() -> tuple[tuple[int, float], ...]:
-            wishes = [plan_answer(subject, found.spec, budget) for budget in found.ladder]
+            planned = [plan_answer(context, found.spec, budget) for budget in found.ladder]
             runs = []
-            for pack in pack_by_length(wishes, lambda wish: wish.length):
-                asked = [(subject.prompts(wish.plan.needs), wish.plan) for wish in pack]
-                runs += prefill_together(self.case.decoder, asked)
-            met = torch.stack(teacher_force_together(DecodeBatch(runs), [self.tokens] * len(runs)))
-            at = torch.tensor(self.tokens, device=met.device).expand(len(runs), -1)[..., None]
-            s = met.log_softmax(-1).gather(2, at)[..., 0].mean(1).exp()
+            for pack in pack_by_length(planned, lambda each: each.length):
+                prompts = [(context.prompts(each.plan.needs), each.plan) for each in pack]
+                runs += prefill_together(self.case.decoder, prompts)
+            logits = torch.stack(
+                teacher_force_together(DecodeBatch(runs), [self.tokens] * len(runs))
+            )
+            at = torch.tensor(self.tokens, device=logits.device).expand(len(runs), -1)[..., None]
+            s = logits.log_softmax(-1).gather(2, at)[..., 0].mean(1).exp()
             return tuple(zip(found.ladder, s.tolist(), strict=True))
 
-        key = ("pruning", self.case.id, found.spec)
-        return get_or_compute(self.memory, key, make, lambda rows: 64 * len(rows) + 500)
+        key = CacheKey("pruning", self.case.id, (found.spec,))
+        return get_or_compute(self.cache, key, make, lambda rows: 64 * len(rows) + 500)
 
 
 def _evaluation(name: str, n: int, inserted: np.ndarray, deleted: np.ndarray) -> ScoreEvaluation:

@@ -20,6 +20,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from explorer.cases.records import Answer
+from explorer.cases.request import CaseRequest
 from explorer.errors import BadCase, BadPicture
 from explorer.media.image import Picture, open_picture
 from explorer.vlm.catalog import Entry
@@ -138,9 +139,7 @@ class CaseFile(Strict):
 
 
 def save(
-    model: str,
-    picture: Picture,
-    question: str,
+    request: CaseRequest,
     full: Answer,
     runs: Sequence[Answer] = (),
     truth: str | None = None,
@@ -150,7 +149,8 @@ def save(
 
     seed: of the scene that the picture shows, if it shows one.
     """
-    entry, png = default_loader().catalog.entry(model), _png(picture.image)
+    entry, picture = default_loader().catalog.entry(request.model), request.picture
+    png = _png(picture.image)
     if len(png) > PICTURE_BYTES:
         raise BadCase("The picture is too large for a case; please scale it down and open it anew.")
     case = CaseFile(
@@ -161,7 +161,7 @@ def save(
             height=picture.image.height,
             digest=picture.digest,
         ),
-        question=question,
+        question=request.question,
         truth=truth,
         seed=seed,
         full=stored(full),

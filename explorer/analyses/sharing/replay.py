@@ -11,14 +11,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from explorer.analyses import api
 from explorer.analyses.sharing import case_file
 from explorer.analyses.sharing.case_file import CaseFile, StoredRun
+from explorer.cases.answers import answer
 from explorer.cases.cache import ResultCache
+from explorer.cases.request import CaseRequest
 from explorer.errors import VisitorError
 from explorer.media.image import Picture
 
-MEMORY_BYTES = 64_000_000
+CACHE_BYTES = 64_000_000
 ENOUGH = 8  # files that are recomputed together, and for which a process is worth its start
 CLOSE = 1e-3  # probabilities this near to each other are called equal
 
@@ -44,24 +45,22 @@ class Difference:
 
 
 def replay(
-    case: CaseFile, picture: Picture | None = None, memory: ResultCache | None = None
+    case: CaseFile, picture: Picture | None = None, cache: ResultCache | None = None
 ) -> Iterator[Difference]:
     """Recompute every run of a case; `VisitorError` if picture or model are not to be had.
 
     picture: the opened one of the case, where somebody has opened it already.
     """
-    picture, memory = picture or case.opened(), memory or ResultCache(MEMORY_BYTES)
+    picture, cache = picture or case.opened(), cache or ResultCache(CACHE_BYTES)
+    request = CaseRequest.make(case.model.key, picture, case.question)
     for run in [case.full, *case.runs]:
         try:
-            answer = api.answer(
-                case.model.key, picture, case.question, run.method, run.budget, memory
-            )
+            again = case_file.stored(answer(request, run.method, run.budget, cache=cache))
         except VisitorError as error:
             if run is case.full:
                 raise
             yield Difference(run, None, "not run", str(error))
             continue
-        again = case_file.stored(answer)
         yield Difference(run, again, _change(run, again))
 
 
@@ -81,10 +80,10 @@ def _apart(then: float | None, now: float | None) -> float:
     return abs(then - now)
 
 
-def verdict(found: Sequence[Difference]) -> str:
+def verdict(differences: Sequence[Difference]) -> str:
     """Say in a sentence or two how the answers of today compare with the stored ones."""
-    counts = Counter(difference.change for difference in found)
-    of = f"of {len(found)} answers"
+    counts = Counter(difference.change for difference in differences)
+    of = f"of {len(differences)} answers"
     parts = [
         f"{counts[change]} {of} {words}"
         for change, words in (
@@ -96,7 +95,7 @@ def verdict(found: Sequence[Difference]) -> str:
     ]
     if parts:
         return f"Recomputed: {', '.join(parts)}."
-    shift = max(difference.shift for difference in found)
+    shift = max(difference.shift for difference in differences)
     if shift > CLOSE:
         return f"Recomputed: the same answers, but probabilities differ by up to {shift:.3f}."
     return "Recomputed: the same answers from the same patches, probabilities equal."

@@ -1,8 +1,8 @@
 """Frames of a video in front of a model: their tokens as one case, and a score for every frame.
 
-A family that reads several frames offers `frames(vlm, images, time)`, which gives what its tower
-gets and a grid with a view per frame, or per pair of frames; every other model gets one picture, a
-contact sheet of the frames. Knows cases and models; not budgets or pages.
+A family that reads several frames offers `preprocess_frames(vlm, images, time)`, which gives what
+its tower gets and a grid with a view per frame, or per pair of frames; every other model gets one
+picture, a contact sheet of the frames. Knows cases and models; not budgets or pages.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer.cases.cache import ResultCache, get_or_compute
+from explorer.cases.cache import ResultCache, VisionKey, get_or_compute
 from explorer.cases.case import Case, CaseVision, open_case
-from explorer.cases.request import CaseRequest, make_request
+from explorer.cases.request import CaseRequest
 from explorer.errors import BadVideo, ModelUnavailable
 from explorer.inference.vision import encode_image
 from explorer.media.contact_sheet import ContactSheet
@@ -28,7 +28,6 @@ from explorer.media.image import Picture
 from explorer.media.video import Clip
 from explorer.vlm.components import Vlm
 from explorer.vlm.loader import default_loader
-from explorer.vlm.prompt import check_question
 
 SMALLEST = 2  # tokens along a side of a frame; with fewer there is nothing to resize
 BACKDROP = (128, 128, 128)
@@ -66,51 +65,48 @@ class VideoCase:
 
     def of_views(self, scores: Sequence[float]) -> list[float]:
         """Turn scores of frames [F] into those of views [V]: the larger one of a pair, ours."""
-        found = [0.0] * self.views
+        of_views = [0.0] * self.views
         for frame, score in enumerate(scores):
-            found[self.view_of(frame)] = max(found[self.view_of(frame)], score)
-        return found
+            view = self.view_of(frame)
+            of_views[view] = max(of_views[view], score)
+        return of_views
 
     def cells(self) -> Tensor:
         """Give the tokens of every view, row by row, [V, rows * columns]."""
         view, row, column = self.places.astype(int).T
         rows, columns = self.shape
-        found = np.empty((self.views, rows * columns), dtype=np.int64)
+        cells = np.empty((self.views, rows * columns), dtype=np.int64)
         real = view >= 0
-        found[view[real], row[real] * columns + column[real]] = real.nonzero()[0]
-        return torch.from_numpy(found).to(self.case.vlm.device)
+        cells[view[real], row[real] * columns + column[real]] = real.nonzero()[0]
+        return torch.from_numpy(cells).to(self.case.vlm.device)
 
 
 @dataclass(frozen=True)
 class VideoRequest(CaseRequest):
-    """What somebody wants to know of a clip; its picture is the first frame, named by all."""
+    """One question about one clip. picture: the first frame, with a digest of all of them."""
 
     clip: Clip
 
-    @property
-    def case(self) -> tuple[str | Vlm, Clip, str]:
-        """The three things, as the use cases take them."""
-        return self.model, self.clip, self.question
+    @classmethod
+    def make(cls, model: str | Vlm, clip: Clip, question: str) -> VideoRequest:
+        """Check model and question; `VisitorError` says in one sentence what is wrong."""
+        first = Picture(clip.frames[0].picture.image, (), _digest(clip))
+        request = CaseRequest.make(model, first, question)
+        return cls(request.model, request.picture, request.question, clip)
 
 
-def make_video_request(model: str | Vlm, clip: Clip, question: str) -> VideoRequest:
-    """Check what somebody wants to know; `VisitorError` says what is wrong."""
-    named = Picture(clip.frames[0].picture.image, (), _digest(clip))
-    return VideoRequest(**vars(make_request(model, named, question)), clip=clip)
-
-
-def open_video_case(
-    model: str | Vlm, clip: Clip, question: str, memory: ResultCache | None = None
-) -> VideoCase:
-    """Let the tower look at the frames of a clip; `VisitorError` says what is wrong."""
-    question = check_question(question)
+def open_video_case(request: VideoRequest, cache: ResultCache | None = None) -> VideoCase:
+    """Load the model and run its tower on the frames; `VisitorError` says what is wrong."""
+    model = request.model
     vlm = model if isinstance(model, Vlm) else default_loader().load(model)
     if hasattr(vlm.family, "preprocess_frames"):
-        return _one_by_one(vlm, clip, question, memory)
-    return _on_a_sheet(vlm, clip, question, memory)
+        return _one_by_one(vlm, request, cache)
+    return _on_a_sheet(vlm, request, cache)
 
 
-def _on_a_sheet(vlm: Vlm, clip: Clip, question: str, memory: ResultCache | None) -> VideoCase:
+def _on_a_sheet(vlm: Vlm, request: VideoRequest, cache: ResultCache | None) -> VideoCase:
+    """Encode one picture of all frames, and keep the tokens that show frames."""
+    clip = request.clip
     views = vlm.family.grid(vlm, 96, 96).views
     side = views[0].rows
     if len(views) > 1 or views[0].columns != side:
@@ -126,18 +122,20 @@ def _on_a_sheet(vlm: Vlm, clip: Clip, question: str, memory: ResultCache | None)
         )
     images = [frame.picture.image for frame in clip.frames]
     picture = Picture(sheet.draw(images, BACKDROP), (), _digest(clip))
-    whole = open_case(vlm, picture, question, memory)
-    grid = sheet.grid(whole.look.grid)
+    whole = open_case(CaseRequest(vlm, picture, request.question), cache)
+    output, grid = whole.vision.output, sheet.grid(whole.vision.grid)
     kept = torch.from_numpy(_tokens_of(sheet)).to(vlm.device)
-    look = CaseVision(
-        seen=replace(whole.look.seen, features=whole.look.seen.features[kept]),
+    vision = CaseVision(
+        output=replace(output, features=output.features[kept]),
         grid=grid,
         grid_position=torch.from_numpy(grid.place.astype("int64")).to(vlm.device),
-        patches=whole.look.patches[kept],
-        seconds=whole.look.seconds,
+        patches=whole.vision.patches[kept],
+        seconds=whole.vision.seconds,
     )
     places = sheet.frame_places(grid)
-    return VideoCase(clip, replace(whole, look=look), places, (sheet.tokens,) * 2, picture.image)
+    return VideoCase(
+        clip, replace(whole, vision=vision), places, (sheet.tokens,) * 2, picture.image
+    )
 
 
 def _tokens_of(sheet: ContactSheet) -> np.ndarray:
@@ -145,25 +143,25 @@ def _tokens_of(sheet: ContactSheet) -> np.ndarray:
     return (down[:, None] * sheet.side + across).reshape(-1)
 
 
-def _one_by_one(vlm: Vlm, clip: Clip, question: str, memory: ResultCache | None) -> VideoCase:
-    """Let the family lay out the frames; its `words` are asked for as many tokens as there are."""
-    images = [frame.picture.image for frame in clip.frames]
-    time, picture = _time(clip), Picture(images[0], (), _digest(clip))
+def _one_by_one(vlm: Vlm, request: VideoRequest, cache: ResultCache | None) -> VideoCase:
+    """Encode the frames as the family lays them out, each with tokens of its own."""
+    clip, picture = request.clip, request.picture
+    images, time = [frame.picture.image for frame in clip.frames], _time(clip)
 
-    def make() -> CaseVision:
+    def encode() -> CaseVision:
         pixels, grid = vlm.family.preprocess_frames(vlm, images, time)
         place, patches = (
             torch.from_numpy(table.astype("int64")).to(vlm.device)
             for table in (grid.place, grid.patches)
         )
-        return CaseVision(
-            encode_image(vlm.family.vision_tower(vlm), pixels), grid, place, patches, 0.0
-        )
+        output = encode_image(vlm.family.vision_tower(vlm), pixels)
+        return CaseVision(output, grid, place, patches, 0.0)
 
-    look = get_or_compute(memory, ("look", vlm.key, picture.digest), make, lambda look: look.nbytes)
-    case = Case(vlm, picture, question, look, vlm.family.decoder(vlm))
-    view = look.grid.views[0]
-    return VideoCase(clip, case, look.grid.place, (view.rows, view.columns), None)
+    key = VisionKey(vlm.key, picture.digest)
+    vision = get_or_compute(cache, key, encode, lambda vision: vision.nbytes)
+    case = Case(vlm, picture, request.question, vision, vlm.family.decoder(vlm))
+    view = vision.grid.views[0]
+    return VideoCase(clip, case, vision.grid.place, (view.rows, view.columns), None)
 
 
 def _time(clip: Clip) -> Timeline:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from explorer.analyses.video.clip_case import VideoCase
-from explorer.cases.answers import Generation
-from explorer.cases.cache import ResultCache, get_or_compute
+from explorer.cases.cache import CacheKey, ResultCache, get_or_compute
 from explorer.cases.case import Case, open_case
+from explorer.cases.generation import Generation
+from explorer.cases.request import CaseRequest
 from explorer.inference.decode import decode
 from explorer.inference.prefill import KEEP_ALL, PruningPlan, prefill
 from explorer.media.image import Picture
@@ -102,9 +103,9 @@ class FrameQuery:
     notes: tuple[str, ...] = ()
 
 
-def frame_query(film: VideoCase, things: Sequence[str] | None = None) -> FrameQuery:
+def frame_query(video: VideoCase, things: Sequence[str] | None = None) -> FrameQuery:
     """Find out what to look for: what a visitor names, or else what the question is about."""
-    case = film.case
+    case = video.case
     official = reads_options(case.vlm)
     who = "you"
     if not things:
@@ -112,19 +113,19 @@ def frame_query(film: VideoCase, things: Sequence[str] | None = None) -> FrameQu
         things = _decoupled(case) if official else frame_questions.things_in(case.question)
     things = tuple(things)
     if official:
-        asked = (frame_question(things, case.question),)
-        return FrameQuery(things, who, asked, YES)
-    asked = tuple(frame_questions.frame_questions(things))
+        questions = (frame_question(things, case.question),)
+        return FrameQuery(things, who, questions, YES)
+    questions = tuple(frame_questions.frame_questions(things))
     notes = [
         f"{case.vlm.title} does not know “{word}”, so what it says of it means little."
-        for word in unknown_words(" ".join(asked), case.vlm.processor.tokenizer)
+        for word in unknown_words(" ".join(questions), case.vlm.processor.tokenizer)
     ]
     if not things:
         notes.append(
             "The question names nothing that could be looked for, so all frames get the same; "
             "type what to look for."
         )
-    return FrameQuery(things, who, asked, frame_questions.YES, tuple(notes))
+    return FrameQuery(things, who, questions, frame_questions.YES, tuple(notes))
 
 
 def reads_options(vlm: Vlm) -> bool:
@@ -141,19 +142,19 @@ def _ids(vlm: Vlm, word: str) -> list[int]:
 def _decoupled(case: Case) -> list[str]:
     """Let the model list the things, from the words alone: the picture's tokens leave first."""
 
-    def nobody(signals: Signals, stage: Stage) -> Kept:
+    def keep_none(signals: Signals, stage: Stage) -> Kept:
         return Kept(torch.arange(0, device=signals.grid_position.device))
 
     asking = replace(case, question=LISTING.format(question=case.question))
-    run = prefill(case.decoder, asking.prompt(), PruningPlan((Stage(0, 0),), nobody))
-    speech = Generation(asking)
+    run = prefill(case.decoder, asking.prompt(), PruningPlan((Stage(0, 0),), keep_none))
+    generation = Generation(asking)
     for step in decode(run, max(case.vlm.max_new_tokens, 96)):
-        speech.add(step)
-    return listed(speech.text)
+        generation.add(step)
+    return listed(generation.text)
 
 
 def frame_scores(
-    film: VideoCase, asked: FrameQuery, memory: ResultCache | None = None
+    video: VideoCase, query: FrameQuery, cache: ResultCache | None = None
 ) -> list[float]:
     """Ask every frame alone: the probability that its answer begins with yes, [F].
 
@@ -161,22 +162,22 @@ def frame_scores(
     largest (ours). With nothing to ask for, every frame gets 1.
     """
     return [
-        max((_yes(film.case, frame.picture, question, asked.yes, memory)
-             for question in asked.questions), default=1.0)
-        for frame in film.clip.frames
+        max((_yes(video.case, frame.picture, question, query.yes, cache)
+             for question in query.questions), default=1.0)
+        for frame in video.clip.frames
     ]  # fmt: skip
 
 
 def _yes(
-    film: Case, picture: Picture, question: str, yes: str, memory: ResultCache | None
+    video: Case, picture: Picture, question: str, yes: str, cache: ResultCache | None
 ) -> float:
-    vlm = film.vlm
+    vlm = video.vlm
 
-    def make() -> float:
+    def compute() -> float:
         # the question is ours: it may be longer than a visitor's, and has lines
-        case = replace(open_case(vlm, picture, "frame", memory), question=question)
+        case = replace(open_case(CaseRequest(vlm, picture, ""), cache), question=question)
         run = prefill(case.decoder, case.prompt(), KEEP_ALL)
         return float(run.logits.softmax(-1)[_ids(vlm, yes)[0]])
 
-    key = ("yes", film.id, picture.digest, question, yes)
-    return get_or_compute(memory, key, make, lambda _: 200)
+    key = CacheKey("yes", video.id, (picture.digest, question, yes))
+    return get_or_compute(cache, key, compute, lambda _: 200)

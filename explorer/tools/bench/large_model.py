@@ -30,6 +30,7 @@ from transformers import (
 from explorer import ROOT
 from explorer.analyses.overview import draw_all
 from explorer.cases.case import Case, PromptCache, open_case
+from explorer.cases.request import CaseRequest
 from explorer.inference.prefill import prefill
 from explorer.methods import catalog as method_catalog
 from explorer.pico.data import scenes
@@ -95,7 +96,7 @@ def forward(vlm: Vlm, picture) -> None:
 @torch.no_grad()
 def analyse(vlm: Vlm, picture, but: str = "") -> Case:
     """Look, pass all tokens through, and draw the map of every method before the LLM but one."""
-    case = open_case(vlm, picture, QUESTION)
+    case = open_case(CaseRequest.make(vlm, picture, QUESTION))
     prompts = PromptCache(case)
     prefill(case.decoder, prompts(frozenset()))
     quick = [method for method in method_catalog.choices() if not method.slow]

@@ -22,17 +22,16 @@ import torch
 from PIL import Image
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.analyses.overview import draw_all
 from explorer.analyses.sharing import case_file
-from explorer.cases import answers as cases_answers
 from explorer.cases.answers import full_run
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import PromptCache, open_case
+from explorer.cases.request import CaseRequest
 from explorer.inference.decode import decode
 from explorer.inference.prefill import PruningPlan, prefill
 from explorer.inference.sequence import Prompt
-from explorer.media.image import open_picture
 from explorer.methods import catalog
 from explorer.methods.signals import Kept, Signals, Stage
 from explorer.metrics import cost
@@ -51,55 +50,60 @@ NINE = (
 )  # fmt: skip
 
 
+def request_of(image: Image.Image) -> CaseRequest:
+    """Ask the built-in model the question of all measurements about a picture."""
+    return CaseRequest.make("pico", image, QUESTION)
+
+
 def cases() -> None:
     """New cases and single answers on the built-in model."""
-    api.analyse("pico", scenes.make(0).image, QUESTION)
-    analyses, answers = [], []
+    analyses.analyse(request_of(scenes.make(0).image))
+    analysed, answered = [], []
     for seed in range(1, ROUNDS + 1):
-        memory, image = ResultCache(64_000_000), scenes.make(seed).image
-        analyses.append(timed(lambda i=image, m=memory: api.analyse("pico", i, QUESTION, m)))
-        answers.append(
-            timed(lambda i=image, m=memory: api.answer("pico", i, QUESTION, "clsattn", 64, m))
+        cache, request = ResultCache(64_000_000), request_of(scenes.make(seed).image)
+        analysed.append(timed(lambda r=request, c=cache: analyses.analyse(r, cache=c)))
+        answered.append(
+            timed(lambda r=request, c=cache: analyses.answer(r, "clsattn", 64, cache=c))
         )
-    images = [scenes.make(seed).image for seed in range(1, ROUNDS + 1)]
-    first = [timed(lambda i=image: nine(i)) for image in images]
-    compared = [timed(lambda i=image: api.compare("pico", i, QUESTION, 64)) for image in images]
+    requests = [request_of(scenes.make(seed).image) for seed in range(1, ROUNDS + 1)]
+    first = [timed(lambda r=request: nine(r)) for request in requests]
+    compared = [timed(lambda r=request: analyses.compare(r, 64)) for request in requests]
     report("analyse: new picture and question, the first nine methods", first, 0.7)
-    report("analyse: new picture and question, every method", analyses, 1.5)
+    report("analyse: new picture and question, every method", analysed, 1.5)
     report("compare: new picture and question, every method, K = 64", compared, 3)
-    report("answer: K = 64, one phrase, case known", answers, 0.08)
+    report("answer: K = 64, one phrase, case known", answered, 0.08)
 
 
-def nine(image: Image.Image) -> None:
+def nine(request: CaseRequest) -> None:
     """Look, answer from all tokens and draw the maps of the nine methods that came first."""
-    memory, pico = ResultCache(64_000_000), default_loader().load("pico")
+    cache, pico = ResultCache(64_000_000), default_loader().load("pico")
     with cpu_threads(pico.run_threads):
-        case = open_case(pico, image, QUESTION, memory)
-        prompts = PromptCache(case, lambda: full_run(case, memory).tokens)
-        full_run(case, memory)
+        case = open_case(request, cache)
+        prompts = PromptCache(case, lambda: full_run(case, cache).tokens)
+        full_run(case, cache)
         draw_all(case, prompts, [catalog.resolve(spec) for spec in NINE])
 
 
 def sweeps() -> None:
     """Five methods and five draws of random over the whole ladder, on new pictures."""
-    images = [scenes.make(seed).image for seed in range(5)]
-    seconds = [timed(lambda i=image: api.sweep("pico", i, QUESTION)) for image in images]
+    requests = [request_of(scenes.make(seed).image) for seed in range(5)]
+    seconds = [timed(lambda r=request: analyses.sweep(r)) for request in requests]
     report("sweep: five methods and five draws, 12 budgets", seconds, 5)
 
 
 def debugging() -> None:
     """Leave one out, and the search for what broke an answer."""
-    case = ("pico", scenes.make(2).image, "what is in the middle ?")
-    kept = api.answer(*case, "clsattn", 24).stages[-1].kept.tolist()
+    request = request_of(scenes.make(2).image)
+    kept = analyses.answer(request, "clsattn", 24).stages[-1].kept.tolist()
     oracles, first, searches = [], [], []
     for _ in range(3):
         began = time.perf_counter()
-        steps = api.oracle(*case)
+        steps = analyses.explain(request)
         next(step for step in steps if step.done)
         first.append(time.perf_counter() - began)
         list(steps)
         oracles.append(time.perf_counter() - began)
-        searches.append(timed(lambda: list(api.what_broke_it(*case, kept, renumber=True))))
+        searches.append(timed(lambda: list(analyses.find_restoring_patches(request, kept, True))))
     report("leave one out: first progress", first, 0.5)
     report("leave one out: 196 tokens, a short answer", oracles, 4)
     report("what broke it: one patch", searches, 10)
@@ -109,14 +113,10 @@ def replaying(cases: int = 128) -> None:
     """A folder of saved cases, one pruned answer each, by the command that people use."""
     with TemporaryDirectory() as folder:
         for seed in range(cases):
-            case, memory = (
-                ("pico", open_picture(scenes.make(seed).image), QUESTION),
-                ResultCache(10**8),
-            )
-            answers = [
-                api.answer(*case, method, 64, memory) for method in (cases_answers.FULL, "clsattn")
-            ]
-            saved = case_file.save(*case, answers[0], answers[1:])
+            cache, request = ResultCache(10**8), request_of(scenes.make(seed).image)
+            full = analyses.answer(request, cache=cache)
+            pruned = analyses.answer(request, "clsattn", 64, cache=cache)
+            saved = case_file.save(request, full, [pruned])
             Path(folder, f"{seed}.json").write_text(saved, encoding="utf-8")
         line = [sys.executable, "-m", "explorer", "replay", folder]
         told = subprocess.run(line, capture_output=True, text=True, check=True).stdout
@@ -128,9 +128,10 @@ def picking() -> None:
     """Answers after a hand has taken patches away from a method's set, on known cases."""
     picks = []
     for seed in range(ROUNDS):
-        case, memory = ("pico", scenes.make(seed).image, QUESTION), ResultCache(64_000_000)
-        kept = api.answer(*case, "clsattn", 64, memory).stages[-1].kept.tolist()
-        picks += [timed(partial(api.pick, *case, kept[gone:], memory)) for gone in (1, 2)]
+        cache, request = ResultCache(64_000_000), request_of(scenes.make(seed).image)
+        kept = analyses.answer(request, "clsattn", 64, cache=cache).stages[-1].kept.tolist()
+        pick = partial(analyses.answer_from_tokens, request, cache=cache)
+        picks += [timed(partial(pick, kept[gone:])) for gone in (1, 2)]
     report("answer from picked patches", picks, 0.35)
 
 
@@ -138,13 +139,13 @@ def picking() -> None:
 def full_answer() -> None:
     """All tokens through our engine against the model's own generate, taken in turns."""
     image = scenes.make(3).image
-    case = open_case("pico", image, "describe the picture .")
-    chat = case.vlm.family.build_prompt(case.vlm, case.question, case.look.grid)
+    case = open_case(CaseRequest.make("pico", image, "describe the picture ."))
+    chat = case.vlm.family.build_prompt(case.vlm, case.question, case.vision.grid)
     pixels = case.vlm.family.preprocess(case.vlm, image)
     ours, own = [], []
 
     def engine() -> None:
-        fresh = open_case("pico", image, case.question)
+        fresh = open_case(CaseRequest.make("pico", image, case.question))
         list(decode(prefill(fresh.decoder, fresh.prompt()), 64))
 
     def generate() -> None:
@@ -211,11 +212,11 @@ def resident(cases: int = 200) -> None:
     """Memory after many different cases."""
     import resource
 
-    memory = ResultCache(256_000_000)
+    cache = ResultCache(256_000_000)
     for seed in range(cases):
         image = scenes.make(seed).image
-        api.analyse("pico", image, QUESTION, memory)
-        api.answer("pico", image, QUESTION, "visionzip", 64, memory)
+        analyses.analyse(request_of(image), cache=cache)
+        analyses.answer(request_of(image), "visionzip", 64, cache=cache)
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"{f'peak resident memory, {cases} cases':58} {gigabytes:.2f} GB  goal 1.60", flush=True)
 

@@ -22,10 +22,10 @@ def wire(tab: Explore, app_state: AppState, model_queue: dict) -> None:
     """Connect the two components by which the browser asks with the readout."""
 
     def ask(session: Session, message: AnswerMessage, stop: Stop) -> Iterator[dict]:
-        stream, memory = app_state.use_cases.stream, app_state.memory
+        stream, cache = app_state.use_cases.stream, app_state.cache
         asked = (message.method, message.budget)
         try:
-            for answer in stream(*session.request.case, *asked, memory, every=PARTIAL_SECONDS):
+            for answer in stream(session.request, *asked, PARTIAL_SECONDS, cache=cache):
                 yield {"answers": [answer_payload(answer, session.truth, session.id)]}
         except VisitorError as error:
             yield {"answers": [_failure(session, *asked, error)]}
@@ -44,9 +44,8 @@ def wire(tab: Explore, app_state: AppState, model_queue: dict) -> None:
 
 def _answered(app_state: AppState, session: Session, method: str, budget: int) -> dict:
     """Answer one question at once."""
-    case = session.request.case
     try:
-        answer = app_state.use_cases.answer(*case, method, budget, app_state.memory)
+        answer = app_state.use_cases.answer(session.request, method, budget, cache=app_state.cache)
     except VisitorError as error:
         return _failure(session, method, budget, error)
     return answer_payload(answer, session.truth, session.id)

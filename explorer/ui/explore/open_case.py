@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 import gradio as gr
 
-from explorer.cases import answers
+from explorer.cases.answers import check_budget
 from explorer.cases.records import Analysis
+from explorer.cases.request import CaseRequest
 from explorer.errors import BadMessage, BadPicture, BadQuestion, VisitorError
 from explorer.media.image import open_picture
 from explorer.pico.data import questions, scenes
@@ -105,8 +106,8 @@ class CaseOpener:
     def _unfolded(self, session: Session) -> Generator[dict, None, Analysis]:
         """Show the picture as soon as it is known to be good, and the full answer as it comes."""
         tab, id_, unfold = self.tab, session.id, self.app_state.use_cases.unfold
-        case, memory = session.request.case, self.app_state.memory
-        for number, found in enumerate(unfold(*case, memory, every=PARTIAL_SECONDS)):
+        events = unfold(session.request, PARTIAL_SECONDS, cache=self.app_state.cache)
+        for number, found in enumerate(events):
             if isinstance(found, Analysis):
                 return found
             if number == 0:
@@ -199,9 +200,10 @@ class CaseOpener:
             return
         picture = open_picture(scenes.make(wanted.seed).image)
         if wanted.budget is not None:
-            case, app_state = (wanted.model, picture, wanted.question), self.app_state
-            tokens = app_state.use_cases.count_tokens(*case, app_state.memory)
-            answers.check_budget(wanted.budget, tokens)
+            request = CaseRequest.make(wanted.model, picture, wanted.question)
+            app_state = self.app_state
+            tokens = app_state.use_cases.count_tokens(request, cache=app_state.cache)
+            check_budget(wanted.budget, tokens)
         if wanted.example:
             example = {self.tab.thumbs: chosen(wanted.example)}
             yield self.finished(wanted.example, wanted.show) | example

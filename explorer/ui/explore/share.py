@@ -13,7 +13,7 @@ import gradio as gr
 
 from explorer.analyses.sharing import case_file, replay, report
 from explorer.analyses.sharing.case_file import CaseFile, StoredRun
-from explorer.cases import answers
+from explorer.cases.generation import FULL
 from explorer.errors import VisitorError
 from explorer.media.image import Picture
 from explorer.methods import catalog as method_catalog
@@ -89,14 +89,14 @@ def wire(tab: Explore, opener: CaseOpener, app_state: AppState, model_queue: dic
 
 def _saved(session: Session, message: SaveMessage, app_state: AppState) -> str:
     """Write down the case with the answer for the method and budget on the page."""
-    case, answer, memory = session.request.case, app_state.use_cases.answer, app_state.memory
-    run = answer(*case, message.method, message.budget, memory)
-    full = answer(*case, answers.FULL, 1, memory)
-    return case_file.save(*case, full, [run], session.truth, session.seed)
+    request, answer, cache = session.request, app_state.use_cases.answer, app_state.cache
+    run = answer(request, message.method, message.budget, cache=cache)
+    full = answer(request, cache=cache)
+    return case_file.save(request, full, [run], session.truth, session.seed)
 
 
 def _report(session: Session, saved: str, app_state: AppState) -> str:
-    analysis = app_state.use_cases.analyse(*session.request.case, app_state.memory)
+    analysis = app_state.use_cases.analyse(session.request, cache=app_state.cache)
     return report.page(case_file.load(saved), analysis.grid, session.picture.image)
 
 
@@ -108,7 +108,7 @@ def _opened(text: str, share: Share, opener: CaseOpener, app_state: AppState) ->
     session = _session(case, picture)
 
     def recomputed() -> dict:
-        replayed = app_state.use_cases.replay(case, picture, app_state.memory)
+        replayed = app_state.use_cases.replay(case, picture, app_state.cache)
         differences = list(islice(replayed, RECOMPUTED[entry.live]))
         said = [replay.verdict(differences), *_circumstances(case, entry, len(differences))]
         return {
@@ -162,11 +162,7 @@ def _circumstances(case: CaseFile, entry: Entry, recomputed: int) -> list[str]:
 
 def _row(difference: replay.Difference) -> dict:
     run, again = difference.stored, difference.again
-    name = (
-        f"{report.name_of(run.method)} · {run.budget}"
-        if run.method != answers.FULL
-        else "All tokens"
-    )
+    name = f"{report.name_of(run.method)} · {run.budget}" if run.method != FULL else "All tokens"
     return {
         "name": name,
         "change": difference.change,
@@ -180,6 +176,6 @@ def _values(run: StoredRun) -> dict:
     return {
         "text": run.text,
         "p_full": rounded(run.p_full),
-        "kl": None if run.method == answers.FULL else rounded(run.kl),
+        "kl": None if run.method == FULL else rounded(run.kl),
         "kept": len(run.stages[-1].kept) if run.stages else None,
     }

@@ -33,9 +33,9 @@ def restoration_payload(result: RestorationResult, session: Session) -> dict:
     return {
         "done": True,
         "found": {
-            "wanted": result.wanted,
+            "wanted": result.target,
             "kept": list(result.kept),
-            "returned": list(result.returned),
+            "returned": list(result.restored_tokens),
             "before": answer_payload(result.before, session.truth, session.id),
             "after": after,
             "p_before": rounded(result.p_before),

@@ -23,7 +23,7 @@ def comparison_payload(found: Comparison) -> dict:
         "random": _chance(found.random),
         "jaccard": _matrix(found.jaccard),
         "spearman": _matrix(found.spearman),
-        "disputed": found.disputed.tolist(),
+        "disputed": found.keep_counts.tolist(),
         "notes": list(found.notes),
     }
 
@@ -34,7 +34,7 @@ def _compared(each: Compared) -> dict:
         "budget": each.budget,
         "reached": each.reached,
         "kept": each.kept.tolist(),
-        "likeness": rounded(each.likeness),
+        "likeness": rounded(each.likelihood),
         "worse_than_random": each.worse,
         "select_seconds": rounded(each.select_seconds),
         "answer": None if each.answer is None else answer_payload(each.answer),
@@ -44,7 +44,7 @@ def _compared(each: Compared) -> dict:
 
 def _chance(random: Chance) -> dict:
     return {
-        "likeness": rounded(random.likeness),
+        "likeness": rounded(random.likelihood),
         "spread": rounded(random.spread),
         "same": random.same,
         "draws": [answer_payload(answer) for answer in random.draws],

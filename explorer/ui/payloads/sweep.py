@@ -25,20 +25,20 @@ def sweep_payload(found: Sweep) -> dict:
 
 
 def _swept(each: Swept) -> dict:
-    points = zip(each.budgets, each.answers, each.likeness, strict=True)
+    points = zip(each.budgets, each.answers, each.likelihood, strict=True)
     return {
         "method": each.method,
         "floor": each.floor,
-        "k_star": each.safe,
-        "flips": each.flips,
-        "area": rounded(each.area),
-        "area_of_random": rounded(each.area_random),
+        "k_star": each.k_star,
+        "flips": each.n_flips,
+        "area": rounded(each.auc),
+        "area_of_random": rounded(each.auc_random),
         "error": each.error,
         "points": [_point(*point) for point in points],
     }
 
 
-def _point(budget: int, answer: Answer | None, likeness: float | None) -> dict:
+def _point(budget: int, answer: Answer | None, likelihood: float | None) -> dict:
     if answer is None:
         return {"budget": budget, "text": None}
     stages = answer.dominance.stages if answer.dominance else {}
@@ -46,7 +46,7 @@ def _point(budget: int, answer: Answer | None, likeness: float | None) -> dict:
         "budget": budget,
         "text": answer.text,
         "same": answer.same,
-        "likeness": rounded(likeness),
+        "likeness": rounded(likelihood),
         "p_full": rounded(answer.p_full),
         "tokens_at_last_layer": answer.final,
         "mdi": {name: rounded(mdi) for name, (mdi, _) in stages.items()},
@@ -58,7 +58,7 @@ def _chance(budget: int, chance: Chance | None) -> dict:
         return {"budget": budget}
     return {
         "budget": budget,
-        "likeness": rounded(chance.likeness),
+        "likeness": rounded(chance.likelihood),
         "spread": rounded(chance.spread),
         "same": chance.same,
     }

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from explorer.cases import scheduler
 from explorer.cases.batch_answers import AnswerResult
+from explorer.cases.scheduler import cached_answers
 from explorer.ui.messages import BatchMessage
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.requests import Channel, Stop, serve_request
@@ -71,8 +71,8 @@ def _growing(
     wanted = message.wanted[:MAX_ANSWERS]
     if not wanted:  # a cancel
         return
-    case = session.request.case
-    cached = scheduler.cached_answers(*case, wanted, app_state.memory)
+    request, cache = session.request, app_state.cache
+    cached = cached_answers(request, wanted, cache)
     answers = [_payload(each, session) for each in cached]
     if answers:
         yield {"answers": list(answers)}
@@ -81,7 +81,7 @@ def _growing(
     left = [each for each in wanted if each not in there]
     left = left[: rate.max_answers if live else SLOW_ANSWERS]
     sent, last = len(answers), 0.0
-    for each in app_state.use_cases.several(*case, left, app_state.memory, stop):
+    for each in app_state.use_cases.compute_answers(request, left, cache=cache, stop=stop):
         answers.append(_payload(each, session))
         # Every reply costs some 60 ms on its way, more than most answers do.
         if time.monotonic() - last > PAUSE or len(answers) - sent >= rate.min_new_answers:

@@ -14,6 +14,7 @@ import gradio as gr
 from explorer.analyses import picked
 from explorer.analyses.attribution import importance, restoration
 from explorer.analyses.attribution.score_evaluation import ScoreEvaluation
+from explorer.analyses.attribution.target import Target
 from explorer.pico.data import scenes
 from explorer.pico.data.scenes import Thing
 from explorer.ui import components
@@ -89,13 +90,13 @@ def _renumber(message: PickMessage) -> bool:
 
 def _pick(app_state: AppState, session: Session, message: PickMessage) -> Iterator[dict]:
     kept, renumber = message.kept, _renumber(message)
-    answer = app_state.use_cases.pick(
-        *session.request.case, kept, app_state.memory, renumber=renumber
+    answer = app_state.use_cases.answer_from_tokens(
+        session.request, kept, renumber, cache=app_state.cache
     )
     things = [] if session.seed is None else scenes.make(session.seed).things
     boxes = [thing.box for thing in things]
     shares = (
-        app_state.use_cases.kept_shares(*session.request.case, kept, boxes, app_state.memory)
+        app_state.use_cases.kept_shares(session.request, kept, boxes, cache=app_state.cache)
         if boxes
         else []
     )
@@ -121,9 +122,9 @@ def _progress(step: Progress) -> dict:
 
 def _explain(app_state: AppState, session: Session, message: ImportanceMessage) -> Iterator[dict]:
     word = message.word if message.text is None else None
-    target = importance.Target(word=word, text=message.text)
-    for step in app_state.use_cases.oracle(
-        *session.request.case, target, message.way, app_state.memory
+    target = Target(word=word, text=message.text)
+    for step in app_state.use_cases.explain(
+        session.request, target, message.way, cache=app_state.cache
     ):
         if isinstance(step, Progress):
             yield _progress(step)
@@ -132,17 +133,19 @@ def _explain(app_state: AppState, session: Session, message: ImportanceMessage) 
 
 
 def _restore(app_state: AppState, session: Session, message: RestoreMessage) -> Iterator[dict]:
-    case, wanted = session.request.case, session.truth if message.truth else None
-    how = (message.kept, app_state.memory, _renumber(message), wanted)
-    for step in app_state.use_cases.what_broke_it(*case, *how):
+    target = session.truth if message.truth else None
+    how = (message.kept, _renumber(message), target)
+    for step in app_state.use_cases.find_restoring_patches(
+        session.request, *how, cache=app_state.cache
+    ):
         yield _progress(step) if isinstance(step, Progress) else restoration_payload(step, session)
 
 
 def _evaluate(app_state: AppState, session: Session, message: EvaluationMessage) -> Iterator[dict]:
     budget = message.budget
     trials: list[dict] = []
-    for step in app_state.use_cases.trials(
-        *session.request.case, message.methods, budget, app_state.memory
+    for step in app_state.use_cases.evaluate_scores(
+        session.request, message.methods, budget, cache=app_state.cache
     ):
         if isinstance(step, ScoreEvaluation):
             trials.append(trial_payload(step))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import gradio as gr
 
 from explorer.analyses import failures
-from explorer.cases import answers
+from explorer.cases.generation import FULL
 from explorer.media.image import picture_url
 from explorer.methods import catalog
 from explorer.methods.catalog import title
@@ -30,7 +30,7 @@ THUMB_SIDE = 144  # pixels
 
 def build(app_state: AppState, session: gr.State, opener: CaseOpener, model_queue: dict) -> None:
     """Lay out the tab and wire it. opener: the ways in which a case gets into "Explore"."""
-    against = [{"key": answers.FULL, "title": "the full model"}]
+    against = [{"key": FULL, "title": "the full model"}]
     against += [
         {"key": method.spec, "title": title(method.spec)}
         for method in catalog.choices()
@@ -89,6 +89,6 @@ def _hit(found: failures.Failure) -> dict:
         "truth": found.truth,
         "wrong": found.wrong,
         "sure": found.sure,
-        "drop": rounded(found.drop),
+        "drop": rounded(found.log_prob_loss),
         "src": picture_url(scenes.make(found.seed).image, THUMB_SIDE),
     }

@@ -54,8 +54,8 @@ def wire(app_state: AppState, session: gr.State, model_queue: dict) -> None:
     inbound = components.inbound("mountTuned")
 
     def tune(session: Session, message: MapMessage, stop: Stop) -> Iterator[dict]:
-        draw, memory = app_state.use_cases.draw, app_state.memory
-        found = draw(*session.request.case, message.spec, memory)
+        draw = app_state.use_cases.draw
+        found = draw(session.request, message.spec, cache=app_state.cache)
         yield {"method": method_payload(found, lean=True)}
 
     defaults = {"method": None}

@@ -11,6 +11,7 @@ from dataclasses import astuple
 import gradio as gr
 
 from explorer.analyses.region_crop import RegionAnswer
+from explorer.cases.request import CaseRequest
 from explorer.media import region
 from explorer.media.region import Cells
 from explorer.ui import components
@@ -50,37 +51,37 @@ def build(app_state: AppState, session: gr.State, model_queue: dict) -> None:
 
 def answers(app_state: AppState, session: Session, message: RegionMessage) -> Iterator[dict]:
     """Give the answers that are known by now, again and again."""
-    case, use_cases = session.request.case, app_state.use_cases
+    request, use_cases, cache = session.request, app_state.use_cases, app_state.cache
     if message.cells is None:
-        cells = _best(app_state, case, message.method)
+        cells = _best(app_state, request, message.method)
     else:
         cells = Cells(*message.cells)
     displayed = cells.dilated() if message.dilate else cells
     reply = {"cells": list(astuple(cells)), "seen": list(astuple(displayed)), "looks": []}
     yield reply
-    for found in use_cases.second_looks(*case, displayed, message.method, app_state.memory):
+    for found in use_cases.answer_with_crop(request, displayed, message.method, cache=cache):
         reply |= {"looks": [*reply["looks"], _payload(found)]}
         yield reply
     yield reply | {"done": True}
 
 
-def _best(app_state: AppState, case: tuple, method: str) -> Cells:
+def _best(app_state: AppState, request: CaseRequest, method: str) -> Cells:
     """Find the cells around the patches that a method likes best."""
     use_cases = app_state.use_cases
-    analysis = use_cases.analyse(*case, app_state.memory)
+    analysis = use_cases.analyse(request, cache=app_state.cache)
     ready = {found.spec: found for found in analysis.methods}
-    score = (ready.get(method) or use_cases.draw(*case, method, app_state.memory)).score
+    score = (ready.get(method) or use_cases.draw(request, method, cache=app_state.cache)).score
     size = (analysis.grid.width, analysis.grid.height)
     return region.covering(analysis.grid.boxes, score, BEST, size)
 
 
-def _payload(found: RegionAnswer) -> dict:
+def _payload(answer: RegionAnswer) -> dict:
     return {
-        "mode": found.mode,
-        "tokens": list(found.tokens),
-        "text": found.text,
-        "likely": rounded(found.likely),
-        "same": found.same,
-        "seconds": rounded(found.seconds),
-        "error": found.error,
+        "mode": answer.mode,
+        "tokens": list(answer.tokens),
+        "text": answer.text,
+        "likely": rounded(answer.likelihood),
+        "same": answer.agrees,
+        "seconds": rounded(answer.seconds),
+        "error": answer.error,
     }

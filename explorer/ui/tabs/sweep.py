@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gradio as gr
 
-from explorer.analyses import comparison, sweep
+from explorer.analyses import comparison
+from explorer.analyses.sweep import FIVE
 from explorer.ui import components
 from explorer.ui.session import AppState
 from explorer.ui.tabs import answer_stream
@@ -20,7 +21,7 @@ RATE = answer_stream.StreamRate(
 
 def build(app_state: AppState, session: gr.State, model_queue: dict) -> None:
     """Lay out the tab and wire it. session: what the visitor looks at in the tab "Explore"."""
-    settings = {"draws": list(comparison.DRAWS), "first": list(sweep.FIVE)}
+    settings = {"draws": list(comparison.DRAWS), "first": list(FIVE)}
     panel = components.html_block(
         '<div class="vt-sweep"></div>',
         "mountSweep",

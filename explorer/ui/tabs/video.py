@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import gradio as gr
 
 from explorer.analyses.video import frame_scoring
-from explorer.analyses.video.clip_case import make_video_request
+from explorer.analyses.video.budgets import BudgetAllocation
+from explorer.analyses.video.clip_case import VideoRequest
 from explorer.errors import VisitorError
 from explorer.media.video import MOST_FRAMES, Clip, from_images, open_video, read_seconds
 from explorer.pico.data import videos
 from explorer.ui import components
 from explorer.ui.messages import VideoMessage
+from explorer.ui.payloads.video import answers_payload, video_payload
 from explorer.ui.requests import Channel, Stop, connect, serve_request
 from explorer.ui.session import AppState
 
@@ -43,15 +45,15 @@ class VideoSession:
     question: str
     things: tuple[str, ...] = ()
 
-    @property
-    def case(self) -> tuple[str, Clip, str, tuple[str, ...]]:
-        """Model, frames, question and what to look for, as the use cases take them."""
-        return self.model, self.clip, self.question, self.things
+    @cached_property
+    def request(self) -> VideoRequest:
+        """What is open, checked: what the use cases take. Raises `VisitorError`."""
+        return VideoRequest.make(self.model, self.clip, self.question)
 
     @property
     def id(self) -> str:
         """The name of what is open."""
-        return make_video_request(self.model, self.clip, self.question).id
+        return self.request.id
 
     @property
     def truth(self) -> str | None:
@@ -78,8 +80,18 @@ def build(app_state: AppState, tab: gr.Tab, model: gr.Dropdown, model_queue: dic
     channel = Channel("video", outbound, inbound, session, event="ask", tickets=app_state.tickets)
 
     def ask(now: VideoSession, message: VideoMessage, stop: Stop) -> Iterator[dict]:
-        wanted, memory = message.model_dump(), app_state.memory
-        yield from app_state.use_cases.answer_video(*now.case, wanted, now.truth, memory)
+        events = app_state.use_cases.answer_video(
+            now.request,
+            now.things,
+            BudgetAllocation(message.alpha, message.version),
+            message.budget,
+            message.method,
+            message.at,
+            tables=message.tables,
+            draw=message.map,
+            cache=app_state.cache,
+        )
+        yield from answers_payload(events, message.at is not None, now.truth)
 
     serve_request(channel, VideoMessage, ask, model_queue)
 
@@ -143,13 +155,14 @@ class VideoOpener:
 
     def _show(self, made: VideoSession) -> Iterator[dict]:
         blocks, app_state = self.blocks, self.app_state
-        open_video, memory = app_state.use_cases.open_video, app_state.memory
+        analyse_video, cache = app_state.use_cases.analyse_video, app_state.cache
         yield {blocks["notes"]: components.lines("busy", BUSY)}
         try:
-            shown = open_video(*made.case, truth=made.truth, memory=memory)
+            video = analyse_video(made.request, made.things, cache=cache)
         except VisitorError as error:
             yield {blocks["notes"]: components.lines("error", str(error))}
             return
+        shown = video_payload(made.request, video, made.truth)
         yield {blocks["panel"]: shown, blocks["session"]: made, blocks["notes"]: None}
 
     def _take(

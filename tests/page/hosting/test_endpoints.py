@@ -16,8 +16,9 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.analyses.attribution.importance import Target
+from explorer.cases.request import CaseRequest
 from explorer.pico.data import scenes
 
 
@@ -48,7 +49,7 @@ def test_only_the_named_endpoints_are_public(client):
 
 def test_analyse_gives_scores_of_every_method(client, picture):
     case = client.predict(handle_file(picture), "where is the bus ?", "pico", api_name="/analyse")
-    own = api.analyse("pico", picture, "where is the bus ?")
+    own = analyses.analyse(CaseRequest.make("pico", picture, "where is the bus ?"))
     assert case["id"] == own.id
     for told, found in zip(case["methods"], own.methods, strict=True):
         scores = np.frombuffer(base64.b64decode(told["score"]), "<f4")
@@ -58,7 +59,8 @@ def test_analyse_gives_scores_of_every_method(client, picture):
 def test_answer_is_what_the_function_gives(client, picture):
     arguments = ("what is in the middle ?", "visionzip", 64)
     told = client.predict(handle_file(picture), *arguments, "pico", api_name="/answer")
-    own = api.answer("pico", picture, *arguments)
+    question, *rest = arguments
+    own = analyses.answer(CaseRequest.make("pico", picture, question), *rest)
     assert told["text"] == own.text
     assert told["layers"] == list(own.layers)
     assert told["flops"] == own.flops
@@ -69,10 +71,10 @@ def test_compare_is_what_the_function_gives(client, picture):
     told = client.predict(
         handle_file(picture), question, 40, "fastv, divprune", "pico", api_name="/compare"
     )
-    own = api.compare("pico", picture, question, 40, ["fastv", "divprune"])
+    own = analyses.compare(CaseRequest.make("pico", picture, question), 40, ["fastv", "divprune"])
     assert [each["method"] for each in told["methods"]] == [each.method for each in own.methods]
     assert [each["kept"] for each in told["methods"]] == [e.kept.tolist() for e in own.methods]
-    assert told["disputed"] == own.disputed.tolist()
+    assert told["disputed"] == own.keep_counts.tolist()
     assert len(told["random"]["draws"]) == len(own.random.draws)
     assert told["jaccard"][0][2] is None, "pooling keeps no patch as it was"
     with pytest.raises(AppError, match="nomethod"):
@@ -83,13 +85,15 @@ def test_sweep_is_what_the_function_gives(client, picture):
     question = "what is in the middle ?"
     ask = [handle_file(picture), question, "fastv, divprune"]
     told = client.predict(*ask, "24, 196, 64", "pico", api_name="/sweep")
-    own = api.sweep("pico", picture, question, ["fastv", "divprune"], [24, 64, 196])
+    own = analyses.sweep(
+        CaseRequest.make("pico", picture, question), ["fastv", "divprune"], [24, 64, 196]
+    )
     assert told["budgets"] == [24, 64, 196]
     for each, swept in zip(told["methods"], own.methods, strict=True):
         assert each["method"] == swept.method and each["floor"] == swept.floor
-        assert (each["k_star"], each["flips"]) == (swept.safe, swept.flips)
-        assert each["area"] == pytest.approx(swept.area, abs=1e-3)
-        assert each["area_of_random"] == pytest.approx(swept.area_random, abs=1e-3)
+        assert (each["k_star"], each["flips"]) == (swept.k_star, swept.n_flips)
+        assert each["area"] == pytest.approx(swept.auc, abs=1e-3)
+        assert each["area_of_random"] == pytest.approx(swept.auc_random, abs=1e-3)
         assert [point["text"] for point in each["points"]] == [a.text for a in swept.answers]
         assert [point["budget"] for point in each["points"]] == list(swept.budgets)
         assert each["points"][-1]["mdi"]["late"] > 0
@@ -104,7 +108,9 @@ def test_sweep_is_what_the_function_gives(client, picture):
 def test_oracle_is_what_the_function_gives(client, picture):
     case = ("what is in the middle ?", "a bus", "occlusion", "pico")
     told = client.predict(handle_file(picture), *case, api_name="/oracle")
-    *_, own = api.oracle("pico", picture, case[0], Target(text="a bus"), "occlusion")
+    *_, own = analyses.explain(
+        CaseRequest.make("pico", picture, case[0]), Target(text="a bus"), "occlusion"
+    )
     assert told["answer"] == own.answer == "a bus" and told["way"] == "occlusion"
     assert np.allclose(told["values"], own.values, rtol=1e-3, atol=1e-5)
     assert told["worth"] == pytest.approx(own.full - own.none, rel=1e-3)
@@ -200,7 +206,9 @@ def test_eight_clients_get_their_own_answers(url, tmp_path):
     for thread in threads:
         thread.join()
     for seed in range(8):
-        own = api.answer("pico", scenes.make(seed).image, question, "clsattn", 40 + seed)
+        own = analyses.answer(
+            CaseRequest.make("pico", scenes.make(seed).image, question), "clsattn", 40 + seed
+        )
         assert told[seed]["text"] == own.text
         assert told[seed]["budget"] == 40 + seed
         assert told[seed]["p_full"] == pytest.approx(own.p_full, abs=1e-4), "another's picture"

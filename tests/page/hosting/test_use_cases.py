@@ -10,8 +10,8 @@ from explorer.ui.session import UseCases
 
 
 def test_a_page_asks_the_use_cases_that_it_was_given(browser):
-    def unfold(*case, **options):
-        raise BadQuestion(f"Nobody here knows {case[2]!r}.")
+    def unfold(request, *_, **options):
+        raise BadQuestion(f"Nobody here knows {request.question!r}.")
         yield
 
     with hosted(use_cases=UseCases(unfold=unfold)) as url, visiting(browser, url) as page:

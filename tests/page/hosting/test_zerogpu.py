@@ -7,8 +7,9 @@ import pytest
 from conftest import until, visit
 from gradio_client import Client, handle_file
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.cases import gpu
+from explorer.cases.request import CaseRequest
 from explorer.pico.data import scenes
 from explorer.ui import page as ui_page
 from explorer.vlm.devices import LoadSettings
@@ -23,8 +24,8 @@ def own():
     """What the same question gets in this process, before any card is lent."""
     image = scenes.make(5).image
     return {
-        "full": api.answer("pico", image, QUESTION, "full", 1),
-        "clsattn": api.answer("pico", image, QUESTION, "clsattn", 64),
+        "full": analyses.answer(CaseRequest.make("pico", image, QUESTION), "full", 1),
+        "clsattn": analyses.answer(CaseRequest.make("pico", image, QUESTION), "clsattn", 64),
     }
 
 

@@ -9,7 +9,8 @@ from conftest import requests_of, state, until, visit, visiting
 from playwright.sync_api import expect
 from unit.vlm.families import test_llava_next as llava_next
 
-from explorer.analyses import api
+from explorer import analyses
+from explorer.cases.request import CaseRequest
 from explorer.methods.ops import crops
 from explorer.pico.data import scenes
 from explorer.tools.browser import served
@@ -78,7 +79,7 @@ def test_the_page_goes_on_from_its_example_with_the_model_that_was_given(page):
 
 
 def test_both_views_show_what_is_kept_at_every_position_of_the_slider(page, folder):
-    own = api.analyse(loaded(folder), scenes.make(11).image, QUESTION)
+    own = analyses.analyse(CaseRequest.make(loaded(folder), scenes.make(11).image, QUESTION))
     order = next(found.order for found in own.methods if found.spec == "clsattn")
     views, place = own.grid.views, own.grid.place
     assert [view.name for view in views] == ["whole picture", "crops"]
@@ -111,7 +112,7 @@ CROPS = """() => new Promise((done) => {
 
 @pytest.mark.parametrize("method", ["hired", "hired:paper", "clsattn"])
 def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, folder, method):
-    own = api.analyse(loaded(folder), scenes.make(11).image, QUESTION)
+    own = analyses.analyse(CaseRequest.make(loaded(folder), scenes.make(11).image, QUESTION))
     found = next(each for each in own.methods if each.spec == method)
     page.locator("#vt-method").select_option(method)
     until(

@@ -10,7 +10,8 @@ import pytest
 from conftest import requests_of, state, until, visit, visiting
 from playwright.sync_api import Page, expect
 
-from explorer.analyses import api
+from explorer import analyses
+from explorer.cases.request import CaseRequest
 from explorer.metrics.fidelity import agrees
 from explorer.pico.data import scenes
 from explorer.pico.data.questions import truths
@@ -202,7 +203,7 @@ def test_a_wrong_answer_of_the_whole_picture_is_held_against_the_truth(browser, 
     def wrong(seed: int) -> bool:
         scene = scenes.make(seed)
         truth = truths(scene).get(question)
-        said = api.answer("pico", scene.image, question, "full", 1).text
+        said = analyses.answer(CaseRequest.make("pico", scene.image, question), "full", 1).text
         return truth is not None and not agrees(said, truth)
 
     seed = next(filter(wrong, range(920, 990)))  # whichever it is, with these weights

@@ -15,10 +15,10 @@ from conftest import ready, state, until, visit
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.analyses.sharing import case_file
 from explorer.cases.cache import ResultCache
-from explorer.media.image import open_picture
+from explorer.cases.request import CaseRequest
 from explorer.pico.data import scenes
 
 pytestmark = pytest.mark.browser
@@ -30,9 +30,11 @@ NOTES = "#vt-travel-notes"
 def saved() -> dict:
     """A case of a scene, as a script would save it."""
     image, memory = scenes.make(5).image, ResultCache(64_000_000)
-    full = api.answer("pico", image, QUESTION, "full", 1, memory)
-    run = api.answer("pico", image, QUESTION, "visionzip", 40, memory)
-    return json.loads(case_file.save("pico", open_picture(image), QUESTION, full, [run], seed=5))
+    full = analyses.answer(CaseRequest.make("pico", image, QUESTION), "full", 1, cache=memory)
+    run = analyses.answer(CaseRequest.make("pico", image, QUESTION), "visionzip", 40, cache=memory)
+    return json.loads(
+        case_file.save(CaseRequest.make("pico", image, QUESTION), full, [run], seed=5)
+    )
 
 
 def open_file(page: Page, path: Path, content: object) -> None:

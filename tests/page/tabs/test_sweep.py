@@ -10,9 +10,10 @@ import pytest
 from conftest import requests_of, state, until, visit
 from playwright.sync_api import Browser, Page, expect
 
-from explorer.analyses import api
-from explorer.analyses import sweep as analyses_sweep
+from explorer import analyses
+from explorer.analyses.sweep import FIVE
 from explorer.cases.cache import ResultCache
+from explorer.cases.request import CaseRequest
 from explorer.metrics import budget_curve
 from explorer.pico.data import scenes
 
@@ -85,7 +86,7 @@ def whole(browser: Browser, url: str) -> Page:
 def test_the_page_sums_up_as_the_function_does(whole):
     swept = state(whole)["sweep"]
     curves, chance = swept["curves"], swept["chance"]
-    assert [curve["key"] for curve in curves] == list(analyses_sweep.FIVE)
+    assert [curve["key"] for curve in curves] == list(FIVE)
     ladder, means = [c["budget"] for c in chance], [c["mean"] for c in chance]
     for curve in curves:
         budgets = [point["budget"] for point in curve["points"]]
@@ -110,7 +111,9 @@ def test_points_are_the_answers_that_the_function_gives(whole):
     for curve in shown["sweep"]["curves"][1::2]:
         for point in (curve["points"][1], curve["points"][-2], curve["points"][-1]):
             budget = point["budget"]
-            own = api.answer("pico", image, question, curve["key"], budget, memory)
+            own = analyses.answer(
+                CaseRequest.make("pico", image, question), curve["key"], budget, cache=memory
+            )
             assert point["answer"]["text"] == own.text
             assert point["likelihood"] == pytest.approx(own.p_full, abs=1e-3)
 

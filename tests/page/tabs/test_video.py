@@ -16,6 +16,7 @@ from unit.vlm.families import test_qwen_vl as qwen_vl
 
 from explorer.analyses.video import budgets, clip_case, frame_scoring
 from explorer.analyses.video.budgets import BudgetAllocation
+from explorer.analyses.video.clip_case import VideoRequest
 from explorer.media import video
 from explorer.pico.data import videos
 from explorer.ui.tabs.video import ACTS, EXAMPLE, FRAMES, QUESTION
@@ -40,7 +41,7 @@ def page(browser, url):
 def own() -> tuple[clip_case.VideoCase, list[float]]:
     """The built-in film, computed without a page."""
     clip = video.from_images(videos.make(EXAMPLE, ACTS).images, videos.FPS, FRAMES)
-    opened = clip_case.open_video_case("pico", clip, QUESTION)
+    opened = clip_case.open_video_case(VideoRequest.make("pico", clip, QUESTION))
     return opened, frame_scoring.frame_scores(opened, frame_scoring.frame_query(opened))
 
 

@@ -13,10 +13,11 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.analyses.sharing import case_file, replay
 from explorer.cases.cache import ResultCache
 from explorer.cases.records import Answer
+from explorer.cases.request import CaseRequest
 from explorer.errors import BadCase
 from explorer.media.image import open_picture
 from explorer.pico.data import scenes
@@ -31,11 +32,13 @@ def text() -> str:
     image, memory = scenes.make(5).image, ResultCache(64_000_000)
 
     def answer(spec: str, budget: int) -> Answer:
-        return api.answer("pico", image, QUESTION, spec, budget, memory)
+        return analyses.answer(
+            CaseRequest.make("pico", image, QUESTION), spec, budget, cache=memory
+        )
 
     runs = [answer("clsattn", 20), answer("visiondrop", 48), answer("random?seed=3", 9)]
     full = answer("full", 196)
-    return case_file.save("pico", open_picture(image), QUESTION, full, runs, "a cat", seed=5)
+    return case_file.save(CaseRequest.make("pico", image, QUESTION), full, runs, "a cat", seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def known() -> ResultCache:
 
 
 def replayed(case: case_file.CaseFile, known: ResultCache) -> list[replay.Difference]:
-    return list(replay.replay(case, memory=known))
+    return list(replay.replay(case, cache=known))
 
 
 def file_of(image: Image.Image) -> bytes:
@@ -202,7 +205,7 @@ def test_a_picture_too_large_to_travel_is_refused_when_it_is_saved():
     full = Answer("full", 1, "", ())
     with pytest.MonkeyPatch.context() as patch, pytest.raises(BadCase, match="too large"):
         patch.setattr(case_file, "PICTURE_BYTES", 1_000_000)
-        case_file.save("pico", picture, QUESTION, full)
+        case_file.save(CaseRequest.make("pico", picture, QUESTION), full)
 
 
 def test_a_file_that_is_too_large_is_refused():
@@ -242,3 +245,12 @@ def test_a_process_per_core_is_started_only_where_it_pays(text, tmp_path):
     assert tools_replay.worth([tmp_path / "a.json"] * 1000) == os.cpu_count()
     assert tools_replay.worth([tmp_path / "large.json"] * 1000) == 1, "that would load it twice"
     assert tools_replay.worth([tmp_path / "nothing.json"] * 1000) == 1
+
+
+def test_a_case_that_an_earlier_version_saved_opens_and_replays_unchanged():
+    """Written by commit 3d97896: a scene of pico, its full answer and two pruned runs."""
+    case = case_file.load((ROOT / "tests" / "goldens" / "case_saved_before.json").read_bytes())
+    assert [run.method for run in case.runs] == ["clsattn", "fastv"]
+    differences = list(replay.replay(case))
+    assert [difference.change for difference in differences] == ["", "", ""]
+    assert max(difference.shift for difference in differences) <= replay.CLOSE

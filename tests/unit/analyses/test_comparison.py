@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from explorer.analyses import api, comparison
+from explorer import analyses
+from explorer.analyses import comparison
 from explorer.cases import scheduler
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
 from explorer.cases.records import Answer, Token
+from explorer.cases.request import CaseRequest
 from explorer.errors import BadBudget, BadQuestion, MethodUnavailable, UnknownMethod
 from explorer.methods import catalog
 from explorer.pico.data import scenes
@@ -35,7 +37,7 @@ def memory() -> ResultCache:
 
 @pytest.fixture(scope="module")
 def found(picture, memory):
-    return api.compare("pico", picture, QUESTION, BUDGET, FEW, memory)
+    return analyses.compare(CaseRequest.make("pico", picture, QUESTION), BUDGET, FEW, cache=memory)
 
 
 def test_baselines_are_always_among_the_methods(found):
@@ -44,7 +46,9 @@ def test_baselines_are_always_among_the_methods(found):
 
 def test_every_answer_is_the_one_a_single_run_gives(found, picture):
     for each in found.methods[::2]:
-        alone = api.answer("pico", picture, QUESTION, each.method, each.budget)
+        alone = analyses.answer(
+            CaseRequest.make("pico", picture, QUESTION), each.method, each.budget
+        )
         assert each.answer.text == alone.text
         assert each.answer.same == alone.same
         assert each.answer.drop == pytest.approx(alone.drop, abs=1e-3)
@@ -55,19 +59,25 @@ def test_every_answer_is_the_one_a_single_run_gives(found, picture):
 
 def test_what_is_remembered_is_told_first_and_not_computed_again(picture, found, memory):
     wanted = [("divprune", 50), ("clsattn", BUDGET), ("uniform", 50), ("random", BUDGET)]
-    told = list(scheduler.answer_many("pico", picture, QUESTION, wanted, memory))
-    assert [each.known for each in told] == [True, True, False, False]
+    told = list(
+        scheduler.answer_many(CaseRequest.make("pico", picture, QUESTION), wanted, cache=memory)
+    )
+    assert [each.cached for each in told] == [True, True, False, False]
     assert {each.method for each in told[:2]} == {"clsattn", "random"}
     clsattn = next(each for each in found.methods if each.method == "clsattn")
     assert next(t for t in told if t.method == "clsattn").answer is clsattn.answer
-    again = scheduler.cached_answers("pico", picture, QUESTION, [*wanted, ("pool", 3)], memory)
+    again = scheduler.cached_answers(
+        CaseRequest.make("pico", picture, QUESTION), [*wanted, ("pool", 3)], memory
+    )
     assert [each.method for each in again] == [spec for spec, _ in wanted]
 
 
 def test_a_method_whose_floor_is_above_the_budget_is_marked_and_not_hidden(picture, memory):
-    low = api.compare("pico", picture, QUESTION, 8, ["fastv", "clsattn"], memory)
+    low = analyses.compare(
+        CaseRequest.make("pico", picture, QUESTION), 8, ["fastv", "clsattn"], cache=memory
+    )
     by_name = {each.method: each for each in low.methods}
-    size = open_case("pico", picture, QUESTION).size
+    size = open_case(CaseRequest.make("pico", picture, QUESTION)).size
     assert not by_name["fastv"].reached
     assert by_name["fastv"].budget == catalog.resolve("fastv").floor(size) > 8
     assert by_name["fastv"].answer.mean == pytest.approx(by_name["fastv"].budget, abs=1)
@@ -75,10 +85,12 @@ def test_a_method_whose_floor_is_above_the_budget_is_marked_and_not_hidden(pictu
 
 
 def test_everything_kept_is_agreement_of_everybody(picture, memory):
-    whole = api.compare("pico", picture, QUESTION, 196, ["clsattn", "fastv"], memory)
+    whole = analyses.compare(
+        CaseRequest.make("pico", picture, QUESTION), 196, ["clsattn", "fastv"], cache=memory
+    )
     assert all(each.answer.same for each in whole.methods)
     assert np.nanmin(whole.jaccard) == 1
-    assert whole.disputed.tolist() == [2] * 196
+    assert whole.keep_counts.tolist() == [2] * 196
     assert whole.random.same == 1 and whole.random.spread == pytest.approx(0, abs=1e-4)
     assert not any(each.worse for each in whole.methods)
 
@@ -100,14 +112,14 @@ def test_matrices_are_those_of_single_pairs(found):
 
 def test_disputed_patches_are_counted_without_the_baselines(found):
     kept = [set(e.kept.tolist()) for e in found.methods if e.method not in comparison.BASELINES]
-    assert found.disputed.tolist() == [sum(t in k for k in kept) for t in range(found.tokens)]
+    assert found.keep_counts.tolist() == [sum(t in k for k in kept) for t in range(found.tokens)]
 
 
 def test_random_is_several_draws_with_mean_and_spread(found, picture):
     assert len(comparison.DRAWS) == len(found.random.draws) >= 5
     likely = [answer.p_full for answer in found.random.draws]
     assert len(set(likely)) > 1, "every draw keeps other patches"
-    assert found.random.likeness == pytest.approx(sum(likely) / len(likely))
+    assert found.random.likelihood == pytest.approx(sum(likely) / len(likely))
     mean = sum(likely) / len(likely)
     variance = sum((p - mean) ** 2 for p in likely) / (len(likely) - 1)
     assert found.random.spread == pytest.approx(math.sqrt(variance))
@@ -119,7 +131,7 @@ def test_who_does_worse_than_random_is_told(found):
         if each.method == "random":
             assert each.worse is None
         else:
-            expected = f"{each.likeness:.2f}" < f"{found.random.likeness:.2f}"
+            expected = f"{each.likelihood:.2f}" < f"{found.random.likelihood:.2f}"
             assert each.worse is expected
 
 
@@ -153,14 +165,19 @@ def test_stop_ends_a_comparison_between_two_steps(picture):
         return asked > 4
 
     wanted = [(spec, 40) for spec in comparison.DRAWS]
-    told = list(scheduler.answer_many("pico", picture, QUESTION, wanted, None, stop))
+    told = list(
+        scheduler.answer_many(
+            CaseRequest.make("pico", picture, QUESTION), wanted, cache=None, stop=stop
+        )
+    )
     assert len(told) < len(wanted)
 
 
 def test_a_wish_that_can_not_be_granted_gets_a_sentence_and_the_others_their_answer(picture):
     wanted = [("fastv", 3), ("nomethod", 40), ("clsattn", 0), ("clsattn", 40)]
     told = {
-        (t.method, t.budget): t for t in scheduler.answer_many("pico", picture, QUESTION, wanted)
+        (t.method, t.budget): t
+        for t in scheduler.answer_many(CaseRequest.make("pico", picture, QUESTION), wanted)
     }
     assert "floor" in told["fastv", 3].error or "34" in told["fastv", 3].error
     assert "nomethod" in told["nomethod", 40].error
@@ -171,10 +188,12 @@ def test_a_wish_that_can_not_be_granted_gets_a_sentence_and_the_others_their_ans
 def test_long_and_short_answers_end_where_they_end_alone(picture):
     question = "describe the picture ."
     wanted = [(spec, 24) for spec in ("uniform", "clsattn", "divprune", *comparison.DRAWS)]
-    told = list(scheduler.answer_many("pico", picture, question, wanted))
+    told = list(scheduler.answer_many(CaseRequest.make("pico", picture, question), wanted))
     assert sorted((t.method, t.budget) for t in told) == sorted(wanted)
     for each in told[:3]:
-        alone = api.answer("pico", picture, question, each.method, each.budget)
+        alone = analyses.answer(
+            CaseRequest.make("pico", picture, question), each.method, each.budget
+        )
         assert each.answer.text == alone.text
         assert len(each.answer.tokens) == len(alone.tokens)
     assert all(math.isnan(each.answer.seconds["decode"]) for each in told), "shared by many rows"
@@ -193,12 +212,15 @@ def test_long_and_short_answers_end_where_they_end_alone(picture):
 )
 def test_bad_input_gets_a_sentence(picture, memory, arguments, error):
     with pytest.raises(error, match=r"\w.*\.$"):
-        api.compare("pico", picture, *arguments, memory=memory)
+        question, *rest = arguments
+        analyses.compare(CaseRequest.make("pico", picture, question), *rest, cache=memory)
 
 
 def test_settings_and_slow_methods_can_be_compared_by_name(picture, memory):
     named = ["random?seed=3", "relevance"]
-    found = api.compare("pico", picture, QUESTION, BUDGET, named, memory)
+    found = analyses.compare(
+        CaseRequest.make("pico", picture, QUESTION), BUDGET, named, cache=memory
+    )
     assert [each.method for each in found.methods][3:] == named
     assert all(each.answer is not None for each in found.methods)
 
@@ -209,6 +231,9 @@ def test_a_method_that_fails_in_company_takes_nobody_along(picture, monkeypatch)
 
     monkeypatch.setattr(catalog.find("uniform"), "keep", can_not)
     wanted = [(spec, 40) for spec in ("random", "uniform", "clsattn")]
-    told = {t.method: t for t in scheduler.answer_many("pico", picture, QUESTION, wanted)}
+    told = {
+        t.method: t
+        for t in scheduler.answer_many(CaseRequest.make("pico", picture, QUESTION), wanted)
+    }
     assert told["uniform"].error == "Not today."
     assert told["random"].answer.text and told["clsattn"].answer.text

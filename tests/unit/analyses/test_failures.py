@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
-from explorer.analyses import api, failures
+from explorer import analyses
+from explorer.analyses import failures
 from explorer.cases import answers
+from explorer.cases.request import CaseRequest
 from explorer.errors import BadBudget, UnknownMethod
 from explorer.metrics.fidelity import agrees
 from explorer.pico.data import scenes
@@ -35,8 +37,8 @@ def test_a_hit_is_wrong_at_the_budget_and_right_with_all_tokens(told):
     for hit in found[:3]:
         image = scenes.make(hit.seed).image
         assert truths(scenes.make(hit.seed))[hit.question] == hit.truth
-        full = api.answer("pico", image, hit.question, "full", 196)
-        pruned = api.answer("pico", image, hit.question, "random", 2)
+        full = analyses.answer(CaseRequest.make("pico", image, hit.question), "full", 196)
+        pruned = analyses.answer(CaseRequest.make("pico", image, hit.question), "random", 2)
         assert agrees(full.text, hit.truth)
         assert pruned.text == hit.wrong and not agrees(hit.wrong, hit.truth)
         assert 0 < hit.sure <= 1
@@ -58,7 +60,10 @@ def test_two_methods_are_compared_at_the_same_budget():
     assert found
     for hit in found:
         image = scenes.make(hit.seed).image
-        assert agrees(api.answer("pico", image, hit.question, "uniform", 20).text, hit.truth)
+        assert agrees(
+            analyses.answer(CaseRequest.make("pico", image, hit.question), "uniform", 20).text,
+            hit.truth,
+        )
 
 
 def test_unknown_methods_and_budgets_out_of_reach_are_refused():

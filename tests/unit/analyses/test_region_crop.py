@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.analyses.region_crop import MODES, answer_with_crop, cut_out, joined
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
+from explorer.cases.request import CaseRequest
 from explorer.errors import BadRegion, VisitorError
 from explorer.inference.prefill import KEEP_ALL, prefill
 from explorer.media import region
@@ -62,32 +63,45 @@ def test_the_cells_around_the_best_patches():
 
 
 def test_a_small_crop_is_enlarged(image):
-    picture = open_case("pico", image, QUESTION).picture
+    picture = open_case(CaseRequest.make("pico", image, QUESTION)).picture
     width, height = picture.image.size
     crop = cut_out(picture, Cells(0, 0, 0, 7))
     assert crop.size == (max(28, width // 8), height)
 
 
 def test_four_runs_at_the_sizes_they_promise(image, memory):
-    looks = list(answer_with_crop("pico", image, QUESTION, Cells(2, 2, 5, 5), "divprune", memory))
+    looks = list(
+        answer_with_crop(
+            CaseRequest.make("pico", image, QUESTION), Cells(2, 2, 5, 5), "divprune", cache=memory
+        )
+    )
     assert [look.mode for look in looks] == list(MODES)
     assert [look.tokens for look in looks] == [(196, 0), (196, 196), (0, 196), (98, 98)]
     assert all(look.error is None and look.text for look in looks)
-    assert looks[0].same and looks[0].text == api.answer("pico", image, QUESTION, "full", 1).text
-    full = api.answer("pico", image, QUESTION, "full", 1, memory)
-    assert looks[0].likely == pytest.approx(full.p_full, rel=1e-4)
+    assert (
+        looks[0].agrees
+        and looks[0].text
+        == analyses.answer(CaseRequest.make("pico", image, QUESTION), "full", 1).text
+    )
+    full = analyses.answer(CaseRequest.make("pico", image, QUESTION), "full", 1, cache=memory)
+    assert looks[0].likelihood == pytest.approx(full.p_full, rel=1e-4)
 
 
 def test_the_crop_alone_is_the_crop_as_a_picture_of_its_own(image, memory):
     cells = Cells(4, 1, 7, 4)
-    picture = open_case("pico", image, QUESTION).picture
-    *_, crop, _ = answer_with_crop("pico", image, QUESTION, cells, memory=memory)
-    assert crop.text == api.answer("pico", cut_out(picture, cells), QUESTION, "full", 1).text
+    picture = open_case(CaseRequest.make("pico", image, QUESTION)).picture
+    *_, crop, _ = answer_with_crop(CaseRequest.make("pico", image, QUESTION), cells, cache=memory)
+    assert (
+        crop.text
+        == analyses.answer(
+            CaseRequest.make("pico", cut_out(picture, cells), QUESTION), "full", 1
+        ).text
+    )
 
 
 def test_a_joined_prompt_does_not_change_what_stands_before(image, memory):
     """The first prompt's caches are the same, with or without the second behind it."""
-    case = open_case("pico", image, QUESTION, memory)
+    case = open_case(CaseRequest.make("pico", image, QUESTION), memory)
     first = case.prompt()
     alone = prefill(case.decoder, first, KEEP_ALL)
     both = prefill(case.decoder, joined(first, first), KEEP_ALL)
@@ -98,13 +112,17 @@ def test_a_joined_prompt_does_not_change_what_stands_before(image, memory):
 
 
 def test_a_method_inside_the_model_gets_a_sentence_and_the_others_their_answers(image, memory):
-    *others, equal = answer_with_crop("pico", image, QUESTION, Cells(0, 0, 3, 3), "fastv", memory)
+    *others, equal = answer_with_crop(
+        CaseRequest.make("pico", image, QUESTION), Cells(0, 0, 3, 3), "fastv", cache=memory
+    )
     assert len(others) == 3 and all(look.text for look in others)
     assert "inside the language model" in equal.error
 
 
 def test_an_unknown_method_gets_a_sentence(image, memory):
-    *_, equal = answer_with_crop("pico", image, QUESTION, Cells(0, 0, 3, 3), "nonsense", memory)
+    *_, equal = answer_with_crop(
+        CaseRequest.make("pico", image, QUESTION), Cells(0, 0, 3, 3), "nonsense", cache=memory
+    )
     assert "nonsense" in equal.error
     with pytest.raises(VisitorError):
-        list(answer_with_crop("pico", image, "", Cells(0, 0, 3, 3)))
+        list(answer_with_crop(CaseRequest.make("pico", image, ""), Cells(0, 0, 3, 3)))

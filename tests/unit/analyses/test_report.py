@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.analyses.sharing import case_file, report
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
-from explorer.media.image import open_picture
+from explorer.cases.request import CaseRequest
 from explorer.pico.data import scenes
 
 QUESTION = "what is in the middle ?"
@@ -23,16 +23,16 @@ EVIL = "\"'><img src=x onerror=alert(1)></style><script>alert(1)</script>"
 @pytest.fixture(scope="module")
 def case() -> case_file.CaseFile:
     image, memory = scenes.make(5).image, ResultCache(64_000_000)
-    full = api.answer("pico", image, QUESTION, "full", 1, memory)
-    run = api.answer("pico", image, QUESTION, "visiondrop", 60, memory)
+    full = analyses.answer(CaseRequest.make("pico", image, QUESTION), "full", 1, cache=memory)
+    run = analyses.answer(CaseRequest.make("pico", image, QUESTION), "visiondrop", 60, cache=memory)
     return case_file.load(
-        case_file.save("pico", open_picture(image), QUESTION, full, [run], seed=5)
+        case_file.save(CaseRequest.make("pico", image, QUESTION), full, [run], seed=5)
     )
 
 
 @pytest.fixture(scope="module")
 def grid():
-    return open_case("pico", scenes.make(5).image, QUESTION).look.grid
+    return open_case(CaseRequest.make("pico", scenes.make(5).image, QUESTION)).vision.grid
 
 
 class Reader(HTMLParser):

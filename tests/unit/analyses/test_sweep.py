@@ -7,10 +7,13 @@ import math
 import pytest
 from PIL import Image
 
-from explorer.analyses import api, comparison, sweep
+from explorer import analyses
+from explorer.analyses import comparison
+from explorer.analyses.sweep import FIVE
 from explorer.cases import method_maps
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
+from explorer.cases.request import CaseRequest
 from explorer.errors import BadBudget, BadQuestion, UnknownMethod
 from explorer.methods import catalog
 from explorer.metrics import budget_curve
@@ -33,7 +36,9 @@ def memory() -> ResultCache:
 
 @pytest.fixture(scope="module")
 def found(picture, memory):
-    return api.sweep("pico", picture, QUESTION, CHOSEN, BUDGETS, memory)
+    return analyses.sweep(
+        CaseRequest.make("pico", picture, QUESTION), CHOSEN, BUDGETS, cache=memory
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +68,9 @@ def test_the_area_counts_every_halving_alike():
 def test_every_point_is_the_answer_that_a_single_run_gives(found, picture):
     for swept in found.methods:
         for budget, answer in zip(swept.budgets, swept.answers, strict=True):
-            alone = api.answer("pico", picture, QUESTION, swept.method, budget)
+            alone = analyses.answer(
+                CaseRequest.make("pico", picture, QUESTION), swept.method, budget
+            )
             assert (answer.method, answer.budget) == (swept.method, budget)
             assert (answer.text, answer.same) == (alone.text, alone.same)
             assert answer.p_full == pytest.approx(alone.p_full, abs=1e-4)
@@ -73,26 +80,28 @@ def test_every_point_is_the_answer_that_a_single_run_gives(found, picture):
 def test_the_summary_follows_from_the_points(found):
     for swept in (*found.methods, *found.draws):
         same = [answer.same for answer in swept.answers]
-        assert swept.safe == budget_curve.k_star(swept.budgets, same)
-        assert swept.flips == budget_curve.n_flips(same)
-        assert swept.area == budget_curve.auc(swept.budgets, swept.likeness)
-        assert swept.likeness == tuple(answer.p_full for answer in swept.answers)
-    assert len({p for swept in found.methods for p in swept.likeness}) > 3
+        assert swept.k_star == budget_curve.k_star(swept.budgets, same)
+        assert swept.n_flips == budget_curve.n_flips(same)
+        assert swept.auc == budget_curve.auc(swept.budgets, swept.likelihood)
+        assert swept.likelihood == tuple(answer.p_full for answer in swept.answers)
+    assert len({p for swept in found.methods for p in swept.likelihood}) > 3
 
 
 def test_a_method_that_can_not_go_so_low_starts_at_its_floor(found, picture):
     clsattn, fastv = found.methods
-    floor = catalog.resolve("fastv").floor(open_case("pico", picture, QUESTION).size)
+    floor = catalog.resolve("fastv").floor(
+        open_case(CaseRequest.make("pico", picture, QUESTION)).size
+    )
     assert clsattn.budgets == found.budgets == (8, 64, 196)
     assert fastv.floor == floor > 8
     assert fastv.budgets == (floor, 64, 196)
     # random over the same budgets: at the floor on the line from 8 to 64
-    means = [chance.likeness for chance in found.random]
+    means = [chance.likelihood for chance in found.random]
     share = math.log2(floor / 8) / math.log2(64 / 8)
     there = means[0] + share * (means[1] - means[0])
     expected = budget_curve.auc(fastv.budgets, [there, *means[1:]])
-    assert fastv.area_random == pytest.approx(expected)
-    assert clsattn.area_random == pytest.approx(budget_curve.auc(found.budgets, means))
+    assert fastv.auc_random == pytest.approx(expected)
+    assert clsattn.auc_random == pytest.approx(budget_curve.auc(found.budgets, means))
 
 
 def test_random_is_several_draws_at_every_budget(found):
@@ -105,23 +114,33 @@ def test_random_is_several_draws_at_every_budget(found):
 
 @pytest.mark.parametrize("method", ["pool", "visionzip", "sparsevlm", "corematching", "todre"])
 def test_at_all_tokens_every_method_is_the_full_run(found, picture, memory, method):
-    alone = api.answer("pico", picture, QUESTION, method, 196, memory)
+    alone = analyses.answer(CaseRequest.make("pico", picture, QUESTION), method, 196, cache=memory)
     assert alone.text == found.full.text
     assert alone.p_full == pytest.approx(found.full.p_full, abs=1e-4)
     assert alone.layers == found.full.layers
 
 
 def test_the_ladder_is_the_one_of_the_slider(picture, memory):
-    laid = api.sweep("pico", picture, QUESTION, ["fastv"], None, memory, stop=lambda: True)
+    laid = analyses.sweep(
+        CaseRequest.make("pico", picture, QUESTION),
+        ["fastv"],
+        None,
+        cache=memory,
+        stop=lambda: True,
+    )
     assert laid.budgets == tuple(method_maps.ladder(196, 1, 2)) and laid.budgets[-1] == 196
     assert 12 <= len(laid.budgets) <= 13
     for swept in (*laid.methods, laid.draws[0]):
-        shown = api.draw("pico", picture, QUESTION, swept.method, memory)
+        shown = analyses.draw(
+            CaseRequest.make("pico", picture, QUESTION), swept.method, cache=memory
+        )
         assert swept.budgets == shown.ladder
 
 
 def test_what_is_remembered_is_not_computed_again(picture, memory, found):
-    again = api.sweep("pico", picture, QUESTION, CHOSEN, BUDGETS, memory)
+    again = analyses.sweep(
+        CaseRequest.make("pico", picture, QUESTION), CHOSEN, BUDGETS, cache=memory
+    )
     for new, old in zip(again.methods, found.methods, strict=True):
         assert all(a is b for a, b in zip(new.answers[:-1], old.answers[:-1], strict=True))
 
@@ -134,19 +153,21 @@ def test_stop_leaves_the_rest_unanswered(picture):
         asked += 1
         return asked > 14  # after the first few have been told
 
-    found = api.sweep("pico", picture, QUESTION, CHOSEN, [24, 48, 96], stop=stop)
+    found = analyses.sweep(
+        CaseRequest.make("pico", picture, QUESTION), CHOSEN, [24, 48, 96], stop=stop
+    )
     answers = [answer for swept in (*found.draws, *found.methods) for answer in swept.answers]
     assert 0 < sum(answer is not None for answer in answers) < len(answers)
     unfinished = [swept for swept in found.methods if None in swept.answers]
-    assert unfinished and all(s.safe is s.flips is s.area is None for s in unfinished)
+    assert unfinished and all(s.k_star is s.n_flips is s.auc is None for s in unfinished)
     assert None in found.random
 
 
 def test_the_five_are_the_default_and_random_is_never_doubled(picture, memory):
-    default = api.sweep("pico", picture, QUESTION, None, [64], memory)
-    assert [swept.method for swept in default.methods] == list(sweep.FIVE)
+    default = analyses.sweep(CaseRequest.make("pico", picture, QUESTION), None, [64], cache=memory)
+    assert [swept.method for swept in default.methods] == list(FIVE)
     named = ["random", "fopru:row", "random?seed=3", "fopru:row"]
-    few = api.sweep("pico", picture, QUESTION, named, [64], memory)
+    few = analyses.sweep(CaseRequest.make("pico", picture, QUESTION), named, [64], cache=memory)
     assert [swept.method for swept in few.methods] == ["fopru:row"]
 
 
@@ -164,4 +185,5 @@ def test_the_five_are_the_default_and_random_is_never_doubled(picture, memory):
 )
 def test_bad_input_gets_a_sentence(picture, memory, arguments, error):
     with pytest.raises(error, match=r"\w.*\.$"):
-        api.sweep("pico", picture, *arguments, memory=memory)
+        question, *rest = arguments
+        analyses.sweep(CaseRequest.make("pico", picture, question), *rest, cache=memory)

@@ -12,11 +12,12 @@ from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from explorer.analyses import api
-from explorer.cases import answers
+from explorer import analyses
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
+from explorer.cases.generation import Generation
 from explorer.cases.method_maps import plan_of
+from explorer.cases.request import CaseRequest
 from explorer.errors import (
     BadBudget,
     BadPicture,
@@ -43,7 +44,7 @@ def picture() -> Image.Image:
 
 @pytest.fixture(scope="module")
 def analysis(picture):
-    return api.analyse("pico", picture, QUESTION)
+    return analyses.analyse(CaseRequest.make("pico", picture, QUESTION))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def maps(analysis, picture) -> dict:
     """Every method's map, the slow ones drawn one by one."""
     found = {found.spec: found for found in analysis.methods}
     for spec in [method.spec for method in catalog.choices() if method.slow]:
-        found[spec] = api.draw("pico", picture, QUESTION, spec)
+        found[spec] = analyses.draw(CaseRequest.make("pico", picture, QUESTION), spec)
     return found
 
 
@@ -82,7 +83,7 @@ def whole_inputs(picture: Image.Image, question: str) -> dict:
 @torch.no_grad()
 def test_with_all_tokens_pico_gives_its_own_logits_and_its_own_answer(picture):
     vlm, inputs = default_loader().load("pico"), whole_inputs(picture, QUESTION)
-    case = open_case("pico", picture, QUESTION)
+    case = open_case(CaseRequest.make("pico", picture, QUESTION))
     run = prefill(case.decoder, case.prompt())
     assert (run.logits - vlm.model(**inputs).logits[0, -1]).abs().max() <= 1e-5
     tokens = [step.token for step in decode(run, 20)]
@@ -105,7 +106,9 @@ def test_analysis_has_a_map_of_every_method_that_is_not_slow(analysis, maps):
 def test_an_answer_keeps_exactly_what_the_map_shows(maps, picture, known, spec):
     found = maps[spec]
     for budget in found.ladder[::4]:
-        answer = api.answer("pico", picture, QUESTION, spec, budget, known)
+        answer = analyses.answer(
+            CaseRequest.make("pico", picture, QUESTION), spec, budget, cache=known
+        )
         if found.order is not None:
             kept = np.sort(found.order[: found.keeps[budget - 1]])
             assert answer.stages[-1].kept.tolist() == kept.tolist()
@@ -124,7 +127,7 @@ def test_an_answer_keeps_exactly_what_the_map_shows(maps, picture, known, spec):
 
 @pytest.mark.parametrize("spec", [method.spec for method in catalog.choices()])
 def test_keeping_everything_changes_nothing(analysis, picture, known, spec):
-    answer = api.answer("pico", picture, QUESTION, spec, 196, known)
+    answer = analyses.answer(CaseRequest.make("pico", picture, QUESTION), spec, 196, cache=known)
     assert answer.text == analysis.full.text and answer.same
     assert answer.p_full == pytest.approx(analysis.full.p_full, rel=1e-4)
     assert answer.kl == pytest.approx(0, abs=1e-5)
@@ -134,14 +137,19 @@ def test_keeping_everything_changes_nothing(analysis, picture, known, spec):
 
 def test_fewer_tokens_cost_less(picture, known):
     few, many = (
-        api.answer("pico", picture, QUESTION, "clsattn", budget, known) for budget in (16, 128)
+        analyses.answer(CaseRequest.make("pico", picture, QUESTION), "clsattn", budget, cache=known)
+        for budget in (16, 128)
     )
     assert few.flops < many.flops and few.kv_bytes < many.kv_bytes
     assert few.mean == 16 and many.mean == 128
 
 
 def test_a_stream_grows_and_ends_complete(picture, memory):
-    parts = list(api.stream("pico", picture, "describe the picture .", "uniform", 48, memory))
+    parts = list(
+        analyses.stream(
+            CaseRequest.make("pico", picture, "describe the picture ."), "uniform", 48, cache=memory
+        )
+    )
     texts = [part.text for part in parts]
     assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
     assert [part.partial for part in parts] == [True] * (len(parts) - 1) + [False]
@@ -150,7 +158,11 @@ def test_a_stream_grows_and_ends_complete(picture, memory):
 
 
 def test_a_reader_in_no_hurry_gets_few_partial_answers(picture):
-    told = list(api.stream("pico", picture, "describe the picture .", "uniform", 48, every=60))
+    told = list(
+        analyses.stream(
+            CaseRequest.make("pico", picture, "describe the picture ."), "uniform", 48, every=60
+        )
+    )
     assert [answer.partial for answer in told] == [True, False]
     assert len(told[0].tokens) == 1 and told[1].text.startswith(told[0].text)
 
@@ -162,7 +174,7 @@ def test_words_of_a_stream_are_those_of_the_whole_answer():
     tokens = [*tokenizer.encode(text), tokenizer.eos_token_id]
     vlm = SimpleNamespace(processor=SimpleNamespace(tokenizer=tokenizer))
     eos = SimpleNamespace(eos={tokenizer.eos_token_id})
-    speech, grown = answers.Generation(SimpleNamespace(vlm=vlm, decoder=eos)), []
+    speech, grown = Generation(SimpleNamespace(vlm=vlm, decoder=eos)), []
     for token in tokens:
         speech.add(Step(token, 0.5, None))
         grown.append(speech.text)
@@ -181,13 +193,15 @@ def bytewise() -> Tokenizer:
 
 def test_a_picture_keeps_its_shape_and_padding_counts_as_tokens():
     wide = Image.new("RGB", (448, 224), (200, 30, 30))
-    found = api.analyse("pico", wide, QUESTION)
+    found = analyses.analyse(CaseRequest.make("pico", wide, QUESTION))
     assert found.grid.count == 196
     assert found.grid.padding.sum() == 84  # three of the 14 rows of patches above and below
 
 
 def test_unknown_words_are_named(picture):
-    (note,) = api.analyse("pico", picture, "what is the zeitgeist of the BUS ?").notes
+    (note,) = analyses.analyse(
+        CaseRequest.make("pico", picture, "what is the zeitgeist of the BUS ?")
+    ).notes
     assert "zeitgeist" in note and "BUS" not in note
 
 
@@ -208,16 +222,20 @@ def test_unknown_words_are_named(picture):
 def test_bad_input_gets_a_sentence(picture, arguments, error, words):
     model, image, *rest = arguments
     with pytest.raises(error, match=words):
-        api.answer(model, picture if image == "" else image, *rest)
+        question, method, budget = rest
+        request = CaseRequest.make(model, picture if image == "" else image, question)
+        analyses.answer(request, method, budget)
 
 
 def test_a_model_that_cannot_be_fetched_says_what_to_do(picture):
     with pytest.raises(ModelUnavailable, match="pico"):
-        api.analyse("llava-1.5-7b", picture, QUESTION)
+        analyses.analyse(CaseRequest.make("llava-1.5-7b", picture, QUESTION))
 
 
 def test_a_question_cannot_smuggle_in_control_tokens(picture):
-    found = api.analyse("pico", picture, "what <image> is </s> in the mid<im<image>age>dle ?")
+    found = analyses.analyse(
+        CaseRequest.make("pico", picture, "what <image> is </s> in the mid<im<image>age>dle ?")
+    )
     assert found.grid.count == 196
 
 
@@ -236,13 +254,18 @@ def test_a_memory_that_is_still_empty_is_one():
 
 
 def test_results_come_from_memory_the_second_time(picture, memory):
-    first = api.answer("pico", picture, QUESTION, "clsattn", 50, memory)
-    assert api.answer("pico", picture, QUESTION, "clsattn", 50, memory) is first
+    first = analyses.answer(
+        CaseRequest.make("pico", picture, QUESTION), "clsattn", 50, cache=memory
+    )
+    assert (
+        analyses.answer(CaseRequest.make("pico", picture, QUESTION), "clsattn", 50, cache=memory)
+        is first
+    )
 
 
 def test_every_visitor_error_is_one_sentence():
     with pytest.raises(VisitorError) as caught:
-        api.analyse("nico", None, QUESTION)
+        analyses.analyse(CaseRequest.make("nico", None, QUESTION))
     assert str(caught.value).endswith(".")
 
 
@@ -254,11 +277,20 @@ def test_a_variant_may_treat_positions_in_its_own_way(analysis):
 
 def test_the_full_answer_comes_token_by_token_and_is_remembered(picture, analysis):
     memory = ResultCache(64_000_000)
-    told = list(api.stream_full("pico", picture, "describe the picture .", memory))
+    told = list(
+        analyses.stream(CaseRequest.make("pico", picture, "describe the picture ."), cache=memory)
+    )
     *partial, whole = told
     assert len(partial) > 2 and all(answer.partial for answer in partial)
     assert all(a.text in b.text for a, b in pairwise(partial))
     assert not whole.partial and whole.same and whole.method == "full"
-    again = list(api.stream_full("pico", picture, "describe the picture .", memory))
+    again = list(
+        analyses.stream(CaseRequest.make("pico", picture, "describe the picture ."), cache=memory)
+    )
     assert again == [whole], "from memory, at once"
-    assert api.answer("pico", picture, "describe the picture .", "full", 1, memory) is whole
+    assert (
+        analyses.answer(
+            CaseRequest.make("pico", picture, "describe the picture ."), "full", 1, cache=memory
+        )
+        is whole
+    )

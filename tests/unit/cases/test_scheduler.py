@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from explorer.analyses import api
-from explorer.cases import request, scheduler
+from explorer import analyses
+from explorer.cases import scheduler
+from explorer.cases.answers import full_run_key
 from explorer.cases.cache import ResultCache
+from explorer.cases.request import CaseRequest
 from explorer.errors import VisitorError
-from explorer.media.image import open_picture
 from explorer.pico.data import scenes
 
 ASKED = [
@@ -19,27 +20,30 @@ ASKED = [
 ]
 
 
+def ask(seed: int, question: str) -> CaseRequest:
+    return CaseRequest.make("pico", scenes.make(seed).image, question)
+
+
 @pytest.fixture(scope="module")
 def prepared() -> ResultCache:
-    memory = ResultCache(64_000_000)
-    asked = [(scenes.make(seed).image, question, wanted) for seed, question, wanted in ASKED]
-    scheduler.prepare("pico", asked, memory)
-    return memory
+    cache = ResultCache(64_000_000)
+    scheduler.prepare([(ask(seed, question), specs) for seed, question, specs in ASKED], cache)
+    return cache
 
 
-@pytest.mark.parametrize("seed, question, wanted", ASKED)
-def test_each_is_answered_as_if_alone(prepared, seed, question, wanted):
-    case = ("pico", open_picture(scenes.make(seed).image), question)
-    full = prepared.get(("full", request.make_request(*case).id)).answer
-    alone = api.answer(*case, "full", 196)
+@pytest.mark.parametrize("seed, question, specs", ASKED)
+def test_each_is_answered_as_if_alone(prepared, seed, question, specs):
+    request = ask(seed, question)
+    full = prepared.get(full_run_key(request.id)).answer
+    alone = analyses.answer(request, "full", 196)
     assert full.text == alone.text
     assert full.p_full == pytest.approx(alone.p_full, abs=1e-4)
-    told = {
-        (t.method, t.budget): t.answer for t in scheduler.cached_answers(*case, wanted, prepared)
+    answers = {
+        (t.method, t.budget): t.answer for t in scheduler.cached_answers(request, specs, prepared)
     }
-    assert told.keys() == set(wanted), "all are remembered"
-    for wish, answer in told.items():
-        own = api.answer(*case, *wish)
+    assert answers.keys() == set(specs), "all are remembered"
+    for spec, answer in answers.items():
+        own = analyses.answer(request, *spec)
         assert answer.text == own.text and answer.same == own.same
         assert answer.p_full == pytest.approx(own.p_full, abs=1e-4)
         assert answer.kl == pytest.approx(own.kl, abs=1e-4)
@@ -48,39 +52,32 @@ def test_each_is_answered_as_if_alone(prepared, seed, question, wanted):
 
 
 def test_what_can_not_be_answered_is_left_out():
-    image, memory, question = (
-        scenes.make(3).image,
-        ResultCache(64_000_000),
-        "what is in the middle ?",
-    )
-    wanted = [("fastv", 2), ("no_such_method", 40), ("clsattn", 24), ("clsattn", 500)]
-    scheduler.prepare("pico", [(image, question, wanted)], memory)
-    told = scheduler.cached_answers("pico", image, question, wanted, memory)
-    assert [(t.method, t.budget) for t in told] == [("clsattn", 24)]
+    request, cache = ask(3, "what is in the middle ?"), ResultCache(64_000_000)
+    specs = [("fastv", 2), ("no_such_method", 40), ("clsattn", 24), ("clsattn", 500)]
+    scheduler.prepare([(request, specs)], cache)
+    cached = scheduler.cached_answers(request, specs, cache)
+    assert [(t.method, t.budget) for t in cached] == [("clsattn", 24)]
 
 
 def test_a_bad_question_is_refused():
     with pytest.raises(VisitorError):
-        scheduler.prepare("pico", [(scenes.make(3).image, "   ", [])], ResultCache(1_000_000))
+        ask(3, "   ")
 
 
 def test_little_room_for_caches_gives_the_same_answers(prepared, monkeypatch):
     monkeypatch.setattr(scheduler, "GROUP_BYTES", 1)  # one run at a time
-    memory = ResultCache(64_000_000)
-    asked = [(scenes.make(seed).image, question, wanted) for seed, question, wanted in ASKED[:2]]
-    scheduler.prepare("pico", asked, memory)
-    for image, question, wanted in asked:
-        case = ("pico", image, question)
-        ours, theirs = (scheduler.cached_answers(*case, wanted, m) for m in (memory, prepared))
+    cache = ResultCache(64_000_000)
+    requests = [(ask(seed, question), specs) for seed, question, specs in ASKED[:2]]
+    scheduler.prepare(requests, cache)
+    for request, specs in requests:
+        ours, theirs = (scheduler.cached_answers(request, specs, c) for c in (cache, prepared))
         assert [t.answer.text for t in ours] == [t.answer.text for t in theirs]
-        full = [
-            m.get(("full", request.make_request(*case).id)).answer.text for m in (memory, prepared)
-        ]
+        full = [c.get(full_run_key(request.id)).answer.text for c in (cache, prepared)]
         assert full[0] == full[1]
 
 
-def test_little_memory_gives_the_same_answers():
-    case, memory = ("pico", scenes.make(3).image, "what is in the middle ?"), ResultCache(50_000)
-    scheduler.prepare(*case[:1], [(*case[1:], [("clsattn", 24)])], memory)
-    [told] = scheduler.cached_answers(*case, [("clsattn", 24)], memory)
-    assert told.answer.text == api.answer(*case, "clsattn", 24).text
+def test_a_small_cache_gives_the_same_answers():
+    request, cache = ask(3, "what is in the middle ?"), ResultCache(50_000)
+    scheduler.prepare([(request, [("clsattn", 24)])], cache)
+    [result] = scheduler.cached_answers(request, [("clsattn", 24)], cache)
+    assert result.answer.text == analyses.answer(request, "clsattn", 24).text

@@ -10,6 +10,7 @@ from tiny_models import random_prompt, taken_apart, tiny_llama
 from explorer.analyses.attribution import captum_methods
 from explorer.cases import answers
 from explorer.cases.case import open_case
+from explorer.cases.request import CaseRequest
 from explorer.inference.ablation import AblationScorer
 from explorer.inference.decode import teacher_force
 from explorer.inference.prefill import PruningPlan, prefill
@@ -155,7 +156,7 @@ def test_orders_break_ties_by_the_lowest_number():
 
 
 def test_on_pico_the_oracle_explains_the_answer_that_was_given():
-    case = open_case("pico", scenes.make(3).image, "what is in the middle ?")
+    case = open_case(CaseRequest.make("pico", scenes.make(3).image, "what is in the middle ?"))
     full = answers.full_run(case)
     words = [token for token in full.tokens if token not in case.decoder.eos]
     probe = AblationScorer(case.decoder, case.prompt(), words)

@@ -11,6 +11,7 @@ from transformers import DynamicCache
 
 from explorer.cases.case import open_case
 from explorer.cases.method_maps import alive, plan_of
+from explorer.cases.request import CaseRequest
 from explorer.inference.decode import decode, decode_together, teacher_force
 from explorer.inference.dry_run import SharedPrefix, dry_run
 from explorer.inference.prefill import PruningPlan, prefill
@@ -159,7 +160,7 @@ def test_runs_with_and_without_fewer_neurons_decode_side_by_side():
 
 @pytest.mark.parametrize("spec", ["corematching", "corematching:drop", "corematching?neurons=core"])
 def test_pico_answers_with_it(spec):
-    case = open_case("pico", scenes.make(5).image, "how many things are there ?")
+    case = open_case(CaseRequest.make("pico", scenes.make(5).image, "how many things are there ?"))
     method = catalog.resolve(spec)
     plan = plan_of(method, case.size, 120)
     run = prefill(case.decoder, case.prompt(plan.needs), plan)

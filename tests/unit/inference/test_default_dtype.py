@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.analyses.attribution import captum_methods
 from explorer.cases import answers
 from explorer.cases.case import open_case
 from explorer.cases.records import MethodMap
+from explorer.cases.request import CaseRequest
 from explorer.inference.ablation import AblationScorer
 from explorer.pico.data import scenes
 
@@ -36,9 +37,9 @@ def loading() -> Iterator[None]:
 
 
 def test_every_map_is_the_same():
-    alone = api.analyse(*CASE)
+    alone = analyses.analyse(CaseRequest.make(*CASE))
     with loading():
-        beside = api.analyse(*CASE)
+        beside = analyses.analyse(CaseRequest.make(*CASE))
     assert beside.full.text == alone.full.text and beside.full.p_full == alone.full.p_full
     for own, other in zip(alone.methods, beside.methods, strict=True):
         assert _equal(own, other), own.spec
@@ -59,8 +60,8 @@ def _equal(own: MethodMap, other: MethodMap) -> bool:
 def test_every_answer_is_the_same():
     few = ("clsattn", "fastv", "visionzip", "sparsevlm", "todre", "pool")
     with loading():
-        beside = api.compare(*CASE, 120, few)
-    alone = api.compare(*CASE, 120, few)
+        beside = analyses.compare(CaseRequest.make(*CASE), 120, few)
+    alone = analyses.compare(CaseRequest.make(*CASE), 120, few)
     for own, other in zip(alone.methods, beside.methods, strict=True):
         mine, theirs = own.answer, other.answer
         assert theirs.text == mine.text, own.method
@@ -69,7 +70,7 @@ def test_every_answer_is_the_same():
 
 
 def test_the_oracle_is_the_same_but_for_its_librarys_own_steps():
-    case = open_case(*CASE)
+    case = open_case(CaseRequest.make(*CASE))
     prompt, answer = case.prompt(), answers.full_run(case).tokens
     present = (torch.rand(4, case.size.tokens) > 0.5).float()
 

@@ -9,6 +9,7 @@ from transformers import LlavaForConditionalGeneration
 from transformers.models.llama.modeling_llama import repeat_kv
 
 from explorer.cases.case import open_case
+from explorer.cases.request import CaseRequest
 from explorer.errors import MethodUnavailable
 from explorer.inference.decode import decode
 from explorer.inference.gradients import _causal_attention, gradients
@@ -155,7 +156,7 @@ def test_relevance_of_a_tiny_model(kv_heads, target):
 @pytest.fixture(scope="module")
 def pico_case():
     scene = scenes.make(5)
-    return open_case("pico", scene.image, "how many things are there ?")
+    return open_case(CaseRequest.make("pico", scene.image, "how many things are there ?"))
 
 
 def test_relevance_of_pico(pico_case):

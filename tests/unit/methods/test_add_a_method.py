@@ -7,7 +7,8 @@ import inspect
 import pytest
 from torch import Tensor
 
-from explorer.analyses import api
+from explorer import analyses
+from explorer.cases.request import CaseRequest
 from explorer.methods import catalog
 from explorer.methods.method import BeforeLLM, Card
 from explorer.methods.signals import Signals
@@ -43,11 +44,11 @@ def one_line_in_the_catalogue(monkeypatch):
 
 def test_it_is_analysed_drawn_and_answered_like_the_others():
     picture = scenes.make(3).image
-    analysis = api.analyse("pico", picture, QUESTION)
+    analysis = analyses.analyse(CaseRequest.make("pico", picture, QUESTION))
     found = analysis.methods[-1]
     assert found.spec == "loudest"
     assert case_payload(analysis)["methods"][-1]["key"] == "loudest"
-    answer = api.answer("pico", picture, QUESTION, "loudest", 40)
+    answer = analyses.answer(CaseRequest.make("pico", picture, QUESTION), "loudest", 40)
     assert answer.stages[-1].kept.tolist() == sorted(found.order[:40].tolist())
 
 

@@ -10,6 +10,7 @@ import torch
 
 from explorer.cases.answers import full_run
 from explorer.cases.case import open_case
+from explorer.cases.request import CaseRequest
 from explorer.inference.gradients import gradients
 from explorer.methods.attention import relevance_net
 from explorer.methods.attention.relevance import Relevance
@@ -134,7 +135,7 @@ def test_samples_are_questions_that_pico_answers_rightly():
         for asked in questions.sample(
             scene, train_relevance_map.random.Random(f"mapping {seed}"), 3
         ):
-            case = open_case("pico", scene.image, asked.text)
+            case = open_case(CaseRequest.make("pico", scene.image, asked.text))
             full = full_run(case)
             if full.answer.text != asked.answer or len(full.tokens) > train_relevance_map.LONGEST:
                 continue

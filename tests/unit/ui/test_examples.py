@@ -7,7 +7,8 @@ import base64
 import numpy as np
 import pytest
 
-from explorer.analyses import api
+from explorer import analyses
+from explorer.cases.request import CaseRequest
 from explorer.methods import catalog
 from explorer.pico.data import scenes
 from explorer.ui import examples
@@ -59,9 +60,12 @@ def test_an_example_is_what_the_model_says_today():
     shown = examples.load("count")
     image, question = scenes.make(shown["seed"]).image, shown["case"]["question"]
     told = shown_first(shown["case"])
-    own = api.answer("pico", image, question, told["method"], told["budget"])
+    own = analyses.answer(CaseRequest.make("pico", image, question), told["method"], told["budget"])
     assert own.text == told["text"] and own.flops == told["flops"]
-    assert api.answer("pico", image, question, "full", 1).text == shown["case"]["full"]["text"]
+    assert (
+        analyses.answer(CaseRequest.make("pico", image, question), "full", 1).text
+        == shown["case"]["full"]["text"]
+    )
 
 
 def unpacked(text: str, dtype: str) -> np.ndarray:
@@ -71,7 +75,7 @@ def unpacked(text: str, dtype: str) -> np.ndarray:
 def test_what_the_page_gets_leaves_nothing_out_but_digits_of_a_colour():
     image = scenes.make(3).image
     for spec in ("fopru", "visionzip", "pyramiddrop"):
-        found = api.draw("pico", image, "what is it ?", spec)
+        found = analyses.draw(CaseRequest.make("pico", image, "what is it ?"), spec)
         long, lean = method_payload(found), method_payload(found, lean=True)
         assert long["score"] == lean["score"] and long.keys() == lean.keys()
         if found.order is not None:

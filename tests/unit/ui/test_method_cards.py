@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.cases.cache import ResultCache
+from explorer.cases.request import CaseRequest
 from explorer.errors import UnknownMethod
 from explorer.methods import catalog
 from explorer.methods.signals import Signals
@@ -65,13 +66,16 @@ def test_where_methods_look_and_drop():
 def test_a_map_with_changed_settings_is_another_map():
     image, memory = scenes.make(3).image, ResultCache(64_000_000)
     plain, changed = (
-        api.draw("pico", image, QUESTION, spec, memory) for spec in ("random", "random?seed=3")
+        analyses.draw(CaseRequest.make("pico", image, QUESTION), spec, cache=memory)
+        for spec in ("random", "random?seed=3")
     )
     assert (plain.spec, changed.spec) == ("random", "random?seed=3")
     assert not np.array_equal(plain.order, changed.order)
-    analysis = api.analyse("pico", image, QUESTION, memory)
+    analysis = analyses.analyse(CaseRequest.make("pico", image, QUESTION), cache=memory)
     own = next(found for found in analysis.methods if found.spec == "random")
     assert np.array_equal(plain.order, own.order)
-    assert api.draw("pico", image, QUESTION, "random", memory) is plain, "remembered"
+    assert (
+        analyses.draw(CaseRequest.make("pico", image, QUESTION), "random", cache=memory) is plain
+    ), "remembered"
     with pytest.raises(UnknownMethod):
-        api.draw("pico", image, QUESTION, "random?seed=77", memory)
+        analyses.draw(CaseRequest.make("pico", image, QUESTION), "random?seed=77", cache=memory)

@@ -10,9 +10,10 @@ from family_contract import QUESTION, noise
 from unit.vlm.families import test_llava_next as llava_next
 
 import app
-from explorer.analyses import api
+from explorer import analyses
 from explorer.analyses.sharing import case_file
-from explorer.cases import answers as cases_answers
+from explorer.cases.generation import FULL
+from explorer.cases.request import CaseRequest
 from explorer.errors import ModelUnavailable, UnknownModel
 from explorer.media.image import open_picture
 from explorer.tools import replay
@@ -46,8 +47,10 @@ def test_a_folder_with_a_saved_model_works_like_a_listed_one(saved, catalog):
     key = catalog.register(str(folder))
     assert key == "tiny-next" == catalog.register(str(folder))
     assert list(catalog.entries())[-1] == key and catalog.entry(key).title == "tiny-next"
-    found = api.answer(ModelLoader(catalog=catalog).load(key), noise(), QUESTION, "visionzip", 20)
-    wanted = api.answer(vlm, noise(), QUESTION, "visionzip", 20)
+    found = analyses.answer(
+        CaseRequest.make(ModelLoader(catalog=catalog).load(key), noise(), QUESTION), "visionzip", 20
+    )
+    wanted = analyses.answer(CaseRequest.make(vlm, noise(), QUESTION), "visionzip", 20)
     assert found.text.startswith(wanted.text) and found.layers == wanted.layers
 
 
@@ -55,9 +58,12 @@ def test_a_case_of_a_given_model_can_be_replayed(saved, monkeypatch, capsys, tmp
     folder, _ = saved
     monkeypatch.setattr(default_loader(), "catalog", Catalog())
     case = (default_loader().catalog.register(str(folder)), open_picture(noise()), QUESTION)
-    answers = [api.answer(*case, cases_answers.FULL, 1), api.answer(*case, "visionzip", 20)]
+    answers = [
+        analyses.answer(CaseRequest.make(*case), FULL, 1),
+        analyses.answer(CaseRequest.make(*case), "visionzip", 20),
+    ]
     file = tmp_path / "case.json"
-    file.write_text(case_file.save(*case, answers[0], answers[1:]))
+    file.write_text(case_file.save(CaseRequest.make(*case), answers[0], answers[1:]))
     for options, code in (([], 2), (["--model", str(folder)], 0)):
         monkeypatch.setattr(default_loader(), "catalog", Catalog())
         monkeypatch.setattr("sys.argv", ["replay", *options, str(file)])

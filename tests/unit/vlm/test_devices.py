@@ -10,8 +10,10 @@ import pytest
 import torch
 from conftest import ROOT
 
-from explorer.analyses import api, overview
+from explorer import analyses
+from explorer.analyses import overview
 from explorer.cases import case
+from explorer.cases.request import CaseRequest
 from explorer.errors import DeviceUnavailable, OutOfMemory
 from explorer.inference import decode as inference_decode
 from explorer.pico.data import scenes
@@ -102,7 +104,7 @@ def test_torch_itself_says_it_in_words_that_are_understood():
 
 def test_memory_that_ran_out_in_a_run_is_given_back_and_the_next_run_works(monkeypatch):
     image, held = scenes.make(7).image, []
-    whole = api.answer("pico", image, QUESTION, "clsattn", 64)
+    whole = analyses.answer(CaseRequest.make("pico", image, QUESTION), "clsattn", 64)
     decode, calls = inference_decode.decode, []
 
     def short(run, limit):
@@ -115,10 +117,10 @@ def test_memory_that_ran_out_in_a_run_is_given_back_and_the_next_run_works(monke
 
     monkeypatch.setattr(inference_decode, "decode", short)
     with pytest.raises(OutOfMemory, match=r"pico.*2\.7 GB.*still there") as caught:
-        api.answer("pico", image, QUESTION, "clsattn", 64)
+        analyses.answer(CaseRequest.make("pico", image, QUESTION), "clsattn", 64)
     assert held[0]() is None, "caches of the run that failed are gone"
     assert caught.value.__context__ is None, "nothing holds the frames of that run"
-    again = api.answer("pico", image, QUESTION, "clsattn", 64)
+    again = analyses.answer(CaseRequest.make("pico", image, QUESTION), "clsattn", 64)
     assert again.text == whole.text and again.layers == whole.layers
 
 
@@ -128,9 +130,9 @@ def test_an_analysis_that_runs_out_of_memory_is_told_too(monkeypatch):
 
     monkeypatch.setattr(case, "encode_image", full)
     with pytest.raises(OutOfMemory):
-        api.analyse("pico", scenes.make(8).image, QUESTION)
+        analyses.analyse(CaseRequest.make("pico", scenes.make(8).image, QUESTION))
     monkeypatch.undo()
-    assert api.analyse("pico", scenes.make(8).image, QUESTION).full.text
+    assert analyses.analyse(CaseRequest.make("pico", scenes.make(8).image, QUESTION)).full.text
 
 
 def test_other_errors_fail_loudly(monkeypatch):
@@ -139,4 +141,4 @@ def test_other_errors_fail_loudly(monkeypatch):
 
     monkeypatch.setattr(overview, "full_run", broken)
     with pytest.raises(RuntimeError, match="shapes"):
-        api.analyse("pico", scenes.make(9).image, QUESTION)
+        analyses.analyse(CaseRequest.make("pico", scenes.make(9).image, QUESTION))

@@ -15,8 +15,9 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.cases.cache import ResultCache
+from explorer.cases.request import CaseRequest
 from explorer.errors import ModelLoading, ModelUnavailable, OutOfMemory
 from explorer.pico.data import scenes
 from explorer.vlm import checkpoints, threads
@@ -78,13 +79,20 @@ def test_switching_between_loaded_models_loads_nothing(loader, monkeypatch):
 def test_a_model_that_is_pushed_out_leaves_the_memory(loader):
     loader.configure(LoadSettings(budget=60e6))
     memory = ResultCache(100_000_000)
-    api.analyse(loader.load("twin"), scenes.make(3).image, QUESTION, memory)
+    analyses.analyse(
+        CaseRequest.make(loader.load("twin"), scenes.make(3).image, QUESTION), cache=memory
+    )
     gone = weakref.ref(loader.load("twin").model)
     loader.load("pico")
     gc.collect()
     assert loader.models.keys() == ["pico"]
     assert gone() is None, "what is remembered of pictures must not hold the model"
-    again = api.answer(loader.load("twin"), scenes.make(3).image, QUESTION, "uniform", 40, memory)
+    again = analyses.answer(
+        CaseRequest.make(loader.load("twin"), scenes.make(3).image, QUESTION),
+        "uniform",
+        40,
+        cache=memory,
+    )
     assert again.text, "and it comes back when it is asked for"
 
 
@@ -176,7 +184,8 @@ def test_files_in_the_cache_work_without_a_network(loader, monkeypatch, tmp_path
     monkeypatch.setattr(checkpoints, "reachable", lambda: False)
     image = scenes.make(3).image
     answers = [
-        api.answer(loader.load(key), image, QUESTION, "full", 1).text for key in ("online", "pico")
+        analyses.answer(CaseRequest.make(loader.load(key), image, QUESTION), "full", 1).text
+        for key in ("online", "pico")
     ]
     assert answers[0] == answers[1]
 

@@ -9,7 +9,8 @@ import torch
 from accelerate import dispatch_model
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from explorer.analyses import api
+from explorer import analyses
+from explorer.cases.request import CaseRequest
 from explorer.pico.data import scenes
 from explorer.vlm import devices
 from explorer.vlm.catalog import read_entries
@@ -43,7 +44,9 @@ def test_weights_are_away_between_calls(spread):
 @pytest.mark.parametrize("method", ["full", "clsattn", "fastv", "sparsevlm", "transprune"])
 def test_answers_are_the_same(spread, method):
     image = scenes.make(5).image
-    here, away = (api.answer(m, image, QUESTION, method, 64) for m in ("pico", spread))
+    here, away = (
+        analyses.answer(CaseRequest.make(m, image, QUESTION), method, 64) for m in ("pico", spread)
+    )
     assert away.text == here.text and away.layers == here.layers
     assert away.p_full == pytest.approx(here.p_full, rel=1e-4)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from explorer.analyses import overview
+from explorer.cases.request import CaseRequest
 from explorer.errors import BadQuestion
 from explorer.pico.data import scenes
 from explorer.vlm.prompt import as_read, check_question
@@ -30,25 +31,31 @@ def test_a_whole_emoji_is_a_question():
 @pytest.mark.parametrize("spec", SIX_METHODS)
 def test_marks_in_a_question_change_no_kept_set(spec):
     picture = scenes.make(5).image
-    plain, marked = (overview.draw("pico", picture, text, spec) for text in (QUESTION, MARKED))
+    plain, marked = (
+        overview.draw(CaseRequest.make("pico", picture, text), spec) for text in (QUESTION, MARKED)
+    )
     assert plain.score.tolist() == marked.score.tolist()
 
 
 def test_the_page_is_told_what_was_taken_out():
     picture = scenes.make(5).image
-    notes = " ".join(overview.analyse("pico", picture, MARKED).notes)
+    notes = " ".join(overview.analyse(CaseRequest.make("pico", picture, MARKED)).notes)
     assert f"it reads “{QUESTION}”" in notes
-    assert "reads no question" in " ".join(overview.analyse("pico", picture, "<image>").notes)
+    assert "reads no question" in " ".join(
+        overview.analyse(CaseRequest.make("pico", picture, "<image>")).notes
+    )
 
 
 def test_without_words_cdpruner_is_left_with_diversity():
     picture = scenes.make(5).image
     nothing, something = (
-        overview.draw("pico", picture, text, "cdpruner") for text in ("<image>", QUESTION)
+        overview.draw(CaseRequest.make("pico", picture, text), "cdpruner")
+        for text in ("<image>", QUESTION)
     )
     assert nothing.order.tolist() != something.order.tolist()
     assert (
-        nothing.order.tolist() == overview.draw("pico", picture, "</s>", "cdpruner").order.tolist()
+        nothing.order.tolist()
+        == overview.draw(CaseRequest.make("pico", picture, "</s>"), "cdpruner").order.tolist()
     )
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.cases import scheduler
+from explorer.cases.request import CaseRequest
 from explorer.pico.data import scenes
 from explorer.vlm.loader import default_loader
 from explorer.vlm.threads import cpu_threads, parallel, with_cpu_threads
@@ -132,9 +133,10 @@ def test_two_lanes_find_what_one_finds():
     found = {}
     for cores in (1, 2):
         pico = replace(default_loader().load("pico"), cores=cores)
-        analysis = api.analyse(pico, image, QUESTION)
+        analysis = analyses.analyse(CaseRequest.make(pico, image, QUESTION))
         told = {
-            (t.method, t.budget): t for t in scheduler.answer_many(pico, image, QUESTION, wanted)
+            (t.method, t.budget): t
+            for t in scheduler.answer_many(CaseRequest.make(pico, image, QUESTION), wanted)
         }
         found[cores] = analysis, told
     for one, two in zip(found[1][0].methods, found[2][0].methods, strict=True):

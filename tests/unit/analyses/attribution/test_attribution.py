@@ -10,7 +10,7 @@ import pytest
 from family_contract import QUESTION, noise
 from unit.vlm.families.test_llava import tiny
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.analyses.attribution import restoration, score_evaluation
 from explorer.analyses.attribution.importance import Target
 from explorer.analyses.picked import check_kept
@@ -19,6 +19,7 @@ from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
 from explorer.cases.progress import Progress, with_progress
 from explorer.cases.records import Token, words_of
+from explorer.cases.request import CaseRequest
 from explorer.errors import BadAnswer, BadPick
 from explorer.media.grid import share
 from explorer.media.layouts import padded_square
@@ -52,19 +53,23 @@ INPUT_LEVEL = [
 
 @pytest.mark.parametrize("spec", INPUT_LEVEL)
 def test_a_picked_set_equal_to_a_methods_set_gives_that_methods_answer(spec, memory):
-    theirs = api.answer(*PICO, spec, 24, memory)
+    theirs = analyses.answer(CaseRequest.make(*PICO), spec, 24, cache=memory)
     kept = theirs.stages[-1].kept.tolist()
     renumber = catalog.resolve(spec).positions == "renumber"
-    ours = api.pick(*PICO, kept[::-1], memory, renumber=renumber)
+    ours = analyses.answer_from_tokens(
+        CaseRequest.make(*PICO), kept[::-1], cache=memory, renumber=renumber
+    )
     assert (ours.text, ours.tokens) == (theirs.text, theirs.tokens)
     assert (ours.p_full, ours.kl, ours.drop) == (theirs.p_full, theirs.kl, theirs.drop)
     assert (ours.method, ours.budget, ours.layers) == ("picked", len(kept), theirs.layers)
 
 
 def test_all_patches_picked_give_the_full_answer(memory):
-    n = open_case(*PICO, memory).size.tokens
-    answer = api.pick(*PICO, range(n), memory)
-    assert answer.same and answer.p_full == pytest.approx(full_run(open_case(*PICO)).answer.p_full)
+    n = open_case(CaseRequest.make(*PICO), memory).size.tokens
+    answer = analyses.answer_from_tokens(CaseRequest.make(*PICO), range(n), cache=memory)
+    assert answer.same and answer.p_full == pytest.approx(
+        full_run(open_case(CaseRequest.make(*PICO))).answer.p_full
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,22 +121,24 @@ def test_work_that_nobody_follows_stops_and_leaves_no_thread():
 
 
 def test_leaving_one_out_tells_what_the_answer_loses(memory):
-    steps = list(api.oracle(*TINY, memory=memory))
+    steps = list(analyses.explain(CaseRequest.make(*TINY), cache=memory))
     found = steps.pop()
     assert all(isinstance(step, Progress) for step in steps) and steps[-1].done == steps[-1].total
-    n = open_case(*TINY, memory).size.tokens
+    n = open_case(CaseRequest.make(*TINY), memory).size.tokens
     best = int(found.values.argmax())
-    without = api.pick(*TINY, [t for t in range(n) if t != best], memory)
-    with_eos = full_run(open_case(*TINY, memory)).answer
+    without = analyses.answer_from_tokens(
+        CaseRequest.make(*TINY), [t for t in range(n) if t != best], cache=memory
+    )
+    with_eos = full_run(open_case(CaseRequest.make(*TINY), memory)).answer
     assert found.answer == with_eos.text and found.tokens == len(with_eos.tokens)
     assert found.values.shape == (n,) and found.values[best] > 0
     assert without.p_full < with_eos.p_full
-    again = list(api.oracle(*TINY, memory=memory))
+    again = list(analyses.explain(CaseRequest.make(*TINY), cache=memory))
     assert again == [found], "remembered"
 
 
 def test_shapley_values_are_shared_by_the_patches_of_a_square(memory):
-    found = last(api.oracle(*TINY, way="shapley", memory=memory))
+    found = last(analyses.explain(CaseRequest.make(*TINY), way="shapley", cache=memory))
     assert found.values.sum() == pytest.approx(found.worth, abs=1e-3)
     side = found.values.reshape(4, 4)
     assert np.array_equal(side[::2, ::2], side[1::2, 1::2])
@@ -140,9 +147,11 @@ def test_shapley_values_are_shared_by_the_patches_of_a_square(memory):
 
 @pytest.mark.parametrize("way", ["mean", "zero", "gradients", "occlusion"])
 def test_other_ways_have_a_baseline_of_their_own(way, memory):
-    found = last(api.oracle(*TINY, way=way, memory=memory))
+    found = last(analyses.explain(CaseRequest.make(*TINY), way=way, cache=memory))
     assert np.isfinite(found.values).all() and found.values.std() > 0
-    assert found.full == pytest.approx(last(api.oracle(*TINY, memory=memory)).full, abs=1e-3)
+    assert found.full == pytest.approx(
+        last(analyses.explain(CaseRequest.make(*TINY), cache=memory)).full, abs=1e-3
+    )
     if way == "gradients":
         assert found.values.sum() - found.worth == pytest.approx(found.delta, abs=1e-3)
         assert found.converged
@@ -153,10 +162,10 @@ def test_other_ways_have_a_baseline_of_their_own(way, memory):
 
 
 def test_words_add_up_to_the_answer(memory):
-    whole = last(api.oracle(*TINY, memory=memory))
+    whole = last(analyses.explain(CaseRequest.make(*TINY), cache=memory))
     assert len(whole.words) > 1 and " ".join(whole.words) == whole.answer
     parts = [
-        last(api.oracle(*TINY, Target(word=word), memory=memory))
+        last(analyses.explain(CaseRequest.make(*TINY), Target(word=word), cache=memory))
         for word in range(len(whole.words))
     ]
     assert tuple(part.answer for part in parts) == whole.words
@@ -170,10 +179,12 @@ def test_tokens_are_joined_to_words():
 
 
 def test_another_answer_can_be_typed(memory):
-    full = last(api.oracle(*TINY, memory=memory))
-    same = last(api.oracle(*TINY, Target(text=f"  {full.answer} "), memory=memory))
+    full = last(analyses.explain(CaseRequest.make(*TINY), cache=memory))
+    same = last(
+        analyses.explain(CaseRequest.make(*TINY), Target(text=f"  {full.answer} "), cache=memory)
+    )
     assert np.allclose(same.values, full.values, atol=1e-5)
-    other = last(api.oracle(*TINY, Target(text="a b"), memory=memory))
+    other = last(analyses.explain(CaseRequest.make(*TINY), Target(text="a b"), cache=memory))
     assert other.answer == "a b" and other.full < full.full and other.word is None
 
 
@@ -189,48 +200,71 @@ def test_another_answer_can_be_typed(memory):
 )
 def test_what_can_not_be_explained_is_refused_in_words(target, says, memory):
     with pytest.raises(BadAnswer, match=says):
-        last(api.oracle(*TINY, target, memory=memory))
+        last(analyses.explain(CaseRequest.make(*TINY), target, cache=memory))
     with pytest.raises(BadAnswer, match="no such way"):
-        last(api.oracle(*TINY, way="guessing", memory=memory))
+        last(analyses.explain(CaseRequest.make(*TINY), way="guessing", cache=memory))
 
 
 # ---- what broke it
 
 
 def test_the_return_of_the_blamed_patches_restores_the_answer(memory):
-    kept = api.answer(*BROKEN, "clsattn", 24, memory).stages[-1].kept.tolist()
-    found = last(api.what_broke_it(*BROKEN, kept, memory, renumber=True))
-    full = full_run(open_case(*BROKEN, memory)).answer.text
+    kept = (
+        analyses.answer(CaseRequest.make(*BROKEN), "clsattn", 24, cache=memory)
+        .stages[-1]
+        .kept.tolist()
+    )
+    found = last(
+        analyses.find_restoring_patches(
+            CaseRequest.make(*BROKEN), kept, cache=memory, renumber=True
+        )
+    )
+    full = full_run(open_case(CaseRequest.make(*BROKEN), memory)).answer.text
     assert not agrees(found.before.text, full)
-    assert found.found and 1 <= len(found.returned) <= restoration.MAX_PATCHES
-    assert not set(found.returned) & set(kept)
-    again = api.pick(*BROKEN, [*kept, *found.returned], memory, renumber=True)
+    assert found.found and 1 <= len(found.restored_tokens) <= restoration.MAX_PATCHES
+    assert not set(found.restored_tokens) & set(kept)
+    again = analyses.answer_from_tokens(
+        CaseRequest.make(*BROKEN), [*kept, *found.restored_tokens], cache=memory, renumber=True
+    )
     assert agrees(again.text, full) and found.after.text == again.text
     assert found.p_before < found.p_after
 
 
 @pytest.mark.parametrize("kept", [[0], [5, 6], [15], [1, 2, 3]], ids=str)
 def test_none_of_the_blamed_patches_can_be_left_out(kept, memory):
-    found = last(api.what_broke_it(*TINY, kept, memory))
-    full = full_run(open_case(*TINY, memory)).answer.text
+    found = last(analyses.find_restoring_patches(CaseRequest.make(*TINY), kept, cache=memory))
+    full = full_run(open_case(CaseRequest.make(*TINY), memory)).answer.text
     assert not agrees(found.before.text, full) and found.found
-    for left_out in found.returned if len(found.returned) > 1 else ():
-        fewer = [token for token in found.returned if token != left_out]
-        assert not agrees(api.pick(*TINY, [*kept, *fewer], memory).text, full)
+    for left_out in found.restored_tokens if len(found.restored_tokens) > 1 else ():
+        fewer = [token for token in found.restored_tokens if token != left_out]
+        assert not agrees(
+            analyses.answer_from_tokens(
+                CaseRequest.make(*TINY), [*kept, *fewer], cache=memory
+            ).text,
+            full,
+        )
 
 
 def test_where_nothing_is_broken_nobody_is_blamed(memory):
-    n = open_case(*PICO, memory).size.tokens
-    found = last(api.what_broke_it(*PICO, range(1, n), memory))
-    assert found.returned == () and not found.found and found.after.text == found.before.text
+    n = open_case(CaseRequest.make(*PICO), memory).size.tokens
+    found = last(
+        analyses.find_restoring_patches(CaseRequest.make(*PICO), range(1, n), cache=memory)
+    )
+    assert found.restored_tokens == () and not found.found and found.after.text == found.before.text
     with pytest.raises(BadPick, match="No patch is dropped"):
-        last(api.what_broke_it(*PICO, range(n), memory))
+        last(analyses.find_restoring_patches(CaseRequest.make(*PICO), range(n), cache=memory))
 
 
 def test_an_answer_that_no_patch_gives_is_said_to_be_out_of_reach(memory):
-    found = last(api.what_broke_it(*TINY, [0, 1, 2], memory, wanted="a b c"))
+    found = last(
+        analyses.find_restoring_patches(
+            CaseRequest.make(*TINY), [0, 1, 2], cache=memory, target="a b c"
+        )
+    )
     assert (
-        found.after is None and not found.found and len(found.returned) <= restoration.MAX_PATCHES
+        found.after is None
+        and not found.found
+        and len(found.restored_tokens) <= restoration.MAX_PATCHES
     )
 
 
@@ -240,7 +274,9 @@ def test_an_answer_that_no_patch_gives_is_said_to_be_out_of_reach(memory):
 def test_curves_begin_with_nothing_and_end_with_everything(memory):
     found = {
         each.name: each
-        for each in api.trials(*TINY, ["clsattn", "fastv"], 4, memory)
+        for each in analyses.evaluate_scores(
+            CaseRequest.make(*TINY), ["clsattn", "fastv"], 4, cache=memory
+        )
         if isinstance(each, score_evaluation.ScoreEvaluation)
     }
     assert list(found) == ["oracle", "random", "clsattn", "fastv"]
@@ -250,7 +286,7 @@ def test_curves_begin_with_nothing_and_end_with_everything(memory):
         assert each.inserted[-1] == pytest.approx(full, abs=1e-4)
         assert each.deleted[0] == pytest.approx(full, abs=1e-4)
         assert 0 <= each.deletion <= 1 and 0 <= each.insertion <= 1
-    oracle = last(api.oracle(*TINY, memory=memory))
+    oracle = last(analyses.explain(CaseRequest.make(*TINY), cache=memory))
     assert full == pytest.approx(np.exp(oracle.full / oracle.tokens), abs=1e-4)
     assert found["oracle"].deletion < found["random"].deletion
     assert found["clsattn"].pruned is None, "nested and before the LLM: insertion is its pruning"

@@ -10,11 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.analyses.video import budgets, clip_case, frame_scoring
 from explorer.analyses.video.budgets import BudgetAllocation
+from explorer.analyses.video.clip_case import VideoRequest
+from explorer.cases.answers import full_run
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
+from explorer.cases.request import CaseRequest
 from explorer.errors import BadBudget, BadQuestion, ModelUnavailable
 from explorer.media import video
 from explorer.media.layouts import frames as frame_grid
@@ -38,7 +41,7 @@ def clip(count: int = 9, acts=ACTS) -> video.Clip:
 
 @pytest.fixture(scope="module")
 def owls(memory) -> clip_case.VideoCase:
-    return clip_case.open_video_case("pico", clip(), QUESTION, memory)
+    return clip_case.open_video_case(VideoRequest.make("pico", clip(), QUESTION), memory)
 
 
 @pytest.fixture(scope="module")
@@ -64,23 +67,29 @@ def test_the_tokens_of_all_frames_are_one_case(owls):
 
 
 def test_every_token_keeps_the_patch_of_the_tower_that_it_came_from(owls):
-    side = owls.case.look.grid.width // 14
-    x0, y0 = (owls.case.look.grid.boxes[:, :2] / side).round().astype(int).T
-    assert owls.case.look.patches[:, 0].tolist() == (14 * y0 + x0).tolist()
-    whole = open_case("pico", owls.sheet, QUESTION).look.seen.features
-    torch.testing.assert_close(owls.case.look.seen.features, whole[14 * y0 + x0])
+    side = owls.case.vision.grid.width // 14
+    x0, y0 = (owls.case.vision.grid.boxes[:, :2] / side).round().astype(int).T
+    assert owls.case.vision.patches[:, 0].tolist() == (14 * y0 + x0).tolist()
+    whole = open_case(CaseRequest.make("pico", owls.sheet, QUESTION)).vision.output.features
+    torch.testing.assert_close(owls.case.vision.output.features, whole[14 * y0 + x0])
 
 
 def test_the_union_is_not_the_same_case_as_a_picture_of_the_sheet(owls, memory):
-    as_picture = api.answer("pico", owls.sheet, QUESTION, "full", 196, memory)
+    as_picture = analyses.answer(
+        CaseRequest.make("pico", owls.sheet, QUESTION), "full", 196, cache=memory
+    )
     assert as_picture.layers[0] == 196
-    assert budgets.full(owls, memory).layers[0] == 144
+    assert full_run(owls.case, memory).answer.layers[0] == 144
 
 
 def test_four_frames_fill_the_sheet_so_the_answer_is_that_of_the_picture(memory):
-    four = clip_case.open_video_case("pico", clip(4), "what do you see ?", memory)
-    as_picture = api.answer("pico", four.sheet, "what do you see ?", "full", 196)
-    assert budgets.full(four).text == as_picture.text
+    four = clip_case.open_video_case(
+        VideoRequest.make("pico", clip(4), "what do you see ?"), memory
+    )
+    as_picture = analyses.answer(
+        CaseRequest.make("pico", four.sheet, "what do you see ?"), "full", 196
+    )
+    assert full_run(four.case).answer.text == as_picture.text
 
 
 def test_frames_that_show_what_is_asked_for_score_high(owls, scores):
@@ -99,7 +108,9 @@ def test_a_visitor_may_name_other_things_and_several(owls, memory):
 
 
 def test_with_nothing_to_look_for_all_frames_get_the_same(memory):
-    general = clip_case.open_video_case("pico", clip(), "what do you see ?", memory)
+    general = clip_case.open_video_case(
+        VideoRequest.make("pico", clip(), "what do you see ?"), memory
+    )
     asked = frame_scoring.frame_query(general)
     assert asked.questions == () and "names nothing" in asked.notes[0]
     assert frame_scoring.frame_scores(general, asked) == [1.0] * 9
@@ -112,7 +123,9 @@ def test_a_model_that_can_lists_the_things_from_the_words_alone(owls, monkeypatc
     monkeypatch.setattr(frame_scoring, "listed", lambda reply: replies.append(reply) or ["owl"])
     asked = frame_scoring.frame_query(owls)
     frame_scoring.frame_query(
-        clip_case.open_video_case("pico", clip(acts=("bus", "tree", "owl")), QUESTION)
+        clip_case.open_video_case(
+            VideoRequest.make("pico", clip(acts=("bus", "tree", "owl")), QUESTION)
+        )
     )
     assert replies[0] == replies[1]
     assert (asked.things, asked.who, asked.yes) == (("owl",), "the model", "A")
@@ -136,7 +149,7 @@ def test_without_alpha_all_frames_get_the_same_and_with_it_the_better_ones_more(
     assert len(set(even)) == 1 and len(set(shared[:4] + shared[5:])) == 1
     assert shared[4] > even[4] > shared[0]
     answers = [
-        budgets.by_quota(owls, scores, 48, BudgetAllocation(alpha=a), memory) for a in (0, 2)
+        budgets.answer_by_quota(owls, scores, 48, BudgetAllocation(alpha=a), memory) for a in (0, 2)
     ]
     assert [answer.layers[0] for answer in answers] == [sum(even), sum(shared)]
     assert all(0 <= answer.p_full <= 1 for answer in answers)
@@ -148,13 +161,13 @@ def test_the_tokens_are_those_of_the_grids_and_never_more_than_the_budget(owls, 
         for budget in (1, 20, 77, 144):
             share = BudgetAllocation(version=version)
             grids = share.shapes(owls, scores, budget)
-            answer = budgets.by_quota(owls, scores, budget, share)
+            answer = budgets.answer_by_quota(owls, scores, budget, share)
             assert set(answer.layers) == {sum(h * w for h, w in grids)}
             assert answer.layers[0] <= budget
 
 
 def test_with_an_even_share_of_everything_no_token_changes(owls, scores):
-    features = owls.case.look.seen.features
+    features = owls.case.vision.output.features
     plan = budgets._plan(owls, BudgetAllocation(0).shapes(owls, scores, 144), BudgetAllocation(0))
     kept = plan.choose(owls.case.prompt().signals, plan.stages[0])
     torch.testing.assert_close(kept.merged, features[owls.cells().flatten()].float())
@@ -173,33 +186,33 @@ def test_the_table_holds_the_grids_of_every_budget(owls, scores):
 
 @pytest.mark.parametrize("count", [2, 5, 9])
 def test_every_method_prunes_the_union_at_the_same_budget(count, memory):
-    opened = clip_case.open_video_case("pico", clip(count), QUESTION, memory)
+    opened = clip_case.open_video_case(VideoRequest.make("pico", clip(count), QUESTION), memory)
     n = opened.case.size.tokens
     for spec in [method.spec for method in catalog.choices() if not method.slow]:
         drawn = budgets.map_of_method(opened, spec, memory)
         assert drawn.score.shape == (n,)
         budget = max(n // 3, drawn.floor)
-        answer = budgets.by_method(opened, spec, budget, memory)
+        answer = budgets.answer_by_method(opened, spec, budget, memory)
         whole_rows = opened.case.size.columns if spec == "fopru:row" else 1
         assert budget - whole_rows < answer.mean < budget + 1, spec
 
 
 def test_answers_are_remembered_by_what_the_frames_got(owls, scores):
     memory = ResultCache(10_000_000)
-    one = budgets.by_quota(owls, scores, 48, BudgetAllocation(), memory)
-    assert budgets.by_quota(owls, scores, 48, BudgetAllocation(), memory) is one
-    other = budgets.by_quota(owls, list(reversed(scores)), 48, BudgetAllocation(), memory)
+    one = budgets.answer_by_quota(owls, scores, 48, BudgetAllocation(), memory)
+    assert budgets.answer_by_quota(owls, scores, 48, BudgetAllocation(), memory) is one
+    other = budgets.answer_by_quota(owls, list(reversed(scores)), 48, BudgetAllocation(), memory)
     assert other is not one and other.p_full != one.p_full
 
 
 def test_what_a_visitor_can_get_wrong_gets_a_sentence(owls, scores):
     with pytest.raises(BadBudget, match="from 1 to 144"):
-        budgets.by_quota(owls, scores, 145)
+        budgets.answer_by_quota(owls, scores, 145)
     for bad in ({"alpha": 9}, {"alpha": "2"}, {"version": "v3"}):
         with pytest.raises(BadBudget):
             BudgetAllocation(**bad)
     with pytest.raises(BadQuestion):
-        clip_case.open_video_case("pico", clip(), " ")
+        clip_case.open_video_case(VideoRequest.make("pico", clip(), " "))
 
 
 def family_with_frames() -> ModuleType:
@@ -215,13 +228,19 @@ def family_with_frames() -> ModuleType:
 
 def test_a_family_that_offers_frames_needs_no_sheet():
     vlm = replace(default_loader().load("pico"), family=family_with_frames())
-    opened = clip_case.open_video_case(vlm, clip(3), QUESTION)
+    opened = clip_case.open_video_case(VideoRequest.make(vlm, clip(3), QUESTION))
     assert (opened.sheet, opened.shape, opened.case.size.tokens) == (None, (14, 14), 3 * 196)
     scores = frame_scoring.frame_scores(opened, frame_scoring.frame_query(opened))
-    assert budgets.by_quota(opened, scores, 196).layers[0] <= 196
-    alone = clip_case.open_video_case("pico", clip(3), QUESTION).clip.frames[1].picture
-    seen = open_case(vlm, alone, QUESTION).look.seen.features
-    torch.testing.assert_close(opened.case.look.seen.features[196:392], seen, atol=1e-4, rtol=1e-4)
+    assert budgets.answer_by_quota(opened, scores, 196).layers[0] <= 196
+    alone = (
+        clip_case.open_video_case(VideoRequest.make("pico", clip(3), QUESTION))
+        .clip.frames[1]
+        .picture
+    )
+    seen = open_case(CaseRequest.make(vlm, alone, QUESTION)).vision.output.features
+    torch.testing.assert_close(
+        opened.case.vision.output.features[196:392], seen, atol=1e-4, rtol=1e-4
+    )
 
 
 def test_a_model_that_cuts_pictures_up_can_not_have_a_sheet():
@@ -231,12 +250,16 @@ def test_a_model_that_cuts_pictures_up_can_not_have_a_sheet():
     pico = default_loader().load("pico")
     cutting = SimpleNamespace(**{**vars(pico.family), "grid": grid})
     with pytest.raises(ModelUnavailable, match="cuts a picture"):
-        clip_case.open_video_case(replace(pico, family=cutting), clip(), QUESTION)
+        clip_case.open_video_case(
+            VideoRequest.make(replace(pico, family=cutting), clip(), QUESTION)
+        )
 
 
 def test_a_frame_of_one_colour_is_no_trouble():
     images = [Image.fromarray(np.full((40, 60, 3), shade, np.uint8)) for shade in (0, 90, 255)]
-    dull = clip_case.open_video_case("pico", video.from_images(images, 1, 3), QUESTION)
+    dull = clip_case.open_video_case(
+        VideoRequest.make("pico", video.from_images(images, 1, 3), QUESTION)
+    )
     scores = frame_scoring.frame_scores(dull, frame_scoring.frame_query(dull))
     assert np.isfinite(scores).all()
-    assert budgets.by_quota(dull, scores, 30).text
+    assert budgets.answer_by_quota(dull, scores, 30).text

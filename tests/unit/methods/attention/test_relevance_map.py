@@ -8,6 +8,7 @@ from random_signals import WIDTH, grid
 
 from explorer.cases.case import open_case
 from explorer.cases.method_maps import plan_of
+from explorer.cases.request import CaseRequest
 from explorer.errors import MethodUnavailable
 from explorer.methods.attention.relevance_map import RelevanceMap
 from explorer.methods.signals import Signals, Size, Stage
@@ -40,10 +41,10 @@ def test_positions_may_be_kept():
 
 
 def test_pico_has_a_network():
-    case = open_case("pico", scenes.make(5).image, "what is in the middle ?")
+    case = open_case(CaseRequest.make("pico", scenes.make(5).image, "what is in the middle ?"))
     signals = case.prompt(RelevanceMap.needs).signals
     score = RelevanceMap().score(signals)
     assert score.shape == (196,)
     assert float(score.sum()) == pytest.approx(1, abs=1e-4)
-    other = open_case("pico", scenes.make(5).image, "is there an owl ?")
+    other = open_case(CaseRequest.make("pico", scenes.make(5).image, "is there an owl ?"))
     assert not torch.allclose(score, RelevanceMap().score(other.prompt(RelevanceMap.needs).signals))

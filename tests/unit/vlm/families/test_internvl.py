@@ -24,6 +24,7 @@ from transformers import (
 from video_family_contract import FilmPromises
 
 from explorer.cases.case import open_case
+from explorer.cases.request import CaseRequest
 
 MARKS = {
     "start_image_token": "<img>",
@@ -63,11 +64,11 @@ class TestWithQwen2(FilmPromises, Promises):
         return tiny(448, 12, text) if real else tiny(56, 4, text)
 
     def test_views_are_numbered_from_the_whole_picture_although_it_comes_last(self, vlm):
-        case = open_case(vlm, noise(), QUESTION)
+        case = open_case(CaseRequest.make(vlm, noise(), QUESTION))
         signals = case.prompt(frozenset({"areas"})).signals
         whole = signals.grid_position[:, 0] == 0
         assert whole.nonzero()[:, 0].tolist() == list(range(len(whole) - 4, len(whole)))
-        assert case.look.grid.views[0].name == "whole picture"
+        assert case.vision.grid.views[0].name == "whole picture"
         assert torch.allclose(signals.areas, torch.tensor([[0.0, 0, 1, 1]]).expand(2, 4))
 
 

@@ -23,8 +23,9 @@ from transformers import (
     LlavaProcessor,
 )
 
-from explorer.analyses import api
+from explorer import analyses
 from explorer.cases.case import open_case
+from explorer.cases.request import CaseRequest
 
 
 def tiny(real: bool, cls: bool, kv_heads: int, side: int = 56):
@@ -62,7 +63,7 @@ class TestClip(Llava):
     cls = True
 
     def test_no_stand_in_for_the_cls_is_told_of(self, vlm):
-        notes = api.analyse(vlm, noise(), QUESTION).notes
+        notes = analyses.analyse(CaseRequest.make(vlm, noise(), QUESTION)).notes
         assert not any("[CLS]" in note for note in notes)
 
     @staticmethod
@@ -74,7 +75,7 @@ class TestSiglip(Llava):
     """As llava-interleave-qwen: grouped heads, and a side that is no multiple of the patch."""
 
     def test_what_stands_in_for_the_cls_is_told_with_the_methods_that_use_it(self, vlm):
-        notes = api.analyse(vlm, noise(), QUESTION).notes
+        notes = analyses.analyse(CaseRequest.make(vlm, noise(), QUESTION)).notes
         instead = {
             method: note for note in notes for method in ("HiRED", "ToDRE") if method in note
         }
@@ -89,13 +90,13 @@ class TestSiglip(Llava):
 
 def test_prompt_signals_tell_of_the_words_and_places():
     vlm = TestClip.build(False)
-    case = open_case(vlm, noise(180, 60), QUESTION)
+    case = open_case(CaseRequest.make(vlm, noise(180, 60), QUESTION))
     signals = case.prompt(frozenset({"question", "embed", "padding", "areas"})).signals
-    ids = vlm.family.build_prompt(vlm, QUESTION, case.look.grid).input_ids
+    ids = vlm.family.build_prompt(vlm, QUESTION, case.vision.grid).input_ids
     table = vlm.model.get_input_embeddings().weight
     assert signals.question == QUESTION
     assert torch.equal(signals.embed("the picture"), table[ids[0, -3:-1]])
-    assert signals.padding.tolist() == case.look.grid.padding.tolist()
+    assert signals.padding.tolist() == case.vision.grid.padding.tolist()
     assert signals.padding.any()
     assert signals.areas.tolist() == [[0, 0, 1, 1]]
 
@@ -104,7 +105,7 @@ def test_the_projector_tells_small_nudges_apart_in_half_precision_too():
     """ZOO-Prune divides differences by the nudge: rounding to bfloat16 would drown them."""
     exact = TestClip.build(False)
     half = replace(exact, model=deepcopy(exact.model).to(torch.bfloat16))
-    case = open_case(half, noise(60, 60), QUESTION)
+    case = open_case(CaseRequest.make(half, noise(60, 60), QUESTION))
     signals = case.prompt(frozenset({"project", "project_difference"})).signals
     weights = half.model.model.multi_modal_projector
     x = torch.randn(4, weights.linear_1.in_features)

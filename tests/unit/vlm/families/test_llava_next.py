@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from explorer.cases.case import open_case
+from explorer.cases.request import CaseRequest
 from explorer.errors import ModelUnavailable
 
 
@@ -72,13 +73,13 @@ class TestVicuna(Promises):
 
 def test_newlines_are_visual_tokens_without_a_patch():
     vlm = TestMistral.build(False)
-    case = open_case(vlm, noise(), QUESTION)
+    case = open_case(CaseRequest.make(vlm, noise(), QUESTION))
     signals = case.prompt().signals
     newline = signals.grid_position[:, 0] < 0
-    rows = case.look.grid.views[1].rows
+    rows = case.vision.grid.views[1].rows
     assert int(newline.sum()) == rows > 1
     assert (signals.features[newline] == vlm.model.model.image_newline).all()
-    assert np.isnan(case.look.grid.boxes[newline.numpy()]).all()
+    assert np.isnan(case.vision.grid.boxes[newline.numpy()]).all()
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from transformers import (
 from video_family_contract import FilmPromises, look
 
 from explorer.cases.case import open_case
+from explorer.cases.request import CaseRequest
 
 
 def tiny(side: int, canvases: int, limit: str):
@@ -70,16 +71,16 @@ class TestPooled(FilmPromises, Promises):
         return tiny(384, 6, "anyres_max_9") if real else tiny(48, 3, "anyres_max_2")
 
     def test_the_picture_of_the_tests_is_pooled(self, vlm):
-        grid = open_case(vlm, noise(), QUESTION).look.grid
+        grid = open_case(CaseRequest.make(vlm, noise(), QUESTION)).vision.grid
         assert ((grid.patches >= 0).sum(1) > 1).any()
 
     @torch.no_grad()
     def test_a_pooled_token_is_made_of_the_patches_that_its_grid_names(self, vlm):
         """Interpolation of an indicator of each patch, through the model's own packing."""
         picture = noise()
-        case = open_case(vlm, picture, QUESTION)
+        case = open_case(CaseRequest.make(vlm, picture, QUESTION))
         pixels = vlm.family.preprocess(vlm, picture)
-        views, n = case.look.seen.hidden.shape[:2]
+        views, n = case.vision.seen.hidden.shape[:2]
         each = torch.eye(views * n).view(views, n, -1)
         packed, _ = vlm.model.model.pack_image_features(
             [each],
@@ -87,7 +88,7 @@ class TestPooled(FilmPromises, Promises):
             image_newline=torch.zeros(views * n),
             vision_aspect_ratio=vlm.model.config.vision_aspect_ratio,
         )
-        for token, patches in enumerate(case.look.grid.patches):
+        for token, patches in enumerate(case.vision.grid.patches):
             read = (packed[0][token] > 1e-6).nonzero()[:, 0].tolist()
             assert sorted(patches[patches >= 0].tolist()) == read
 

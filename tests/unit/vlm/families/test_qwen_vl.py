@@ -18,6 +18,7 @@ from family_contract import (
 from video_family_contract import FilmPromises
 
 from explorer.cases.case import open_case
+from explorer.cases.request import CaseRequest
 from explorer.inference.prefill import PruningPlan, prefill
 from explorer.methods.signals import Kept, Stage
 from explorer.vlm.families import qwen_vl
@@ -73,8 +74,8 @@ class QwenVl(FilmPromises, Promises):
     split = False
 
     def test_positions_tell_row_and_column_and_stay_when_tokens_leave(self, vlm):
-        case = open_case(vlm, noise(), QUESTION)
-        prompt, grid = case.prompt(), case.look.grid
+        case = open_case(CaseRequest.make(vlm, noise(), QUESTION))
+        prompt, grid = case.prompt(), case.vision.grid
         start = int(prompt.visual_positions[0])
         place = torch.from_numpy(grid.place.astype("int64"))
         at = prompt.position_ids[:, 0, prompt.visual_positions]
@@ -88,7 +89,7 @@ class QwenVl(FilmPromises, Promises):
 
     def test_a_merged_token_lies_in_the_middle_of_those_folded_into_it(self, vlm):
         """By hand: mean position, and the mean of what DeepStack adds behind each layer."""
-        case = open_case(vlm, noise(), QUESTION)
+        case = open_case(CaseRequest.make(vlm, noise(), QUESTION))
         prompt, n = case.prompt(), case.size.tokens
         group = torch.full((n,), -1)
         group[[1, 3]], group[[6, 7, 8]] = 0, 1
@@ -172,11 +173,11 @@ class TestQwen3(QwenVl):
         return tiny("Qwen3VL", real)
 
     def test_what_deepstack_adds_is_not_small(self, vlm):
-        prompt = open_case(vlm, noise(), QUESTION).prompt()
+        prompt = open_case(CaseRequest.make(vlm, noise(), QUESTION)).prompt()
         assert len(prompt.deepstack) == 2
         assert all(rows.norm(dim=1).mean() > 0.5 for rows in prompt.deepstack)
         plan = keeping({2: [0, 1, 7]})
-        case = open_case(vlm, noise(), QUESTION)
+        case = open_case(CaseRequest.make(vlm, noise(), QUESTION))
         without = prompt.__class__(
             prompt.inputs_embeds,
             prompt.position_ids,

@@ -15,7 +15,7 @@ from family_contract import (
 )
 from video_family_contract import FilmPromises, clip
 
-from explorer.analyses.video.clip_case import open_video_case
+from explorer.analyses.video.clip_case import VideoRequest, open_video_case
 from explorer.errors import ModelUnavailable
 
 MARKS = ["<image>", "<fake_token_around_image>", "<global-img>", "<video>", "<end_of_utterance>"]
@@ -99,4 +99,4 @@ def test_real_pictures_have_as_many_tokens_as_the_processor_says(size):
 def test_a_model_that_reads_pictures_only_says_so():
     vlm = TestSmolVlm1.build(False)
     with pytest.raises(ModelUnavailable, match=r"tiny reads pictures only.*another model"):
-        open_video_case(vlm, clip(), QUESTION)
+        open_video_case(VideoRequest.make(vlm, clip(), QUESTION))

@@ -1,0 +1,71 @@
+"""What is to be explained: the full answer, one word of it, or an answer that somebody types.
+
+Knows how such an answer becomes tokens; not how it is explained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from explorer.cases.answers import full_run
+from explorer.cases.cache import ResultCache
+from explorer.cases.case import Case
+from explorer.cases.records import words_of
+from explorer.errors import BadAnswer
+from explorer.vlm.prompt import as_read, unknown_words
+
+MAX_CHARACTERS = 200  # of a typed answer
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be explained: the full answer, its word number `word`, or a typed `text`."""
+
+    word: int | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class TargetTokens:
+    """A target as tokens: those in the span are scored.
+
+    text: what they say; words: those of the full answer.
+    """
+
+    tokens: tuple[int, ...]
+    span: tuple[int, int]
+    text: str
+    words: tuple[str, ...]
+
+
+def target_tokens(case: Case, target: Target, cache: ResultCache | None = None) -> TargetTokens:
+    """Find the tokens of a target, or raise `BadAnswer` with a sentence."""
+    full = full_run(case, cache)
+    spoken = tuple(token for token in full.tokens if token not in case.decoder.eos)
+    words = words_of(full.answer.tokens)
+    names = tuple(text for text, *_ in words)
+    if target.text is not None:
+        typed, text = _typed(case, target.text)
+        return TargetTokens(typed, (0, len(typed)), text, names)
+    if not spoken:
+        raise BadAnswer("The model says nothing here, so there is no answer to explain.")
+    if target.word is None:
+        return TargetTokens(spoken, (0, len(spoken)), full.answer.text, names)
+    if not isinstance(target.word, int) or not 0 <= target.word < len(words):
+        raise BadAnswer(f"The answer has {len(words)} words; there is no such word in it.")
+    text, first, last = words[target.word]
+    return TargetTokens(spoken, (first, last), text, names)
+
+
+def _typed(case: Case, text: str) -> tuple[tuple[int, ...], str]:
+    """Give the tokens of a typed answer, and it as the model reads it."""
+    tokenizer = case.vlm.processor.tokenizer
+    if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
+        raise BadAnswer(f"Please keep the answer under {MAX_CHARACTERS + 1} characters.")
+    text = " ".join(as_read(text, tokenizer).split())
+    if not text:
+        raise BadAnswer("Please type the answer that you want explained.")
+    unknown = unknown_words(text, tokenizer)
+    if unknown:
+        raise BadAnswer(f"{case.vlm.title} can't say “{unknown[0]}”: it does not know the word.")
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"]), text
