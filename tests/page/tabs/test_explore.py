@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from conftest import answered_all, requests_of, state, until, visit
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from explorer.cases.records import Token
 from explorer.methods import catalog
 from explorer.pico.data import scenes
 
@@ -30,6 +33,21 @@ def shared(visited: Page) -> Page:
     """One visit for all tests that go on from whatever case is open."""
     yield visited
     assert visited.errors == []
+
+
+@pytest.fixture(scope="module")
+def visited_canned(browser: Browser, canned_url: str) -> Iterator[Page]:
+    opened = visit(browser, canned_url)
+    yield opened
+    opened.context.close()
+
+
+@pytest.fixture
+def canned_page(visited_canned: Page, canned) -> Iterator[Page]:
+    """One visit for tests of what becomes of answers, whatever they say."""
+    answered_all(visited_canned)
+    yield visited_canned
+    assert visited_canned.errors == []
 
 
 def stage(page: Page, name: str) -> str:
@@ -89,11 +107,11 @@ def test_dragging_redraws_without_a_single_request(page):
     page.mouse.up()
 
 
-def test_the_last_budget_is_answered(shared):
-    shared.locator("#vt-scene button").click()
-    another_case(shared, stage(shared, "case"))
-    drag(shared, 0.9, 0.2, 0.55)
-    assert answered(shared)["budget"] == int(stage(shared, "budget"))
+def test_the_last_budget_is_answered(canned_page):
+    canned_page.locator("#vt-scene button").click()
+    another_case(canned_page, stage(canned_page, "case"))
+    drag(canned_page, 0.9, 0.2, 0.55)
+    assert answered(canned_page)["budget"] == int(stage(canned_page, "budget"))
 
 
 def test_the_slider_works_by_keyboard(shared):
@@ -110,33 +128,26 @@ def test_the_slider_works_by_keyboard(shared):
     assert answered(shared)["same"]
 
 
-# Writes down what the page shows, once for every change, as [pending case, case, full answer].
-WATCH = """() => {
-  window.seen = [];
-  const look = () => {
-    const { pending, case: open } = document.querySelector('.vt-stage').dataset;
-    const now = [pending ?? null, open, document.querySelector('#vt-full .vt-answer').textContent];
-    if (JSON.stringify(seen.at(-1)) !== JSON.stringify(now)) seen.push(now);
-    requestAnimationFrame(look);
-  };
-  look();
-}"""
-
-
-def test_the_full_answer_grows_while_the_methods_are_at_work(page):
-    before = stage(page, "case")
+def test_the_full_answer_grows_while_the_methods_are_at_work(canned_page, canned, monkeypatch):
+    page, before, words = canned_page, stage(canned_page, "case"), "an owl in a red ring".split()
+    analysis = canned.recording.analysis
+    tokens = tuple(Token(f" {word}", 0.9) for word in words)
+    full = replace(analysis.full, text=" ".join(words), tokens=tokens)
+    recording = replace(canned.recording, analysis=replace(analysis, full=full))
+    monkeypatch.setattr(canned, "recording", recording)
     page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine = 'yes'")
-    page.evaluate(WATCH)
+    canned.words.hold()
     ask(page, "describe the picture .")
+    for number in range(1, len(words) + 1):
+        canned.words.reached()
+        canned.words.hold(after=1)
+        expect(page.locator("#vt-full .vt-answer")).to_have_text(" ".join(words[:number]))
+        assert stage(page, "pending") not in (None, before) and stage(page, "case") == before
+    pending = stage(page, "pending")
+    canned.words.open()
     another_case(page, before)
-    after = stage(page, "case")
-    page.wait_for_function("seen.at(-1)[0] === null && seen.at(-1)[1] !== seen[0][1]")
-    seen = page.evaluate("seen")
-    growing = [text for pending, _, text in seen if pending == after]
-    whole = state(page)["full"]["text"]
-    assert len(growing) >= 3 and growing[-1] == whole
-    assert all(whole.startswith(text) for text in growing if text != "…")
-    assert [text for pending, case, text in seen if not pending and case == after] == [whole]
+    assert (stage(page, "pending"), stage(page, "case")) == (None, pending)
+    expect(page.locator("#vt-full .vt-answer")).to_have_text(" ".join(words))
     assert page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine") == "yes"
 
 
@@ -155,8 +166,8 @@ def test_costs_follow_the_hand_and_are_those_that_the_server_counts(page):
 
 
 @pytest.mark.parametrize("width", [1366, 390])
-def test_curves_are_enlarged_when_asked_for_and_go_with_their_case(browser, url, width):
-    page = visit(browser, url, viewport={"width": width, "height": 844})
+def test_curves_are_enlarged_when_asked_for_and_go_with_their_case(browser, canned_url, width):
+    page = visit(browser, canned_url, viewport={"width": width, "height": 844})
     requests = requests_of(page)
     expect(page.locator("#vt-larger .vt-enlarged")).to_be_hidden()
     page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine = 'yes'")
@@ -184,7 +195,8 @@ def test_curves_are_enlarged_when_asked_for_and_go_with_their_case(browser, url,
     page.context.close()
 
 
-def test_every_method_can_be_chosen_and_answers(page):
+def test_every_method_can_be_chosen_and_answers(canned_page):
+    page = canned_page
     chooser = page.locator(".vt-stage select").first
     keys = chooser.locator("option").evaluate_all("list => list.map((option) => option.value)")
     assert sorted(keys) == sorted(method.spec for method in catalog.choices())
@@ -196,15 +208,15 @@ def test_every_method_can_be_chosen_and_answers(page):
         assert answered(page)["method"] == key
 
 
-def test_a_scene_is_repeated_by_its_seed(shared):
-    seed = shared.locator("#vt-seed input")
+def test_a_scene_is_repeated_by_its_seed(canned_page):
+    seed = canned_page.locator("#vt-seed input")
     pictures = []
     for number in ("456", "123", "456"):
-        before = stage(shared, "case")
+        before = stage(canned_page, "case")
         seed.fill(number)
         seed.press("Enter")
-        another_case(shared, before)
-        pictures.append(stage(shared, "case"))
+        another_case(canned_page, before)
+        pictures.append(stage(canned_page, "case"))
     assert pictures[0] == pictures[2] != pictures[1]
 
 
@@ -268,13 +280,13 @@ def test_text_of_visitors_never_runs(shared):
     expect(shared.locator("#vt-question-notes")).to_contain_text("does not know")
 
 
-def test_the_stage_is_mounted_once_and_the_strip_of_answers_fills_in(shared):
-    shared.evaluate("document.querySelector('.vt-stage canvas').dataset.mine = 'yes'")
-    before = stage(shared, "case")
-    shared.locator("#vt-scene button").click()
-    another_case(shared, before)
-    assert shared.evaluate("document.querySelector('.vt-stage canvas').dataset.mine") == "yes"
-    answered_all(shared)
+def test_the_stage_is_mounted_once_and_the_strip_of_answers_fills_in(canned_page):
+    canned_page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine = 'yes'")
+    before = stage(canned_page, "case")
+    canned_page.locator("#vt-scene button").click()
+    another_case(canned_page, before)
+    assert canned_page.evaluate("document.querySelector('.vt-stage canvas').dataset.mine") == "yes"
+    answered_all(canned_page)
 
 
 def test_two_visitors_see_only_their_own(browser, url, tmp_path):

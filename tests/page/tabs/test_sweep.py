@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import requests_of, state, until, visit
+from conftest import answered_all, requests_of, state, until, visit, visiting
 from playwright.sync_api import Browser, Page, expect
 
 from explorer import analyses
@@ -40,25 +40,6 @@ def done(page: Page) -> None:
         }""",
         timeout=PATIENCE,
     )
-
-
-def other_example(page: Page) -> None:
-    """Open another finished example in the tab "Explore", and come back."""
-    page.get_by_role("tab", name="Explore").click()
-    stage = page.locator(".vt-stage")
-    before = stage.get_attribute("data-case")
-    page.locator(".vt-thumbs button").nth(1).click()
-    expect(stage).not_to_have_attribute("data-case", before, timeout=PATIENCE)
-    sweep(page)
-
-
-def new_scene(page: Page, seed: int) -> None:
-    """Open a scene that no other test asks about, so that every answer has to be worked out."""
-    page.get_by_role("tab", name="Explore").click()
-    page.locator("#vt-seed input").fill(str(seed))
-    page.locator("#vt-seed input").press("Enter")
-    until(page, "state.case.seed === seed", seed=seed)
-    sweep(page)
 
 
 def choose(page: Page, *methods: str) -> None:
@@ -206,30 +187,35 @@ def test_a_click_on_a_point_opens_it_in_explore_with_its_strip_filled(page):
     assert page.locator("#vt-pruned").get_attribute("data-state") == "memory"
 
 
-def test_cancel_stops_and_go_on_asks_for_what_is_missing(page):
-    every = state(page)["case"]["methods"]
-    choose(page, *every)  # so many that it is still under way when the hand gets to the button
-    new_scene(page, 977)
-    cancel = page.locator("#vt-sweep-cancel")
-    expect(page.locator(".vt-sweep-says")).to_contain_text(re.compile(r"Answer \d+ of \d+"))
-    cancel.click(timeout=PATIENCE)
-    expect(cancel).to_be_hidden()
-    expect(page.locator("#vt-sweep-call")).to_have_text("Go on")
-    page.get_by_role("tab", name="Debug").click()  # its answer waits until the run has ended
-    page.click("#vt-keep-all")
-    until(page, "state.debug.tokens.length === 196 && state.debug.known")
-    shown = state(page)
-    missing = {spec for spec, _ in shown["sweep"]["missing"]}
-    assert missing - {shown["method"]}, "whose strip may have filled in"
-    sweep(page)
-    choose(page, "clsattn")
-    page.locator("#vt-sweep-call").click()
-    done(page)
-    asked = requests_of(page)
-    choose(page)
-    choose(page, "clsattn")
-    done(page)
-    assert asked == [] and not state(page)["sweep"]["busy"], "what is known is not asked again"
+def test_cancel_stops_and_go_on_asks_for_what_is_missing(browser, canned_url, canned):
+    with visiting(browser, canned_url) as page:
+        answered_all(page)
+        canned.answers.hold(after=30)
+        sweep(page)
+        canned.answers.reached()
+        expect(page.locator(".vt-sweep-says")).to_contain_text(re.compile(r"Answer \d+ of \d+"))
+        page.locator("#vt-sweep-cancel").click()
+        expect(page.locator("#vt-sweep-cancel")).to_be_hidden()
+        expect(page.locator("#vt-sweep-call")).to_have_text("Go on")
+        canned.answers.left()
+        canned.answers.open()
+        page.get_by_role("tab", name="Debug").click()  # its answer waits for what was asked before
+        page.click("#vt-keep-all")
+        until(page, "state.debug.tokens.length === 196 && state.debug.known")
+        shown, runs = state(page), list(canned.runs)
+        missing = {spec for spec, _ in shown["sweep"]["missing"]}
+        assert missing - {shown["method"]}, "whose strip may have filled in"
+        assert len(canned.given) == 30
+        sweep(page)
+        choose(page, "clsattn")
+        page.locator("#vt-sweep-call").click()
+        done(page)
+        assert canned.runs[: len(runs)] == runs and len(canned.runs) > len(runs)
+        asked = requests_of(page)
+        choose(page)
+        choose(page, "clsattn")
+        done(page)
+        assert asked == [] and not state(page)["sweep"]["busy"], "what is known is not asked again"
 
 
 def test_a_phone_shows_it_without_scrolling_sideways_and_dark_is_dark(browser, url):
