@@ -33,7 +33,7 @@ def own():
 def url(own):
     model = default_loader().load("pico").model
     with pytest.MonkeyPatch.context() as patch, lease_stub.out_of_reach(model):
-        lease = lease_stub.GPU(duration=gpu._asked_seconds)(gpu._run_in_worker)
+        lease = lease_stub.GPU(duration=gpu._requested_seconds)(gpu._run_in_worker)
         patch.setattr(gpu, "_gpu_worker", lease)
         lease_stub.leases.clear()
         demo = ui_page.build(at_once=2)
