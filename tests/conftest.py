@@ -84,6 +84,22 @@ def hosted(model: str = "pico", use_cases: UseCases | None = None) -> Iterator[s
     busy.wait()
 
 
+@contextmanager
+def hosted_folder(folder: Path) -> Iterator[str]:
+    """Serve a page that begins with the model of a folder, which is unknown before and after."""
+    from explorer.vlm.catalog import Catalog
+    from explorer.vlm.devices import LoadSettings
+    from explorer.vlm.loader import default_loader
+
+    loader = default_loader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loader, "catalog", Catalog())
+        loader.configure(LoadSettings(), waits=False)  # as the app does: nobody waits for a load
+        with hosted(loader.catalog.register(str(folder))) as address:
+            yield address
+    loader.configure(LoadSettings())
+
+
 @pytest.fixture(scope="session")
 def _canned(tmp_path_factory) -> Iterator[tuple[Canned, str]]:
     from canned import Canned, record

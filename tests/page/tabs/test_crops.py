@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import requests_of, state, until, visit, visiting
+from conftest import hosted_folder, requests_of, state, until, visit, visiting
 from playwright.sync_api import expect
 from unit.vlm.families import test_llava_next as llava_next
 
@@ -13,7 +13,6 @@ from explorer import analyses
 from explorer.cases.request import CaseRequest
 from explorer.methods.ops import crops
 from explorer.pico.data import scenes
-from explorer.tools.browser import served
 from explorer.vlm.catalog import Catalog
 from explorer.vlm.components import Vlm
 from explorer.vlm.loader import ModelLoader
@@ -62,7 +61,7 @@ def loaded(folder) -> Vlm:
 
 @pytest.fixture(scope="module")
 def url(folder):
-    with served("--model", str(folder)) as (address, _):
+    with hosted_folder(folder) as address:
         yield address
 
 

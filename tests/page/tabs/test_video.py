@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from clips import gif, written
-from conftest import hosted, open_tab, requests_of, state, until, visit, visiting
+from conftest import hosted_folder, open_tab, requests_of, state, until, visit, visiting
 from playwright.sync_api import Page, expect
 from unit.vlm.families import test_llava_next as llava_next
 from unit.vlm.families import test_qwen_vl as qwen_vl
@@ -17,12 +17,10 @@ from unit.vlm.families import test_qwen_vl as qwen_vl
 from explorer.analyses.video import budgets, clip_case, frame_scoring
 from explorer.analyses.video.budgets import BudgetAllocation
 from explorer.analyses.video.clip_case import VideoRequest
+from explorer.cases.answers import full_run
 from explorer.media import video
 from explorer.pico.data import videos
 from explorer.ui.tabs.video import ACTS, EXAMPLE, FRAMES, QUESTION
-from explorer.vlm.catalog import Catalog
-from explorer.vlm.devices import LoadSettings
-from explorer.vlm.loader import default_loader
 
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # milliseconds
@@ -79,9 +77,9 @@ def wanted_grids(own, budget: int, share: BudgetAllocation) -> list[str]:
 def test_the_built_in_film_is_there_without_an_upload(page, own):
     assert grids(page) == wanted_grids(own, 48, BudgetAllocation())
     opened, scores = own
-    assert answer(page, "full") == budgets.full(opened).text
-    assert answer(page, "quota") == budgets.by_quota(opened, scores, 48).text
-    assert answer(page, "other") == budgets.by_method(opened, "clsattn", 48).text
+    assert answer(page, "full") == full_run(opened.case).answer.text
+    assert answer(page, "quota") == budgets.answer_by_quota(opened, scores, 48).text
+    assert answer(page, "other") == budgets.answer_by_method(opened, "clsattn", 48).text
     kept = page.locator(".vt-frame").evaluate_all("(all) => all.map((f) => Number(f.dataset.kept))")
     assert sum(kept) == 48
     expect(page.locator(".vt-film-notes")).to_contain_text("contact sheet")
@@ -127,7 +125,7 @@ def test_any_method_prunes_the_union_of_frames(page, own):
         done(page)
         drawn = budgets.map_of_method(own[0], method)
         if drawn.order is not None:
-            kept = budgets.by_method(own[0], method, 48)
+            kept = budgets.answer_by_method(own[0], method, 48)
             assert answer(page, "other") == kept.text
         total = page.locator(".vt-frame").evaluate_all(
             "(all) => all.reduce((sum, f) => sum + Number(f.dataset.kept), 0)"
@@ -199,18 +197,9 @@ def opened(browser, folder, family, **context) -> Iterator[Page]:
     vlm = family.build(False)
     vlm.model.save_pretrained(folder)
     vlm.processor.save_pretrained(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        loader = default_loader()
-        patch.setattr(loader, "catalog", Catalog())
-        loader.configure(LoadSettings(), waits=False)  # as the app does: nobody waits for a load
-        yield from visited(browser, loader.catalog.register(str(folder)), **context)
-    default_loader().configure(LoadSettings())
-
-
-def visited(browser, model: str, **context) -> Iterator[Page]:
-    with hosted(model) as url:
+    with hosted_folder(folder) as url:
         page = visit(browser, url, **context)
-        until(page, "state.case.model === model", model=model)
+        until(page, "state.case.model === model", model=folder.name)
         page.get_by_role("tab", name="Video").click()
         yield page
         assert page.errors == []
