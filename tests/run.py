@@ -29,12 +29,25 @@ def run(*command: object, check: bool = True) -> int:
     return code
 
 
+def system(*names: str) -> bool:
+    """Install the first of these packages of the system that can be had; False without apt-get."""
+    if not shutil.which("apt-get"):
+        return False
+    sudo = [] if os.geteuid() == 0 else ["sudo"]
+    run(*sudo, "apt-get", "update", check=False)
+    install = (*sudo, "apt-get", "install", "--yes")
+    return any(run(*install, name, check=False) == 0 for name in names)
+
+
 def packages() -> None:
     """Install what the page and the tests need into .venv."""
     if sys.version_info < (3, 11):  # noqa: UP036 - this file may be run by any Python
         sys.exit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}.")
     if not PYTHON.exists():
-        run(sys.executable, "-m", "venv", ROOT / ".venv")
+        make = (sys.executable, "-m", "venv", "--clear", ROOT / ".venv")
+        if run(*make, check=False):  # Debian keeps what a venv is made of in a package of its own
+            system("python3-venv")
+            run(*make)
     files = ("-r", "requirements.txt", "-r", "tests/requirements.txt")
     run(PYTHON, "-m", "pip", "install", "--quiet", *files)
 
@@ -49,12 +62,8 @@ def browser() -> None:
     if has_browser():
         return
     run(PYTHON, "-m", "playwright", "install", "--with-deps", "chromium", check=False)
-    sudo = [] if os.name == "nt" or os.geteuid() == 0 else ["sudo"]
-    if not has_browser() and shutil.which("apt-get"):
-        run(*sudo, "apt-get", "update", check=False)
-        for package in ("chromium-headless-shell", "chromium"):
-            if run(*sudo, "apt-get", "install", "--yes", package, check=False) == 0:
-                break
+    if not has_browser():
+        system("chromium-headless-shell", "chromium")
     if not has_browser():
         sys.exit("No Chromium could be found or installed; please install chromium or chrome.")
 
