@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import socket
+import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -143,22 +144,21 @@ def test_memory_that_runs_out_while_loading_is_told(loader, monkeypatch):
 
 def test_a_page_does_not_wait_but_starts_the_load(loader, monkeypatch):
     loader.configure(LoadSettings(), waits=False)
-    read = loader._read
+    read, told, gate = loader._read, threading.Event(), threading.Event()
 
     def slow(entry, device, report):
-        for _ in range(20):
-            report(Progress(2e9, 8e9, "download"))
-            time.sleep(0.02)
+        report(Progress(2e9, 8e9, "download"))
+        told.set()
+        assert gate.wait(20)
         return read(entry, device, report)
 
     monkeypatch.setattr(loader, "_read", slow)
-    began = time.monotonic()
-    with pytest.raises(ModelLoading, match="Twin is on its way"):
+    with pytest.raises(ModelLoading, match="Twin is on its way"):  # though the gate is shut
         loader.load("twin")
-    assert time.monotonic() - began < 0.3
-    time.sleep(0.1)
+    assert told.wait(20)
     with pytest.raises(ModelLoading, match=r"2\.0 GB of 8\.0 GB downloaded"):
         loader.load("twin")
+    gate.set()
     loader.models.acquire("twin").done(within=20)
     assert loader.load("twin").key == "twin"
 

@@ -12,7 +12,7 @@ from explorer.errors import ModelUnavailable
 from explorer.vlm.model_cache import Cancelled, ModelCache
 from explorer.vlm.progress import Progress
 
-SOON = 5.0  # seconds within which something must have happened
+SOON = 20.0  # seconds within which something must have happened
 
 
 class Loader:
@@ -112,8 +112,8 @@ def test_two_that_do_not_fit_together_are_loaded_one_after_the_other():
     first = cache.acquire("a")
     until(lambda: loader.begun == ["a"])
     second = cache.acquire("b")
-    time.sleep(0.3)
-    assert loader.begun == ["a"] and second.progress.stage == "waiting"
+    until(lambda: second.progress.stage == "waiting")
+    assert loader.begun == ["a"]
     loader.gates["a"].set()
     loader.gates["b"].set()
     assert first.done(SOON) and second.done(SOON)
@@ -143,8 +143,8 @@ def test_the_last_who_leaves_ends_the_load_and_the_first_does_not():
     mine, yours = cache.acquire("big"), cache.acquire("big")
     assert mine is yours
     cache.release(mine)
-    until(lambda: loader.begun)
-    time.sleep(0.1)
+    here = yours.progress.done
+    until(lambda: yours.progress.done >= min(here + 3, 50))  # it goes on
     assert not loader.ended
     cache.release(yours)
     until(lambda: loader.ended)
@@ -183,7 +183,7 @@ class Stalled:
 
 
 def test_a_download_that_stands_still_is_left_within_a_second():
-    loader = Stalled()
+    loader, before = Stalled(), set(threading.enumerate())
     cache, loading = loader.left()
     assert loading.done(1.0)
     with pytest.raises(Cancelled):
@@ -191,8 +191,7 @@ def test_a_download_that_stands_still_is_left_within_a_second():
     assert cache.nbytes == 0 and not loader.ended, "the room is free before the thread has ended"
     assert cache.get("other") == {"key": "other"}, "which did not fit beside it"
     loader.gate.set()
-    until(lambda: loader.ended.count("stuck"))
-    time.sleep(0.05)
+    until(lambda: loader.ended.count("stuck") and not set(threading.enumerate()) - before)
     assert cache.keys() == ["other"] and cache.nbytes == 60, "what comes late is thrown away"
 
 
