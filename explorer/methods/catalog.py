@@ -17,6 +17,7 @@ from explorer.methods.attention.relevance_map import RelevanceMap
 from explorer.methods.attention.visionzip import VisionZip
 from explorer.methods.baselines.pool import Pool
 from explorer.methods.baselines.random import Random
+from explorer.methods.baselines.random_inside import RandomInside
 from explorer.methods.baselines.uniform import Uniform
 from explorer.methods.inside_llm.corematching import CoreMatching
 from explorer.methods.inside_llm.dart import DART
@@ -59,11 +60,13 @@ METHODS: tuple[type[Method], ...] = (
     CoreMatching,
     VisionDrop,
 )
+BY_NAME_ALONE = (RandomInside,)
+"""Found by their spec, but not offered: what others are compared with."""
 
 
 def find(key: str) -> type[Method]:
     """Give the method of this key; raises `UnknownMethod` if there is none."""
-    for method in METHODS:
+    for method in (*METHODS, *BY_NAME_ALONE):
         if key == method.card.key:
             return method
     raise _unknown(key)
@@ -82,7 +85,7 @@ def resolve(spec: str) -> Method:
     """Give the method that a spec names, with its options; raises `UnknownMethod` if none."""
     name, _, changes = spec.partition("?")
     key, colon, label = name.partition(":")
-    for method in METHODS:
+    for method in (*METHODS, *BY_NAME_ALONE):
         if key == method.card.key:
             named = {variant.label: variant.options for variant in method.variants}
             named |= {} if colon else {"": {}}
