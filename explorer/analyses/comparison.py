@@ -1,8 +1,9 @@
 """All methods on the same picture at the same budget: who keeps what, who still answers the same.
 
-Pure functions: records in and out. Three baselines are always among the methods, and `random` is
-drawn several times, so that a method that loses to chance is seen to lose. Knows methods, maps and
-answers; not pages. Letters: M methods, N visual tokens.
+Pure functions: records in and out. Three baselines are always among the methods. A method is
+measured by several draws of the random that differs from it in the choice alone
+(methods/chance.py): one that loses to chance is seen to lose, and no other. Knows methods, maps
+and answers; not pages. Letters: M methods, N visual tokens.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from explorer.cases.records import Analysis, Answer, MethodMap
 from explorer.cases.request import CaseRequest
 from explorer.cases.scheduler import answer_many
 from explorer.methods import catalog
-from explorer.methods.baselines.random import Random
+from explorer.methods.chance import chance_of, draws_of, is_random
 from explorer.metrics import agreement
 
 BASELINES = ("random", "uniform", "pool")
-DRAWS = tuple(Random(seed=seed).spec for seed in Random.options()["seed"].values)
+DRAWS = draws_of("random")
 PHRASE = 8  # tokens; the probability of a longer answer is told per token
-ABOUT_ALL = 40  # answers of all methods and draws, about
+ABOUT_ALL = 80  # answers of all methods, and five draws of each random they are measured by, about
 
 
 def _check_specs(request: CaseRequest, methods: Sequence[str] | None, **_: object) -> None:
@@ -54,27 +55,38 @@ def compare(
     budget runs at its floor, and is marked. Raises `VisitorError` with one clear sentence.
     """
     analysis = analyse(request, cache=cache)
-    n = analysis.grid.count
+    full, n = analysis.full, analysis.grid.count
     check_budget(budget, n)
     maps = _maps(request, analysis, methods, cache)
-    specs = [(each.spec, max(budget, each.floor)) for each in maps]
-    specs += [(spec, budget) for spec in DRAWS]
+    at = {each.spec: max(budget, each.floor) for each in maps}
+    randoms = dict.fromkeys([("random", budget), *((chance_of(spec), b) for spec, b in at.items())])
+    specs = [*at.items(), *((draw, b) for random, b in randoms for draw in draws_of(random))]
     results = {
-        (each.method, each.budget): each for each in answer_many(request, specs, cache=cache)
+        (each.method, each.budget): each
+        for each in answer_many(request, list(dict.fromkeys(specs)), cache=cache)
     }
-    random = chance([results[spec, budget].answer for spec in DRAWS], analysis.full)
+    chances = {
+        (random, b): chance(random, b, [results[draw, b].answer for draw in draws_of(random)], full)
+        for random, b in randoms
+    }
     compared = tuple(
-        _compared(each, budget, results[each.spec, max(budget, each.floor)], analysis.full, random)
+        _compared(
+            each,
+            budget,
+            results[each.spec, at[each.spec]],
+            full,
+            chances[chance_of(each.spec), at[each.spec]],
+        )
         for each in maps
     )
     return Comparison(
         case=analysis.id,
         budget=budget,
         tokens=n,
-        full=analysis.full,
-        per_token=is_long(analysis.full),
+        full=full,
+        per_token=is_long(full),
         methods=compared,
-        random=random,
+        random=chances["random", budget],
         jaccard=agreement.jaccard([each.kept for each in compared], n),
         spearman=agreement.spearman(np.stack([each.score for each in compared])),
         keep_counts=agreement.keep_counts(
@@ -103,7 +115,7 @@ def _compared(
 ) -> Compared:
     answer = result.answer
     p = None if answer is None else likelihood(answer, full)
-    judged = answer is not None and method_map.spec != "random"
+    judged = answer is not None and not is_random(method_map.spec)
     return Compared(
         method=method_map.spec,
         budget=result.budget,
@@ -113,7 +125,8 @@ def _compared(
         cached=result.cached,
         answer=answer,
         likelihood=p,
-        worse=is_worse(p, random.likelihood) if judged else None,
+        random=random,
+        worse=is_worse(p, random) if judged else None,
         error=result.error,
     )
 
@@ -135,17 +148,24 @@ def likelihood(answer: Answer, full: Answer) -> float:
     return math.exp(math.log(max(full.p_full, 1e-300)) / tokens - answer.drop)
 
 
-def is_worse(p: float, than: float) -> bool:
-    """Tell whether a probability is smaller at the two digits that are shown."""
-    return round(p, 2) < round(than, 2)
+def is_worse(p: float, random: Chance) -> bool:
+    """Tell whether a probability is smaller than in every draw of random, at the two digits shown.
+
+    If a method were one more draw, it would be the smallest of six in one case of six: a hint on
+    one question, not a test. Our rule.
+    """
+    return round(p, 2) < round(random.lowest, 2)
 
 
-def chance(draws: Sequence[Answer], full: Answer) -> Chance:
-    """Sum up several draws of random."""
+def chance(method: str, budget: int, draws: Sequence[Answer], full: Answer) -> Chance:
+    """Sum up several draws of a random at a budget."""
     p = np.array([likelihood(answer, full) for answer in draws])
     return Chance(
+        method=method,
+        budget=budget,
         draws=tuple(draws),
         likelihood=float(p.mean()),
+        lowest=float(p.min()),
         spread=float(p.std(ddof=1)) if len(p) > 1 else 0.0,
         same=float(np.mean([answer.same for answer in draws])),
     )
@@ -158,8 +178,9 @@ class Compared:
     budget: the mean budget it ran at: the one asked for, or its floor where that is above it
     (reached is then False). kept: patches that are alive as they were after its last stage; none
     where all are merged. score [N] float32. cached: not computed anew. likelihood: of
-    the full answer, see the function of that name. worse: less likely than what random gives on
-    average, to two digits; None for random itself. error: why there is no answer.
+    the full answer, see the function of that name. random: what its own random does at its budget.
+    worse: whether it is below all of those draws, see `is_worse`; None for random itself. error:
+    why there is no answer.
     """
 
     method: str
@@ -170,6 +191,7 @@ class Compared:
     cached: bool = False
     answer: Answer | None = None
     likelihood: float | None = None
+    random: Chance | None = None
     worse: bool | None = None
     error: str | None = None
 
@@ -181,13 +203,17 @@ class Compared:
 
 @dataclass(frozen=True)
 class Chance:
-    """What random patches do: mean and spread (standard deviation) over several draws.
+    """What random patches do: mean, smallest and spread (standard deviation) over several draws.
 
-    same: share of the draws that give the full answer.
+    method: the spec of the random, see methods/chance.py. same: share of the draws that give the
+    full answer.
     """
 
+    method: str
+    budget: int
     draws: tuple[Answer, ...]
     likelihood: float
+    lowest: float
     spread: float
     same: float
 
@@ -196,9 +222,11 @@ class Chance:
 class Comparison:
     """Methods side by side on one case.
 
-    per_token: a likelihood is a mean per token of a long answer. jaccard, spearman [M, M] in the
-    order of `methods`: of kept patches and of scores, NaN where one of the two keeps none or
-    scores all alike. keep_counts [N]: how many methods keep each patch, baselines left out. notes:
+    per_token: a likelihood is a mean per token of a long answer. random: patches drawn before the
+    language model and counted anew; what a method is measured by is its own `random`. jaccard,
+    spearman [M, M] in the order of `methods`: of kept patches and of scores, NaN where one of the
+    two keeps none or scores all alike. keep_counts [N]: how many methods keep each patch, baselines
+    left out. notes:
     sentences, one of them for each method that can't run on this model.
     """
 

@@ -1,7 +1,8 @@
 """Where does the answer break? Several methods over a ladder of mean budgets, on one case.
 
-Pure functions: records in and out. `random` is always drawn several times, so that a method is read
-against chance. Knows methods, ladders and answers; not maps or pages.
+Pure functions: records in and out. A method is read against several draws of the random that
+differs from it in the choice alone (methods/chance.py). Knows methods, ladders and answers; not
+maps or pages.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from explorer.cases.request import CaseRequest
 from explorer.cases.scheduler import answer_many, never
 from explorer.errors import BadBudget
 from explorer.methods import catalog
+from explorer.methods.chance import chance_of, chances_of, draws_of
 from explorer.metrics.budget_curve import auc, k_star, n_flips
 
 FIVE = ("clsattn", "divprune", "visionzip", "fastv", "visiondrop")  # unlike each other
 PER_OCTAVE = 2  # rungs of the ladder in every doubling
 MAX_BUDGETS = 32
-ABOUT = 200  # answers of a sweep
+ABOUT = 300  # answers of a sweep: five methods and the draws of four randoms at twelve budgets
 
 
 def _check_specs(request: CaseRequest, methods: Sequence[str] | None, **_: object) -> None:
@@ -58,24 +60,29 @@ def sweep(
     case = open_case(request, cache)
     n = case.size.tokens
     checked = None if budgets is None else _checked(budgets, n)
-    rungs = {spec: _rungs(case, spec, checked) for spec in (*comparison.DRAWS, *chosen)}
+    randoms = chances_of(["random", *chosen])
+    draws = [draw for random in randoms for draw in draws_of(random)]
+    rungs = {spec: _rungs(case, spec, checked) for spec in (*draws, *chosen)}
     answers = _Answers(case, full_run(case, cache).answer)
     pairs = [(spec, rung) for spec, mine in rungs.items() for rung in mine if rung < n]
     pairs.sort(key=lambda pair: pair[1])  # runs of like length are decoded side by side
     for result in answer_many(request, pairs, cache=cache, stop=stop):
         answers.add(result)
-    draws = tuple(answers.swept(spec, rungs[spec]) for spec in comparison.DRAWS)
-    ladder_ = rungs[comparison.DRAWS[0]]
-    chance = tuple(answers.chance(rung) for rung in ladder_)
+    chances = {
+        random: tuple(answers.chance(random, rung) for rung in rungs[random]) for random in randoms
+    }
     return Sweep(
         case=case.id,
         tokens=n,
-        budgets=ladder_,
+        budgets=rungs["random"],
         full=answers.full,
         per_token=comparison.is_long(answers.full),
-        methods=tuple(_beside(answers.swept(s, rungs[s]), ladder_, chance) for s in chosen),
-        draws=draws,
-        random=chance,
+        methods=tuple(
+            _beside(answers.swept(s, rungs[s]), rungs[chance_of(s)], chances[chance_of(s)])
+            for s in chosen
+        ),
+        draws=tuple(answers.swept(spec, rungs[spec]) for spec in comparison.DRAWS),
+        random=chances["random"],
     )
 
 
@@ -116,10 +123,10 @@ class _Answers:
             return replace(self.full, method=spec)
         return self.answers.get((spec, budget))
 
-    def chance(self, budget: int) -> Chance | None:
-        """Sum up the draws of random at a budget, once all are there."""
-        draws = [self.answer(spec, budget) for spec in comparison.DRAWS]
-        return None if None in draws else comparison.chance(draws, self.full)
+    def chance(self, random: str, budget: int) -> Chance | None:
+        """Sum up the draws of a random at a budget, once all are there."""
+        draws = [self.answer(spec, budget) for spec in draws_of(random)]
+        return None if None in draws else comparison.chance(random, budget, draws, self.full)
 
     def swept(self, spec: str, budgets: tuple[int, ...]) -> Swept:
         answers = [self.answer(spec, budget) for budget in budgets]
@@ -141,7 +148,8 @@ class _Answers:
 
 
 def _beside(swept: Swept, budgets: tuple[int, ...], chance: tuple[Chance | None, ...]) -> Swept:
-    """Add what random reaches over the same budgets as a method; between two rungs on a line."""
+    """Add what a method's random reaches over its budgets; between two rungs on a line."""
+    swept = replace(swept, random=chance)
     beyond = swept.budgets[0] < budgets[0] or swept.budgets[-1] > budgets[-1]
     if swept.auc is None or None in chance or beyond:
         return swept
@@ -156,8 +164,9 @@ class Swept:
 
     floor: the smallest mean budget it can reach. likelihood: see the function of that name.
     k_star: the smallest budget from which on every larger one gives the full answer. n_flips: how
-    often that answer comes or goes. auc: under the likelihood; auc_random: what random has over the
-    same budgets; see budget_curve.py. error: why there is no answer.
+    often that answer comes or goes. random: the random that it is read against, at each of that
+    one's own budgets. auc: under the likelihood; auc_random: what that random has over the same
+    budgets; see budget_curve.py. error: why there is no answer.
     """
 
     method: str
@@ -169,6 +178,7 @@ class Swept:
     n_flips: int | None = None
     auc: float | None = None
     auc_random: float | None = None
+    random: tuple[Chance | None, ...] = ()
     error: str | None = None
 
 

@@ -16,7 +16,6 @@ from explorer.metrics.significance import interval, mcnemar
 
 FOLDER = ROOT / "assets" / "leaderboard"
 BUDGETS = (4, 8, 16, 32, 64, 128)
-BASELINES = ("random", "uniform")
 LEVEL = 0.05  # of the paired tests
 MARKS = {"better than random": "", "no better than random": " ≈", "worse than random": " ↓"}
 QUESTION = ["seed", "question"]  # the columns that name one
@@ -28,7 +27,8 @@ class EvalRecord:
     """One question, answered by one method at one budget; "full" keeps everything.
 
     same: equals the full answer. drop: log-probability lost per token of the full answer, nats.
-    select, total: seconds; total is NaN where answers were computed side by side.
+    select, total: seconds; total is NaN where answers were computed side by side. random: the
+    method by which this one is measured against chance; empty for none.
     """
 
     seed: int
@@ -41,6 +41,7 @@ class EvalRecord:
     drop: float
     select: float
     total: float
+    random: str = "random"
 
 
 def to_frame(records: Iterable[EvalRecord]) -> pd.DataFrame:
@@ -52,9 +53,9 @@ def table(records: pd.DataFrame) -> pd.DataFrame:
     """Sum up: one row per method and budget, in the order in which they came.
 
     right with its 95 % interval low..high and same: shares of n questions. drop: mean, nats per
-    token. select_ms, total_ms: medians. vs_random, vs_uniform: p-values of McNemar's test. verdict:
-    "better than random", "worse than random" or "no better than random". kinds: share of right
-    answers per kind of question.
+    token. select_ms, total_ms: medians. random: what the method is measured by, a draw per scene.
+    vs_random, vs_uniform: p-values of McNemar's test. verdict: "better than random", "worse than
+    random" or "no better than random". kinds: share of right answers per kind of question.
     """
     groups = {
         key: group.drop_duplicates(QUESTION, keep="last").set_index(QUESTION).sort_index()
@@ -66,9 +67,10 @@ def table(records: pd.DataFrame) -> pd.DataFrame:
 def _row(method: str, budget: int, groups: dict[tuple[str, int], pd.DataFrame]) -> dict:
     group = groups[method, budget]
     low, high = interval(group["right"].to_numpy())
+    random = group["random"].iloc[0]
     (vs_random, gain), (vs_uniform, _) = (
         _against(group, groups.get((baseline, budget)) if baseline != method else None)
-        for baseline in BASELINES
+        for baseline in (random, "uniform")
     )
     kinds = group.groupby("kind")["right"].mean()
     return {
@@ -82,6 +84,7 @@ def _row(method: str, budget: int, groups: dict[tuple[str, int], pd.DataFrame]) 
         "drop": group["drop"].mean(),
         "select_ms": 1e3 * group["select"].median(),
         "total_ms": 1e3 * group["total"].median(),
+        "random": random,
         "vs_random": vs_random,
         "vs_uniform": vs_uniform,
         "verdict": _verdict(vs_random, gain),

@@ -3,8 +3,9 @@
 `python -m explorer leaderboard --scenes 200` asks about scenes whose answers are known and writes
 assets/leaderboard: one row per method and budget, as CSV and as a plotly figure. Answers come from
 the functions that the page uses: side by side for speed, and in every tenth scene one by one, which
-gives the times. `random` draws other tokens from scene to scene. With `--shard 2/4` a machine does
-its share and writes its single answers; `--merge` makes the table from the files of all.
+gives the times. A method is measured by the random that counts positions as it does and drops at
+the same layers; every random draws other tokens from scene to scene. With `--shard 2/4` a machine
+does its share and writes its single answers; `--merge` makes the table from the files of all.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from explorer.cases.scheduler import answer_many
 from explorer.errors import BadBudget, MethodUnavailable
 from explorer.media.image import open_picture
 from explorer.methods import catalog
+from explorer.methods.chance import chance_of, chances_of, draws_of
 from explorer.metrics.leaderboard import (
     BUDGETS,
     FOLDER,
@@ -47,7 +49,6 @@ from explorer.vlm.threads import cpu_threads
 
 FIRST_SEED = 2_000_000_000  # neither training nor evaluation goes there
 QUESTIONS = 2  # per scene
-DRAWS = 5  # of `random`
 ALONE = 10  # every tenth scene is answered one by one
 
 
@@ -66,19 +67,22 @@ def _evaluate(
     picture = open_picture(scene.image)
     records = []
     for question in sample(scene, random.Random(f"leaderboard {seed}"), questions):
-        names = {spec: spec for spec in specs} | {f"random?seed={seed % DRAWS}": "random"}
-        answer_specs = [
-            (drawn, budget)
-            for drawn, name in names.items()
-            for budget in budgets
-            if name in specs and drawn != "random"
-        ]
+        names = _names(seed, specs)
+        answer_specs = [(drawn, budget) for drawn in names for budget in budgets]
         answered = _timed if seed % ALONE == 0 else _together
         request = CaseRequest.make("pico", picture, question.text)
         full = answer_case(request, cache=cache)
         timed = [(full, float("nan")), *answered(request, answer_specs, cache)]
         records += [_record(seed, question, names, answer, total) for answer, total in timed]
     return records
+
+
+def _names(seed: int, specs: Sequence[str]) -> dict[str, str]:
+    """Give the row of each spec that is run: methods, and a draw of each random they need."""
+    randoms = chances_of(specs)
+    drawn = [draws_of(random) for random in randoms]
+    draws = {seeds[seed % len(seeds)]: random for seeds, random in zip(drawn, randoms, strict=True)}
+    return {spec: spec for spec in specs if spec not in randoms} | draws
 
 
 def _together(
@@ -107,17 +111,19 @@ def _record(
     seed: int, question: Question, names: dict[str, str], answer: Answer, total: float
 ) -> EvalRecord:
     full = answer.method == FULL
+    name = names.get(answer.method, answer.method)
     return EvalRecord(
         seed,
         question.text,
         question.kind,
-        method=names.get(answer.method, answer.method),
+        method=name,
         budget=1 if full else answer.budget,
         right=answer.text == question.answer,
         same=bool(answer.same),
         drop=float(answer.drop),
         select=answer.seconds["select"],
         total=total,
+        random="" if full else chance_of(name),
     )
 
 

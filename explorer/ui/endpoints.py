@@ -112,8 +112,9 @@ class Endpoints:
 
         Returns:
             per method (random, uniform and pool always among them) the answer, the kept patches,
-            whether it does worse than random; what random does over several draws; Jaccard and
-            Spearman matrices; how many methods keep each patch
+            what random does that counts positions alike and drops at the same layers, whether the
+            method is below all draws of that one; what random does before the language model, draw
+            by draw; Jaccard and Spearman matrices; how many methods keep each patch
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
         chosen = _names(methods) or None
@@ -144,7 +145,9 @@ class Endpoints:
         Returns:
             per method K* (from this budget on every larger one gives the full answer), how often
             the answer flips, the area under the probability of the full answer, the floor, and the
-            answer, its probability and MDI at every budget; the same of random, draw by draw
+            answer, its probability and MDI at every budget; what random does that counts positions
+            alike and drops at the same layers; the same of random before the language model, draw
+            by draw
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
         chosen = _names(methods) or None

@@ -118,7 +118,7 @@ def test_chance_and_the_likelihood_of_the_full_answer(run, question):
         [answer_payload(draw) for draw in draws],
         answer_payload(full),
     )
-    own = comparison.chance(draws, full)
+    own = comparison.chance("random", 24, draws, full)
     assert found[0] == comparison.is_long(full) == (question != QUESTION)
     assert found[1] == pytest.approx([comparison.likelihood(d, full) for d in draws], abs=1e-3)
     assert [found[2]["mean"], found[2]["spread"]] == pytest.approx(

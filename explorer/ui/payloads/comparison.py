@@ -20,7 +20,8 @@ def comparison_payload(found: Comparison) -> dict:
         "full": answer_payload(found.full),
         "per_token": found.per_token,
         "methods": [_compared(each) for each in found.methods],
-        "random": _chance(found.random),
+        "random": chance_payload(found.random)
+        | {"draws": [answer_payload(answer) for answer in found.random.draws]},
         "jaccard": _matrix(found.jaccard),
         "spearman": _matrix(found.spearman),
         "disputed": found.keep_counts.tolist(),
@@ -36,18 +37,22 @@ def _compared(each: Compared) -> dict:
         "kept": each.kept.tolist(),
         "likeness": rounded(each.likelihood),
         "worse_than_random": each.worse,
+        "random": None if each.random is None else chance_payload(each.random),
         "select_seconds": rounded(each.select_seconds),
         "answer": None if each.answer is None else answer_payload(each.answer),
         "error": each.error,
     }
 
 
-def _chance(random: Chance) -> dict:
+def chance_payload(random: Chance) -> dict:
+    """Describe what a random does at a budget, its draws together."""
     return {
+        "method": random.method,
+        "budget": random.budget,
         "likeness": rounded(random.likelihood),
+        "lowest": rounded(random.lowest),
         "spread": rounded(random.spread),
         "same": random.same,
-        "draws": [answer_payload(answer) for answer in random.draws],
     }
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from explorer.analyses.comparison import Chance
 from explorer.analyses.sweep import Sweep, Swept
 from explorer.cases.records import Answer
 from explorer.ui.payloads.answer import answer_payload
+from explorer.ui.payloads.comparison import chance_payload
 from explorer.ui.payloads.encoding import rounded
 
 
@@ -20,7 +20,10 @@ def sweep_payload(found: Sweep) -> dict:
         "per_token": found.per_token,
         "methods": [_swept(each) for each in found.methods],
         "draws": [_swept(each) for each in found.draws],
-        "random": [_chance(budget, chance) for budget, chance in chances],
+        "random": [
+            {"budget": budget} if chance is None else chance_payload(chance)
+            for budget, chance in chances
+        ],
     }
 
 
@@ -33,6 +36,7 @@ def _swept(each: Swept) -> dict:
         "flips": each.n_flips,
         "area": rounded(each.auc),
         "area_of_random": rounded(each.auc_random),
+        "random": [chance_payload(chance) for chance in each.random if chance],
         "error": each.error,
         "points": [_point(*point) for point in points],
     }
@@ -50,15 +54,4 @@ def _point(budget: int, answer: Answer | None, likelihood: float | None) -> dict
         "p_full": rounded(answer.p_full),
         "tokens_at_last_layer": answer.final,
         "mdi": {name: rounded(mdi) for name, (mdi, _) in stages.items()},
-    }
-
-
-def _chance(budget: int, chance: Chance | None) -> dict:
-    if chance is None:
-        return {"budget": budget}
-    return {
-        "budget": budget,
-        "likeness": rounded(chance.likelihood),
-        "spread": rounded(chance.spread),
-        "same": chance.same,
     }

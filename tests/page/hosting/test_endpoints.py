@@ -19,6 +19,7 @@ from PIL import Image
 from explorer import analyses
 from explorer.analyses.attribution.importance import Target
 from explorer.cases.request import CaseRequest
+from explorer.methods.chance import chance_of
 from explorer.pico.data import scenes
 
 
@@ -76,6 +77,8 @@ def test_compare_is_what_the_function_gives(client, picture):
     assert [each["kept"] for each in told["methods"]] == [e.kept.tolist() for e in own.methods]
     assert told["disputed"] == own.keep_counts.tolist()
     assert len(told["random"]["draws"]) == len(own.random.draws)
+    randoms = {each["method"]: each["random"]["method"] for each in told["methods"]}
+    assert randoms["fastv"] == "random_inside" and randoms["divprune"] == "random"
     assert told["jaccard"][0][2] is None, "pooling keeps no patch as it was"
     with pytest.raises(AppError, match="nomethod"):
         client.predict(handle_file(picture), question, 40, "nomethod", "pico", api_name="/compare")
@@ -97,6 +100,7 @@ def test_sweep_is_what_the_function_gives(client, picture):
         assert [point["text"] for point in each["points"]] == [a.text for a in swept.answers]
         assert [point["budget"] for point in each["points"]] == list(swept.budgets)
         assert each["points"][-1]["mdi"]["late"] > 0
+        assert {c["method"] for c in each["random"]} == {chance_of(swept.method)}
     assert [each["same"] for each in told["random"]] == [c.same for c in own.random]
     assert len(told["draws"]) >= 5
     with pytest.raises(AppError, match="whole numbers"):

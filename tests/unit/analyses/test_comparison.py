@@ -18,6 +18,7 @@ from explorer.cases.records import Answer, Token
 from explorer.cases.request import CaseRequest
 from explorer.errors import BadBudget, BadQuestion, MethodUnavailable, UnknownMethod
 from explorer.methods import catalog
+from explorer.methods.chance import chance_of, draws_of
 from explorer.pico.data import scenes
 
 QUESTION = "what is in the middle ?"
@@ -126,19 +127,52 @@ def test_random_is_several_draws_with_mean_and_spread(found, picture):
     assert found.random.same == sum(a.same for a in found.random.draws) / len(likely)
 
 
+def test_every_method_is_measured_by_the_random_that_chooses_alone_apart_from_it(found):
+    for each in found.methods:
+        assert (each.random.method, each.random.budget) == (chance_of(each.method), each.budget)
+        draws = draws_of(each.random.method)
+        assert [answer.method for answer in each.random.draws] == list(draws)
+        if each.method == "fastv":
+            assert {answer.layers for answer in each.random.draws} == {each.answer.layers}
+    by_name = {each.method: each.random for each in found.methods}
+    assert by_name["clsattn"] is by_name["uniform"] is found.random
+    assert by_name["fastv"].method == "random_inside"
+    assert by_name["fastv"].likelihood != found.random.likelihood
+
+
+def test_positions_that_are_kept_are_measured_by_kept_positions(picture, memory):
+    named = ["clsattn?positions=keep", "gprune", "random?positions=keep"]
+    low = analyses.compare(CaseRequest.make("pico", picture, QUESTION), BUDGET, named, cache=memory)
+    *_, keeps, gprune, random = low.methods
+    assert keeps.random is gprune.random is random.random is not low.random
+    assert keeps.random.method == "random?positions=keep"
+    assert keeps.random.likelihood != low.random.likelihood
+    assert random.worse is None
+
+
+def test_below_its_floor_a_method_is_measured_at_its_floor(picture, memory):
+    low = analyses.compare(CaseRequest.make("pico", picture, QUESTION), 8, ["fastv"], cache=memory)
+    fastv = low.methods[-1]
+    assert fastv.random.budget == fastv.budget > 8
+    assert low.random.budget == 8
+
+
 def test_who_does_worse_than_random_is_told(found):
     for each in found.methods:
         if each.method == "random":
             assert each.worse is None
         else:
-            expected = f"{each.likelihood:.2f}" < f"{found.random.likelihood:.2f}"
-            assert each.worse is expected
+            lowest = min(answer.p_full for answer in each.random.draws)
+            assert each.random.lowest == lowest
+            assert each.worse is (f"{each.likelihood:.2f}" < f"{lowest:.2f}")
 
 
-def test_worse_means_worse_at_the_digits_that_are_shown():
-    assert comparison.is_worse(0.40, 0.42)
-    assert not comparison.is_worse(0.4199, 0.42)
-    assert not comparison.is_worse(0.9, 0.2)
+def test_worse_means_below_every_draw_at_the_digits_that_are_shown(found):
+    random = replace(found.random, likelihood=0.7, lowest=0.42)
+    assert comparison.is_worse(0.40, random)
+    assert not comparison.is_worse(0.4199, random)
+    assert not comparison.is_worse(0.5, random), "one draw in five does no better"
+    assert not comparison.is_worse(0.9, random)
 
 
 def test_a_long_answer_is_judged_per_token():

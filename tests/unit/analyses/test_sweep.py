@@ -95,13 +95,29 @@ def test_a_method_that_can_not_go_so_low_starts_at_its_floor(found, picture):
     assert clsattn.budgets == found.budgets == (8, 64, 196)
     assert fastv.floor == floor > 8
     assert fastv.budgets == (floor, 64, 196)
-    # random over the same budgets: at the floor on the line from 8 to 64
+    # what prunes inside the LLM is read against random inside the LLM, which has the same floor
+    inside = [chance.likelihood for chance in fastv.random]
+    assert [(each.method, each.budget) for each in fastv.random] == [
+        ("random_inside", budget) for budget in fastv.budgets
+    ]
+    assert fastv.auc_random == pytest.approx(budget_curve.auc(fastv.budgets, inside))
     means = [chance.likelihood for chance in found.random]
-    share = math.log2(floor / 8) / math.log2(64 / 8)
-    there = means[0] + share * (means[1] - means[0])
-    expected = budget_curve.auc(fastv.budgets, [there, *means[1:]])
-    assert fastv.auc_random == pytest.approx(expected)
+    assert clsattn.random == found.random
     assert clsattn.auc_random == pytest.approx(budget_curve.auc(found.budgets, means))
+    assert inside[1] != means[1]
+
+
+def test_a_floor_between_two_rungs_of_random_is_read_on_a_line(picture, memory):
+    found = analyses.sweep(
+        CaseRequest.make("pico", picture, QUESTION), ["fopru:row"], BUDGETS, cache=memory
+    )
+    [row] = found.methods
+    assert found.budgets == (8, 64, 196) and 8 < row.floor < 64
+    means = [chance.likelihood for chance in found.random]
+    share = math.log2(row.floor / 8) / math.log2(64 / 8)
+    there = means[0] + share * (means[1] - means[0])
+    expected = budget_curve.auc(row.budgets, [there, *means[1:]])
+    assert row.auc_random == pytest.approx(expected)
 
 
 def test_random_is_several_draws_at_every_budget(found):

@@ -42,6 +42,24 @@ def made_up() -> list[EvalRecord]:
     return found
 
 
+def test_a_method_is_measured_by_its_own_random():
+    inside = [
+        replace(t, method=name, random="random_inside")
+        for t in made_up()
+        for name in {"random": ["random_inside"], "good": ["like"], "bad": ["poor"]}.get(
+            t.method, []
+        )
+    ]
+    # random inside the LLM knows 36 of 40, as many as `good`
+    inside = [replace(t, right=t.seed < 36) if t.method == "random_inside" else t for t in inside]
+    rows = rows_of(made_up() + inside)
+    assert rows["verdict"]["good"] == "better than random"
+    assert rows["verdict"]["like"] == "no better than random" and rows["vs_random"]["like"] == 1
+    assert rows["verdict"]["poor"] == "worse than random"
+    assert rows["random"]["like"] == "random_inside" and rows["random"]["good"] == "random"
+    assert rows["verdict"]["random_inside"] == ""
+
+
 def rows_of(records: list[EvalRecord]) -> pd.DataFrame:
     """The table, a row by the name of its method."""
     return table(to_frame(records)).set_index("method")
@@ -134,7 +152,11 @@ def test_two_scenes_measured_on_pico():
         # FastV can't keep a mean of four: its first layers see every token
         assert {(t.method, t.budget) for t in batch} == {
             ("full", 1), ("random", 4), ("random", 64), ("clsattn", 4), ("clsattn", 64),
-            ("fastv", 64),
+            ("fastv", 64), ("random_inside", 64),
+        }  # fmt: skip
+        assert {t.method: t.random for t in batch} == {
+            "full": "", "random": "random", "clsattn": "random", "fastv": "random_inside",
+            "random_inside": "random_inside",
         }  # fmt: skip
         assert batch[0].same and batch[0].drop == 0
     assert all(np.isnan(t.total) for t in batches[0])
