@@ -14,8 +14,6 @@ from explorer.vlm.catalog import CUSTOM_HELP, DEFAULT
 from explorer.vlm.devices import LoadSettings
 from explorer.vlm.loader import default_loader
 
-LOAD = os.environ.get("EXPLORER_LOAD", "")  # a Space has variables instead of a command line
-
 
 def command_line() -> argparse.Namespace:
     """Read the command line."""
@@ -25,16 +23,17 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--at-once", type=int, default=gpu.MAX_MODEL_EVENTS, help="runs of a model")
     parser.add_argument("--model", default=DEFAULT, help=f"to begin with: {CUSTOM_HELP}")
     LoadSettings.add_arguments(parser)
-    parser.add_argument("--load", default=LOAD, help="models to load first: a,b")
+    parser.add_argument("--load", default=os.environ.get("EXPLORER_LOAD", ""), help="models: a,b")
     return parser.parse_args()
 
 
-def warm_up(keys: list[str]) -> None:
+def warm_up(load: str) -> None:
     """Load models and answer once: the first answer of a process is a slow one."""
     if not gpu.ON_ZEROGPU:  # nobody could be billed for that lease
         request = CaseRequest.make(DEFAULT, scenes.make(0).image, "what is in the middle ?")
         analyses.answer(request, "visiondrop", 64)
-    for sentence in default_loader().preload([DEFAULT, *keys], only=gpu.ON_ZEROGPU):
+    keys = [DEFAULT, *load.replace(",", " ").split()]
+    for sentence in default_loader().preload(keys, only=gpu.ON_ZEROGPU):
         print(sentence, file=sys.stderr)
 
 
@@ -49,12 +48,11 @@ def main() -> None:
         sys.exit(str(error))
     from explorer.ui import page  # gradio takes seconds: what can't be started is told before
 
-    load = args.load.replace(",", " ").split()
     demo = page.build(at_once=args.at_once, model=model)
     if gpu.ON_ZEROGPU:
-        warm_up(load)
+        warm_up(args.load)
     else:
-        threading.Thread(target=warm_up, args=(load,), daemon=True).start()
+        threading.Thread(target=warm_up, args=(args.load,), daemon=True).start()
     demo.launch(server_name=args.host, server_port=args.port, **page.launch_settings())
 
 
