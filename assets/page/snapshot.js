@@ -12,7 +12,7 @@ function comparison({ selection }) {
   const { case: open, state } = selection;
   if (!open || !state.budget) return null;
   const entryOf = ({ method, ...entry }) => ({
-    ...pick(entry, "key", "budget", "likelihood", "worse", "reached", "answer"),
+    ...pick(entry, "key", "budget", "likelihood", "chance", "worse", "reached", "answer"),
     ...pick(method, "baseline", "reads_question", "where", "merges"),
   });
   return {

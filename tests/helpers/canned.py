@@ -19,7 +19,6 @@ from typing import TypeVar
 from filelock import FileLock
 
 from explorer import analyses
-from explorer.analyses.comparison import DRAWS
 from explorer.cases.batch_answers import AnswerResult, AnswerSpec
 from explorer.cases.cache import ResultCache
 from explorer.cases.generation import FULL
@@ -27,6 +26,7 @@ from explorer.cases.records import Analysis, Answer
 from explorer.cases.request import CaseRequest
 from explorer.cases.scheduler import never
 from explorer.methods import catalog
+from explorer.methods.chance import chances_of, draws_of
 from explorer.pico.data import scenes
 from explorer.ui.session import UseCases
 
@@ -62,7 +62,8 @@ def record(folder: Path) -> Recording:
             cache = ResultCache(100_000_000)
             told: dict[str, Answer] = {}
             for budget in BUDGETS:
-                specs = [*(method.spec for method in catalog.choices()), *DRAWS]
+                specs = [method.spec for method in catalog.choices()]
+                specs += [draw for random in chances_of(specs) for draw in draws_of(random)]
                 wanted = [(spec, budget) for spec in specs if spec not in told]
                 found = analyses.answer_many(request, wanted, cache=cache)
                 told |= {each.method: each.answer for each in found if each.answer}

@@ -121,8 +121,8 @@ def test_chance_and_the_likelihood_of_the_full_answer(run, question):
     own = comparison.chance("random", 24, draws, full)
     assert found[0] == comparison.is_long(full) == (question != QUESTION)
     assert found[1] == pytest.approx([comparison.likelihood(d, full) for d in draws], abs=1e-3)
-    assert [found[2]["mean"], found[2]["spread"]] == pytest.approx(
-        [own.likelihood, own.spread], abs=1e-3
+    assert [found[2][name] for name in ("mean", "spread", "low")] == pytest.approx(
+        [own.likelihood, own.spread, own.lowest], abs=1e-3
     )
     assert found[2]["same"] / found[2]["draws"] == own.same
 

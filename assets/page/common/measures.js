@@ -80,12 +80,14 @@ export function likelihood(answer, full) {
 
 const digits = (p) => Math.round(100 * p);
 
-/** Whether a probability is smaller at the two digits that are shown. */
-export const isWorse = (likelihood, than) => digits(likelihood) < digits(than);
+/** Whether a probability is below all draws of a random at the two digits that are shown. */
+export const isWorse = (likelihood, chance) => digits(likelihood) < digits(chance.low);
 
 /**
- * What random patches do: mean and spread over draws, once all draws are answered.
- * @returns {?{mean: number, spread: number, same: number, right: ?number, draws: number}}
+ * What random patches do over several draws, once all of them are answered: mean, spread, and the
+ * smallest and largest.
+ * @returns {?{mean: number, spread: number, low: number, high: number, same: number,
+ *   right: ?number, draws: number}}
  */
 export function chanceOf(answers, full) {
   const found = answers.map((answer) => likelihood(answer, full));
@@ -96,6 +98,8 @@ export function chanceOf(answers, full) {
   return {
     mean,
     spread: found.length > 1 ? Math.sqrt(square / (found.length - 1)) : 0,
+    low: Math.min(...found),
+    high: Math.max(...found),
     same: answers.filter(({ same }) => same).length,
     right: rights.includes(null) ? null : rights.filter(Boolean).length,
     draws: found.length,

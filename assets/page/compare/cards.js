@@ -134,7 +134,7 @@ function cardOf(key, selection) {
       spread.style.left = `${100 * Math.max(0, likelihood - around)}%`;
       spread.style.right = `${100 * (1 - Math.min(1, likelihood + around))}%`;
     }
-    const random = context.chance && !entry.random ? context.chance.mean : null;
+    const random = entry.chance && !entry.random ? entry.chance.mean : null;
     show(mean, random !== null);
     if (random !== null) mean.style.left = `${100 * random}%`;
     const figure = known ? chance(likelihood) : "";

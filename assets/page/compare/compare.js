@@ -15,6 +15,9 @@ import { comparisonRows } from "./rows.js";
 import { CompareSelection, FAMILIES, SORTS } from "./selection.js";
 
 const SPEAK_MS = 400;
+const FAIR =
+  "The line across a card's bar is the mean of 5 random draws that count positions as the method " +
+  "does and, inside the language model, drop at its layers; worse than random is what is below all 5.";
 
 /** One slider for all, its big number and what is under way. */
 function hand(selection) {
@@ -200,7 +203,7 @@ function follow(selection, root, parts) {
     top.update(kase, selection.full);
     slider.update(entries, inWords(selection, entries));
     chosen.update(entries);
-    cards.update(entries, { kase, view, pair: shown, budget, chance, busy });
+    cards.update(entries, { kase, view, pair: shown, budget, busy });
     later.update(kase);
     pair.update((key) => all.get(key) ?? selection.entryOf(key));
     mark(root, "data-budget", budget);
@@ -245,6 +248,7 @@ function mount(selection, { element, props, watch }) {
     parts.top.node,
     bar,
     parts.cards.node,
+    node("p", { class: "vt-note" }, FAIR),
     parts.later.node,
     parts.pair.node,
     below,

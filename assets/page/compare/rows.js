@@ -26,8 +26,10 @@ export function comparisonRows(selection, entries) {
     reached: null,
     patches_kept: null,
     kept: null,
+    random: selection.draws[0],
     random_mean: chance?.mean ?? null,
     random_spread: chance?.spread ?? null,
+    random_lowest: chance?.low ?? null,
     question: kase.question,
     full_answer: full?.text ?? null,
     truth: kase.truth ?? null,
@@ -38,10 +40,14 @@ export function comparisonRows(selection, entries) {
   const methods = entries.map((entry) => {
     const { fate } = entry.choice.stages.at(-1);
     const kept = [...fate.keys()].filter((token) => fate[token] === 0);
-    const judged = entry.answer && chance && entry.key !== selection.draws[0];
+    const judged = entry.answer && entry.chance && entry.key !== selection.draws[0];
     return row(entry.key, entry.budget, entry.answer, {
       worse_than_random: judged ? entry.worse : null,
       reached: entry.reached,
+      random: entry.method.draws[0],
+      random_mean: entry.chance?.mean ?? null,
+      random_spread: entry.chance?.spread ?? null,
+      random_lowest: entry.chance?.low ?? null,
       patches_kept: kept.length,
       kept: kept.join(" "),
     });

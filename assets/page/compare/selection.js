@@ -131,13 +131,16 @@ export class CompareSelection extends BatchRequest {
   get entries() {
     const { methods } = this.case;
     const all = new Map(methods.map((method, i) => [method.key, this.#entryOf(method, i)]));
-    const { chance } = this;
     const random = all.get(this.draws[0]);
-    if (random) random.likelihood = chance?.mean ?? null; // it stands where its mean is
+    const known = new Map(); // many methods have the same random
     for (const entry of all.values()) {
-      const judged = chance && entry !== random && entry.likelihood !== null;
-      entry.worse = Boolean(judged && isWorse(entry.likelihood, chance.mean));
+      const place = `${entry.method.draws[0]} ${entry.budget}`;
+      if (!known.has(place)) known.set(place, this.#chanceAt(entry.method.draws, entry.budget));
+      entry.chance = known.get(place);
+      const judged = entry.chance && entry !== random && entry.likelihood !== null;
+      entry.worse = Boolean(judged && isWorse(entry.likelihood, entry.chance));
     }
+    if (random) random.likelihood = random.chance?.mean ?? null; // it stands where its mean is
     this.#sort(all);
     const [, , belongs] = FAMILIES.find(([name]) => name === this.state.family);
     return this.#order
@@ -162,19 +165,28 @@ export class CompareSelection extends BatchRequest {
 
   /** What random patches do at this budget; null until every draw is answered. */
   get chance() {
-    const { case: kase, state, draws } = this;
-    const answers = draws.map((draw) => this.store.cache.answer(kase.id, draw, state.budget));
+    return this.#chanceAt(this.draws, this.state.budget);
+  }
+
+  #chanceAt(draws, budget) {
+    const answers = draws.map((draw) => this.store.cache.answer(this.case.id, draw, budget));
     return answers.includes(null) ? null : chanceOf(answers, this.full);
   }
 
-  /** Methods and budgets whose answers make the page complete: [[spec, budget]]. */
+  /**
+   * Methods and budgets whose answers make the page complete: [[spec, budget]]. Draws of random
+   * come first, those that only some methods are measured by last.
+   */
   get wanted() {
     const { case: kase, state, draws } = this;
     const others = kase.methods.filter(({ key }) => !draws.includes(key));
-    return [
+    const placed = others.map((method) => [method, snap(kase, method, state.budget)]);
+    const all = [
       ...draws.map((draw) => [draw, state.budget]),
-      ...others.map((method) => [method.key, snap(kase, method, state.budget)]),
+      ...placed.map(([method, budget]) => [method.key, budget]),
+      ...placed.flatMap(([method, budget]) => method.draws.map((draw) => [draw, budget])),
     ];
+    return [...new Map(all.map((pair) => [pair.join(" "), pair])).values()];
   }
 
   get here() {

@@ -7,6 +7,7 @@ import numpy as np
 from explorer.cases.records import BudgetPoint, MethodMap
 from explorer.methods import catalog
 from explorer.methods.catalog import title
+from explorer.methods.chance import chance_of, draws_of
 from explorer.methods.method import Method
 from explorer.methods.signals import Size
 from explorer.ui.payloads.encoding import in_steps, packed
@@ -57,6 +58,7 @@ def method_words(spec: str) -> dict:
         "where": method.where,
         "baseline": not method.card.arxiv,
         "uncertain": method.card.uncertain,
+        "draws": list(draws_of(chance_of(spec))),
         "wipes": any(stage.wipe_cache for stage in smallest),
     }
 

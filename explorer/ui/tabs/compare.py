@@ -13,7 +13,7 @@ from explorer.ui import components
 from explorer.ui.session import AppState
 from explorer.ui.tabs import answer_stream
 
-RATE = answer_stream.StreamRate(max_answers=64, min_new_answers=5)
+RATE = answer_stream.StreamRate(max_answers=96, min_new_answers=5)
 
 
 def build(app_state: AppState, session: gr.State, model_queue: dict) -> None:

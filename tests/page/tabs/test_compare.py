@@ -13,7 +13,10 @@ import pytest
 from conftest import answered_all, requests_of, state, until, visit
 from playwright.sync_api import Browser, Page, expect
 
+from explorer import analyses
 from explorer.analyses import comparison
+from explorer.cases.request import CaseRequest
+from explorer.pico.data import scenes
 
 pytestmark = pytest.mark.browser
 SIZE = {"width": 1366, "height": 1080}
@@ -332,14 +335,24 @@ def test_a_method_that_can_not_go_so_low_is_marked(page):
     assert by_name["clsattn"]["floor"] == ""
 
 
+def measured(page: Page, budget: int) -> tuple[comparison.Compared, ...]:
+    """What the function says of the open case."""
+    shown = state(page)["case"]
+    request = CaseRequest.make("pico", scenes.make(shown["seed"]).image, shown["question"])
+    return analyses.compare(request, budget).methods
+
+
 def test_who_does_worse_than_random_is_marked(page):
     move(page, 32)
     done(page, 32)
-    chance = compared(page)["chance"]
-    mean = chance["mean"]
-    assert chance["draws"] >= 5
+    own = {each.method: each for each in measured(page, 32)}
     for entry, card in zip(entries(page), cards(page), strict=True):
-        worse = entry["key"] != "random" and f"{entry['likelihood']:.2f}" < f"{mean:.2f}"
+        chance = entry["chance"]
+        assert chance["draws"] >= 5
+        if entry["budget"] == own[entry["key"]].budget:
+            assert chance["low"] == pytest.approx(own[entry["key"]].random.lowest, abs=1e-3)
+        low = f"{chance['low']:.2f}"
+        worse = entry["key"] != "random" and f"{entry['likelihood']:.2f}" < low
         assert ("worse" in card) == worse, entry["key"]
         assert ("worse than random" in card["label"]) == worse
         assert ("baseline" in card) == (entry["key"] in comparison.BASELINES)
@@ -394,6 +407,7 @@ def test_all_numbers_can_be_downloaded(page, tmp_path):
         rows = {row["method"]: row for row in csv.DictReader(file)}
     known = {entry["key"]: entry for entry in entries(page)}
     assert set(rows) == {"full", *known, *comparison.DRAWS}
+    assert rows["fastv"]["random"] == "random_inside" and rows["clsattn"]["random"] == "random"
     for key, entry in known.items():
         assert rows[key]["answer"] == entry["answer"]["text"]
         assert float(rows[key]["p_full"]) == pytest.approx(entry["answer"]["p_full"])
