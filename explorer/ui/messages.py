@@ -156,9 +156,13 @@ class RestoreMessage(PickMessage):
 
 
 class ImportanceMessage(CaseMessage):
-    """Asks what an answer rests on: one word of it, by its number, or another text."""
+    """Asks what an answer rests on: one word of it, by its number, or another text.
+
+    method: the one that it is held against, whose rule for positions counts.
+    """
 
     way: Key
+    method: Key | None = None
     word: Annotated[int, Field(ge=0, lt=case_file.ANSWER)] | None = None
     text: Words | None = None
 

@@ -37,8 +37,14 @@ function drawSigned(canvas, kase, at, values, cursor = -1) {
   pointAt(pen, grid, cells, cursor, deviceScale());
 }
 
+/** Which rule for positions was asked for, by the method that was chosen then. */
+const positionsInWords = (renumber) =>
+  renumber
+    ? "While patches are absent, the others are counted anew, as the chosen method does."
+    : "While patches are absent, the others keep their positions, as the chosen method does.";
+
 /** f(full) and f(none) in words. */
-function worthInWords({ full, none, worth, tokens, way }) {
+function worthInWords({ full, none, worth, tokens, way, renumber }) {
   const chance = (f) => `p = ${format.probability(Math.exp(f))}`;
   const nothing = {
     occlusion: "with the whole picture painted over",
@@ -49,7 +55,8 @@ function worthInWords({ full, none, worth, tokens, way }) {
   return (
     `log-probability ${format.brief(full)} with all patches (${chance(full)}), ` +
     `${format.brief(none)} ${nothing ?? "with every patch replaced"} (${chance(none)}): ` +
-    `the picture is worth ${signed(worth)} nats${each}.`
+    `the picture is worth ${signed(worth)} nats${each}.` +
+    (typeof renumber === "boolean" ? ` ${positionsInWords(renumber)}` : "")
   );
 }
 
@@ -136,7 +143,10 @@ export function importancePanel(store, task, ways, changed) {
   choice.append(
     ...Object.entries(ways).map(([key, words]) => node("option", { value: key }, words)),
   );
-  const ask = () => task.ask({ case: store.state.case.id, way: state.way, ...state.target });
+  const ask = () => {
+    const { case: kase, method } = store.state; // positions count as that method counts them
+    task.ask({ case: kase.id, way: state.way, method, ...state.target });
+  };
   const choose = (target) => {
     state.target = target;
     ask();

@@ -18,7 +18,7 @@ const COLUMNS = [
 const EXPLAINED =
   "Patches come in (insertion) or go away (deletion), best first; the height is the mean " +
   "probability of the full answer's tokens. Orange: the oracle; dashed: random, the mean of 5 " +
-  "orders; thick: the chosen method.";
+  "orders; thick: the chosen method. Positions count as each method on trial counts them.";
 const TRUE_CURVE =
   " Dotted: what the method really keeps at each budget, since its kept sets don't follow the " +
   "order of its score, or leave inside the language model.";
@@ -55,7 +55,7 @@ function drawing(store, kind, foot) {
       const at = (i) => Math.min(1, (i * trial.step) / n);
       const look =
         LOOKS[trial.name] ?? (trial.name === chosen ? "vt-trial-chosen" : "vt-trial-other");
-      const title = svg("title", {}, scoreName(store, trial.name));
+      const title = svg("title", {}, trialName(store, trial));
       const curve = svg("path", { class: look, d: path(values.map((s, i) => [at(i), s])) }, title);
       const pruned = kind === "inserted" && trial.name === chosen && trial.pruned;
       if (!pruned) return [curve];
@@ -73,6 +73,12 @@ function scoreName({ state }, name) {
   const { methods, later } = state.case;
   const known = [...methods, ...(later ?? [])].find(({ key }) => key === name);
   return name === "random" ? "random" : (known?.title ?? name);
+}
+
+/** A reference says which rule for positions it has: there may be one for each. */
+function trialName(store, { name, renumber }) {
+  const rule = renumber ? "positions counted anew" : "positions kept";
+  return LOOKS[name] ? `${scoreName(store, name)}, ${rule}` : scoreName(store, name);
 }
 
 function table(store) {
@@ -96,7 +102,7 @@ function table(store) {
         node(
           "tr",
           { "data-name": trial.name, "data-chosen": trial.name === chosen },
-          node("th", { scope: "row" }, scoreName(store, trial.name)),
+          node("th", { scope: "row" }, trialName(store, trial)),
           ...COLUMNS.map(([key]) =>
             node("td", {}, trial[key] === null ? "" : format.brief(trial[key])),
           ),

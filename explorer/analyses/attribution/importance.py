@@ -42,6 +42,7 @@ CONVERGED = 0.01  # share of f(full) - f(none) by which integrated gradients may
 STEPS = (50, 200)  # of integrated gradients; more if the first don't converge
 SAMPLES = 5  # permutations of Shapley's
 CELLS = 7  # squares along a side of the picture
+DROPPING = ("removed", "shapley")  # ways in which patches are absent, not replaced
 ROWS = 8  # evaluated at once: few enough that progress is seen soon
 MANY = 32  # where progress is told in between
 ABOUT = 200  # answers that one explanation costs
@@ -54,7 +55,8 @@ class Importance:
     values [N] float32: positive for a token that speaks for the answer. answer: what is explained;
     words: those of the full answer, `word` one of them. full, none: log-probability of what is
     explained from all visual tokens and from none (what "none" is depends on the way); tokens G of
-    it. delta: what integrated gradients miss.
+    it. delta: what integrated gradients miss. renumber: whether those that stayed were counted
+    anew while others were absent; None for ways that replace tokens.
     """
 
     case: str
@@ -68,6 +70,7 @@ class Importance:
     tokens: int
     delta: float | None
     seconds: float
+    renumber: bool | None = None
 
     @property
     def worth(self) -> float:
@@ -93,7 +96,9 @@ def _check_way(request: CaseRequest, way: str, **_: object) -> None:
 @use_case(
     cost=GpuCost(answers=ABOUT),
     cached=CachedAs(
-        lambda request, target, way: CacheKey("importance", request.id, (target, way)),
+        lambda request, target, way, renumber: CacheKey(
+            "importance", request.id, (target, way, renumber and way in DROPPING)
+        ),
         lambda importance: importance.values.nbytes + 2_000,
     ),
     check=_check_way,
@@ -102,31 +107,43 @@ def explain(
     request: CaseRequest,
     target: Target = Target(),  # noqa: B008 (a frozen record)
     way: str = "removed",
+    renumber: bool = False,
     *,
     cache: ResultCache | None = None,
 ) -> Iterator[Progress | Importance]:
     """Give the progress, and at last how much the answer rests on every visual token.
 
-    Raises `BadAnswer` for a target or a way that there is not, `MethodUnavailable` for a way that
-    this model can't go.
+    renumber: count the positions of those that stay anew, as the method does that the values are
+    held against; False leaves them where they were. Raises `BadAnswer` for a target or a way that
+    there is not, `MethodUnavailable` for a way that this model can't go.
     """
     case = open_case(request, cache)
     tokens = target_tokens(case, target, cache)
-    yield from with_progress(lambda report: _explained(case, tokens, target, way, report))
+    renumbers = renumber if way in DROPPING else None
+    yield from with_progress(
+        lambda report: _explained(case, tokens, target, way, renumbers, report)
+    )
 
 
 def _explained(
-    case: Case, tokens: TargetTokens, target: Target, way: str, report: ProgressCallback
+    case: Case,
+    tokens: TargetTokens,
+    target: Target,
+    way: str,
+    renumber: bool | None,
+    report: ProgressCallback,
 ) -> Importance:
     began = time.perf_counter()
     prompt = case.prompt()
-    if prompt.deepstack and way not in ("removed", "shapley"):
+    if prompt.deepstack and way not in DROPPING:
         raise MethodUnavailable(
             f"{case.vlm.title} adds the picture in several layers: its tokens can be dropped, but "
             "nothing else can stand in for them."
         )
     lanes = parallel_runs(case.vlm)
-    scorer = AblationScorer(case.decoder, prompt, tokens.tokens, tokens.span, lanes=lanes)
+    scorer = AblationScorer(
+        case.decoder, prompt, tokens.tokens, tokens.span, renumber=bool(renumber), lanes=lanes
+    )
     with cpu_threads(case.vlm.cores):  # many rows side by side keep all of them busy
         values, full, none, delta = _by(way, case, scorer, report)
     return Importance(
@@ -141,6 +158,7 @@ def _explained(
         tokens=len(scorer.answer),
         delta=delta,
         seconds=time.perf_counter() - began,
+        renumber=renumber,
     )
 
 
@@ -153,7 +171,7 @@ def _by(way: str, case: Case, scorer: AblationScorer, report: ProgressCallback) 
     report(0, 1)
     if way == "occlusion":
         return _occluded(case, scorer, report)
-    if way in ("removed", "shapley"):
+    if way in DROPPING:
         full, none = scorer.without(torch.stack([torch.ones(n), torch.zeros(n)]).float()).tolist()
         if way == "removed":
             without = partial(scorer.without, done=captum_methods.counter(n + 1, report))

@@ -1,7 +1,8 @@
 """Evaluate scores: does a method put first what the answer rests on?
 
 Insertion and deletion curves of an order of tokens (insertion_deletion.py) with s = exp(f / G), the
-geometric mean probability of the answer's G tokens; their areas; rank correlation and overlap with
+geometric mean probability of the answer's G tokens, positions counted as the method on trial counts
+them; their areas; rank correlation and overlap with
 the oracle. For methods whose kept sets don't follow the order of their score also s from their own
 kept sets. Knows cases, maps and the oracle; not pages. Letters: N visual tokens, K kept.
 """
@@ -19,6 +20,7 @@ from torch import Tensor
 from explorer.analyses.attribution.importance import explain
 from explorer.analyses.attribution.target import Target, target_tokens
 from explorer.analyses.overview import analyse, draw
+from explorer.analyses.picked import renumbers
 from explorer.cases.answers import check_budget, full_run
 from explorer.cases.batch_answers import CaseContext, plan_answer
 from explorer.cases.cache import CacheKey, ResultCache, get_or_compute
@@ -47,6 +49,9 @@ ABOUT = 200  # answers that one evaluation costs
 class ScoreEvaluation:
     """How an order of tokens does. name: a method's spec, "oracle" or "random".
 
+    renumber: whether those that are there were counted anew while others were absent, as the method
+    does; the two references have one evaluation for each rule that a method on trial has.
+
     step: tokens from one value of a curve to the next; inserted, deleted: s after every step;
     insertion, deletion: the areas under them. pruned: (K, s) from the method's own kept sets, where
     the curves are not its pruning. spearman, overlap: of its score, and of its K best tokens, with
@@ -54,6 +59,7 @@ class ScoreEvaluation:
     """
 
     name: str
+    renumber: bool
     step: int
     inserted: tuple[float, ...]
     deleted: tuple[float, ...]
@@ -79,40 +85,57 @@ def evaluate_scores(
 ) -> Iterator[Progress | ScoreEvaluation]:
     """Evaluate scores, one after the other; oracle and random come first and always.
 
-    specs: of methods; budget: K at which overlap is counted. What can't run here is left out.
-    Raises `VisitorError`.
+    Methods that count positions anew come before those that keep them, each behind references of
+    its own kind. specs: of methods; budget: K at which overlap is counted. What can't run here is
+    left out. Raises `VisitorError`.
     """
     case = open_case(request, cache)
     check_budget(budget, case.size.tokens)
     specs = [spec for spec in dict.fromkeys(specs) if spec != RANDOM]
+    by_rule = {rule: [s for s in specs if renumbers(s) == rule] for rule in (True, False)}
+    rules = [rule for rule, mine in by_rule.items() if mine] or [renumbers(RANDOM)]
     per_oracle, per_order = case.size.tokens + 1, 2 * (insertion_deletion.STEPS + 1)
-    total = per_oracle + per_order * (1 + SEEDS + len(specs))  # evaluations of the model
-    for step in explain(request, Target(), "removed", cache=cache):
-        if isinstance(step, Progress):
-            yield Progress(per_oracle * step.done // step.total, total)
-    best, done = step.values, per_oracle
-    evaluator = ScoreEvaluator(case, best, budget, cache)
-    references = ((lambda: evaluator.of(ORACLE, best), 1), (evaluator.random, SEEDS))
-    for evaluate, count in references:
-        yield evaluate()
-        done += count * per_order
-        yield Progress(done, total)
+    # evaluations of the model
+    total = len(rules) * (per_oracle + per_order * (1 + SEEDS)) + per_order * len(specs)
     ready = {each.spec: each for each in analyse(request, cache=cache).methods}
-    for spec in specs:
-        with suppress(MethodUnavailable):  # a case's notes say why
-            yield evaluator.method(ready.get(spec) or draw(request, spec, cache=cache))
-        done += per_order
-        yield Progress(done, total)
+    done = 0
+    for rule in rules:
+        for step in explain(request, Target(), "removed", rule, cache=cache):
+            if isinstance(step, Progress):
+                yield Progress(done + per_oracle * step.done // step.total, total)
+        evaluator = ScoreEvaluator(case, step.values, budget, cache, rule)
+        done += per_oracle
+        for evaluate, count in ((evaluator.oracle, 1), (evaluator.random, SEEDS)):
+            yield evaluate()
+            done += count * per_order
+            yield Progress(done, total)
+        for spec in by_rule[rule]:
+            with suppress(MethodUnavailable):  # a case's notes say why
+                yield evaluator.method(ready.get(spec) or draw(request, spec, cache=cache))
+            done += per_order
+            yield Progress(done, total)
 
 
 class ScoreEvaluator:
-    """One case and its oracle, with which orders of tokens are compared."""
+    """One case and its oracle, with which orders of tokens are compared; one rule for positions."""
 
-    def __init__(self, case: Case, best: np.ndarray, budget: int, cache: ResultCache):
+    def __init__(
+        self,
+        case: Case,
+        best: np.ndarray,
+        budget: int,
+        cache: ResultCache | None,
+        renumber: bool,
+    ):
         self.case, self.best, self.budget, self.cache = case, best, budget, cache
+        self.renumber = renumber
         self.tokens = target_tokens(case, Target(), cache).tokens
         self.scorer = AblationScorer(
-            case.decoder, case.prompt(), self.tokens, lanes=parallel_runs(case.vlm)
+            case.decoder,
+            case.prompt(),
+            self.tokens,
+            renumber=renumber,
+            lanes=parallel_runs(case.vlm),
         )
 
     def _s(self, present: Tensor) -> Tensor:
@@ -127,20 +150,26 @@ class ScoreEvaluator:
                 )
 
         # several methods may have the same order
-        key = CacheKey("curves", self.case.id, (order.tobytes(),))
+        key = CacheKey("curves", self.case.id, (order.tobytes(), self.renumber))
         return get_or_compute(
             self.cache, key, make, lambda found: sum(x.nbytes for x in found) + 500
         )
 
     def of(self, name: str, score: np.ndarray) -> ScoreEvaluation:
         """Evaluate one score."""
-        return _evaluation(name, len(score), *self._curves(insertion_deletion.order_of(score)))
+        curves = self._curves(insertion_deletion.order_of(score))
+        return _evaluation(name, self.renumber, len(score), *curves)
+
+    def oracle(self) -> ScoreEvaluation:
+        """Evaluate the oracle's own order."""
+        return self.of(ORACLE, self.best)
 
     def random(self) -> ScoreEvaluation:
         """Evaluate the mean curves of orders drawn at random."""
         n = len(self.best)
         drawn = [self._curves(np.random.default_rng(seed).permutation(n)) for seed in range(SEEDS)]
-        return _evaluation(RANDOM, n, *(np.mean(each, 0) for each in zip(*drawn, strict=True)))
+        curves = (np.mean(each, 0) for each in zip(*drawn, strict=True))
+        return _evaluation(RANDOM, self.renumber, n, *curves)
 
     def method(self, found: MethodMap) -> ScoreEvaluation:
         """Evaluate a method's score, and its pruning where that doesn't follow the score."""
@@ -181,9 +210,12 @@ class ScoreEvaluator:
         return get_or_compute(self.cache, key, make, lambda rows: 64 * len(rows) + 500)
 
 
-def _evaluation(name: str, n: int, inserted: np.ndarray, deleted: np.ndarray) -> ScoreEvaluation:
+def _evaluation(
+    name: str, renumber: bool, n: int, inserted: np.ndarray, deleted: np.ndarray
+) -> ScoreEvaluation:
     return ScoreEvaluation(
         name=name,
+        renumber=renumber,
         step=-(-n // insertion_deletion.STEPS),
         inserted=tuple(inserted.tolist()),
         deleted=tuple(deleted.tolist()),

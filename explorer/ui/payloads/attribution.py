@@ -48,6 +48,7 @@ def trial_payload(result: ScoreEvaluation) -> dict:
     """Describe the curves of one score."""
     return {
         "name": result.name,
+        "renumber": result.renumber,
         "step": result.step,
         "inserted": [rounded(s) for s in result.inserted],
         "deleted": [rounded(s) for s in result.deleted],

@@ -83,8 +83,8 @@ def _calmly(replies: Iterator[dict]) -> Iterator[dict]:
             yield {}  # so that a stale run is noticed
 
 
-def _renumber(message: PickMessage) -> bool:
-    """Tell how positions of picked patches count: as for the method that they came from."""
+def _renumber(message: PickMessage | ImportanceMessage) -> bool:
+    """Tell how positions of patches count: as for the method that they are of, or held against."""
     return message.method is not None and picked.renumbers(message.method)
 
 
@@ -124,7 +124,7 @@ def _explain(app_state: AppState, session: Session, message: ImportanceMessage) 
     word = message.word if message.text is None else None
     target = Target(word=word, text=message.text)
     for step in app_state.use_cases.explain(
-        session.request, target, message.way, cache=app_state.cache
+        session.request, target, message.way, _renumber(message), cache=app_state.cache
     ):
         if isinstance(step, Progress):
             yield _progress(step)

@@ -11,6 +11,7 @@ from conftest import requests_of, state, until, visit, visiting
 from playwright.sync_api import Page, expect
 
 from explorer import analyses
+from explorer.analyses.picked import renumbers
 from explorer.cases.request import CaseRequest
 from explorer.metrics.fidelity import agrees
 from explorer.pico.data import scenes
@@ -234,6 +235,9 @@ def test_the_oracle_explains_the_answer_a_word_and_another_answer(page):
     said = full_answer(page)["text"]
     expect(line).to_have_text(f"Explained: “{said}”.")
     expect(page.locator("#vt-oracle-worth")).to_contain_text("without any patch")
+    expect(page.locator("#vt-oracle-worth")).to_contain_text(
+        "counted anew" if renumbers(state(page)["method"]) else "keep their positions"
+    )
     assert page.locator("#vt-oracle-weak").is_hidden()
     drawn = "document.querySelectorAll('#vt-oracle canvas')[1].toDataURL()"
     whole = page.evaluate(drawn)
@@ -258,6 +262,7 @@ def test_scores_are_tried_beside_oracle_and_random(page):
         "(all) => all.map((row) => [row.dataset.name, ...[...row.cells].map((c) => c.textContent)])"
     )
     assert rows[0][0] == "oracle" and len(rows) == 3
+    assert rows[0][1] == "oracle (leave one out), positions counted anew"
     areas = [float(row[2]) for row in rows]
     assert areas == sorted(areas, reverse=True) and all(0 <= area <= 1 for area in areas)
     assert page.locator(".vt-trial path").count() == 6

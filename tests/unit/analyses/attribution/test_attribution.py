@@ -7,12 +7,14 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from family_contract import QUESTION, noise
 from unit.vlm.families.test_llava import tiny
 
 from explorer import analyses
 from explorer.analyses.attribution import restoration, score_evaluation
 from explorer.analyses.attribution.importance import Target
+from explorer.analyses.attribution.target import target_tokens
 from explorer.analyses.picked import check_kept
 from explorer.cases.answers import full_run
 from explorer.cases.cache import ResultCache
@@ -21,6 +23,7 @@ from explorer.cases.progress import Progress, with_progress
 from explorer.cases.records import Token, words_of
 from explorer.cases.request import CaseRequest
 from explorer.errors import BadAnswer, BadPick
+from explorer.inference.ablation import AblationScorer
 from explorer.media.grid import share
 from explorer.media.layouts import padded_square
 from explorer.methods import catalog
@@ -272,28 +275,73 @@ def test_an_answer_that_no_patch_gives_is_said_to_be_out_of_reach(memory):
 
 
 def test_curves_begin_with_nothing_and_end_with_everything(memory):
-    found = {
-        each.name: each
+    found = [
+        each
         for each in analyses.evaluate_scores(
-            CaseRequest.make(*TINY), ["clsattn", "fastv"], 4, cache=memory
+            CaseRequest.make(*TINY), ["fastv", "clsattn"], 4, cache=memory
         )
         if isinstance(each, score_evaluation.ScoreEvaluation)
-    }
-    assert list(found) == ["oracle", "random", "clsattn", "fastv"]
-    full = found["oracle"].inserted[-1]
-    for each in found.values():
+    ]
+    anew, kept = found[:3], found[3:]
+    assert [(each.name, each.renumber) for each in anew] == [
+        (name, True) for name in ("oracle", "random", "clsattn")
+    ]
+    assert [(each.name, each.renumber) for each in kept] == [
+        (name, False) for name in ("oracle", "random", "fastv")
+    ]
+    full = anew[0].inserted[-1]
+    for each in found:
         assert each.step == 1 and len(each.inserted) == len(each.deleted) == 17
         assert each.inserted[-1] == pytest.approx(full, abs=1e-4)
         assert each.deleted[0] == pytest.approx(full, abs=1e-4)
         assert 0 <= each.deletion <= 1 and 0 <= each.insertion <= 1
-    oracle = last(analyses.explain(CaseRequest.make(*TINY), cache=memory))
-    assert full == pytest.approx(np.exp(oracle.full / oracle.tokens), abs=1e-4)
-    assert found["oracle"].deletion < found["random"].deletion
-    assert found["clsattn"].pruned is None, "nested and before the LLM: insertion is its pruning"
-    rungs = dict(found["fastv"].pruned)
+    for renumber, (oracle, random, _) in ((True, anew), (False, kept)):
+        own = last(analyses.explain(CaseRequest.make(*TINY), renumber=renumber, cache=memory))
+        assert full == pytest.approx(np.exp(own.full / own.tokens), abs=1e-4)
+        assert oracle.deletion < random.deletion
+        assert oracle.spearman is None
+    assert anew[1].inserted != kept[1].inserted, "the same orders, other positions"
+    clsattn, fastv = anew[2], kept[2]
+    assert clsattn.pruned is None, "nested and before the LLM: insertion is its pruning"
+    rungs = dict(fastv.pruned)
     assert rungs[16] == pytest.approx(full, abs=1e-4)
-    assert found["oracle"].spearman is None and -1 <= found["fastv"].spearman <= 1
-    assert 0 <= found["fastv"].overlap <= 1
+    assert -1 <= fastv.spearman <= 1
+    assert 0 <= fastv.overlap <= 1
+
+
+@pytest.mark.parametrize("renumber", [True, False])
+def test_positions_count_as_they_are_told(memory, renumber):
+    request = CaseRequest.make(*TINY)
+    case = open_case(request, memory)
+    n, tokens = case.size.tokens, target_tokens(case, Target(), memory).tokens
+    scorer = AblationScorer(case.decoder, case.prompt(), tokens, renumber=renumber)
+    found = last(analyses.explain(request, renumber=renumber, cache=memory))
+    without = scorer.without(1 - torch.eye(n))
+    assert found.renumber is renumber
+    assert found.values == pytest.approx(found.full - without.numpy(), abs=1e-4)
+
+    spec = f"clsattn?positions={'renumber' if renumber else 'keep'}"
+    *_, trial = (
+        each
+        for each in analyses.evaluate_scores(request, [spec], 4, cache=memory)
+        if isinstance(each, score_evaluation.ScoreEvaluation)
+    )
+    kept = analyses.answer(request, spec, 4, cache=memory).stages[-1].kept
+    present = torch.zeros(1, n).index_fill(1, torch.from_numpy(kept.astype("int64")), 1)
+    s = float((scorer.without(present) / len(tokens)).exp())
+    assert trial.renumber is renumber
+    assert trial.inserted[4] == pytest.approx(s, abs=1e-4)
+
+
+def test_the_rule_for_positions_matters_and_only_where_patches_are_absent(memory):
+    request = CaseRequest.make(*TINY)
+    anew, kept = (
+        last(analyses.explain(request, renumber=renumber, cache=memory)).values
+        for renumber in (True, False)
+    )
+    assert np.abs(anew - kept).max() > 1e-3
+    mean = last(analyses.explain(request, way="mean", renumber=True, cache=memory))
+    assert mean.renumber is None
 
 
 # ---- boxes
