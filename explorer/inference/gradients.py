@@ -30,23 +30,23 @@ def gradients(
     target: what is differentiated, the "logit" of the token or its log-probability, "logprob".
     Attention and its gradient are in float32; a half-precision model computes the rest in its own
     precision. Memory for S tokens: four tensors of L * H * S * S numbers; `MethodUnavailable` if
-    that is more than ROOM.
+    that is more than MAX_BYTES.
     """
     tokens = [int(token) for token in answer_tokens if int(token) not in decoder.eos]
     if not tokens:
         return
     _check_room(decoder, prompt.inputs_embeds.shape[1] + len(tokens))
     scores, attentions = _forward(decoder, prompt, tokens, target)
-    seen = torch.cat([attention.detach() for attention in attentions])
-    first = (
-        prompt.inputs_embeds.shape[1] - 1
-    )  # the position that predicts the first token of the answer
+    attention_weights = torch.cat([attention.detach() for attention in attentions])
+    first = prompt.inputs_embeds.shape[1] - 1  # the position that predicts the first answer token
     for step in range(len(tokens)):
         more = step + 1 < len(tokens)
-        found = torch.autograd.grad(scores[step], attentions, retain_graph=more)
+        grads = torch.autograd.grad(scores[step], attentions, retain_graph=more)
         if not more:
             del scores, attentions  # frees the graph before the last token is looked at
-        yield AnswerGradient(seen, torch.cat(found), first + step, prompt.visual_positions)
+        yield AnswerGradient(
+            attention_weights, torch.cat(grads), first + step, prompt.visual_positions
+        )
 
 
 def _check_room(decoder: Decoder, length: int) -> None:
@@ -78,20 +78,22 @@ def _forward(
         return (attention @ values.float()).to(query.dtype)
 
     with torch.no_grad():
-        said = torch.tensor([tokens[:-1]], dtype=torch.long, device=device)
-        x = torch.cat(
-            [prompt.inputs_embeds, body.embed_tokens(said).to(prompt.inputs_embeds.dtype)], 1
-        )
+        input_ids = torch.tensor([tokens[:-1]], dtype=torch.long, device=device)
+        answer_embeds = body.embed_tokens(input_ids).to(prompt.inputs_embeds.dtype)
+        hidden_states = torch.cat([prompt.inputs_embeds, answer_embeds], 1)
         ahead = torch.arange(1, len(tokens), device=device)
-        after = (prompt.position_ids[..., -1].max() + ahead).expand(
+        answer_positions = (prompt.position_ids[..., -1].max() + ahead).expand(
             *prompt.position_ids.shape[:-1], -1
         )
-        cos_sin = body.rotary_emb(x, torch.cat([prompt.position_ids, after], -1))
+        position_ids = torch.cat([prompt.position_ids, answer_positions], -1)
+        cos_sin = body.rotary_emb(hidden_states, position_ids)
     with torch.enable_grad(), override_attention(attend):
         for index, layer in enumerate(body.layers):
-            x = layer(x, attention_mask=None, position_embeddings=cos_sin)
-            x = add_deepstack(x, prompt.deepstack, index, prompt.visual_positions)
-        logits = decoder.head(body.norm(x[:, -len(tokens) :]))[0].float()
+            hidden_states = layer(hidden_states, attention_mask=None, position_embeddings=cos_sin)
+            hidden_states = add_deepstack(
+                hidden_states, prompt.deepstack, index, prompt.visual_positions
+            )
+        logits = decoder.head(body.norm(hidden_states[:, -len(tokens) :]))[0].float()
         if target == "logprob":
             logits = logits.log_softmax(-1)
         scores = tuple(logits[step, token] for step, token in enumerate(tokens))
