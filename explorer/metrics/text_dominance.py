@@ -9,7 +9,8 @@ which produce the answer's tokens, averaged over heads.
 
 Choices where the paper leaves room: BOS, EOS, padding and, without a BOS, position 0 are no text
 (the first token is an attention sink and would multiply MDI); attention to answer tokens is left
-out; image tokens are counted at each layer, merged ones as one each.
+out; image tokens are counted at each layer, merged ones as one each. One that is only wiped from
+the cache counts: its zero key still gets attention.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ SCHEDULES: dict[str, Method] = {
         SparseVLM(version="plus"),
         TransPrune(),
         CoreMatching(),
-        CoreMatching(mode="drop"),
+        CoreMatching(mode="zero-kv"),
         VisionDrop(),
     )
 }

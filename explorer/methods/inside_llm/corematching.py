@@ -2,9 +2,9 @@
 
 Wang et al., "CoreMatching: A Co-adaptive Sparse Inference Framework with Token and Neuron Pruning",
 ICML 2025, arXiv 2505.19235. Official code: wangqinsi1/2025-ICML-CoreMatching @046b24e,
-transformers/models/llama/modeling_llama.py (LlamaMLP.forward). That code and the paper differ: the
-code drops no token, it wipes keys and values out of the cache, so that decoding alone changes, and
-takes one row of the prompt for the core neurons of all of it. Reads the question.
+transformers/models/llama/modeling_llama.py (LlamaMLP.forward). That code drops no token: it wipes
+keys and values out of the cache, so that decoding alone changes and nothing is saved ("zero-kv"),
+and takes one row of the prompt for the core neurons of all of it. Reads the question.
 """
 
 from __future__ import annotations
@@ -38,15 +38,14 @@ class CoreMatching(Method):
             "2 recorded runs of tiny random models."
         ),
         uncertain=(
-            "Only the code and secondary copies of the paper's equations could be read. Core "
-            "neurons over the whole prompt, dropped tokens (where: ours) and fewer neurons in "
-            "decoding are the paper's, not the code's; their shares are those of CoreInfer. The "
-            "code cuts off at an elbow of the scores; here the budget does, and of equal scores "
-            "the first are kept."
+            "Only the code and copies of the paper's equations could be read. Core neurons over "
+            "the whole prompt, dropped tokens (where: ours) and fewer neurons in decoding are the "
+            "paper's; their shares are CoreInfer's. The code cuts off at an elbow of the scores; "
+            "here the budget does, and of equal scores the first are kept."
         ),
         sentence=(
-            "Lets decoding read only the patches that wake the same neurons as the word after the "
-            "question."
+            "Drops, early in the language model, the patches that wake the fewest neurons of those "
+            "that the word after the question wakes."
         ),
         equation="s_i = Σ_n [a_in > 0] [a_qn > 0], a the input of down_proj, q behind the question",
         headline=(
@@ -54,8 +53,9 @@ class CoreMatching(Method):
             "(second-hand)."
         ),
         traps=(
-            "The code drops nothing: prefill, first word and memory stay as they are. It finds "
-            "question and picture by numbers that fit one template and one picture size."
+            "The code (zero-kv) drops nothing: cost, memory and first word stay those of all "
+            "tokens. What it wipes still gets attention, so MDI counts it in |O|, and not what "
+            "has been dropped. It finds question and picture by numbers that fit one template."
         ),
         score_means="neurons that are active for the token and for the question",
     )
@@ -64,12 +64,12 @@ class CoreMatching(Method):
     nested = False
     where = "inside the LLM"
     positions = "keep"
-    mode: str = option("zero-kv", "drop", meaning="leave the cache (code), or all layers (paper)")
+    mode: str = option("drop", "zero-kv", meaning="leave the LLM (paper), or the cache (code)")
     metric: str = option("query", "core_neurons", meaning="the question's neurons, or the prompt's")
     rho: float = option(0.4, 0.2, 0.6, 0.8, meaning="share of its neurons that a token names")
     beta: float = option(0.2, 0.4, 0.6, 0.8, meaning="share of all neurons that are core neurons")
     neurons: str = option("all", "core", meaning="the neurons that decoding uses")
-    variants = (Variant("drop", {"mode": "drop"}, "as the paper has it: tokens leave"),)
+    variants = (Variant("zero-kv", {"mode": "zero-kv"}, "as the code has it: nothing is saved"),)
 
     def losing(self, size: Size) -> int:
         """Count the layers that lose tokens: those that act, or all after the first of them."""

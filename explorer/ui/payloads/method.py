@@ -46,11 +46,12 @@ def method_words(spec: str) -> dict:
     """Describe what is always so of a method, whatever it looks at."""
     method = catalog.resolve(spec)
     smallest = method.schedule(LLAVA, method.floor(LLAVA))
+    wipes = any(stage.wipe_cache for stage in smallest)
     return {
         "key": spec,
         "title": title(spec),
         "sentence": method.card.sentence,
-        "badges": badges(method),
+        "badges": [*badges(method), *(["costs as much as all tokens"] if wipes else [])],
         "score_means": method.card.score_means,
         "nested": method.nested,
         "reads_question": method.reads_question,
@@ -59,7 +60,7 @@ def method_words(spec: str) -> dict:
         "baseline": not method.card.arxiv,
         "uncertain": method.card.uncertain,
         "draws": list(draws_of(chance_of(spec))),
-        "wipes": any(stage.wipe_cache for stage in smallest),
+        "wipes": wipes,
     }
 
 

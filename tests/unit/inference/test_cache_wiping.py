@@ -9,6 +9,7 @@ import torch
 from tiny_models import random_prompt, taken_apart, tiny_llama
 from transformers import DynamicCache
 
+from explorer import analyses
 from explorer.cases.case import open_case
 from explorer.cases.method_maps import alive, plan_of
 from explorer.cases.request import CaseRequest
@@ -20,6 +21,7 @@ from explorer.methods.inside_llm.core_neurons import core
 from explorer.methods.inside_llm.corematching import CoreMatching
 from explorer.methods.signals import Kept, Size, Stage
 from explorer.pico.data import scenes
+from explorer.ui.payloads.method import method_words
 
 KEPT = {2: [0, 3, 8], 3: [1, 15], 6: [4]}  # behind layers 1, 2 and the last one
 
@@ -158,7 +160,9 @@ def test_runs_with_and_without_fewer_neurons_decode_side_by_side():
         assert torch.allclose(found, logits, atol=2e-5)
 
 
-@pytest.mark.parametrize("spec", ["corematching", "corematching:drop", "corematching?neurons=core"])
+@pytest.mark.parametrize(
+    "spec", ["corematching:zero-kv", "corematching", "corematching:zero-kv?neurons=core"]
+)
 def test_pico_answers_with_it(spec):
     case = open_case(CaseRequest.make("pico", scenes.make(5).image, "how many things are there ?"))
     method = catalog.resolve(spec)
@@ -175,8 +179,22 @@ def test_pico_answers_with_it(spec):
     assert torch.equal(kept.logits, prefill(case.decoder, case.prompt()).logits)
 
 
+def test_a_wiped_token_costs_and_counts_as_one_that_stays_and_a_dropped_one_does_not():
+    request = CaseRequest.make("pico", scenes.make(5).image, "how many things are there ?")
+    full, dropped, wiped = (
+        analyses.answer(request, spec, 120)
+        for spec in ("full", "corematching", "corematching:zero-kv")
+    )
+    assert wiped.flops == full.flops > dropped.flops
+    assert wiped.kv_bytes == full.kv_bytes > dropped.kv_bytes
+    assert wiped.dominance.image.tolist() == full.dominance.image.tolist()
+    assert dropped.dominance.image.tolist() == list(dropped.layers)
+    assert method_words("corematching:zero-kv")["wipes"]
+    assert not method_words("corematching")["wipes"]
+
+
 def test_the_staircase_dips_where_the_cache_is_wiped():
     size = Size(196, 12, 14)
-    counts = alive(CoreMatching().schedule(size, 150), size).tolist()
+    counts = alive(CoreMatching(mode="zero-kv").schedule(size, 150), size).tolist()
     assert counts == [196] * 2 + [104] * 6 + [196] * 4
     assert sum(counts) / 12 == 150

@@ -61,7 +61,7 @@ CHOICES_AND_OPTIONS = [
             "pyramiddrop?layer=last&similarity=raw",
             "sparsevlm?recycle=sum",
             "transprune?direction=abs&alpha=1.0",
-            "corematching?metric=core_neurons&beta=0.4",
+            "corematching:zero-kv?metric=core_neurons&beta=0.4",
         ),
     ),
 ]
@@ -356,7 +356,7 @@ def test_the_list_is_in_the_order_of_the_page():
         "lexrank:continuous", "lexrank:degree", "gprune", "divprune", "todre", "zooprune", "hired",
         "hired:paper", "cdpruner", "mmtok", "visionzip", "relevance", "relevance_map", "fastv",
         "dart", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune", "corematching",
-        "corematching:drop", "visiondrop",
+        "corematching:zero-kv", "visiondrop",
     ]  # fmt: skip
     assert catalog.resolve("fopru:row") == FoPru(strategy="row")
     assert catalog.find("fastv") is FastV

@@ -58,23 +58,24 @@ def test_the_elbow_is_the_point_farthest_from_the_chord():
 
 
 def test_the_code_wipes_layers_5_to_18_of_32():
-    stages = CoreMatching().schedule(LLAVA, 400)
+    code = CoreMatching(mode="zero-kv")
+    stages = code.schedule(LLAVA, 400)
     assert [stage.layer - 1 for stage in stages] == list(range(5, 19))
     assert all(stage.wipe_cache for stage in stages)
     [kept] = {stage.keep for stage in stages}
     assert (18 * 576 + 14 * kept) / 32 == pytest.approx(400, abs=0.5)
-    assert CoreMatching().floor(LLAVA) == 325  # 18 layers keep all: (18 * 576 + 14) / 32 = 324.4
-    pico = CoreMatching().schedule(Size(196, 12, 14), 150)
+    assert code.floor(LLAVA) == 325  # 18 layers keep all: (18 * 576 + 14) / 32 = 324.4
+    pico = code.schedule(Size(196, 12, 14), 150)
     assert [stage.layer - 1 for stage in pico] == list(range(2, 8))
 
 
 def test_dropping_starts_behind_the_first_of_these_layers():
-    [stage] = CoreMatching(mode="drop").schedule(LLAVA, 192)
+    [stage] = CoreMatching().schedule(LLAVA, 192)
     assert (stage.layer, stage.wipe_cache) == (6, False)
     assert (6 * 576 + 26 * stage.keep) / 32 == pytest.approx(192, abs=0.5)
-    assert CoreMatching(mode="drop").floor(LLAVA) == 109
+    assert CoreMatching().floor(LLAVA) == 109
     with pytest.raises(BadBudget, match="smaller than 109"):
-        CoreMatching(mode="drop").schedule(LLAVA, 108)
+        CoreMatching().schedule(LLAVA, 108)
 
 
 def test_ties_are_broken_by_the_lower_index():
