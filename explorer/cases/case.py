@@ -103,7 +103,7 @@ class Case:
             chat.is_text.to(device),
             signals,
             chat.n_response_header,
-            self.vision.output.deep,
+            self.vision.output.deepstack,
         )
         more = self._grid_signals(needs) | self._question_signals(needs, prompt)
         if "explain" in needs and answer is not None:

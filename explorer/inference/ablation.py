@@ -74,7 +74,7 @@ class AblationScorer:
             )
             positions = torch.cat([prompt.position_ids, after], -1)
             self.cos_sin = decoder.body.rotary_emb(self.embeds, positions)
-        self.deep = [self._everywhere(rows) for rows in prompt.deepstack]
+        self.deepstack = [self._everywhere(rows) for rows in prompt.deepstack]
         self._whole: DynamicCache | None = None
 
     def _everywhere(self, rows: Tensor) -> Tensor:
@@ -163,8 +163,8 @@ class AblationScorer:
         how = {"cache": cache, "use_cache": cache is not None}
         for index, layer in enumerate(layers):
             x = layer(x, attention_mask=rows.mask, position_embeddings=rows.cos_sin, **how)
-            if index < len(self.deep):
-                x = x + self.deep[index][0, rows.at]
+            if index < len(self.deepstack):
+                x = x + self.deepstack[index][0, rows.at]
         early = x.shape[1] - len(self.answer)
         mask, cos_sin = rows.mask, rows.cos_sin
         if cache is not None and early > 0:

@@ -30,7 +30,7 @@ class VisionOutput:
     query, key [V, H, n (+1 with a [CLS]), d] of the layer that feeds the projector; first_cls,
     last_cls [V, H, n] attention of [CLS] in the tower's first and last layer, or None;
     hidden [V, n, Dv] what the projector reads; cls_hidden [V, Dv] or None; features [N, D] the
-    visual tokens, deep what is added to them later on; project maps [..., J * Dv] to [..., D],
+    visual tokens, deepstack what is added to them later on; project maps [..., J * Dv] to [..., D],
     differ x and nudges to project(x + nudge) - project(x - nudge).
     """
 
@@ -42,7 +42,7 @@ class VisionOutput:
     hidden: Tensor
     cls_hidden: Tensor | None
     features: Tensor
-    deep: tuple[Tensor, ...]
+    deepstack: tuple[Tensor, ...]
     project: Callable[[Tensor], Tensor]
     project_difference: Callable[[Tensor, Tensor], Tensor]
     patches_per_token: int
@@ -51,7 +51,7 @@ class VisionOutput:
     def nbytes(self) -> int:
         """Bytes that this picture holds in memory."""
         tensors = (self.query, self.key, self.hidden, self.cls_hidden, self.features)
-        tensors += (self.first_cls, self.last_cls, *self.deep)
+        tensors += (self.first_cls, self.last_cls, *self.deepstack)
         return sum(t.numel() * t.element_size() for t in tensors if t is not None)
 
 
@@ -78,7 +78,7 @@ def encode_image(tower: Tower, pixels: Pixels) -> VisionOutput:
     if tower.has_cls:
         listeners |= {tower.first: cls_row("first_cls"), tower.last: cls_row("last_cls")}
     with record_attention(listeners):
-        states, features, deep = tower.run(pixels)
+        states, features, deepstack = tower.run(pixels)
     return VisionOutput(
         query=torch.cat(queries),  # a tower may look at one frame after the other
         key=torch.cat(keys),
@@ -86,7 +86,7 @@ def encode_image(tower: Tower, pixels: Pixels) -> VisionOutput:
         hidden=states[:, 1:] if tower.has_cls else states,
         cls_hidden=states[:, 0] if tower.has_cls else None,
         features=features,
-        deep=deep,
+        deepstack=deepstack,
         project=partial(project, tower.project, states.dtype),
         project_difference=partial(differ, tower.project, tower.projector_layers, states.dtype),
         patches_per_token=tower.patches_per_token,
