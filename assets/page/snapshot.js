@@ -5,6 +5,8 @@
 
 const pick = (record, ...names) => Object.fromEntries(names.map((name) => [name, record[name]]));
 
+const CURVE = "key title floor points done kStar flips auc random chance aucRandom".split(" ");
+
 /** Where an asking tab stands: settled = no hand is on it or has just left it. */
 const asking = (selection) => pick(selection, "settled", "busy");
 
@@ -27,8 +29,7 @@ function comparison({ selection }) {
 function sweep({ selection }) {
   const { case: open, state } = selection;
   if (!open) return null;
-  const curveOf = (curve) =>
-    pick(curve, "key", "title", "floor", "points", "done", "kStar", "flips", "auc", "aucRandom");
+  const curveOf = (curve) => pick(curve, ...CURVE);
   return {
     case: open.id,
     ...state,

@@ -96,6 +96,30 @@ function band(chance, look) {
   ];
 }
 
+/** The mean of every other random that a chosen method is read against, in the method's colour. */
+function otherMeans(curves, look) {
+  const others = new Map(
+    curves.filter(({ random }) => random !== look.random).map((curve) => [curve.random, curve]),
+  );
+  return [...others.values()].map(({ title, place, chance }) => {
+    const known = chance.filter(Boolean);
+    return {
+      x: known.map(({ budget }) => budget),
+      y: known.map(({ mean }) => mean),
+      name: `random in the way of ${plainText(title)}`,
+      mode: "lines",
+      line: { color: look.colour(lineStyle(place).colour), width: 1, dash: "dash" },
+      text: known.map(
+        ({ budget, mean, low, high, same, draws }) =>
+          `<b>Random in the way of ${plainText(title)}</b>, ${format.count(budget)} tokens<br>` +
+          `the full answer in ${same} of ${draws} draws<br>mean p = ${format.probability(mean)}, ` +
+          `from ${format.probability(low)} to ${format.probability(high)}`,
+      ),
+      hovertemplate: "%{text}<extra></extra>",
+    };
+  });
+}
+
 /** One method above (probability) and below (MDI), and where its floor is. */
 function lines(curve, look, stage) {
   const { colour, symbol, dash } = lineStyle(curve.place);
@@ -246,7 +270,11 @@ function lookOf(node, ladder, id) {
 /** Traces and layout for plotly.js. */
 export function sweepFigure(node, { id, curves, chance, ladder, full, stage, perToken }) {
   const look = lookOf(node, ladder, id);
-  const traces = [...band(chance, look), ...curves.flatMap((curve) => lines(curve, look, stage))];
+  const traces = [
+    ...band(chance, look),
+    ...otherMeans(curves, look),
+    ...curves.flatMap((curve) => lines(curve, look, stage)),
+  ];
   return {
     traces,
     layout: layout({ curves, ladder, full, stage, perToken, look }),

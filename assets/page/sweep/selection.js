@@ -120,17 +120,41 @@ export class SweepSelection extends BatchRequest {
     return curve;
   }
 
-  /** The chosen methods over their ladders; aucRandom: what random has over the same budgets. */
+  /**
+   * The chosen methods over their ladders. chance: the random that a method is read against;
+   * aucRandom: what that one has over the same budgets.
+   */
   get curves() {
-    const { chance } = this;
-    const known = chance.every((each) => each);
-    const [budgets, means] = [chance.map((c) => c?.budget), chance.map((c) => c?.mean)];
+    const chances = new Map(
+      this.#randoms.map(([spec, draws]) => [spec, this.#chanceOf(draws)]),
+    );
     return this.methods.map((method) => {
       const curve = this.#curve(method.key, method);
+      const [spec] = method.draws;
+      const chance = chances.get(spec);
+      const known = chance.every((each) => each);
+      const [budgets, means] = [chance.map((c) => c?.budget), chance.map((c) => c?.mean)];
       const rungs = curve.points.map(({ budget }) => budget);
       const there = known && curve.done ? heightsAt(rungs, budgets, means) : null;
-      return { ...curve, aucRandom: there && auc(rungs, there) };
+      return { ...curve, random: spec, chance, aucRandom: there && auc(rungs, there) };
     });
+  }
+
+  /** Every random that is drawn, and its draws over its ladder: [[spec, curves]]. */
+  get #randoms() {
+    const plain = this.case.methods.find(({ key }) => key === this.draws[0]);
+    const each = new Map();
+    for (const method of [...(plain ? [plain] : []), ...this.methods]) {
+      // before the language model random can go lower than some methods
+      const ladder = method.where === "before the LLM" && plain ? plain : method;
+      const [spec] = method.draws;
+      if (each.has(spec)) continue;
+      each.set(
+        spec,
+        method.draws.map((draw) => this.#curve(draw, ladder)),
+      );
+    }
+    return [...each];
   }
 
   /** The draws of random over the ladder. */
@@ -141,19 +165,22 @@ export class SweepSelection extends BatchRequest {
 
   /** What random does at each budget of the ladder; null where a draw is not answered yet. */
   get chance() {
-    const { random, full } = this;
+    return this.#chanceOf(this.random);
+  }
+
+  #chanceOf(random) {
+    const { full } = this;
     return (random[0]?.points ?? []).map(({ budget }, i) => {
       const answers = random.map(({ points }) => points[i].answer);
       const found = answers.includes(null) ? null : chanceOf(answers, full);
-      if (!found) return null;
-      const likelihoods = random.map(({ points }) => points[i].likelihood);
-      return { ...found, budget, low: Math.min(...likelihoods), high: Math.max(...likelihoods) };
+      return found && { ...found, budget };
     });
   }
 
   /** What makes the page complete, coarse before fine: [[spec, budget]]. */
   get wanted() {
-    const all = [...this.methods.map((m) => this.#curve(m.key, m)), ...this.random];
+    const drawn = this.#randoms.flatMap(([, curves]) => curves);
+    const all = [...this.methods.map((m) => this.#curve(m.key, m)), ...drawn];
     const { n } = this.case.grid;
     const ordered = all.flatMap(({ key, points }) => {
       const open = points.filter(({ budget }) => budget < n);

@@ -19,7 +19,9 @@ const DRAW_MS = 250; // between two drawings of the plot,
 const SHARE = 6; // and so many times what the last one took: the model needs the processor, too
 const HOW =
   "Full markers: the full answer; hollow ones: another. Dotted upright: a floor below which a method can't go. " +
-  "Band: lowest and highest draw of random, dashed its mean. Below, dashed across: MDI of all tokens; dotted: balance of text and picture.";
+  "Band: lowest and highest draw of random, dashed its mean; thin dashes in a method's colour: the mean of " +
+  "random that counts positions as it does and drops at its layers. Below, dashed across: MDI of all " +
+  "tokens; dotted: balance of text and picture.";
 
 /** Show a method at a budget in the tab "Explore". */
 function open(store, key, budget) {
@@ -157,7 +159,7 @@ function plot(selection) {
         place,
         points.map(({ likelihood }) => likelihood),
       ]),
-      shown.chance.map((each) => each?.mean),
+      [shown, ...shown.curves].map(({ chance }) => chance.map((each) => each?.mean)),
     ]);
     if (now === drawn) return;
     drawn = now;

@@ -11,7 +11,11 @@ const HEADS = [
   ["K*", "The smallest budget from which on every larger one gives the full answer"],
   ["Flips", "How often the full answer comes or goes along the budgets; 1 is a clean break"],
   ["Area", "Mean probability of the full answer over the logarithm of the budget: 1 is the best"],
-  ["Random", "The area that random patches have over the same budgets"],
+  [
+    "Random",
+    "The area, over the same budgets, of random that counts positions as the method does and drops " +
+      "at its layers",
+  ],
 ];
 const SIGNS = { same: "=", different: "≠", unknown: "·", failed: "!" };
 const WORDS = { same: "the full answer", different: "another answer", unknown: "not asked yet" };
@@ -251,6 +255,7 @@ export function sweepRows({ case: kase, full, curves, random: draws, state: { st
     k_star: curve.kStar,
     flips: curve.flips,
     area: curve.auc,
+    random: curve.random ?? null,
     area_of_random: curve.aucRandom ?? null,
     floor: curve.floor,
     question: kase.question,

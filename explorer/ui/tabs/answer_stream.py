@@ -21,7 +21,7 @@ from explorer.ui.session import AppState, Session
 from explorer.vlm.loader import default_loader
 
 SLOW_ANSWERS = 8  # of one event where a model takes its time, so that others get their turn
-MAX_ANSWERS = 200  # of a message that are looked at
+MAX_ANSWERS = 1_000  # of a message that are looked at
 PAUSE = 0.3  # seconds between two replies
 
 

@@ -15,8 +15,8 @@ from explorer.ui.session import AppState
 from explorer.ui.tabs import answer_stream
 
 RATE = answer_stream.StreamRate(
-    max_answers=128, min_new_answers=12
-)  # five methods and five draws at once
+    max_answers=320, min_new_answers=12
+)  # five methods and five draws of each of their randoms at once
 
 
 def build(app_state: AppState, session: gr.State, model_queue: dict) -> None:

@@ -14,6 +14,7 @@ from explorer import analyses
 from explorer.analyses.sweep import FIVE
 from explorer.cases.cache import ResultCache
 from explorer.cases.request import CaseRequest
+from explorer.methods.chance import chance_of
 from explorer.metrics import budget_curve
 from explorer.pico.data import scenes
 
@@ -68,8 +69,11 @@ def test_the_page_sums_up_as_the_function_does(whole):
     swept = state(whole)["sweep"]
     curves, chance = swept["curves"], swept["chance"]
     assert [curve["key"] for curve in curves] == list(FIVE)
-    ladder, means = [c["budget"] for c in chance], [c["mean"] for c in chance]
     for curve in curves:
+        assert curve["random"] == chance_of(curve["key"])
+        own = curve["chance"]
+        ladder, means = [c["budget"] for c in own], [c["mean"] for c in own]
+        assert (own == chance) == (curve["random"] == "random")
         budgets = [point["budget"] for point in curve["points"]]
         same = [point["same"] for point in curve["points"]]
         heights = [point["likelihood"] for point in curve["points"]]
