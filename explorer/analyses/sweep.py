@@ -31,7 +31,7 @@ from explorer.metrics.budget_curve import auc, k_star, n_flips
 FIVE = ("clsattn", "divprune", "visionzip", "fastv", "visiondrop")  # unlike each other
 PER_OCTAVE = 2  # rungs of the ladder in every doubling
 MAX_BUDGETS = 32
-ABOUT = 300  # answers of a sweep: five methods and the draws of four randoms at twelve budgets
+ABOUT = 240  # answers of a sweep: five methods and the draws of three randoms at twelve budgets
 
 
 def _check_specs(request: CaseRequest, methods: Sequence[str] | None, **_: object) -> None:
