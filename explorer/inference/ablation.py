@@ -29,13 +29,14 @@ def no_progress(rows: int) -> None:
 class AblationRows:
     """Which positions of the prompt and answer pass through the layers, row by row.
 
-    at [B, M]: places, ascending, behind the shared prefix of `start` positions; mask: what sdpa
-    shows to whom, [B, 1, M, start + M]; cos_sin: their rotary embedding.
+    index [B, M]: where they stand in prompt and answer, ascending, behind the shared prefix of
+    `start` tokens; attention_mask [B, 1, M, start + M]: true where sdpa lets a query see a key;
+    cos_sin: the rotary embedding of their positions.
     """
 
     start: int
-    at: Tensor
-    mask: Tensor
+    index: Tensor
+    attention_mask: Tensor
     cos_sin: tuple[Tensor, Tensor]
 
 
@@ -43,8 +44,8 @@ class AblationScorer:
     """One prompt and one answer y_1..y_G of it; N visual tokens, S positions with the answer.
 
     span: the tokens a..b-1 of the answer that count, given all before them; None for all of it.
-    renumber: whether those that stay are counted anew when others are absent. lanes: how many parts
-    of a batch of rows are passed at the same time; see threads.py.
+    renumber: whether those that stay are counted anew when others are absent. n_threads: how many
+    parts of a batch of rows are passed at the same time; see threads.py.
     """
 
     def __init__(
@@ -54,154 +55,176 @@ class AblationScorer:
         answer: Sequence[int],
         span: tuple[int, int] | None = None,
         renumber: bool = False,
-        lanes: int = 1,
+        n_threads: int = 1,
     ):
         tokens = [int(token) for token in answer if int(token) not in decoder.eos]
         first, last = span or (0, len(tokens))
         if not 0 <= first < last <= len(tokens):
             raise ValueError("an empty answer can't be explained")
-        self.decoder, self.visual, self.lanes = decoder, prompt.visual_positions, lanes
+        self.decoder, self.n_threads = decoder, n_threads
+        self.visual_positions = prompt.visual_positions
         self.renumber = renumber and prompt.position_ids.dim() == 2  # as the engine does
         device = prompt.inputs_embeds.device
-        self.answer = torch.tensor(tokens[first:last], device=device)
-        before = torch.tensor(tokens[: last - 1], dtype=torch.long, device=device)
+        self.answer_ids = torch.tensor(tokens[first:last], device=device)
+        input_ids = torch.tensor([tokens[: last - 1]], dtype=torch.long, device=device)
         with torch.no_grad():
-            said = decoder.body.embed_tokens(before[None]).to(prompt.inputs_embeds.dtype)
-            self.embeds = torch.cat([prompt.inputs_embeds, said], 1)
+            answer_embeds = decoder.body.embed_tokens(input_ids).to(prompt.inputs_embeds.dtype)
+            self.inputs_embeds = torch.cat([prompt.inputs_embeds, answer_embeds], 1)
             ahead = torch.arange(1, last, device=device)
-            after = (prompt.position_ids[..., -1].max() + ahead).expand(
+            answer_positions = (prompt.position_ids[..., -1].max() + ahead).expand(
                 *prompt.position_ids.shape[:-1], -1
             )
-            positions = torch.cat([prompt.position_ids, after], -1)
-            self.cos_sin = decoder.body.rotary_emb(self.embeds, positions)
-        self.deepstack = [self._everywhere(rows) for rows in prompt.deepstack]
-        self._whole: DynamicCache | None = None
+            position_ids = torch.cat([prompt.position_ids, answer_positions], -1)
+            self.cos_sin = decoder.body.rotary_emb(self.inputs_embeds, position_ids)
+        self.deepstack = [self._padded_deepstack(rows) for rows in prompt.deepstack]
+        self._full_cache: DynamicCache | None = None
 
-    def _everywhere(self, rows: Tensor) -> Tensor:
-        """Write what is added to the visual tokens behind a layer (DeepStack) as [1, S, D]."""
-        spread = torch.zeros_like(self.embeds)
-        spread[0, self.visual] = rows.to(spread.dtype)
-        return spread
+    def _padded_deepstack(self, rows: Tensor) -> Tensor:
+        """Give what a layer adds to the visual tokens (DeepStack) as [1, S, D], zero elsewhere."""
+        padded = torch.zeros_like(self.inputs_embeds)
+        padded[0, self.visual_positions] = rows.to(padded.dtype)
+        return padded
 
     @property
     def tokens(self) -> Tensor:
         """The visual tokens [1, N, D] as the language model gets them."""
-        return self.embeds[:, self.visual]
+        return self.inputs_embeds[:, self.visual_positions]
 
     @torch.no_grad()
-    def without(self, present: Tensor, done: Callable[[int], None] = no_progress) -> Tensor:
+    def log_prob_ablated(
+        self, present: Tensor, done: Callable[[int], None] = no_progress
+    ) -> Tensor:
         """Give f [B] while only some tokens are present: [B, N], zero where one is absent.
 
         What stands before the first absent token can't see it, so that part is computed once.
         done: told how many rows have been evaluated since it was told last.
         """
-        there = present.to(self.embeds.device) > 0.5
-        parts = self._parts(there)
-        self._prefix(0, 1)  # before several lanes ask for it
-        found = {}
-        for number, part in parallel(self._each, enumerate(parts), min(self.lanes, len(parts))):
-            found[number] = part
+        parts = self._parts(present.to(self.inputs_embeds.device) > 0.5)
+        self._prefix_cache(0, 1)  # before several threads ask for it
+        log_probs: dict[int, Tensor] = {}
+        n_threads = min(self.n_threads, len(parts))
+        for number, part in parallel(self._score_parts, enumerate(parts), n_threads):
+            log_probs[number] = part
             done(len(part))
-        return torch.cat([found[number] for number in range(len(parts))]).to(present.device)
+        return torch.cat([log_probs[number] for number in range(len(parts))]).to(present.device)
 
     def _parts(self, present: Tensor) -> list[Tensor]:
-        """Cut rows into parts that are passed at once, enough of them for all lanes."""
+        """Cut rows into parts that are passed at once, enough of them for all threads."""
         absent, count = ~present, present.sum(1)
         before = torch.where(absent.any(1), absent.to(torch.uint8).argmax(1), count)
-        passed = count - before + self.embeds.shape[1] - present.shape[1]  # the prefix has the rest
-        most = min(MAX_PACKED_TOKENS, -(-int(passed.sum()) // self.lanes))
-        rows = pack_by_length(range(len(present)), passed.tolist().__getitem__, most)
-        return [present[some] for some in rows]
+        # what stands before the first absent token comes from the shared cache
+        lengths = count - before + self.inputs_embeds.shape[1] - present.shape[1]
+        max_length = min(MAX_PACKED_TOKENS, -(-int(lengths.sum()) // self.n_threads))
+        packs = pack_by_length(range(len(present)), lengths.tolist().__getitem__, max_length)
+        return [present[pack] for pack in packs]
 
     @torch.no_grad()
-    def _each(self, parts: Iterator[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
+    def _score_parts(self, parts: Iterator[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
         for number, present in parts:
             rows = self._rows(present)
-            x = self.embeds[0, rows.at]
-            yield number, self._score(self._pass(x, rows, self._prefix(rows.start, len(x))))
+            cache = self._prefix_cache(rows.start, len(present))
+            hidden_states = self._forward(self.inputs_embeds[0, rows.index], rows, cache)
+            yield number, self._log_prob(hidden_states)
 
     def _rows(self, present: Tensor) -> AblationRows:
-        total, device = self.embeds.shape[1], present.device
-        gaps = (~present).any(0).nonzero()[:, 0]
-        start = int(self.visual[gaps[0]]) if len(gaps) else total - len(self.answer)
+        total, device = self.inputs_embeds.shape[1], present.device
+        absent = (~present).any(0).nonzero()[:, 0]
+        start = (
+            int(self.visual_positions[absent[0]]) if len(absent) else total - len(self.answer_ids)
+        )
         stays = torch.ones(len(present), total, dtype=torch.bool, device=device)
-        stays[:, self.visual] = present
+        stays[:, self.visual_positions] = present
         stays = stays[:, start:]
-        most = int(stays.sum(1).max())
+        longest = int(stays.sum(1).max())
         # Those that stay come last; a row with fewer of them begins with absent ones, which only
         # see themselves and the prefix, and which nobody sees.
-        at = stays.to(torch.uint8).argsort(dim=1, stable=True)[:, -most:]
-        alive = stays.gather(1, at)
-        causal = torch.ones(most, most, dtype=torch.bool, device=device).tril()
-        alone = torch.eye(most, dtype=torch.bool, device=device)
-        among = (causal & alive[:, None, :]) | alone
-        mask = torch.cat([among.new_ones(len(at), most, start), among], -1)[:, None]
-        return AblationRows(start, at + start, mask, self._turned(at + start, alive, start))
+        index = stays.to(torch.uint8).argsort(dim=1, stable=True)[:, -longest:]
+        alive = stays.gather(1, index)
+        index = index + start
+        causal = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
+        itself = torch.eye(longest, dtype=torch.bool, device=device)
+        mask = (causal & alive[:, None, :]) | itself
+        mask = torch.cat([mask.new_ones(len(index), longest, start), mask], -1)[:, None]
+        return AblationRows(start, index, mask, self._position_embeddings(index, alive, start))
 
-    def _turned(self, at: Tensor, alive: Tensor, start: int) -> tuple[Tensor, Tensor]:
-        """Give the rotary embedding of places [B, M], or of a new count of those alive."""
+    def _position_embeddings(
+        self, index: Tensor, alive: Tensor, start: int
+    ) -> tuple[Tensor, Tensor]:
+        """Give cos and sin of the tokens at index [B, M], or of a new count of those alive."""
         if not self.renumber:
-            return tuple(turn[0, at] for turn in self.cos_sin)
-        count = (start + alive.cumsum(1) - 1).clamp(min=0)
-        return self.decoder.body.rotary_emb(self.embeds, count)
+            cos, sin = self.cos_sin
+            return cos[0, index], sin[0, index]
+        position_ids = (start + alive.cumsum(1) - 1).clamp(min=0)
+        return self.decoder.body.rotary_emb(self.inputs_embeds, position_ids)
 
-    def replaced(self, tokens: Tensor) -> Tensor:
+    def log_prob_replaced(self, tokens: Tensor) -> Tensor:
         """Give f [B] with other visual tokens [B, N, D]; differentiable."""
-        x = self.embeds.expand(len(tokens), -1, -1).clone()
-        x[:, self.visual] = tokens.to(x.dtype)
-        return self._score(self._pass(x, self._all(), None))
+        inputs_embeds = self.inputs_embeds.expand(len(tokens), -1, -1).clone()
+        inputs_embeds[:, self.visual_positions] = tokens.to(inputs_embeds.dtype)
+        return self._log_prob(self._forward(inputs_embeds, self._all_present(), None))
 
-    def _all(self) -> AblationRows:
-        total, device = self.embeds.shape[1], self.embeds.device
+    def _all_present(self) -> AblationRows:
+        total, device = self.inputs_embeds.shape[1], self.inputs_embeds.device
         causal = torch.ones(total, total, dtype=torch.bool, device=device).tril()
-        at = torch.arange(total, device=device)[None]
-        return AblationRows(0, at, causal[None, None], self.cos_sin)
+        index = torch.arange(total, device=device)[None]
+        return AblationRows(0, index, causal[None, None], self.cos_sin)
 
-    def _pass(self, x: Tensor, rows: AblationRows, cache: DynamicCache | None) -> Tensor:
-        """Run all layers; gives the hidden states of the rows that predict the answer alone."""
+    def _forward(
+        self, hidden_states: Tensor, rows: AblationRows, cache: DynamicCache | None
+    ) -> Tensor:
+        """Run all layers; gives the hidden states only of the tokens that predict the answer."""
         *layers, last = self.decoder.body.layers
-        how = {"cache": cache, "use_cache": cache is not None}
+        mask, cos_sin = rows.attention_mask, rows.cos_sin
+        cache_kwargs = {"cache": cache, "use_cache": cache is not None}
         for index, layer in enumerate(layers):
-            x = layer(x, attention_mask=rows.mask, position_embeddings=rows.cos_sin, **how)
+            hidden_states = layer(
+                hidden_states, attention_mask=mask, position_embeddings=cos_sin, **cache_kwargs
+            )
             if index < len(self.deepstack):
-                x = x + self.deepstack[index][0, rows.at]
-        early = x.shape[1] - len(self.answer)
-        mask, cos_sin = rows.mask, rows.cos_sin
+                hidden_states = hidden_states + self.deepstack[index][0, rows.index]
+        early = hidden_states.shape[1] - len(self.answer_ids)
         if cache is not None and early > 0:
-            # In the last layer all others only have to be seen.
-            turned = tuple(turn[..., :early, :] for turn in cos_sin)
-            cache.update(*_keys_and_values(last, x[:, :early], turned), len(layers))
-            x, mask, early = x[:, early:], mask[:, :, early:], 0
-            cos_sin = tuple(turn[..., -x.shape[1] :, :] for turn in cos_sin)
-        return last(x, attention_mask=mask, position_embeddings=cos_sin, **how)[:, early:]
+            # in the last layer earlier tokens are only seen: their queries aren't needed
+            cos, sin = cos_sin
+            early_cos_sin = cos[..., :early, :], sin[..., :early, :]
+            keys_values = _keys_and_values(last, hidden_states[:, :early], early_cos_sin)
+            cache.update(*keys_values, len(layers))
+            hidden_states, mask = hidden_states[:, early:], mask[:, :, early:]
+            cos_sin = cos[..., early:, :], sin[..., early:, :]
+            early = 0
+        hidden_states = last(
+            hidden_states, attention_mask=mask, position_embeddings=cos_sin, **cache_kwargs
+        )
+        return hidden_states[:, early:]
 
-    def _prefix(self, start: int, rows: int) -> DynamicCache:
+    def _prefix_cache(self, start: int, n_rows: int) -> DynamicCache:
         """Give the caches of everything before `start`, once for each row."""
-        if self._whole is None:
-            self._whole = DynamicCache(config=self.decoder.body.config)
-            self._pass(self.embeds, self._all(), self._whole)
+        if self._full_cache is None:
+            self._full_cache = DynamicCache(config=self.decoder.body.config)
+            self._forward(self.inputs_embeds, self._all_present(), self._full_cache)
         cache = DynamicCache(config=self.decoder.body.config)
-        for index, layer in enumerate(self._whole.layers):
+        for index, layer in enumerate(self._full_cache.layers):
             keys, values = (
-                t[:, :, :start].expand(rows, -1, -1, -1) for t in (layer.keys, layer.values)
+                states[:, :, :start].expand(n_rows, -1, -1, -1)
+                for states in (layer.keys, layer.values)
             )
             cache.update(keys, values, index)
         return cache
 
-    def _score(self, x: Tensor) -> Tensor:
-        logits = self.decoder.head(self.decoder.body.norm(x)).float()
-        rows = self.answer.expand(len(logits), -1)[..., None]
-        return logits.log_softmax(-1).gather(2, rows)[..., 0].sum(1)
+    def _log_prob(self, hidden_states: Tensor) -> Tensor:
+        logits = self.decoder.head(self.decoder.body.norm(hidden_states)).float()
+        answer_ids = self.answer_ids.expand(len(logits), -1)[..., None]
+        return logits.log_softmax(-1).gather(2, answer_ids)[..., 0].sum(1)
 
 
 def _keys_and_values(
-    layer: nn.Module, x: Tensor, cos_sin: tuple[Tensor, Tensor]
+    layer: nn.Module, hidden_states: Tensor, cos_sin: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Give keys, with their positions in them, and values, [B, Hkv, S, d], of a layer's input."""
     attention = layer.self_attn
-    shape = (*x.shape[:2], -1, attention.head_dim)
-    h = layer.input_layernorm(x)
-    keys, norm = attention.k_proj(h).view(shape), getattr(attention, "k_norm", None)
+    shape = (*hidden_states.shape[:2], -1, attention.head_dim)
+    attention_input = layer.input_layernorm(hidden_states)
+    keys, norm = attention.k_proj(attention_input).view(shape), getattr(attention, "k_norm", None)
     keys = (keys if norm is None else norm(keys)).transpose(1, 2)
     keys, _ = apply_rotary_pos_emb(keys, keys, *cos_sin)
-    return keys, attention.v_proj(h).view(shape).transpose(1, 2)
+    return keys, attention.v_proj(attention_input).view(shape).transpose(1, 2)

@@ -13,45 +13,47 @@ MAX_ATTENTION_ELEMENTS = 50_000_000  # numbers of a matrix of attention
 
 
 def causal_rows(
-    query: Tensor, key: Tensor, rows: Tensor, scaling: float, seen: Tensor | None = None
+    query: Tensor, key: Tensor, rows: Tensor, scaling: float, key_mask: Tensor | None = None
 ) -> Tensor:
     """Give the softmaxed causal attention of a few query rows, [..., H, R, S] in float32.
 
     query [..., H, R, d] and key [..., Hkv, S, d] carry their positions; rows [R] are the places of
-    the queries among the S keys. Key heads are shared by groups of query heads. seen [..., S] is
-    false where a key is padding.
+    the queries among the S keys. Key heads are shared by groups of query heads. key_mask [..., S]
+    is false where a key is padding.
     """
     *batch, H, R, d = query.shape
-    shared, S = key.shape[-3:-1]
-    grouped = query.float().reshape(*batch, shared, H // shared * R, d)
+    Hkv, S = key.shape[-3:-1]
+    grouped = query.float().reshape(*batch, Hkv, H // Hkv * R, d)
     logits = (grouped @ key.float().transpose(-1, -2)).view(*batch, H, R, S) * scaling
     future = torch.arange(S, device=key.device)[None, :] > rows[:, None]
-    if seen is not None:
-        future = future | ~seen.to(future.device)[..., None, None, :]
+    if key_mask is not None:
+        future = future | ~key_mask.to(future.device)[..., None, None, :]
     return logits.masked_fill(future, float("-inf")).softmax(-1)
 
 
 def queries_and_keys(
-    layer: nn.Module, x: Tensor, cos_sin: tuple[Tensor, Tensor], rows: Tensor
+    layer: nn.Module, hidden_states: Tensor, cos_sin: tuple[Tensor, Tensor], rows: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Project what would enter a decoder layer: queries [H, R, d] of some rows, keys [Hkv, S, d].
 
-    x [1, S, D] is the layer's input. The layer itself is not run (engine.md section 2: methods
-    that rank by "the next layer's attention" before that layer sees the tokens).
+    hidden_states [1, S, D] are the layer's input. The layer itself is not run (for methods that
+    rank by "the next layer's attention" before that layer sees the tokens).
     """
     attention = layer.self_attn
-    h = layer.input_layernorm(x)
+    attention_input = layer.input_layernorm(hidden_states)
     cos, sin = cos_sin
 
-    def heads(projection: nn.Module, states: Tensor, norm: nn.Module | None) -> Tensor:
-        split = projection(states).view(1, states.shape[1], -1, attention.head_dim)
-        return (split if norm is None else norm(split)).transpose(1, 2)
+    def split_heads(projection: nn.Module, states: Tensor, norm: nn.Module | None) -> Tensor:
+        heads = projection(states).view(1, states.shape[1], -1, attention.head_dim)
+        return (heads if norm is None else norm(heads)).transpose(1, 2)
 
-    q = heads(attention.q_proj, h[:, rows], getattr(attention, "q_norm", None))
-    k = heads(attention.k_proj, h, getattr(attention, "k_norm", None))
-    q, _ = apply_rotary_pos_emb(q, q, cos[:, rows], sin[:, rows])
-    k, _ = apply_rotary_pos_emb(k, k, cos, sin)
-    return q[0], k[0]
+    query = split_heads(
+        attention.q_proj, attention_input[:, rows], getattr(attention, "q_norm", None)
+    )
+    key = split_heads(attention.k_proj, attention_input, getattr(attention, "k_norm", None))
+    query, _ = apply_rotary_pos_emb(query, query, cos[:, rows], sin[:, rows])
+    key, _ = apply_rotary_pos_emb(key, key, cos, sin)
+    return query[0], key[0]
 
 
 def last_rows(query: Tensor, key: Tensor, scaling: float, lengths: list[int]) -> Tensor:

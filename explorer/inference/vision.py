@@ -31,7 +31,7 @@ class VisionOutput:
     last_cls [V, H, n] attention of [CLS] in the tower's first and last layer, or None;
     hidden [V, n, Dv] what the projector reads; cls_hidden [V, Dv] or None; features [N, D] the
     visual tokens, deepstack what is added to them later on; project maps [..., J * Dv] to [..., D],
-    differ x and nudges to project(x + nudge) - project(x - nudge).
+    project_difference x and nudges to project(x + nudge) - project(x - nudge).
     """
 
     query: Tensor
@@ -58,37 +58,44 @@ class VisionOutput:
 @torch.no_grad()
 def encode_image(tower: Tower, pixels: Pixels) -> VisionOutput:
     """Run tower and projector once, listening to its first, its last and the projector's layer."""
-    heard: dict[str, object] = {"first_cls": None, "last_cls": None}
-    queries, keys = [], []
+    cls_attention: dict[str, Tensor | None] = {"first_cls": None, "last_cls": None}
+    queries: list[Tensor] = []
+    keys: list[Tensor] = []
+    scaling = 1.0
 
-    def hear(query: Tensor, key: Tensor, scaling: float) -> None:
+    def record_qk(query: Tensor, key: Tensor, layer_scaling: float) -> None:
+        nonlocal scaling
         queries.append(query)
         keys.append(key)
-        heard["scaling"] = scaling
+        scaling = layer_scaling
 
-    def cls_row(name: str) -> QkListener:
-        def hear_cls(query: Tensor, key: Tensor, scaling: float) -> None:
-            heard[name] = _cls_attention(query, key, scaling)
-            if tower.attention is getattr(tower, name.removesuffix("_cls")):
-                hear(query, key, scaling)
+    def cls_listener(name: str, attention: nn.Module) -> QkListener:
+        def record_cls(query: Tensor, key: Tensor, layer_scaling: float) -> None:
+            cls_attention[name] = _cls_attention(query, key, layer_scaling)
+            if tower.attention is attention:
+                record_qk(query, key, layer_scaling)
 
-        return hear_cls
+        return record_cls
 
-    listeners = {tower.attention: hear}
+    listeners = {tower.attention: record_qk}
     if tower.has_cls:
-        listeners |= {tower.first: cls_row("first_cls"), tower.last: cls_row("last_cls")}
+        listeners[tower.first] = cls_listener("first_cls", tower.first)
+        listeners[tower.last] = cls_listener("last_cls", tower.last)
     with record_attention(listeners):
-        states, features, deepstack = tower.run(pixels)
+        hidden_states, features, deepstack = tower.run(pixels)
     return VisionOutput(
         query=torch.cat(queries),  # a tower may look at one frame after the other
         key=torch.cat(keys),
-        **heard,
-        hidden=states[:, 1:] if tower.has_cls else states,
-        cls_hidden=states[:, 0] if tower.has_cls else None,
+        scaling=scaling,
+        **cls_attention,
+        hidden=hidden_states[:, 1:] if tower.has_cls else hidden_states,
+        cls_hidden=hidden_states[:, 0] if tower.has_cls else None,
         features=features,
         deepstack=deepstack,
-        project=partial(project, tower.project, states.dtype),
-        project_difference=partial(differ, tower.project, tower.projector_layers, states.dtype),
+        project=partial(project, tower.project, hidden_states.dtype),
+        project_difference=partial(
+            project_difference, tower.project, tower.projector_layers, hidden_states.dtype
+        ),
         patches_per_token=tower.patches_per_token,
     )
 
@@ -99,7 +106,7 @@ def _cls_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:
     return row.softmax(-1)[..., 1:]
 
 
-def _rows(query: Tensor, key: Tensor, scaling: float, wanted: frozenset[str]) -> list:
+def _mean_rows(query: Tensor, key: Tensor, scaling: float, wanted: frozenset[str]) -> list:
     """Give the named ones of patch_attention and patch_logits, [V, n, keys], mean over heads.
 
     A few heads at a time: thousands of patches would take gigabytes.
@@ -116,47 +123,51 @@ def _rows(query: Tensor, key: Tensor, scaling: float, wanted: frozenset[str]) ->
 
 
 def tower_signals(
-    seen: VisionOutput, place: Tensor, patches: Tensor, needs: frozenset[str]
+    vision: VisionOutput, grid_position: Tensor, patches: Tensor, needs: frozenset[str]
 ) -> Signals:
     """Derive the named tower signals of one picture; what is not named stays None.
 
-    place [N, 3] and patches [N, P] come from the grid.
+    grid_position [N, 3] and patches [N, P] come from the grid.
     """
-    first = 0 if seen.cls_hidden is None else 1
-    query, key = seen.query.float(), seen.key.float()
-    found: dict[str, object] = {"patches_per_token": seen.patches_per_token}
+    first = 0 if vision.cls_hidden is None else 1
+    query, key = vision.query.float(), vision.key.float()
+    signals: dict[str, object] = {"patches_per_token": vision.patches_per_token}
     if "cls_attention" in needs and first:
-        found["cls_attention"] = _cls_attention(query, key, seen.scaling)
+        signals["cls_attention"] = _cls_attention(query, key, vision.scaling)
     if "first_cls_attention" in needs and first:
-        found["first_cls_attention"] = seen.first_cls
+        signals["first_cls_attention"] = vision.first_cls
     if "last_cls_attention" in needs and first:
-        found["last_cls_attention"] = seen.last_cls
+        signals["last_cls_attention"] = vision.last_cls
     cls_rows = needs & {"cls_attention", "first_cls_attention", "last_cls_attention"}
     wanted = needs & {"patch_attention", "patch_logits"}
     if cls_rows and not first:  # the stand-in
         wanted |= {"patch_attention"}
     if wanted:
         patches_only = query[:, :, first:]
-        found |= {k: v[..., first:] for k, v in _rows(patches_only, key, seen.scaling, wanted)}
+        signals |= {
+            k: v[..., first:] for k, v in _mean_rows(patches_only, key, vision.scaling, wanted)
+        }
     if "keys" in needs:
-        found["keys"] = key[:, :, first:].mean(1)
+        signals["keys"] = key[:, :, first:].mean(1)
     if "hidden" in needs:
-        found["hidden"] = seen.hidden.float()
+        signals["hidden"] = vision.hidden.float()
     if "cls_hidden" in needs and first:
-        found["cls_hidden"] = seen.cls_hidden.float().repeat(1, seen.patches_per_token)
+        signals["cls_hidden"] = vision.cls_hidden.float().repeat(1, vision.patches_per_token)
     if "project" in needs:
-        found["project"] = seen.project
+        signals["project"] = vision.project
     if "project_difference" in needs:
-        found["project_difference"] = seen.project_difference
-    return Signals(grid_position=place, features=seen.features, patches=patches, **found)
+        signals["project_difference"] = vision.project_difference
+    return Signals(
+        grid_position=grid_position, features=vision.features, patches=patches, **signals
+    )
 
 
 def project(projector: nn.Module, dtype: torch.dtype, x: Tensor) -> Tensor:
     """Map [..., J * Dv] to [..., D] in float32; dtype: the weights' own."""
-    return _exactly(projector, dtype, x)
+    return _in_float32(projector, dtype, x)
 
 
-def differ(
+def project_difference(
     projector: nn.Module,
     chain: Sequence[nn.Module],
     dtype: torch.dtype,
@@ -168,11 +179,11 @@ def differ(
     chain: its layers one behind the other, the last of them linear; empty if it is none.
     """
     if chain:
-        return _exactly(_Chain(chain), dtype, x, nudge)
-    return _exactly(projector, dtype, x + nudge) - _exactly(projector, dtype, x - nudge)
+        return _in_float32(_ChainDifference(chain), dtype, x, nudge)
+    return _in_float32(projector, dtype, x + nudge) - _in_float32(projector, dtype, x - nudge)
 
 
-class _Chain(nn.Module):
+class _ChainDifference(nn.Module):
     """How far apart two inputs come out of a projector whose last layer is linear.
 
     That layer is passed once, with the difference, and by a first linear one the nudges pass for
@@ -187,8 +198,8 @@ class _Chain(nn.Module):
         """Give project(x + nudge) - project(x - nudge)."""
         first, *between = self.layers[:-1] or [nn.Identity()]
         if isinstance(first, nn.Linear):
-            here, step = first(x), linear(nudge, first.weight)
-            above, below = here + step, here - step
+            outputs, step = first(x), linear(nudge, first.weight)
+            above, below = outputs + step, outputs - step
         else:
             above, below = first(x + nudge), first(x - nudge)
         for layer in between:
@@ -196,7 +207,7 @@ class _Chain(nn.Module):
         return linear(above - below, self.layers[-1].weight)
 
 
-def _exactly(module: nn.Module, dtype: torch.dtype, *inputs: Tensor) -> Tensor:
+def _in_float32(module: nn.Module, dtype: torch.dtype, *inputs: Tensor) -> Tensor:
     inputs = tuple(x.float() for x in inputs)
     if dtype == torch.float32:
         return module(*inputs)

@@ -532,13 +532,13 @@ class Promises:
         wanted = said(logits, tokens)
         present = torch.ones(2, case.size.tokens)
         present[1, ::2] = 0
-        found = probe.without(present)
+        found = probe.log_prob_ablated(present)
         assert float(found[0]) == pytest.approx(wanted, abs=1e-4)
         kept = list(range(1, case.size.tokens, 2))
         dropped = teacher_force(prefill(case.decoder, prompt, keeping({0: kept})), tokens)
         assert float(found[1]) == pytest.approx(said(dropped, tokens), abs=1e-4)
         with torch.no_grad():
-            assert float(probe.replaced(probe.tokens)) == pytest.approx(wanted, abs=1e-4)
+            assert float(probe.log_prob_replaced(probe.tokens)) == pytest.approx(wanted, abs=1e-4)
         step = next(iter(gradients(case.decoder, prompt, tokens)))
         last = step.attention[:, :, step.row]  # the row that predicts the first token
         listened = last[..., prompt.visual_positions].sum(-1).mean(1)

@@ -140,9 +140,14 @@ def _explained(
             f"{case.vlm.title} adds the picture in several layers: its tokens can be dropped, but "
             "nothing else can stand in for them."
         )
-    lanes = parallel_runs(case.vlm)
+    n_threads = parallel_runs(case.vlm)
     scorer = AblationScorer(
-        case.decoder, prompt, tokens.tokens, tokens.span, renumber=bool(renumber), lanes=lanes
+        case.decoder,
+        prompt,
+        tokens.tokens,
+        tokens.span,
+        renumber=bool(renumber),
+        n_threads=n_threads,
     )
     with cpu_threads(case.vlm.cores):  # many rows side by side keep all of them busy
         values, full, none, delta = _by(way, case, scorer, report)
@@ -155,7 +160,7 @@ def _explained(
         values=values.detach().float().cpu().numpy(),
         full=full,
         none=none,
-        tokens=len(scorer.answer),
+        tokens=len(scorer.answer_ids),
         delta=delta,
         seconds=time.perf_counter() - began,
         renumber=renumber,
@@ -172,13 +177,15 @@ def _by(way: str, case: Case, scorer: AblationScorer, report: ProgressCallback) 
     if way == "occlusion":
         return _occluded(case, scorer, report)
     if way in DROPPING:
-        full, none = scorer.without(torch.stack([torch.ones(n), torch.zeros(n)]).float()).tolist()
+        full, none = scorer.log_prob_ablated(
+            torch.stack([torch.ones(n), torch.zeros(n)]).float()
+        ).tolist()
         if way == "removed":
-            without = partial(scorer.without, done=captum_methods.counter(n + 1, report))
-            return captum_methods.leave_one_out(without, n, MANY), full, none, None
+            ablated = partial(scorer.log_prob_ablated, done=captum_methods.counter(n + 1, report))
+            return captum_methods.leave_one_out(ablated, n, MANY), full, none, None
         groups = squares(case.vision.grid)
         shared = captum_methods.shapley(
-            scorer.without,
+            scorer.log_prob_ablated,
             torch.ones(1, n, dtype=torch.float32),
             0,
             groups,
@@ -192,10 +199,10 @@ def _by(way: str, case: Case, scorer: AblationScorer, report: ProgressCallback) 
         absent = torch.zeros_like(scorer.tokens) + captum_methods.baseline_tokens(
             scorer.tokens, baseline
         )
-        full, none = (float(scorer.replaced(tokens)) for tokens in (scorer.tokens, absent))
+        full, none = (float(scorer.log_prob_replaced(tokens)) for tokens in (scorer.tokens, absent))
     if way == "gradients":
         return _integrated(scorer, full, none, report)
-    counted = captum_methods.counted(_without_gradient(scorer.replaced), n + 1, report)
+    counted = captum_methods.counted(_without_gradient(scorer.log_prob_replaced), n + 1, report)
     return captum_methods.ablation(counted, scorer.tokens, baseline, ROWS), full, none, None
 
 
@@ -211,7 +218,7 @@ def _integrated(
     scorer: AblationScorer, full: float, none: float, report: ProgressCallback
 ) -> WayResult:
     for steps in STEPS:
-        f = captum_methods.counted(scorer.replaced, steps + 2, report)
+        f = captum_methods.counted(scorer.log_prob_replaced, steps + 2, report)
         values, delta = captum_methods.integrated(f, scorer.tokens, "mean", steps)
         if abs(delta) <= CONVERGED * abs(full - none):
             break
@@ -248,7 +255,7 @@ def _occluded(case: Case, scorer: AblationScorer, report: ProgressCallback) -> W
             features.append(encode_image(family.vision_tower(vlm), pixels).features)
             done += 1
             report(min(done, total), total)
-        return scorer.replaced(torch.stack(features)).to(cells.device)
+        return scorer.log_prob_replaced(torch.stack(features)).to(cells.device)
 
     whole = torch.ones(1, 1, down, across, dtype=torch.float32)
     full, none = float(f(whole)), float(f(torch.zeros_like(whole)))

@@ -87,7 +87,7 @@ def find_restoring_patches(
         case.prompt(),
         tokens.tokens,
         renumber=renumber,
-        lanes=parallel_runs(case.vlm),
+        n_threads=parallel_runs(case.vlm),
     )
     search = RestorationSearch(case, tokens.text, kept, renumber, scorer, tokens.tokens, cache)
     yield from with_progress(search.run)
@@ -141,7 +141,7 @@ class RestorationSearch:
             nonlocal done
             with cpu_threads(self.case.vlm.cores):  # rows side by side keep all of them busy
                 added = captum_methods.add_one_in(
-                    self.scorer.without,
+                    self.scorer.log_prob_ablated,
                     self._present(back),
                     torch.tensor(tokens),
                     ROWS,
@@ -170,7 +170,7 @@ class RestorationSearch:
         def without(rows: Tensor) -> Tensor:
             whole = rows.new_ones(len(rows), self.case.size.tokens)
             whole[:, dropped] = rows
-            return self.scorer.without(whole)
+            return self.scorer.log_prob_ablated(whole)
 
         with cpu_threads(self.case.vlm.cores):
             worth = captum_methods.leave_one_out(without, len(dropped), ROWS, report)
@@ -207,4 +207,4 @@ class RestorationSearch:
         return present
 
     def _probability(self, back: Sequence[int]) -> float:
-        return math.exp(float(self.scorer.without(self._present(back)[None])))
+        return math.exp(float(self.scorer.log_prob_ablated(self._present(back)[None])))

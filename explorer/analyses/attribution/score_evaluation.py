@@ -135,11 +135,11 @@ class ScoreEvaluator:
             case.prompt(),
             self.tokens,
             renumber=renumber,
-            lanes=parallel_runs(case.vlm),
+            n_threads=parallel_runs(case.vlm),
         )
 
     def _s(self, present: Tensor) -> Tensor:
-        return (self.scorer.without(present) / len(self.tokens)).exp()
+        return (self.scorer.log_prob_ablated(present) / len(self.tokens)).exp()
 
     def _curves(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         def make() -> tuple[np.ndarray, np.ndarray]:

@@ -43,25 +43,25 @@ def test_absent_is_the_same_as_dropped(probe):
     present = torch.zeros(len(sets), N)
     for row, kept in enumerate(sets):
         present[row, kept] = 1
-    together = probe.without(present)
+    together = probe.log_prob_ablated(present)
     for row, kept in enumerate(sets):
         assert float(together[row]) == pytest.approx(dropped(probe, kept), abs=2e-5)
-        alone = probe.without(present[row : row + 1])
+        alone = probe.log_prob_ablated(present[row : row + 1])
         assert float(alone) == pytest.approx(float(together[row]), abs=2e-5)
 
 
-@pytest.mark.parametrize("lanes", [2, 3])
+@pytest.mark.parametrize("n_threads", [2, 3])
 @pytest.mark.parametrize("renumber", [False, True])
-def test_several_lanes_find_what_one_finds_and_tell_of_every_row(probe, lanes, renumber):
+def test_several_threads_find_what_one_finds_and_tell_of_every_row(probe, n_threads, renumber):
     present = (torch.rand(23, N, generator=torch.Generator().manual_seed(4)) > 0.4).float()
     alone = AblationScorer(probe.decoder, random_prompt(visual=N), ANSWER, renumber=renumber)
     several = AblationScorer(
-        probe.decoder, random_prompt(visual=N), ANSWER, renumber=renumber, lanes=lanes
+        probe.decoder, random_prompt(visual=N), ANSWER, renumber=renumber, n_threads=n_threads
     )
     told: list[int] = []
-    found = several.without(present, told.append)
-    assert torch.allclose(found, alone.without(present), atol=2e-5)
-    assert sum(told) == 23 and len(told) >= lanes
+    found = several.log_prob_ablated(present, told.append)
+    assert torch.allclose(found, alone.log_prob_ablated(present), atol=2e-5)
+    assert sum(told) == 23 and len(told) >= n_threads
 
 
 def test_those_that_stay_may_be_counted_anew(probe):
@@ -69,7 +69,7 @@ def test_those_that_stay_may_be_counted_anew(probe):
     for kept in ([0, 3, 8], [15], list(range(1, N)), [2, 3]):
         present = torch.zeros(2, N)
         present[0, kept] = present[1, :] = 1
-        found = again.without(present)
+        found = again.log_prob_ablated(present)
         assert float(found[0]) == pytest.approx(dropped(probe, kept, renumber=True), abs=2e-5)
         assert float(found[0]) != pytest.approx(dropped(probe, kept), abs=1e-3)
 
@@ -80,22 +80,22 @@ def test_a_word_is_judged_behind_the_words_before_it(probe, span):
     present = torch.zeros(1, N)
     present[0, [0, 3, 8]] = 1
     wanted = dropped(probe, [0, 3, 8], span=slice(*span))
-    assert float(word.without(present)) == pytest.approx(wanted, abs=2e-5)
+    assert float(word.log_prob_ablated(present)) == pytest.approx(wanted, abs=2e-5)
 
 
 def test_the_untouched_tokens_give_the_full_answers_probability(probe):
     with torch.no_grad():
-        assert float(probe.replaced(probe.tokens)) == pytest.approx(
-            float(probe.without(torch.ones(1, N))), abs=2e-5
+        assert float(probe.log_prob_replaced(probe.tokens)) == pytest.approx(
+            float(probe.log_prob_ablated(torch.ones(1, N))), abs=2e-5
         )
 
 
 def test_an_insertion_curve_ends_with_everything_and_begins_with_nothing(probe):
     order = np.arange(N)[::-1]
-    inserted = insertion_deletion.curve(probe.without, order, step=3)
-    deleted = insertion_deletion.curve(probe.without, order, step=3, inserting=False)
+    inserted = insertion_deletion.curve(probe.log_prob_ablated, order, step=3)
+    deleted = insertion_deletion.curve(probe.log_prob_ablated, order, step=3, inserting=False)
     assert len(inserted) == len(deleted) == 7
-    full, none = (float(probe.without(torch.full((1, N), x))) for x in (1.0, 0.0))
+    full, none = (float(probe.log_prob_ablated(torch.full((1, N), x))) for x in (1.0, 0.0))
     assert inserted[-1] == deleted[0] == pytest.approx(full, abs=2e-5)
     assert inserted[0] == deleted[-1] == pytest.approx(none, abs=2e-5)
 
@@ -112,4 +112,4 @@ def test_on_pico_the_oracle_explains_the_answer_that_was_given():
     n = case.size.tokens
     logits = torch.from_numpy(full.logits[: len(words)])
     expected = np.log(fidelity.probability(logits, words))
-    assert float(probe.without(torch.ones(1, n))) == pytest.approx(expected, abs=1e-4)
+    assert float(probe.log_prob_ablated(torch.ones(1, n))) == pytest.approx(expected, abs=1e-4)

@@ -76,8 +76,10 @@ def test_the_oracle_is_the_same_but_for_its_librarys_own_steps():
 
     def found() -> tuple[torch.Tensor, torch.Tensor]:
         probe = AblationScorer(case.decoder, prompt, answer)
-        values, _ = captum_methods.integrated(probe.replaced, probe.tokens, "mean", steps=10)
-        return probe.without(present), values
+        values, _ = captum_methods.integrated(
+            probe.log_prob_replaced, probe.tokens, "mean", steps=10
+        )
+        return probe.log_prob_ablated(present), values
 
     with loading():
         beside = found()

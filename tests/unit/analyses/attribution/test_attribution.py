@@ -316,7 +316,7 @@ def test_positions_count_as_they_are_told(memory, renumber):
     n, tokens = case.size.tokens, target_tokens(case, Target(), memory).tokens
     scorer = AblationScorer(case.decoder, case.prompt(), tokens, renumber=renumber)
     found = last(analyses.explain(request, renumber=renumber, cache=memory))
-    without = scorer.without(1 - torch.eye(n))
+    without = scorer.log_prob_ablated(1 - torch.eye(n))
     assert found.renumber is renumber
     assert found.values == pytest.approx(found.full - without.numpy(), abs=1e-4)
 
@@ -328,7 +328,7 @@ def test_positions_count_as_they_are_told(memory, renumber):
     )
     kept = analyses.answer(request, spec, 4, cache=memory).stages[-1].kept
     present = torch.zeros(1, n).index_fill(1, torch.from_numpy(kept.astype("int64")), 1)
-    s = float((scorer.without(present) / len(tokens)).exp())
+    s = float((scorer.log_prob_ablated(present) / len(tokens)).exp())
     assert trial.renumber is renumber
     assert trial.inserted[4] == pytest.approx(s, abs=1e-4)
 
