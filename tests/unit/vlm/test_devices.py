@@ -12,10 +12,9 @@ from conftest import ROOT
 
 from explorer import analyses
 from explorer.analyses import overview
-from explorer.cases import case
+from explorer.cases import case, generation
 from explorer.cases.request import CaseRequest
 from explorer.errors import DeviceUnavailable, OutOfMemory
-from explorer.inference import decode as inference_decode
 from explorer.pico.data import scenes
 from explorer.vlm import devices
 from explorer.vlm.loader import ModelLoader
@@ -105,7 +104,7 @@ def test_torch_itself_says_it_in_words_that_are_understood():
 def test_memory_that_ran_out_in_a_run_is_given_back_and_the_next_run_works(monkeypatch):
     image, held = scenes.make(7).image, []
     whole = analyses.answer(CaseRequest.make("pico", image, QUESTION), "clsattn", 64)
-    decode, calls = inference_decode.decode, []
+    decode, calls = generation.decode, []
 
     def short(run, limit):
         for step in decode(run, limit):
@@ -115,7 +114,7 @@ def test_memory_that_ran_out_in_a_run_is_given_back_and_the_next_run_works(monke
                 raise torch.OutOfMemoryError(CUDA_SAYS)
             yield step
 
-    monkeypatch.setattr(inference_decode, "decode", short)
+    monkeypatch.setattr(generation, "decode", short)
     with pytest.raises(OutOfMemory, match=r"pico.*2\.7 GB.*still there") as caught:
         analyses.answer(CaseRequest.make("pico", image, QUESTION), "clsattn", 64)
     assert held[0]() is None, "caches of the run that failed are gone"

@@ -80,7 +80,7 @@ class TestPooled(FilmPromises, Promises):
         picture = noise()
         case = open_case(CaseRequest.make(vlm, picture, QUESTION))
         pixels = vlm.family.preprocess(vlm, picture)
-        views, n = case.vision.seen.hidden.shape[:2]
+        views, n = case.vision.output.hidden.shape[:2]
         each = torch.eye(views * n).view(views, n, -1)
         packed, _ = vlm.model.model.pack_image_features(
             [each],
