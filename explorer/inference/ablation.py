@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import DynamicCache
-from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
+from explorer.inference.attention_weights import keys_and_values
 from explorer.inference.llm_layers import MAX_PACKED_TOKENS, pack_by_length
-from explorer.inference.sequence import Prompt
+from explorer.inference.sequence import Prompt, embed_with_answer
 from explorer.vlm.components import Decoder
 from explorer.vlm.threads import parallel
 
@@ -64,18 +64,10 @@ class AblationScorer:
         self.decoder, self.n_threads = decoder, n_threads
         self.visual_positions = prompt.visual_positions
         self.renumber = renumber and prompt.position_ids.dim() == 2  # as the engine does
-        device = prompt.inputs_embeds.device
-        self.answer_ids = torch.tensor(tokens[first:last], device=device)
-        input_ids = torch.tensor([tokens[: last - 1]], dtype=torch.long, device=device)
-        with torch.no_grad():
-            answer_embeds = decoder.body.embed_tokens(input_ids).to(prompt.inputs_embeds.dtype)
-            self.inputs_embeds = torch.cat([prompt.inputs_embeds, answer_embeds], 1)
-            ahead = torch.arange(1, last, device=device)
-            answer_positions = (prompt.position_ids[..., -1].max() + ahead).expand(
-                *prompt.position_ids.shape[:-1], -1
-            )
-            position_ids = torch.cat([prompt.position_ids, answer_positions], -1)
-            self.cos_sin = decoder.body.rotary_emb(self.inputs_embeds, position_ids)
+        self.answer_ids = torch.tensor(tokens[first:last], device=prompt.inputs_embeds.device)
+        self.inputs_embeds, self.cos_sin = embed_with_answer(
+            decoder.body, prompt, tokens[: last - 1]
+        )
         self.deepstack = [self._padded_deepstack(rows) for rows in prompt.deepstack]
         self._full_cache: DynamicCache | None = None
 
@@ -187,8 +179,8 @@ class AblationScorer:
             # in the last layer earlier tokens are only seen: their queries aren't needed
             cos, sin = cos_sin
             early_cos_sin = cos[..., :early, :], sin[..., :early, :]
-            keys_values = _keys_and_values(last, hidden_states[:, :early], early_cos_sin)
-            cache.update(*keys_values, len(layers))
+            keys, values = keys_and_values(last, hidden_states[:, :early], early_cos_sin)
+            cache.update(keys, values, len(layers))
             hidden_states, mask = hidden_states[:, early:], mask[:, :, early:]
             cos_sin = cos[..., early:, :], sin[..., early:, :]
             early = 0
@@ -215,16 +207,3 @@ class AblationScorer:
         logits = self.decoder.head(self.decoder.body.norm(hidden_states)).float()
         answer_ids = self.answer_ids.expand(len(logits), -1)[..., None]
         return logits.log_softmax(-1).gather(2, answer_ids)[..., 0].sum(1)
-
-
-def _keys_and_values(
-    layer: nn.Module, hidden_states: Tensor, cos_sin: tuple[Tensor, Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Give keys, with their positions in them, and values, [B, Hkv, S, d], of a layer's input."""
-    attention = layer.self_attn
-    shape = (*hidden_states.shape[:2], -1, attention.head_dim)
-    attention_input = layer.input_layernorm(hidden_states)
-    keys, norm = attention.k_proj(attention_input).view(shape), getattr(attention, "k_norm", None)
-    keys = (keys if norm is None else norm(keys)).transpose(1, 2)
-    keys, _ = apply_rotary_pos_emb(keys, keys, *cos_sin)
-    return keys, attention.v_proj(attention_input).view(shape).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Rows of attention weights from queries and keys, in float32, as few as are asked for.
+"""A layer's queries, keys and values, and rows of attention weights in float32, as few as needed.
 
 Knows tensors of one layer; not who asks, nor what becomes of the weights.
 """
@@ -39,21 +39,38 @@ def queries_and_keys(
     hidden_states [1, S, D] are the layer's input. The layer itself is not run (for methods that
     rank by "the next layer's attention" before that layer sees the tokens).
     """
-    attention = layer.self_attn
+    attention, (cos, sin) = layer.self_attn, cos_sin
     attention_input = layer.input_layernorm(hidden_states)
-    cos, sin = cos_sin
-
-    def split_heads(projection: nn.Module, states: Tensor, norm: nn.Module | None) -> Tensor:
-        heads = projection(states).view(1, states.shape[1], -1, attention.head_dim)
-        return (heads if norm is None else norm(heads)).transpose(1, 2)
-
-    query = split_heads(
-        attention.q_proj, attention_input[:, rows], getattr(attention, "q_norm", None)
-    )
-    key = split_heads(attention.k_proj, attention_input, getattr(attention, "k_norm", None))
-    query, _ = apply_rotary_pos_emb(query, query, cos[:, rows], sin[:, rows])
-    key, _ = apply_rotary_pos_emb(key, key, cos, sin)
+    own_cos_sin = cos[:, rows], sin[:, rows]
+    query = _rotated_heads(attention, "q", attention_input[:, rows], own_cos_sin)
+    key = _rotated_heads(attention, "k", attention_input, cos_sin)
     return query[0], key[0]
+
+
+def keys_and_values(
+    layer: nn.Module, hidden_states: Tensor, cos_sin: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Project what would enter a decoder layer [B, S, D]: keys and values, [B, Hkv, S, d] each."""
+    attention_input = layer.input_layernorm(hidden_states)
+    keys = _rotated_heads(layer.self_attn, "k", attention_input, cos_sin)
+    return keys, _split_heads(layer.self_attn, "v", attention_input).transpose(1, 2)
+
+
+def _split_heads(attention: nn.Module, name: str, attention_input: Tensor) -> Tensor:
+    """Project [B, S, D] by the projection "q", "k" or "v" and cut it into heads, [B, S, H, d]."""
+    projected = getattr(attention, f"{name}_proj")(attention_input)
+    return projected.view(*attention_input.shape[:2], -1, attention.head_dim)
+
+
+def _rotated_heads(
+    attention: nn.Module, name: str, attention_input: Tensor, cos_sin: tuple[Tensor, Tensor]
+) -> Tensor:
+    """Give queries "q" or keys "k" with their positions, [B, H, S, d], normed if the model does."""
+    heads = _split_heads(attention, name, attention_input)
+    norm = getattr(attention, f"{name}_norm", None)
+    heads = (heads if norm is None else norm(heads)).transpose(1, 2)
+    rotated, _ = apply_rotary_pos_emb(heads, heads, *cos_sin)
+    return rotated
 
 
 def last_rows(query: Tensor, key: Tensor, scaling: float, lengths: list[int]) -> Tensor:

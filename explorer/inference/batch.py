@@ -90,7 +90,9 @@ class DecodeBatch:
         self.next_position = torch.tensor([run.next_position for run in runs], device=device)
         self.queries: list[list[Tensor]] = [[] for _ in range(n_layers)]
         self.scaling = [1.0] * n_layers
-        self.neuron_mask = _neuron_masks(runs)
+        self.neuron_mask = join_neuron_masks(
+            [[mask[None] for mask in run.neuron_mask] for run in runs], [1] * len(runs)
+        )
         self.n_answer_tokens = [1] * len(runs)
 
     def _join_layer(self, layer: int) -> None:
@@ -216,9 +218,18 @@ class DecodeBatch:
             self.n_answer_tokens = [n + count for n in self.n_answer_tokens]
 
 
-def _neuron_masks(runs: Sequence[PrefillRun]) -> list[Tensor]:
-    """Stack the neurons that every run may use in each layer, [L][B, I]; empty if all use all."""
-    masks = next((run.neuron_mask for run in runs if run.neuron_mask), [])
-    every = [torch.ones_like(mask) for mask in masks]
-    rows = (run.neuron_mask or every for run in runs)
-    return [torch.stack(layer) for layer in zip(*rows, strict=True)]
+def join_neuron_masks(masks: Sequence[list[Tensor]], n_rows: Sequence[int]) -> list[Tensor]:
+    """Join the neurons that every row may use in each layer, [L][B, I]; empty if all use all.
+
+    masks: of each batch, [L][rows, I], empty where its rows use all neurons; n_rows of each batch.
+    """
+    some = next((layers for layers in masks if layers), [])
+    return [
+        torch.cat(
+            [
+                layers[index] if layers else like.new_ones(rows, like.shape[1])
+                for layers, rows in zip(masks, n_rows, strict=True)
+            ]
+        )
+        for index, like in enumerate(some)
+    ]

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from explorer.inference.batch import DecodeBatch
+from explorer.inference.batch import DecodeBatch, join_neuron_masks
+from explorer.inference.llm_layers import run_modules
 from explorer.inference.prefill import PrefillRun
 from explorer.vlm.attention import override_attention
 
@@ -113,7 +114,7 @@ def advance(
     ahead = torch.arange(input_ids.shape[1], device=hidden_states.device)
     next_position = torch.cat([batch.next_position for batch in batches])  # [B, L]
     by_layer = [tuple(column) for column in next_position.T.tolist()]
-    neuron_masks = _neuron_masks(batches)
+    neuron_masks = join_neuron_masks([batch.neuron_mask for batch in batches], rows)
     rotary: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}  # layers with equal positions share
     for index, layer in enumerate(body.layers):
         if by_layer[index] not in rotary:
@@ -132,44 +133,13 @@ def advance(
         kwargs = {"attention_mask": None, "position_embeddings": rotary[by_layer[index]]}
         with override_attention(attend):
             if neuron_masks:
-                hidden_states = _with_masked_neurons(
-                    layer, hidden_states, neuron_masks[index], kwargs
-                )
+                activations = run_modules(layer, hidden_states, kwargs, neuron_masks[index])
+                hidden_states = activations.hidden_states
             else:
                 hidden_states = layer(hidden_states, **kwargs)
     for batch in batches:
         batch.advance(input_ids.shape[1], recording)
     return list(decoder.head(body.norm(hidden_states)).float().split(rows))
-
-
-def _neuron_masks(batches: Sequence[DecodeBatch]) -> list[Tensor]:
-    """Join the neurons that every row may use in each layer, [L][B, I]; empty if all use all."""
-    masks = next((batch.neuron_mask for batch in batches if batch.neuron_mask), [])
-    return [
-        torch.cat(
-            [
-                batch.neuron_mask[layer]
-                if batch.neuron_mask
-                else mask.new_ones(len(batch.runs), mask.shape[1])
-                for batch in batches
-            ]
-        )
-        for layer, mask in enumerate(masks)
-    ]
-
-
-def _with_masked_neurons(
-    layer: nn.Module, hidden_states: Tensor, neuron_mask: Tensor, layer_kwargs: dict
-) -> Tensor:
-    """Run a layer whose FFN uses only the neurons of neuron_mask [B, I].
-
-    The others are set to zero, not cut out of the weights: the same numbers, but no time is saved.
-    """
-    attention_output, _ = layer.self_attn(layer.input_layernorm(hidden_states), **layer_kwargs)
-    hidden_states = hidden_states + attention_output
-    mlp_input, mlp = layer.post_attention_layernorm(hidden_states), layer.mlp
-    neurons = mlp.act_fn(mlp.gate_proj(mlp_input)) * mlp.up_proj(mlp_input)
-    return hidden_states + mlp.down_proj(neurons * neuron_mask[:, None])
 
 
 @torch.no_grad()

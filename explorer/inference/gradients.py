@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers.models.llama.modeling_llama import repeat_kv
 
 from explorer.errors import MethodUnavailable
-from explorer.inference.sequence import Prompt, add_deepstack
+from explorer.inference.sequence import Prompt, add_deepstack, embed_with_answer
 from explorer.methods.signals import AnswerGradient
 from explorer.vlm.attention import override_attention
 from explorer.vlm.components import Decoder
@@ -66,7 +66,7 @@ def _forward(
 
     The last token predicts nothing that is explained, so it is not passed.
     """
-    body, device = decoder.body, prompt.inputs_embeds.device
+    body = decoder.body
     attentions: list[Tensor] = []
 
     def attend(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
@@ -77,16 +77,7 @@ def _forward(
         values = repeat_kv(value, query.shape[1] // value.shape[1])
         return (attention @ values.float()).to(query.dtype)
 
-    with torch.no_grad():
-        input_ids = torch.tensor([tokens[:-1]], dtype=torch.long, device=device)
-        answer_embeds = body.embed_tokens(input_ids).to(prompt.inputs_embeds.dtype)
-        hidden_states = torch.cat([prompt.inputs_embeds, answer_embeds], 1)
-        ahead = torch.arange(1, len(tokens), device=device)
-        answer_positions = (prompt.position_ids[..., -1].max() + ahead).expand(
-            *prompt.position_ids.shape[:-1], -1
-        )
-        position_ids = torch.cat([prompt.position_ids, answer_positions], -1)
-        cos_sin = body.rotary_emb(hidden_states, position_ids)
+    hidden_states, cos_sin = embed_with_answer(body, prompt, tokens[:-1])
     with torch.enable_grad(), override_attention(attend):
         for index, layer in enumerate(body.layers):
             hidden_states = layer(hidden_states, attention_mask=None, position_embeddings=cos_sin)

@@ -39,6 +39,26 @@ class Prompt:
     deepstack: tuple[Tensor, ...] = ()
 
 
+@torch.no_grad()
+def embed_with_answer(
+    body: nn.Module, prompt: Prompt, answer_tokens: list[int]
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Give the embeddings [1, S + T, D] of a prompt and the T answer tokens behind it.
+
+    Gives also cos and sin of their positions: the answer's go on from the prompt's greatest one.
+    """
+    device = prompt.inputs_embeds.device
+    input_ids = torch.tensor([answer_tokens], dtype=torch.long, device=device)
+    answer_embeds = body.embed_tokens(input_ids).to(prompt.inputs_embeds.dtype)
+    inputs_embeds = torch.cat([prompt.inputs_embeds, answer_embeds], 1)
+    ahead = torch.arange(1, len(answer_tokens) + 1, device=device)
+    answer_positions = (prompt.position_ids[..., -1].max() + ahead).expand(
+        *prompt.position_ids.shape[:-1], -1
+    )
+    position_ids = torch.cat([prompt.position_ids, answer_positions], -1)
+    return inputs_embeds, body.rotary_emb(inputs_embeds, position_ids)
+
+
 @dataclass
 class StageOutcome:
     """What one stage did to the N0 visual tokens of the untouched prompt.
