@@ -102,7 +102,9 @@ def test_dragging_redraws_without_a_single_request(page):
     requests = requests_of(page)
     before = stage(page, "kept")
     drag(page, 0.9, 0.5, 0.3, 0.7, release=False)
-    assert stage(page, "kept") != before
+    page.wait_for_function(
+        "before => document.querySelector('.vt-stage').dataset.kept !== before", arg=before
+    )
     assert requests == []
     page.mouse.up()
 
