@@ -32,6 +32,7 @@ from explorer.methods.similarity.divprune import DivPrune
 from explorer.methods.similarity.gprune import GPrune
 from explorer.methods.similarity.lexrank import LexRank
 from explorer.methods.similarity.mmtok import MMTok
+from explorer.methods.similarity.scope import SCOPE
 from explorer.methods.similarity.todre import ToDRE
 from explorer.methods.similarity.zooprune import ZooPrune
 
@@ -49,6 +50,7 @@ METHODS: tuple[type[Method], ...] = (
     HiRED,
     CDPruner,
     MMTok,
+    SCOPE,
     VisionZip,
     Relevance,
     RelevanceMap,

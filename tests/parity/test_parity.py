@@ -14,6 +14,7 @@ import pytest
 from explorer import ROOT
 from parity import (
     allotting,
+    coverage,
     graphs,
     inside,
     learned,
@@ -28,7 +29,10 @@ from parity.reading import load
 
 FOLDER = Path(os.environ.get("GOLDENS") or ROOT / "tests" / "goldens")
 
-GROUPS = (tower, graphs, selection, llm, inside, learned, metrics, oracles, regions, allotting)
+GROUPS = (
+    tower, graphs, selection, coverage, llm, inside, learned, metrics, oracles, regions,
+    allotting,
+)  # fmt: skip
 RUNNERS = {prefix: run for group in GROUPS for prefix, run in group.RUNNERS.items()}
 
 

@@ -34,6 +34,7 @@ from explorer.methods.inside_llm.fastv import FastV
 from explorer.methods.inside_llm.visiondrop import VisionDrop
 from explorer.methods.method import BeforeLLM, Card
 from explorer.methods.signals import Kept, Signals, Size, Stage, top
+from explorer.methods.similarity.scope import SCOPE
 from explorer.methods.similarity.todre import ToDRE
 
 FOLDER = Path(catalog.__file__).parent
@@ -60,6 +61,7 @@ CHOICES_AND_OPTIONS = [
             "relevance?target=logprob",
             "pyramiddrop?layer=last&similarity=raw",
             "sparsevlm?recycle=sum",
+            "scope?combined=add&alpha=0.5",
             "transprune?direction=abs&alpha=1.0",
             "corematching:zero-kv?metric=core_neurons&beta=0.4",
         ),
@@ -102,7 +104,9 @@ def test_every_stage_keeps_and_merges_what_it_was_told_to(method):
                 check(signals, stage, kept, f"{layout}, {content}, {method.spec} at {budget}")
 
 
-@pytest.mark.parametrize("method", [VisionZip(), VisionDrop(), ToDRE()], ids=lambda m: m.spec)
+@pytest.mark.parametrize(
+    "method", [VisionZip(), VisionDrop(), ToDRE(), SCOPE()], ids=lambda m: m.spec
+)
 def test_towers_without_cls_are_served_too(method):
     for layout, content in PICTURES:
         for budget in budgets(method, size_of(layout, cls=False)):
@@ -352,11 +356,15 @@ def test_a_method_file_can_be_read_in_one_go():
 
 def test_the_list_is_in_the_order_of_the_page():
     assert [method.spec for method in catalog.choices()] == [
-        "random", "uniform", "pool", "clsattn", "fopru", "fopru:row", "lexrank",
-        "lexrank:continuous", "lexrank:degree", "gprune", "divprune", "todre", "zooprune", "hired",
-        "hired:paper", "cdpruner", "mmtok", "visionzip", "relevance", "relevance_map", "fastv",
-        "dart", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune", "corematching",
-        "corematching:zero-kv", "visiondrop",
+        "random", "uniform", "pool",
+        "clsattn", "fopru", "fopru:row", "lexrank", "lexrank:continuous", "lexrank:degree",
+        "gprune", "divprune", "todre", "zooprune", "hired", "hired:paper", "cdpruner", "mmtok",
+        "scope",
+        "visionzip",
+        "relevance", "relevance_map",
+        "fastv", "dart", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune",
+        "corematching", "corematching:zero-kv",
+        "visiondrop",
     ]  # fmt: skip
     assert catalog.resolve("fopru:row") == FoPru(strategy="row")
     assert catalog.find("fastv") is FastV
