@@ -15,6 +15,7 @@ from explorer.methods.attention.hired import HiRED
 from explorer.methods.attention.relevance import Relevance
 from explorer.methods.attention.relevance_map import RelevanceMap
 from explorer.methods.attention.visionzip import VisionZip
+from explorer.methods.attention.vispruner import VisPruner
 from explorer.methods.baselines.pool import Pool
 from explorer.methods.baselines.random import Random
 from explorer.methods.baselines.random_inside import RandomInside
@@ -52,6 +53,7 @@ METHODS: tuple[type[Method], ...] = (
     MMTok,
     SCOPE,
     VisionZip,
+    VisPruner,
     Relevance,
     RelevanceMap,
     FastV,

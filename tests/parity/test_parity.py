@@ -14,7 +14,7 @@ import pytest
 from explorer import ROOT
 from parity import (
     allotting,
-    coverage,
+    before_llm,
     graphs,
     inside,
     learned,
@@ -30,7 +30,7 @@ from parity.reading import load
 FOLDER = Path(os.environ.get("GOLDENS") or ROOT / "tests" / "goldens")
 
 GROUPS = (
-    tower, graphs, selection, coverage, llm, inside, learned, metrics, oracles, regions,
+    tower, graphs, selection, before_llm, llm, inside, learned, metrics, oracles, regions,
     allotting,
 )  # fmt: skip
 RUNNERS = {prefix: run for group in GROUPS for prefix, run in group.RUNNERS.items()}

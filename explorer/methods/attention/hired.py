@@ -15,6 +15,7 @@ from torch import Tensor
 
 from explorer.methods.method import BeforeLLM, Card, Variant, option
 from explorer.methods.ops.crops import as_shares_grow, budgets, crop_of, inside
+from explorer.methods.ops.saliency import attention_per_head
 from explorer.methods.signals import Signals, falling, top
 
 
@@ -73,10 +74,9 @@ class HiRED(BeforeLLM):
 
     def attention(self, signals: Signals, first: bool = False) -> Tensor:
         """Give a[j] = sum over heads of the attention of each view's own [CLS], [V, n]."""
-        rows = signals.first_cls_attention if first else signals.cls_attention
-        if rows is None:  # differs: without [CLS], the attention that a patch receives on average
-            return signals.patch_attention.float().mean(1)
-        return rows.float().sum(1)
+        if first and signals.first_cls_attention is not None:
+            return signals.first_cls_attention.float().sum(1)
+        return attention_per_head(signals).sum(1)
 
     def shares(self, signals: Signals, crop: Tensor, count: int) -> Tensor:
         """Give the part of all that there is to see which lies in crops 1..count, [k]."""

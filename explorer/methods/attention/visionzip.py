@@ -12,6 +12,7 @@ from torch import Tensor
 
 from explorer.methods.method import BeforeLLM, Card
 from explorer.methods.ops.merging import merge, rest, split
+from explorer.methods.ops.saliency import attention_per_head
 from explorer.methods.signals import Kept, Signals, Size, Stage, top
 
 
@@ -69,10 +70,8 @@ class VisionZip(BeforeLLM):
 
     def score(self, signals: Signals) -> Tensor:
         """Give s_j = sum over heads of attn[h, CLS, j], [N]."""
-        if signals.cls_attention is not None:
-            return signals.per_token(signals.cls_attention.float().sum(1))
         # differs: without [CLS], the attention that a patch receives on average from all patches
-        return signals.per_token(signals.patch_attention.float().mean(1))
+        return signals.per_token(attention_per_head(signals).sum(1))
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Give [CLS], the dominant patches in the order of the picture, the contextual tokens."""

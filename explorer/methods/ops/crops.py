@@ -1,7 +1,7 @@
 """Crops: parts of the picture that a vision tower sees one by one, and how they share a budget.
 
-The steps that HiRED, CDPruner and MMTok share. Crop 0 is the whole picture where there are several.
-Knows where tokens lie and in which order a crop would keep them; not how that order came about.
+The steps that several methods share. Crop 0 is the whole picture where there are several. Knows
+where tokens lie and in which order a crop would keep them; not how that order came about.
 """
 
 from __future__ import annotations
@@ -27,6 +27,21 @@ def in_turn(orders: list[Tensor], count: int) -> Tensor:
     turn = torch.cat([torch.arange(len(order), device=order.device) for order in orders])
     chosen = torch.cat(orders)[turn.argsort(stable=True)]
     return torch.cat([chosen, rest(chosen, count)])
+
+
+def equal_shares(signals: Signals, n: int, total: int) -> list[tuple[Tensor, int]]:
+    """Give the tokens of each crop of n patches, ascending, and how many of them to keep.
+
+    Crops get equal shares of `total`, the first ones a token more where it doesn't divide; one that
+    is smaller than its share leaves the rest to others. Tokens without a patch stand last, and get
+    what no patch is left for.
+    """
+    crop = crop_of(signals, n)
+    crops = [(crop == number).nonzero()[:, 0] for number in crop[crop >= 0].unique()]
+    kept = in_turn(crops, len(crop))[:total]
+    shares = [(tokens, int(torch.isin(tokens, kept).sum())) for tokens in crops]
+    left = (crop < 0).nonzero()[:, 0]
+    return [*shares, (left, total - sum(count for _, count in shares))]
 
 
 def budgets(share: Tensor, sizes: Tensor, totals: Tensor, alpha: float) -> Tensor:
