@@ -16,11 +16,23 @@ from torch import Tensor
 
 from explorer.methods.signals import Kept, Neurons, Signals, Size, Stage, top
 
+TOWER_ATTENTION = frozenset(
+    {"cls_attention", "first_cls_attention", "last_cls_attention", "patch_attention"}
+)
+SINKS = (
+    "Attention has sinks: in large towers without registers a few patches of empty ground draw "
+    "much of it, since the tower keeps there what it knows of the whole picture (arXiv "
+    "2309.16588). That they light up says little about what is there."
+)
+"""What a reader of any map of the attention in a vision tower may get wrong."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """What a reader is told of a method; arXiv and authors are empty for a baseline.
 
+    arxiv: its number, with the version where a later one shows another paper; paper is then its
+    title, which the number alone doesn't tell.
     repository, commit: the code that it was compared with, and verified what the comparison said.
     uncertain: what is not known, or is ours. headline: what its authors report. traps: what a
     reader of its maps may get wrong. stand_in: what it takes in place of a [CLS] that isn't there.
@@ -39,6 +51,7 @@ class Card:
     authors: str = ""
     year: int | None = None
     arxiv: str = ""
+    paper: str = ""
     repository: str = ""
     commit: str = ""
 
@@ -141,6 +154,14 @@ class Method(ABC):
         }
         nearest = min(changed, key=lambda reading: len(changed[reading]))
         return "?".join(filter(None, [nearest, "&".join(changed[nearest])]))
+
+    @classmethod
+    def traps(cls) -> str:
+        """Say what a reader may get wrong: the card's, and what holds of all attention in a tower.
+
+        Darcet et al., "Vision Transformers Need Registers", ICLR 2024, arXiv 2309.16588.
+        """
+        return f"{cls.card.traps} {SINKS}" if cls.needs & TOWER_ATTENTION else cls.card.traps
 
     @classmethod
     def options(cls) -> dict[str, Option]:

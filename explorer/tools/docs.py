@@ -37,7 +37,8 @@ def table() -> str:
     for method in METHODS:
         card = method.card
         paper = f"[{card.arxiv}](https://arxiv.org/abs/{card.arxiv})" if card.arxiv else ""
-        source = " ".join(filter(None, (f"**{card.title}**", card.authors, paper)))
+        named = f"“{card.paper}”," if card.paper else ""
+        source = " ".join(filter(None, (f"**{card.title}**", card.authors, named, paper)))
         commit = f"{card.repository} @ `{card.commit}`: " if card.commit else ""
         cells = (
             f"`{card.key}`",

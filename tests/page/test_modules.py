@@ -332,3 +332,16 @@ def test_words_of_a_model_are_never_markup_in_a_plot(run):
     said = text.split("“")[1].split("”")[0]
     assert not set("<>{}%") & set(said.replace("<br>", ""))
     assert "bold" in said
+
+
+def test_the_staircase_says_what_a_budget_is_the_mean_of(run):
+    plain, wiped = run(
+        "canvas/line_chart.js",
+        """({ staircase }) => [false, true].map((wipes) => {
+          const { node, update } = staircase();
+          update([196, 64], 196, wipes);
+          return node.querySelector("p").textContent;
+        })""",
+    )
+    assert plain.startswith("Visual tokens that enter each of the 2 decoder layers")
+    assert "enter every layer, so that the cost is that of all tokens" in wiped

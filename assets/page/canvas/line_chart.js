@@ -18,6 +18,13 @@ function inWords(layers) {
   return runs.map((run) => `${format.count(run.alive)} in ${span(run)}`).join(", ");
 }
 
+/** What a budget is the mean of; of a method that only wipes caches, and so costs the same. */
+const counted = (layers, wipes) =>
+  wipes
+    ? `Visual tokens left in the caches of the ${layers} decoder layers, whose mean is the ` +
+      "budget; all of them enter every layer, so that the cost is that of all tokens"
+    : `Visual tokens that enter each of the ${layers} decoder layers, whose mean is the budget`;
+
 /** The staircase: one column per layer, filled as high as its share of the visual tokens. */
 export function staircase() {
   const drawing = svg("svg", {
@@ -41,7 +48,7 @@ export function staircase() {
     drawing.replaceChildren(...columns.map(({ whole }) => whole));
   }
 
-  const update = (layers, n) => {
+  const update = (layers, n, wipes = false) => {
     if (columns.length !== layers.length) lay(layers.length);
     columns.forEach(({ bar, label }, l) => {
       const height = (100 * layers[l]) / n;
@@ -49,8 +56,7 @@ export function staircase() {
       mark(bar, "height", height.toFixed(1));
       write(label, `layer ${l + 1}: ${layers[l]} visual tokens`);
     });
-    const many = layers.length;
-    write(words, `Visual tokens alive in each of the ${many} decoder layers: ${inWords(layers)}.`);
+    write(words, `${counted(layers.length, wipes)}: ${inWords(layers)}.`);
   };
   return { node: node("div", { class: "vt-stairs" }, drawing, words), update };
 }

@@ -23,6 +23,10 @@ export const node = (tag, attributes = {}, ...children) =>
 export const svg = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS(SVG, tag), attributes, children);
 
+/** A link to a paper or a repository, in a tab of its own. */
+export const link = (href, text) =>
+  node("a", { href, target: "_blank", rel: "noopener noreferrer" }, text);
+
 /** Write text, touching the page only when it differs. */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;

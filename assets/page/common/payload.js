@@ -33,6 +33,7 @@
  * @property {boolean} baseline stands first in the list of methods
  * @property {number} floor smallest budget it can reach
  * @property {string} uncertain
+ * @property {string} traps what a reader of its colours may get wrong
  * @property {string[]} draws specs of the random that it is measured by, one per seed
  * @property {string} score f32[N]
  * @property {?string} order u8[N] or u16[N], nested methods: the first K are kept at K

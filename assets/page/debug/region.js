@@ -3,7 +3,7 @@
  * four answers side by side. Knows nothing of how a crop is encoded.
  */
 import { inbound, sender } from "../common/bridge.js";
-import { mark, node, rootOf, show, write } from "../common/dom.js";
+import { link, mark, node, rootOf, show, write } from "../common/dom.js";
 import { format } from "../common/format.js";
 import { Request } from "../common/request.js";
 
@@ -22,7 +22,9 @@ const ARROWS = {
 const EXPLAINED =
   "The region is chosen by you, not by the model. It is cut out of the picture and looked at " +
   "again, closer. Models trained on single pictures may stumble over two; then the crop alone " +
-  "is the one to trust.";
+  "is the one to trust. The grid and what the crop takes in are those of ";
+const SOURCE = "Visual Perception Token (Yu, Ma, Wang, arXiv 2502.17425)";
+const THERE = ": there a model that was trained for it names the cells itself.";
 
 /** One of the four answers. */
 function card(mode) {
@@ -169,7 +171,13 @@ function mount(store, request, { element, props, watch }) {
       node("div", {}, picture.frame, node("p", { class: "vt-tools" }, look, best, label), status),
       node("div", { class: "vt-region-cards" }, ...Object.values(cards).map((c) => c.whole)),
     ),
-    node("p", { class: "vt-small" }, EXPLAINED),
+    node(
+      "p",
+      { class: "vt-small" },
+      EXPLAINED,
+      link("https://arxiv.org/abs/2502.17425", SOURCE),
+      THERE,
+    ),
   );
   root.classList.add("vt-panel");
 

@@ -5,7 +5,7 @@
  */
 import { drawSmall } from "../canvas/thumbnails.js";
 import { openTab } from "../common/bridge.js";
-import { node, rootOf, show, svg, write } from "../common/dom.js";
+import { link, node, rootOf, show, svg, write } from "../common/dom.js";
 import { format } from "../common/format.js";
 import { choiceAt, snap } from "../common/payload.js";
 
@@ -69,11 +69,9 @@ function drawing({ looks, drops }) {
   );
 }
 
-const link = (href, text) =>
-  node("a", { href, target: "_blank", rel: "noopener noreferrer" }, text);
-
-function sources({ source, arxiv, repository, commit }) {
+function sources({ source, paper, arxiv, repository, commit }) {
   const parts = [source];
+  if (paper) parts.push(` · “${paper}”`);
   if (arxiv) parts.push(" · ", link(`https://arxiv.org/abs/${arxiv}`, `arXiv ${arxiv}`));
   if (repository) {
     const at = `https://github.com/${repository}/tree/${commit}`;

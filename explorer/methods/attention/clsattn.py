@@ -1,7 +1,8 @@
 """[CLS] attention: keep the patches that the vision tower's summary token looks at most.
 
-Zhang et al., "[CLS] Attention is All You Need for Training-Free Visual Token Pruning" (FasterVLM),
-2024, arXiv 2412.01818v1. Also the "simple token compression" of Wu et al., "When Language
+Zhang et al., "[CLS] Attention is All You Need for Training-Free Visual Token Pruning: Make VLM
+Inference Faster" (FasterVLM), 2024, arXiv 2412.01818v1: from version 2 on the same number shows
+another method, VisPruner. Also the "simple token compression" of Wu et al., "When Language
 Overrules", 2025, arXiv 2508.10552 (their equations 5-8, known here through a re-implementation).
 Official code: Theia-4869/FasterVLM @f5d5f12, llava/model/multimodal_encoder/clip_encoder.py
 (feature_select) and llava/model/llava_arch.py (encode_images). Does not read the question.
@@ -22,24 +23,28 @@ class ClsAttention(BeforeLLM):
     card = Card(
         key="clsattn",
         title="[CLS] attention (FasterVLM)",
-        authors="Zhang et al.",
+        authors="Zhang, Cheng, Lu, Zhuo, Wang, Cao, Guo, She, Zhang",
         year=2024,
-        arxiv="2412.01818",
+        arxiv="2412.01818v1",
+        paper=(
+            "[CLS] Attention is All You Need for Training-Free Visual Token Pruning: Make VLM "
+            "Inference Faster"
+        ),
         repository="Theia-4869/FasterVLM",
         commit="f5d5f12",
         verified="Scores and kept sets equal those of the official code on 2 recorded runs.",
         uncertain=(
             "The official code keeps the same number of patches in every crop; here the patches of "
             "all views compete. Vision towers without a [CLS] token are not supported, as in the "
-            "original."
+            "original. From version 2 on, arXiv 2412.01818 shows another method: VisPruner."
         ),
         sentence=(
             "Keeps the patches that the vision model's own summary of the picture looks at most."
         ),
         equation="s_j = 1/H Σ_h softmax(q_CLS · k_j / √d)",
         headline=(
-            "The abstract of arXiv 2412.01818v1 claims 90 % of LLaVA-1.5-7B with 5 % of the "
-            "tokens; not read again by us."
+            "LLaVA-1.5-7B keeps 90 % of its performance with 5 % of the tokens. Abstract of "
+            "version 1; its tables were not read."
         ),
         traps=(
             "The same order as HiRED on one picture and as VisionZip's dominant tokens: the three "

@@ -46,8 +46,8 @@ class FoPru(BeforeLLM):
             "the paper)."
         ),
         traps=(
-            "Background patches that act as registers collect much attention, so empty sky may "
-            "light up: that is the method."
+            "Attention received tells what other patches take over from one, whatever is asked "
+            "about the picture."
         ),
         score_means="attention from the other patches",
     )

@@ -50,7 +50,7 @@ class CoreMatching(Method):
         equation="s_i = Σ_n [a_in > 0] [a_qn > 0], a the input of down_proj, q behind the question",
         headline=(
             "TextVQA: full 57.8; with 80, 60, 40 and 20 % retained 56.3, 55.8, 53.2 and 45.1 "
-            "(second-hand)."
+            "(second-hand, not confirmed by a second source)."
         ),
         traps=(
             "The code (zero-kv) drops nothing: cost, memory and first word stay those of all "

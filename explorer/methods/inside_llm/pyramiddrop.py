@@ -47,7 +47,10 @@ class PyramidDrop(InsideLLM):
             "layers, always those that the end of the question looks at least."
         ),
         equation="s_i = 1/H Σ_h softmax(q_last · k_i / √d)_h, of the layer that comes next",
-        headline="LLaVA-1.5-7B: average 55.6 (full 55.8) at 1.78 of 3.82 TFLOPs. Paper, table 5.",
+        headline=(
+            "LLaVA-1.5-7B: average 55.6 (full 55.8) at 1.78 of 3.82 TFLOPs. Paper, table 5, from a "
+            "copy that had lost the names of its columns; not confirmed by a second source."
+        ),
         traps="Drops are final: a later question about a dropped region can't be answered.",
         score_means="attention from the prompt's last token",
     )

@@ -59,6 +59,7 @@ def method_words(spec: str) -> dict:
         "where": method.where,
         "baseline": not method.card.arxiv,
         "uncertain": method.card.uncertain,
+        "traps": method.traps(),
         "draws": list(draws_of(chance_of(spec))),
         "wipes": wipes,
     }

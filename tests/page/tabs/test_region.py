@@ -24,6 +24,12 @@ def region(page: Page) -> str:
     return page.locator(".vt-field").get_attribute("aria-label")
 
 
+def test_it_is_told_whose_idea_the_second_look_is(page):
+    source = page.locator("#vt-region a")
+    expect(source).to_contain_text("Visual Perception Token")
+    expect(source).to_have_attribute("href", "https://arxiv.org/abs/2502.17425")
+
+
 def test_cells_are_chosen_by_hand_and_by_keys(page):
     field = page.locator(".vt-field")
     field.scroll_into_view_if_needed()

@@ -14,6 +14,8 @@ from explorer.errors import UnknownMethod
 from explorer.methods import catalog
 from explorer.methods.signals import Signals
 from explorer.pico.data import scenes
+from explorer.tools import docs
+from explorer.ui.payloads.method import method_words
 from explorer.ui.tabs.methods import PLACES, card_payload, drops, looks
 
 QUESTION = "what is in the middle ?"
@@ -35,6 +37,28 @@ def test_a_card_is_complete_and_can_be_sent(method):
         for name, value in variant["options"].items():
             assert value in made["options"][name]
     json.dumps(made)
+
+
+def test_maps_of_attention_in_the_tower_warn_of_its_sinks():
+    warned = {m.card.key for m in catalog.METHODS if "sinks" in card_payload(m)["traps"]}
+    assert {"clsattn", "hired", "visionzip", "fopru", "visiondrop"} <= warned
+    assert not {"random", "divprune", "fastv"} & warned
+    words = method_words("clsattn")["traps"]
+    assert catalog.find("clsattn").card.traps in words and "arXiv 2309.16588" in words
+
+
+def test_fastervlm_is_named_where_its_number_shows_another_paper():
+    made = card_payload(catalog.find("clsattn"))
+    assert made["arxiv"] == "2412.01818v1"
+    assert made["paper"].startswith("[CLS] Attention is All You Need for Training-Free Visual")
+    [row] = [line for line in docs.table().splitlines() if "`clsattn`" in line]
+    assert made["paper"] in row and "(https://arxiv.org/abs/2412.01818v1)" in row
+
+
+def test_figures_that_nobody_else_has_measured_say_so():
+    for key in ("pyramiddrop", "corematching"):
+        assert "not confirmed by a second source" in catalog.find(key).card.headline
+    assert "95.5, 92.9 and 86.9" in catalog.find("sparsevlm").card.headline
 
 
 def test_every_signal_has_a_place_in_the_drawing():

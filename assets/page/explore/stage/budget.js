@@ -202,7 +202,7 @@ export function budgetPanel(store) {
       clearTimeout(speak); // a moving hand would make a screen reader stumble
       speak = setTimeout(() => write(spoken, sentence), SPEAK_MS);
     }
-    stairs.update(choice.layers, n);
+    stairs.update(choice.layers, n, choice.method.wipes);
     for (const part of [hand, rungs]) part.update(state);
   };
   const row = node("div", { class: "vt-row" }, number, share, badge);

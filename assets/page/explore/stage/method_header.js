@@ -31,11 +31,12 @@ export function methodHeader(store) {
   const select = node("select", { id: "vt-method", "aria-label": "Pruning method" });
   const badges = node("span", { class: "vt-badges" });
   const sentence = node("p", { class: "vt-idea" });
-  const doubt = node("p");
+  const [trap, doubt] = [node("p"), node("p")];
   const doubts = node(
     "details",
     { class: "vt-uncertain" },
-    node("summary", {}, "What is not certain about it"),
+    node("summary", {}, "What to beware of, and what is not certain"),
+    trap,
     doubt,
   );
   let offered = null;
@@ -56,8 +57,9 @@ export function methodHeader(store) {
     badges.replaceChildren(...labels.map((label) => node("span", { class: "vt-badge" }, label)));
     const working = `${said} is being worked out for this picture …`;
     write(sentence, said ? working : (method.sentence ?? ""));
+    write(trap, method.traps ?? "");
     write(doubt, method.uncertain ?? "");
-    show(doubts, Boolean(method.uncertain));
+    show(doubts, Boolean(method.traps || method.uncertain));
   };
   const head = node(
     "div",
