@@ -148,7 +148,7 @@ def measured(
     return replace(
         answer,
         flops=cost.prefill_flops(shape, run.length),
-        kv_bytes=cost.kv_bytes(shape, run.length, case.vlm.model.dtype.itemsize),
+        kv_bytes=cost.kv_bytes(shape, run.cached_length, case.vlm.model.dtype.itemsize),
         stages=tuple(stage_map(outcome) for outcome in run.outcomes),
         seconds={
             "vision": case.vision.seconds,

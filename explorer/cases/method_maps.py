@@ -148,22 +148,26 @@ def stage_map(outcome: StageOutcome, score: Tensor | None = None) -> StageMap:
 
     score: of the tokens that were alive when the stage began.
     """
-    slot, itself = outcome.alive_index, outcome.source_index
-    merged = (itself < 0).nonzero()[:, 0]
-    number = itself.new_zeros(len(itself) + 1)  # one more, since nobody may be left
-    holding = merged[torch.isin(merged, slot)]  # not [CLS], which stands for no patch
+    slot, source = outcome.alive_index, outcome.source_index
+    token = torch.arange(len(slot), device=slot.device)
+    # one more than there are tokens: who is gone, slot -1, stands at nobody's place
+    at = torch.cat([source, source.new_full((1,), -1)])[slot]
+    folded = (slot >= 0) & (at != token)
+    holding = slot[folded].unique()  # merged tokens, but not [CLS], which stands for no patch
+    number = source.new_zeros(len(source) + 1)
     number[holding] = torch.arange(1, len(holding) + 1, device=number.device)
-    fate = torch.where(slot < 0, -1, number[slot.clamp(min=0)])
+    fate = torch.where(slot < 0, -1, torch.where(folded, number[slot], 0))
+    extra = int((source < 0).sum()) - int((source[holding] < 0).sum())
     shown = None
     if score is not None:
         now = score.float()[outcome.alive_index_before.clamp(min=0)]
         shown = _numpy(torch.where(outcome.alive_index_before < 0, torch.nan, now), np.float32)
-    extra = len(merged) - len(holding)
     return StageMap(
         layer=outcome.stage.layer,
         fate=_numpy(fate, np.int16),
         extra=extra,
         score=shown,
+        centres=tuple(source[holding].tolist()),
     )
 
 

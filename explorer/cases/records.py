@@ -22,22 +22,25 @@ class StageMap:
 
     fate [N]: 0 kept, -1 dropped, g >= 1 folded into merged token g. extra: added tokens without a
     patch, such as [CLS]. score [N]: float32, NaN where nothing is left to score; None in answers.
+    centres [G]: the token at whose place merged token g stands, at g - 1, which counts as kept; -1
+    for a merged token that stands at nobody's.
     """
 
     layer: int
     fate: np.ndarray
     extra: int
     score: np.ndarray | None = None
+    centres: tuple[int, ...] = ()
 
     @property
     def kept(self) -> np.ndarray:
-        """The visual tokens that are alive as they were, ascending."""
+        """The visual tokens that are alive, or at whose place a merged one stands, ascending."""
         return np.flatnonzero(self.fate == 0)
 
     @property
     def merged(self) -> int:
-        """How many tokens there are that stand for several patches, or for none."""
-        return max(0, int(self.fate.max())) + self.extra
+        """How many tokens stand beside the kept ones for several patches, or for none."""
+        return sum(centre < 0 for centre in self.centres) + self.extra
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,25 @@ MAX_ATTENTION_ELEMENTS = 50_000_000  # numbers of a matrix of attention
 
 
 def causal_rows(
-    query: Tensor, key: Tensor, rows: Tensor, scaling: float, key_mask: Tensor | None = None
+    query: Tensor,
+    key: Tensor,
+    rows: Tensor,
+    scaling: float,
+    key_mask: Tensor | None = None,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Give the softmaxed causal attention of a few query rows, [..., H, R, S] in float32.
 
     query [..., H, R, d] and key [..., Hkv, S, d] carry their positions; rows [R] are the places of
     the queries among the S keys. Key heads are shared by groups of query heads. key_mask [..., S]
-    is false where a key is padding.
+    is false where a key is padding; bias [..., R, S] is added to the logits of every head.
     """
     *batch, H, R, d = query.shape
     Hkv, S = key.shape[-3:-1]
     grouped = query.float().reshape(*batch, Hkv, H // Hkv * R, d)
     logits = (grouped @ key.float().transpose(-1, -2)).view(*batch, H, R, S) * scaling
+    if bias is not None:
+        logits = logits + bias.to(logits)[..., None, :, :]
     future = torch.arange(S, device=key.device)[None, :] > rows[:, None]
     if key_mask is not None:
         future = future | ~key_mask.to(future.device)[..., None, None, :]
@@ -73,17 +80,21 @@ def _rotated_heads(
     return rotated
 
 
-def last_rows(query: Tensor, key: Tensor, scaling: float, lengths: list[int]) -> Tensor:
+def last_rows(
+    query: Tensor, key: Tensor, scaling: float, lengths: list[int], bias: Tensor | None = None
+) -> Tensor:
     """Give the attention of the newest token of every sequence in a pack, [B, keys] in float32.
 
     Mean over heads. query [1, H, S, d], key [1, Hkv, S, d]; lengths [B] of the sequences, which
-    stand one behind the other.
+    stand one behind the other. bias [S]: added to what its own sequence's newest token sees.
     """
     _, H, S, d = query.shape
     counts = torch.tensor(lengths, device=query.device)
     ends = counts.cumsum(0)
     grouped = query[0, :, ends - 1].float().reshape(key.shape[1], -1, d)
     logits = (grouped @ key[0].float().transpose(1, 2)).view(H, -1, S) * scaling
+    if bias is not None:
+        logits = logits + bias.to(logits)
     if len(lengths) > 1:
         place = torch.arange(S, device=query.device)
         own = (place >= (ends - counts)[:, None]) & (place < ends[:, None])

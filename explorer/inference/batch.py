@@ -67,6 +67,7 @@ class DecodeBatch:
     """Runs of one model side by side, each row behind its own prompt.
 
     key_mask [L] of [B, keys]: false where a cached key is padding; None where nothing is padded.
+    key_bias [L] of [B, keys]: what is added to the logits of a cached key; None where nothing is.
     text_visual_mask [L] of [B, 2, prompt]; next_position [B, L]; neuron_mask [L] of [B, I], empty
     if every row uses all neurons. queries [L][steps] of [B, H, q, d]: those of the new tokens, from
     which their attention is summed up when their row has finished. n_answer_tokens [B].
@@ -84,6 +85,7 @@ class DecodeBatch:
             for layer in self.cache.layers
         ]
         self.key_mask: list[Tensor | None] = []
+        self.key_bias: list[Tensor | None] = []
         self.text_visual_mask: list[Tensor] = []
         for layer in range(n_layers):
             self._join_layer(layer)
@@ -97,7 +99,7 @@ class DecodeBatch:
 
     def _join_layer(self, layer: int) -> None:
         """Join one layer's caches; what was decoded before is left out, so a run can start anew."""
-        lengths = [run.length[layer] for run in self.runs]
+        lengths = [run.cached_length[layer] for run in self.runs]
         longest = max(lengths)
 
         def joined(name: str) -> Tensor:
@@ -114,6 +116,8 @@ class DecodeBatch:
         masks = [run.text_visual_mask[layer] for run in self.runs]
         padded = [pad(mask, (longest - mask.shape[1], 0)) for mask in masks]
         self.text_visual_mask.append(torch.stack(padded))
+        biases = [run.key_bias[layer] for run in self.runs]
+        self.key_bias.append(_padded_bias(biases, lengths))
         if min(lengths) == longest:
             self.key_mask.append(None)
             return
@@ -134,6 +138,7 @@ class DecodeBatch:
         index = torch.tensor(rows, device=self.next_position.device)
         self.cache.batch_select_indices(torch.tensor(rows))  # layers may be on several cards
         self.key_mask = [None if mask is None else mask[index] for mask in self.key_mask]
+        self.key_bias = [None if bias is None else bias[index] for bias in self.key_bias]
         self.text_visual_mask = [mask[index] for mask in self.text_visual_mask]
         self.queries = [
             [torch.cat(steps, 2)[index.to(steps[0].device)]] if steps else []
@@ -164,7 +169,9 @@ class DecodeBatch:
             query, keys = torch.cat([step[here] for step in steps], 2), keys[here]
             at = torch.arange(keys.shape[2], device=keys.device)[-query.shape[2] :]
             key_mask = None if key_mask is None else key_mask[index]
-            attention = causal_rows(query, keys, at, self.scaling[layer], key_mask)
+            bias = self.key_bias[layer]
+            bias = None if bias is None else bias[index, None]
+            attention = causal_rows(query, keys, at, self.scaling[layer], key_mask, bias)
             masks = self.text_visual_mask[layer][index]
             to_prompt = attention.mean(1).sum(1)[:, : masks.shape[2]].to(device)
             mass[:, layer] = (masks @ to_prompt[..., None])[..., 0]
@@ -186,6 +193,8 @@ class DecodeBatch:
         keys, values = self.cache.update(*qkv[1:], layer)
         if self.key_mask[layer] is not None:
             self.key_mask[layer] = pad(self.key_mask[layer], (0, query.shape[2]), value=True)
+        if self.key_bias[layer] is not None:
+            self.key_bias[layer] = pad(self.key_bias[layer], (0, query.shape[2]))
         if recording:
             self.queries[layer].append(query)
             self.scaling[layer] = scaling
@@ -193,7 +202,18 @@ class DecodeBatch:
         return sdpa(attention, query, keys, values, mask, scaling)
 
     def _attention_mask(self, layer: int, query: Tensor, keys: Tensor) -> Tensor | None:
-        """Give sdpa the keys that each new token may see, [B, 1, q, keys]; None for all of them."""
+        """Give sdpa what each new token may see and what is added to it, [B, 1, q, keys].
+
+        None where it sees everything, as it is.
+        """
+        visible, bias = self._visible(layer, query, keys), self.key_bias[layer]
+        if bias is None:
+            return visible
+        bias = bias[:, None, None].to(query)
+        return bias if visible is None else torch.where(visible, bias, -torch.inf)
+
+    def _visible(self, layer: int, query: Tensor, keys: Tensor) -> Tensor | None:
+        """Tell which keys each new token may see, [B, 1, q, keys]; None for all of them."""
         key_mask, q = self.key_mask[layer], query.shape[2]
         if key_mask is not None:
             key_mask = key_mask[:, None, None].to(query.device)
@@ -209,6 +229,7 @@ class DecodeBatch:
         for cached in self.cache.layers:
             cached.crop(-count)
         self.key_mask = [None if mask is None else mask[:, :-count] for mask in self.key_mask]
+        self.key_bias = [None if bias is None else bias[:, :-count] for bias in self.key_bias]
         self.next_position = self.next_position - count
 
     def advance(self, count: int, recording: bool) -> None:
@@ -216,6 +237,18 @@ class DecodeBatch:
         self.next_position = self.next_position + count
         if recording:
             self.n_answer_tokens = [n + count for n in self.n_answer_tokens]
+
+
+def _padded_bias(biases: list[Tensor | None], lengths: list[int]) -> Tensor | None:
+    """Join what is added to one layer's keys, [B, keys], padded on the left; None if nothing is."""
+    like = next((bias for bias in biases if bias is not None), None)
+    if like is None:
+        return None
+    rows = like.new_zeros(len(biases), max(lengths))
+    for row, bias in zip(rows, biases, strict=True):
+        if bias is not None:
+            row[len(row) - len(bias) :] = bias
+    return rows
 
 
 def join_neuron_masks(masks: Sequence[list[Tensor]], n_rows: Sequence[int]) -> list[Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from explorer.inference.attention_weights import causal_rows, queries_and_keys
 from explorer.inference.sequence import Prompt, Sequence
-from explorer.methods.signals import Neurons, Signals, Transition
+from explorer.methods.signals import Kept, Neurons, Signals, Transition
 
 OF_LAST_LAYER = frozenset(
     {"last_attention", "tail_attention", "visual_to_tail", "key_norms", "tail_key_norms"}
@@ -79,11 +79,13 @@ class SignalRecorder:
                 )
             )
 
-    def follow(self, index: Tensor, lead: int, trail: int) -> None:
+    def follow(self, kept: Kept) -> None:
         """Keep pointing at the visual tokens that stay; -1 for merged ones, which have no past."""
-        before, behind = index.new_full((lead,), -1), index.new_full((trail,), -1)
+        own, merged = kept.slots()
+        order = torch.cat([own, merged]).argsort()
+        without = merged.new_full((len(merged),), -1)
         self.transitions = [
-            replace(old, visual=torch.cat([before, old.visual[index], behind]))
+            replace(old, visual=torch.cat([old.visual[kept.index], without])[order])
             for old in self.transitions
         ]
 
@@ -93,7 +95,7 @@ class SignalRecorder:
         tail = self._tail(hidden_states.shape[1])
         signals: dict[str, object] = {"n_leading_tokens": int(visual[0])}
         if needs & OF_LAST_LAYER:
-            signals |= self._of_last_layer(visual, tail)
+            signals |= self._of_last_layer(sequence, layer - 1, tail)
         if needs & OF_NEXT_LAYER:
             signals |= self._of_next_layer(sequence, body, layer, tail)
         if needs & {"normed", "tail_normed"}:
@@ -128,12 +130,13 @@ class SignalRecorder:
         behind = self.prompt.inputs_embeds.shape[1] - 1 - int(self.prompt.visual_positions[-1])
         return torch.arange(length - behind, length, device=self.prompt.inputs_embeds.device)
 
-    def _of_last_layer(self, visual: Tensor, tail: Tensor) -> dict[str, object]:
+    def _of_last_layer(self, sequence: Sequence, layer: int, tail: Tensor) -> dict[str, object]:
         """Give signals from the queries and keys of the layer that has just run."""
-        needs, signals = self.needs, {}
+        needs, visual, signals = self.needs, sequence.visual_positions, {}
 
         def rows(at: Tensor) -> Tensor:
-            return causal_rows(self.query[:, at], self.key, at, self.scaling)
+            bias = sequence.attention_bias_of(layer, at)
+            return causal_rows(self.query[:, at], self.key, at, self.scaling, bias=bias)
 
         if "last_attention" in needs:
             last = visual.new_tensor([self.query.shape[1] - 1])
@@ -166,7 +169,8 @@ class SignalRecorder:
         scaling = body.layers[layer].self_attn.scaling
 
         def rows(some: Tensor) -> Tensor:
-            return causal_rows(query[:, some], key, at[some], scaling)[..., visual]
+            bias = sequence.attention_bias_of(layer, at[some])
+            return causal_rows(query[:, some], key, at[some], scaling, bias=bias)[..., visual]
 
         number = torch.arange(len(at), device=at.device)
         if "visual_keys" in needs:

@@ -71,15 +71,17 @@ def run_layer(
     hidden_states = _concatenated([state.sequence.hidden_states for state in states], 1)
     cos_sin = zip(*(state.sequence.position_embeddings(body) for state in states), strict=True)
     alone, cached = len(states) == 1, states[0].cache is not None
+    masks = [state.sequence.attention_mask(layer.self_attn.layer_idx) for state in states]
     layer_kwargs = {
-        "attention_mask": None,
+        "attention_mask": masks[0] if alone else None,
         "position_embeddings": tuple(_concatenated(parts, -2) for parts in cos_sin),
         "cache": states[0].cache if alone or not cached else _SplitCache(states),
         "use_cache": cached,
     }
     attention = layer.self_attn
     listeners = {attention: lambda *qk: on_qk(states, *qk)} if on_qk else {}
-    with record_attention(listeners), packed_sequences([] if alone else lengths):
+    packed = [] if alone else list(zip(lengths, masks, strict=True))
+    with record_attention(listeners), packed_sequences(packed):
         if record_modules and any(state.recorder.needs_modules for state in states):
             activations = run_modules(layer, hidden_states, layer_kwargs)
             hidden_states = activations.hidden_states

@@ -50,13 +50,15 @@ class PrefillRun:
     """A prefilled prompt, from which an answer can be decoded. L layers, V tokens of the language.
 
     logits [V] after the last prompt token; n_visual [L] and length [L]: visual and all tokens that
-    entered each layer; cached_visual [L]: visual tokens without those that are wiped from a layer's
-    cache. text_visual_mask [L][2, length]: which tokens are text and which visual.
-    prompt_attention_mass [L, 2]: attention that the last prompt row paid to text and to visual
-    tokens; attention_mass [L, 2]: the same summed over all rows that produced the answer,
-    n_answer_tokens of them. position_axes: dimensions of position ids before the batch (mRoPE: 3);
-    next_position [L]: the position of the next token in each layer. neuron_mask [L][I]: the neurons
-    that decoding may use in each layer; empty for all.
+    entered each layer; cached_length [L]: all tokens that its cache holds when decoding begins;
+    cached_visual [L]: visual tokens without those that are wiped from a layer's cache. token_id
+    [L]: `Sequence.token_id` of the visual tokens that entered; key_bias [L][cached_length]: what is
+    added to attention logits of its cached keys, or None. text_visual_mask [L][2, cached_length]:
+    which tokens are text and which visual. prompt_attention_mass [L, 2]: attention that the last
+    prompt row paid to text and to visual tokens; attention_mass [L, 2]: the same summed over all
+    rows that produced the answer, n_answer_tokens of them. position_axes: dimensions of position
+    ids before the batch (mRoPE: 3); next_position [L]: the position of the next token in each
+    layer. neuron_mask [L][I]: the neurons that decoding may use in each layer; empty for all.
     """
 
     decoder: Decoder
@@ -67,6 +69,9 @@ class PrefillRun:
     n_visual: list[int] = field(default_factory=list)
     cached_visual: list[int] = field(default_factory=list)
     length: list[int] = field(default_factory=list)
+    cached_length: list[int] = field(default_factory=list)
+    key_bias: list[Tensor | None] = field(default_factory=list)
+    token_id: list[Tensor] = field(default_factory=list)
     outcomes: list[StageOutcome] = field(default_factory=list)
     neuron_mask: list[Tensor] = field(default_factory=list)
     logits: Tensor | None = None
@@ -82,7 +87,33 @@ class PrefillRun:
         self.text_visual_mask.append(sequence.text_visual_mask)
         self.n_visual.append(len(sequence.visual_positions))
         self.cached_visual.append(len(sequence.visual_positions))
+        layer, bias = len(self.length), sequence.attention_bias
+        self.key_bias.append(None if bias is None else bias.keys(layer))
+        self.token_id.append(sequence.token_id)
         self.length.append(sequence.hidden_states.shape[1])
+        self.cached_length.append(sequence.hidden_states.shape[1])
+
+    def cut_caches(self, first: int, alive: Tensor, own_positions: bool) -> None:
+        """Take visual tokens out of the caches of the layers from `first` on that have run.
+
+        alive: the `token_id` of those that stay.
+        own_positions: the next token stands at the length of each cut cache.
+        """
+        for layer in range(first, len(self.length)):
+            visual = self.text_visual_mask[layer][1] > 0
+            stays = ~visual
+            stays[visual] = torch.isin(self.token_id[layer], alive)
+            index = stays.nonzero()[:, 0]
+            if self.cache.get_seq_length(layer):
+                cached = self.cache.layers[layer]
+                here = index.to(cached.keys.device)
+                cached.keys, cached.values = cached.keys[:, :, here], cached.values[:, :, here]
+            self.text_visual_mask[layer] = self.text_visual_mask[layer][:, index]
+            bias = self.key_bias[layer]
+            self.key_bias[layer] = None if bias is None else bias[index]
+            self.cached_length[layer] = len(index)
+            if own_positions:
+                self.next_position[layer] = len(index)
 
     def wipe_cache(self, layer: int, positions: Tensor) -> None:
         """Set what a layer has cached at these indices to zero; if it has cached any."""
@@ -110,8 +141,7 @@ def prune(
     if stage.wipe_cache:
         return sequence.keep_all(kept, stage)
     outcome = sequence.drop(kept, stage, plan.renumber)
-    n_merged = 0 if kept.merged is None else len(kept.merged)
-    recorder.follow(kept.index, kept.lead, n_merged - kept.lead)
+    recorder.follow(kept)
     return outcome, kept.index[:0]
 
 
@@ -141,6 +171,8 @@ class _PrefillRow:
         run.outcomes.append(outcome)
         if stage.wipe_cache:
             run.wipe_cache(layer - 1, wiped)
+        if stage.cut_from is not None:
+            run.cut_caches(stage.cut_from, self.state.sequence.token_id, stage.cut_positions)
         run.select_seconds += time.perf_counter() - began
 
     def choose_neurons(self) -> None:
@@ -173,7 +205,9 @@ def prefill_together(
     def record(states: list[ForwardState], query: Tensor, key: Tensor, scaling: float) -> None:
         nonlocal attention_rows
         record_qk(states, query, key, scaling)
-        attention_rows = last_rows(query, key, scaling, [state.length for state in states])
+        lengths, layer = [state.length for state in states], len(runs[0].length) - 1
+        bias = _last_bias(states, layer)
+        attention_rows = last_rows(query, key, scaling, lengths, bias)
 
     n_recorded = max(row.n_recorded for row in rows)
     for index, layer in enumerate(body.layers):
@@ -195,6 +229,18 @@ def prefill_together(
         run.attention_mass, run.logits = run.prompt_attention_mass, run_logits
         run.prefill_seconds = seconds - run.select_seconds
     return runs
+
+
+def _last_bias(states: list[ForwardState], layer: int) -> Tensor | None:
+    """Give what is added to the last row of every sequence in a pack, [S]; None if nothing."""
+    if all(state.sequence.attention_bias is None for state in states):
+        return None
+    parts = []
+    for state in states:
+        visual = state.sequence.visual_positions
+        bias = state.sequence.attention_bias_of(layer, visual.new_tensor([state.length - 1]))
+        parts.append(visual.new_zeros(state.length).float() if bias is None else bias[0])
+    return torch.cat(parts)
 
 
 def _record_attention_mass(runs: list[PrefillRun], layer: int, rows: Tensor) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from explorer.inference.attention_bias import AttentionBias
 from explorer.methods.signals import Kept, Signals, Stage
 
 MergeWeights = Callable[[Tensor], Tensor]
@@ -64,7 +65,8 @@ class StageOutcome:
     """What one stage did to the N0 visual tokens of the untouched prompt.
 
     alive_index [N0]: which of the N visual tokens now alive holds each of them, -1 if it is gone.
-    source_index [N]: which of the N0 tokens each one now alive is; -1 for a merged or added one.
+    source_index [N]: which of the N0 tokens each one now alive is, or at whose place it stands; -1
+    for a merged or added one that stands at nobody's.
     alive_index_before [N0]: `alive_index` as it was when the stage began.
     """
 
@@ -79,7 +81,8 @@ class Sequence:
 
     hidden_states [1, S, D] and position_ids [1, S] or [3, 1, S] of them; is_visual, is_text [S];
     visual_positions [N], text_visual_mask [2, S]; grid_position [N, 3]; alive_index [N0] and
-    source_index [N] as in `StageOutcome`. Its tensors are replaced, never written into.
+    source_index [N] as in `StageOutcome`; token_id [N], which a token keeps; attention_bias: what
+    a stage adds to attention logits, or None. Its tensors are replaced, never written into.
     """
 
     def __init__(self, prompt: Prompt):
@@ -91,8 +94,10 @@ class Sequence:
         self.is_text = prompt.is_text
         self.grid_position = prompt.signals.grid_position
         self.alive_index = torch.arange(len(prompt.visual_positions), device=device)
-        self.source_index = self.alive_index.clone()
+        self.source_index = self.token_id = self.alive_index.clone()
+        self.n_token_ids = len(self.token_id)
         self.deepstack = prompt.deepstack
+        self.attention_bias: AttentionBias | None = None
         self._refresh()
 
     def _refresh(self) -> None:
@@ -104,8 +109,8 @@ class Sequence:
         """Rebuild the sequence: [merged[:lead], kept, merged[lead:]] where the block was.
 
         Positions by row and column are kept, whatever the plan: counted anew they would lose the
-        picture's layout. Where positions are kept, a merged token gets the mean of those folded
-        into it.
+        picture's layout. Where positions are kept, a merged token gets that of its centre, or else
+        the mean of those folded into it.
         """
         by_grid = self.position_ids.dim() == 3
         # after an optional stage only text may be left, and text keeps its positions
@@ -114,16 +119,19 @@ class Sequence:
         self._check(kept, stage, n_merged)
         before = self.alive_index
         merge: MergeWeights | None = None
-        if n_merged and (not renumber or self.deepstack):
+        if n_merged and ((not renumber and kept.centre is None) or self.deepstack):
             merge = kept.mix or _mean_of(_shares(kept.group, self.visual_positions, n_merged))
         visual_position_ids = self.position_ids[..., self.visual_positions].float()
         self.deepstack = tuple(_rebuilt(rows, kept, merge) for rows in self.deepstack)
-        self._follow(kept, n_merged)
+        self._follow(kept)
         order = self._order(kept, n_merged)
         is_merged, source = order < 0, order.clamp(min=0)
+        is_kept = self.is_visual[source] & ~is_merged
         self.hidden_states = self.hidden_states[:, source]
         if n_merged:
             self.hidden_states[0, is_merged] = kept.merged.to(self.hidden_states.dtype)
+        if kept.features is not None:
+            self.hidden_states[0, is_kept] = kept.features.to(self.hidden_states.dtype)
         self.is_visual = self.is_visual[source] | is_merged
         self.is_text = self.is_text[source] & ~is_merged
         if renumber:
@@ -131,10 +139,16 @@ class Sequence:
             self.position_ids = count.expand(*self.position_ids.shape[:-1], -1)
         else:
             self.position_ids = self.position_ids[..., source]
-            if n_merged:
+            if n_merged and kept.centre is not None:
+                at_centre = visual_position_ids[..., kept.centre]
+                self.position_ids[..., is_merged] = at_centre.to(self.position_ids.dtype)
+            elif n_merged:
                 means = merge(visual_position_ids.flatten(0, -2).T).T
                 means = means.view(*visual_position_ids.shape[:-1], n_merged)
                 self.position_ids[..., is_merged] = means.round().to(self.position_ids.dtype)
+        self.attention_bias = AttentionBias.behind(
+            self.attention_bias, kept, stage, order, is_kept, self.position_ids
+        )
         self._refresh()
         return StageOutcome(stage, self.alive_index, self.source_index, before)
 
@@ -174,35 +188,57 @@ class Sequence:
 
     def _sort_keys_of_merged(self, kept: Kept, n_merged: int) -> Tensor:
         """Give the sort key of every merged token, [M], if that of index i is 2 i + 1."""
-        if kept.insert_before is not None:
-            return 2 * self.visual_positions[kept.insert_before]
+        before = kept.insert_before if kept.centre is None else kept.centre
+        if before is not None:
+            return 2 * self.visual_positions[before]
         first, last = self.visual_positions[:1], self.visual_positions[-1:]
         behind = n_merged - kept.lead
         return torch.cat([(2 * first).expand(kept.lead), (2 * last + 2).expand(behind)])
 
-    def _follow(self, kept: Kept, n_merged: int) -> None:
+    def _follow(self, kept: Kept) -> None:
         """Update who holds whom: `alive_index`, `source_index` and `grid_position`."""
-        n_alive, lead = len(self.source_index), kept.lead
+        kept_slots, merged_slots = kept.slots()
         # One entry more than there are tokens: index -1 reads the last one, and gone stays gone.
-        moved = self.alive_index.new_full((n_alive + 1,), -1)
-        moved[kept.index] = torch.arange(len(kept.index), device=moved.device) + lead
+        moved = self.alive_index.new_full((len(self.source_index) + 1,), -1)
+        moved[kept.index] = kept_slots
         if kept.group is not None:
             folded = (kept.group >= 0).nonzero()[:, 0]
-            to = kept.group[folded]
-            moved[folded] = torch.where(to < lead, to, to + len(kept.index))
+            moved[folded] = merged_slots[kept.group[folded]]
         self.alive_index = moved[self.alive_index]
-        count, block = len(kept.index) + n_merged, slice(lead, lead + len(kept.index))
+        count = len(kept_slots) + len(merged_slots)
         source_index = self.source_index.new_full((count,), -1)
         grid_position = self.grid_position.new_full((count, 3), -1)
-        source_index[block] = self.source_index[kept.index]
-        grid_position[block] = self.grid_position[kept.index]
+        source_index[kept_slots] = self.source_index[kept.index]
+        grid_position[kept_slots] = self.grid_position[kept.index]
+        if kept.centre is not None:
+            source_index[merged_slots] = self.source_index[kept.centre]
+            grid_position[merged_slots] = self.grid_position[kept.centre]
         self.source_index, self.grid_position = source_index, grid_position
+        token_id = torch.empty_like(source_index)
+        token_id[kept_slots] = self.token_id[kept.index]
+        token_id[merged_slots] = self.n_token_ids + torch.arange(
+            len(merged_slots), device=token_id.device
+        )
+        self.token_id, self.n_token_ids = token_id, self.n_token_ids + len(merged_slots)
 
     def add_deepstack(self, layer: int) -> None:
         """Add to the visual tokens what their picture has for them behind a layer (DeepStack)."""
         self.hidden_states = add_deepstack(
             self.hidden_states, self.deepstack, layer, self.visual_positions
         )
+
+    def attention_mask(self, layer: int) -> Tensor | None:
+        """Give the causal mask with what stages add to it, [1, 1, S, S]; None if they add nothing.
+
+        Without a mask sdpa is causal by itself.
+        """
+        if self.attention_bias is None:
+            return None
+        return self.attention_bias.mask(layer, self.hidden_states.dtype)
+
+    def attention_bias_of(self, layer: int, rows: Tensor) -> Tensor | None:
+        """Give what stages add to some rows of a layer's logits, [R, S]; None if nothing."""
+        return self.attention_bias and self.attention_bias.rows(layer, rows)
 
     def position_embeddings(self, body: nn.Module) -> tuple[Tensor, Tensor]:
         """Give cos and sin of the present positions, computed once between two drops."""
@@ -246,5 +282,5 @@ def _rebuilt(rows: Tensor, kept: Kept, merge: MergeWeights | None) -> Tensor:
     left = rows[kept.index]
     if merge is None:
         return left
-    merged = merge(rows).to(rows)
-    return torch.cat([merged[: kept.lead], left, merged[kept.lead :]])
+    rebuilt = torch.cat([left, merge(rows).to(rows)])
+    return rebuilt[torch.cat(kept.slots()).argsort()]

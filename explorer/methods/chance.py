@@ -15,7 +15,7 @@ from explorer.methods import catalog
 from explorer.methods.baselines.random import Random
 from explorer.methods.baselines.random_inside import SCHEDULES, RandomInside
 from explorer.methods.method import Method
-from explorer.methods.signals import Size
+from explorer.methods.signals import Size, Stage
 
 SIZES = (Size(576, 32, 24), Size(196, 8, 14))  # LLaVA-1.5 and pico: where schedules are compared
 SEEDS = Random.options()["seed"].values
@@ -36,7 +36,7 @@ def chance_of(spec: str) -> str:
     method = catalog.resolve(spec)
     if isinstance(method, Random | RandomInside):
         return replace(method, seed=SEEDS[0]).spec
-    if all(layer == 0 for layer, _, _ in _leaving(method, SIZES[0], SIZES[0].tokens - 1)):
+    if all(stage.layer == 0 for stage in _leaving(method, SIZES[0], SIZES[0].tokens - 1)):
         return Random(positions=method.positions).spec
     for name, known in SCHEDULES.items():
         if all(_alike(method, known, size) for size in SIZES):
@@ -64,7 +64,7 @@ def _alike(one: Method, other: Method, size: Size) -> bool:
     )
 
 
-def _leaving(method: Method, size: Size, budget: int) -> list[tuple[int, int, bool]]:
-    """List layer, tokens alive and whether only the cache is wiped, of stages that always act."""
+def _leaving(method: Method, size: Size, budget: int) -> list[Stage]:
+    """List stages that always act, by the tokens that are left and what becomes of the caches."""
     stages = method.schedule(size, budget)
-    return [(each.layer, each.total, each.wipe_cache) for each in stages if not each.optional]
+    return [replace(each, keep=each.total, merge=0) for each in stages if not each.optional]

@@ -34,6 +34,9 @@ class Stage:
     optional: the method may keep every token instead, if what it sees there tells it to.
     wipe_cache: no token leaves; what layer r - 1 has cached of those that are not kept becomes
     zero, so that decoding alone changes. r may then be L, behind the last layer.
+    cut_from: the caches of this layer and the later ones that have run lose the tokens that left,
+    at this stage or before, so that decoding reads those that are alive alone; None cuts no cache.
+    cut_positions: in those layers the next token stands at the length of the cut cache.
     """
 
     layer: int
@@ -41,6 +44,8 @@ class Stage:
     merge: int = 0
     optional: bool = False
     wipe_cache: bool = False
+    cut_from: int | None = None
+    cut_positions: bool = False
 
     @property
     def total(self) -> int:
@@ -60,6 +65,14 @@ class Kept:
             kept and text lies between (frames of a video); None otherwise.
     mix:    maps rows [N, C] of all tokens to those of the merged ones [M, C], where `group` can't
             tell who was folded into whom; None otherwise.
+    centre: [M] ascending, the token at whose place each merged one stands, in order with the kept
+            ones; it is folded into it. None where they stand before and behind the kept ones.
+    features: [K, D] what becomes of the kept tokens, where they don't stay as they are; or None.
+    weight: [K + M], kept tokens first: as how many each counts, in all attention from here on (its
+            logarithm is added to the logits of its column); None: as one.
+    first_weight: [K + M] the same in the first layer behind the stage alone; None: no exception.
+    distance_bias: maps distances between positions, [S, S] query minus key, to what is added to
+            the prompt's attention logits from here on, not to those of the answer; or None.
     """
 
     index: Tensor
@@ -68,6 +81,21 @@ class Kept:
     lead: int = 0
     insert_before: Tensor | None = None
     mix: Callable[[Tensor], Tensor] | None = None
+    centre: Tensor | None = None
+    features: Tensor | None = None
+    weight: Tensor | None = None
+    first_weight: Tensor | None = None
+    distance_bias: Callable[[Tensor], Tensor] | None = None
+
+    def slots(self) -> tuple[Tensor, Tensor]:
+        """Tell where the kept [K] and the merged [M] tokens stand among those that are left."""
+        n_kept, n_merged = len(self.index), 0 if self.merged is None else len(self.merged)
+        place = torch.arange(n_kept + n_merged, device=self.index.device)
+        if self.centre is not None:
+            place = torch.cat([self.index, self.centre]).argsort().argsort()
+            return place[:n_kept], place[n_kept:]
+        block = slice(self.lead, self.lead + n_kept)
+        return place[block], torch.cat([place[: self.lead], place[block.stop :]])
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ QkListener = Callable[[Tensor, Tensor, float], None]
 AttentionOverride = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 _LISTENERS: ContextVar[dict[nn.Module, QkListener] | None] = ContextVar("listeners", default=None)
 _OVERRIDE: ContextVar[AttentionOverride | None] = ContextVar("override", default=None)
-_PACKED: ContextVar[list[int]] = ContextVar("packed", default=[])  # noqa: B039 - never changed
+_PACKED: ContextVar[list[tuple[int, Tensor | None]]] = ContextVar("packed", default=[])  # noqa: B039 - never changed
 
 
 def _attention(
@@ -39,13 +39,15 @@ def _attention(
     if listeners is not None and module in listeners:
         listeners[module](query, key, factor)
 
-    def attend(*states: Tensor) -> Tensor:
-        return sdpa_attention_forward(module, *states, attention_mask, scaling=scaling, **kwargs)[0]
+    def attend(mask: Tensor | None, *states: Tensor) -> Tensor:
+        return sdpa_attention_forward(module, *states, mask, scaling=scaling, **kwargs)[0]
 
-    lengths = _PACKED.get()
-    if not lengths:
-        return attend(query, key, value), None
-    parts = zip(*(states.split(lengths, 2) for states in (query, key, value)), strict=True)
+    packed = _PACKED.get()
+    if not packed:
+        return attend(attention_mask, query, key, value), None
+    lengths, masks = zip(*packed, strict=True)
+    masks = [None if mask is None else mask.to(query.device) for mask in masks]
+    parts = zip(masks, *(states.split(lengths, 2) for states in (query, key, value)), strict=True)
     return torch.cat([attend(*part) for part in parts], 1), None
 
 
@@ -72,12 +74,13 @@ def record_attention(listeners: dict[nn.Module, QkListener]) -> Iterator[None]:
 
 
 @contextmanager
-def packed_sequences(lengths: list[int]) -> Iterator[None]:
-    """Let attention, inside this context, see sequences of these lengths in one row of tokens.
+def packed_sequences(sequences: list[tuple[int, Tensor | None]]) -> Iterator[None]:
+    """Let attention, inside this context, see several sequences in one row of tokens.
 
-    They stand one behind the other, and none sees another; no mask may be given.
+    They stand one behind the other, and none sees another. Each is a length and a mask of its own,
+    [1, 1, S, S], or None for the causal one; no other mask may be given.
     """
-    token = _PACKED.set(lengths)
+    token = _PACKED.set(sequences)
     try:
         yield
     finally:

@@ -199,8 +199,12 @@ def walk(
         yield signals, stage, kept
         if stage.wipe_cache:
             continue
-        new = torch.full((stage.merge, 3), -1)
-        place = torch.cat([new[: kept.lead], place[kept.index], new[kept.lead :]])
+        own, merged = kept.slots()
+        left = torch.full((len(own) + len(merged), 3), -1)
+        left[own] = place[kept.index]
+        if kept.centre is not None:
+            left[merged] = place[kept.centre]
+        place = left
 
 
 def budgets(method: Method, size: Size) -> range:

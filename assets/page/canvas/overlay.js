@@ -8,6 +8,7 @@
  * @property {Int32Array} cells token of each cell of the view, row by row, -1 for none
  * @property {Uint8Array} padded 1 for tokens that lie outside the uploaded picture
  * @property {Int16Array} fate -1 dropped, 0 kept, g >= 1 folded into merged token g
+ * @property {Int16Array} [groups] the merged token that each is part of, also at whose place it is
  * @property {Object} scores {score, rank, low, high, alive}
  * @property {"both"|"score"|"kept"} mode
  * @property {"rank"|"linear"} colouring
@@ -80,12 +81,12 @@ function paintHeat(pen, scene, look, width, height) {
 }
 
 function drawGroups(pen, scene, grid, scale) {
-  const { cells, fate, cursor } = scene;
-  const group = (i) => (cells[i] >= 0 && fate[cells[i]] > 0 ? fate[cells[i]] : 0);
+  const { cells, fate, groups = fate, cursor } = scene;
+  const group = (i) => (cells[i] >= 0 && groups[cells[i]] > 0 ? groups[cells[i]] : 0);
   const inset = 0.5 * scale;
   const all = borders(grid, group, 0, (a, b) => a + b > 0, inset);
   stroke(pen, all, scale, "rgba(103,232,249,.45)");
-  const pointed = cursor >= 0 ? fate[cursor] : 0;
+  const pointed = cursor >= 0 ? groups[cursor] : 0;
   if (pointed < 1) return;
   const member = (i) => (group(i) === pointed ? 1 : 0);
   fillCells(pen, grid, member, "rgba(103,232,249,.38)");

@@ -18,12 +18,13 @@ export function shownStage(store) {
 /** What is drawn over the picture; see overlay.js. */
 export function stageScene(store) {
   const { case: kase, view, mode, colouring, opacity, cursor } = store.state;
-  const { fate, scores } = shownStage(store);
+  const { fate, groups, scores } = shownStage(store);
   return {
     view: kase.grid.views[view],
     cells: kase.grid.cells[view],
     padded: kase.grid.padded,
     fate,
+    groups,
     scores,
     mode,
     colouring,
@@ -32,13 +33,21 @@ export function stageScene(store) {
   };
 }
 
-function fateInWords(fate, token) {
-  const mine = fate[token];
-  if (mine === 0) return "kept";
-  if (mine < 0) return "dropped";
-  const others = fate.reduce((sum, other) => sum + (other === mine), 0) - 1;
-  const plural = others === 1 ? "" : "s";
-  return `folded into merged token ${mine} with ${format.count(others)} other${plural}`;
+function fateInWords(kase, { fate, groups, centres }, token) {
+  if (fate[token] < 0) return "dropped";
+  const mine = groups?.[token] ?? 0;
+  if (!mine) return "kept";
+  const others = groups.reduce((sum, other) => sum + (other === mine), 0) - 1;
+  const counted = `${format.count(others)} other${others === 1 ? "" : "s"}`;
+  if (fate[token] === 0) return `kept, merged with ${counted} at this place`;
+  const centre = centres[mine - 1] ?? -1;
+  if (centre < 0) return `folded into merged token ${mine} with ${counted}`;
+  return `folded into the token at ${placeInWords(kase, centre)}`;
+}
+
+function placeInWords(kase, token) {
+  const [, row, column] = kase.grid.place.slice(3 * token, 3 * token + 3);
+  return `row ${row + 1}, column ${column + 1}`;
 }
 
 function standingInWords({ fate, scores }, token) {
@@ -50,10 +59,9 @@ function standingInWords({ fate, scores }, token) {
 
 /** Say everything about the token under the cursor. */
 function tokenInWords(kase, stage, token) {
-  const [, row, column] = kase.grid.place.slice(3 * token, 3 * token + 3);
   const gone = stage.scores.rank[token] < 0 && stage.fate[token] < 0;
-  const parts = [`row ${row + 1}, column ${column + 1}`, standingInWords(stage, token)];
-  if (!gone) parts.push(fateInWords(stage.fate, token));
+  const parts = [placeInWords(kase, token), standingInWords(stage, token)];
+  if (!gone) parts.push(fateInWords(kase, stage, token));
   if (kase.grid.padded[token]) parts.push("padding, outside the picture");
   return parts.join(" · ");
 }

@@ -75,6 +75,7 @@ function sceneOf(kase, choice, { view = 0, mode = "kept", cursor = -1 }) {
     cells: kase.grid.cells[view],
     padded: kase.grid.padded,
     fate: stage.fate,
+    groups: stage.groups,
     scores: stage.scores,
     mode,
     colouring: "rank",

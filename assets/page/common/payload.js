@@ -15,7 +15,9 @@
  * @property {number} budget mean over the layers
  * @property {number} final visual tokens at the last layer
  * @property {string} layers u16[L] visual tokens that enter each layer
- * @property {{layer: number, extra: number, fate: string, score: ?(string|Steps)}[]} stages
+ * @property {{layer: number, extra: number, centres: number[], fate: string,
+ *   score: ?(string|Steps)}[]} stages
+ *   centres: at g - 1 the token at whose place merged token g stands, -1 for nobody's; or nothing.
  *   fate i8[N] or i16[N]: -1 dropped, 0 kept, g >= 1 folded into merged token g; or a bit each,
  *   lowest first: 1 kept, 0 dropped. score: of the tokens that were there when the stage began,
  *   f32 or in steps; null = the method's own
@@ -91,6 +93,15 @@ function fatesOf(value, n) {
   const bits = numbers(value, Uint8Array);
   if (n <= 8 || bits.length !== Math.ceil(n / 8)) return whole(value, n, Int8Array, Int16Array);
   return Int8Array.from({ length: n }, (_, t) => ((bits[t >> 3] >> (t & 7)) & 1) - 1);
+}
+
+/** Which merged token each of n tokens is part of, itself standing at its centre; 0 for none. */
+function groupsOf(fate, centres) {
+  const groups = Int16Array.from(fate, (f) => Math.max(f, 0));
+  centres.forEach((token, g) => {
+    if (token >= 0) groups[token] = g + 1;
+  });
+  return groups;
 }
 
 /** Scores that came as f32, or in even steps between the lowest and the highest. */
@@ -224,12 +235,13 @@ function stepwise(kase, method, budget) {
   const point = points.find((candidate) => candidate.budget === budget);
   const { n } = kase.grid;
   let before = null; // fates at the stage before: who is gone there has no score here
-  const stages = point.stages.map(({ layer, extra, fate, score }) => {
+  const stages = point.stages.map(({ layer, extra, fate, score, centres = [] }) => {
     const fates = fatesOf(fate, n);
     const known = score === null ? scoreOf(method) : inSteps(score);
     const scores = scored(spread(known, before, n), null);
     before = fates;
-    return { layer, extra, fate: fates, scores, tally: count(fates) };
+    const groups = groupsOf(fates, centres);
+    return { layer, extra, centres, fate: fates, groups, scores, tally: count(fates) };
   });
   const result = { final: point.final, layers: [...numbers(point.layers, Uint16Array)], stages };
   read.set(budget, result);
@@ -256,7 +268,8 @@ export function costOf(kase, { method, layers }) {
 /**
  * What a method keeps at a budget it can show.
  * @returns {{method: Method, budget: number, final: number, mean: number, layers: number[],
- *   stages: {layer: number, extra: number, fate: Int16Array, scores: Object, tally: Object}[]}}
+ *   stages: {layer: number, extra: number, fate: Int16Array, scores: Object, tally: Object,
+ *   centres?: number[], groups?: Int16Array}[]}} groups: see `groupsOf`; nothing where none merges
  */
 export function choiceAt(kase, method, budget) {
   const found = (method.knots ? stepwise : nested)(kase, method, budget);

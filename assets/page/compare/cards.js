@@ -26,8 +26,11 @@ function inWords(entry, shown) {
 }
 
 function keptInWords({ stages, final }) {
-  const { tally, extra } = stages.at(-1);
+  const { tally, extra, centres = [] } = stages.at(-1);
   const merged = tally.groups + (extra ?? 0);
+  if (centres.some((token) => token >= 0)) {
+    return `${format.count(final)} tokens kept, ${format.count(merged)} of them as means`;
+  }
   if (!tally.kept && tally.groups) return `everything merged into ${format.count(tally.groups)}`;
   return merged
     ? `${format.count(final)} tokens kept, ${format.count(merged)} of them merged`

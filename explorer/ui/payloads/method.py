@@ -101,6 +101,7 @@ def _point_payload(point: BudgetPoint, first: np.ndarray, lean: bool) -> dict:
                 "fate": fates(stage.fate),
                 "score": scores(stage.score),
             }
+            | ({"centres": list(stage.centres)} if max(stage.centres, default=-1) >= 0 else {})
             for stage in point.stages
         ],
     }

@@ -87,6 +87,11 @@ def check(signals: Signals, stage: Stage, kept: Kept, where: str) -> None:
     assert 0 <= kept.lead <= stage.merge, where
     if stage.keep == n:
         assert stage.merge == 0, f"{where}: nothing left to merge"
+    for weight in (kept.weight, kept.first_weight):
+        assert weight is None or (weight.shape == (stage.total,) and (weight > 0).all()), where
+    if kept.features is not None:
+        assert kept.features.shape == (stage.keep, WIDTH), where
+        assert kept.features.isfinite().all(), where
     if stage.merge == 0:
         assert kept.merged is None, where
         assert kept.group is None or (kept.group == -1).all(), where
@@ -97,6 +102,10 @@ def check(signals: Signals, stage: Stage, kept: Kept, where: str) -> None:
     assert kept.group.dtype == torch.long, where
     assert ((kept.group >= -1) & (kept.group < stage.merge)).all(), where
     assert (kept.group[index] == -1).all(), f"{where}: a token is kept or folded, not both"
+    if kept.centre is not None:
+        assert (kept.centre.diff() > 0).all(), f"{where}: ascending, and so unique"
+        folded = kept.group[kept.centre]
+        assert folded.tolist() == list(range(stage.merge)), f"{where}: folded into itself"
 
 
 @EVERY_OPTION
