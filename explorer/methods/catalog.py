@@ -12,6 +12,7 @@ from explorer.errors import UnknownMethod
 from explorer.methods.attention.clsattn import ClsAttention
 from explorer.methods.attention.fopru import FoPru
 from explorer.methods.attention.hired import HiRED
+from explorer.methods.attention.holov import HoloV
 from explorer.methods.attention.relevance import Relevance
 from explorer.methods.attention.relevance_map import RelevanceMap
 from explorer.methods.attention.visionzip import VisionZip
@@ -54,6 +55,7 @@ METHODS: tuple[type[Method], ...] = (
     SCOPE,
     VisionZip,
     VisPruner,
+    HoloV,
     Relevance,
     RelevanceMap,
     FastV,

@@ -1,11 +1,14 @@
-"""SCOPE and VisPruner: which tokens they choose, and in which order, in every crop."""
+"""SCOPE, VisPruner and HoloV: which tokens they choose, and in which order, in every crop."""
 
 from __future__ import annotations
 
 import torch
 from torch.nn.functional import normalize
 
+from explorer.methods.attention import holov
+from explorer.methods.attention.holov import HoloV
 from explorer.methods.attention.vispruner import VisPruner, cosines
+from explorer.methods.ops import strips
 from explorer.methods.signals import Signals, Size
 from explorer.methods.similarity.scope import SCOPE, gains
 from parity.reading import Golden, assert_close, assert_same_set, batch, line
@@ -64,4 +67,39 @@ def run_vispruner(golden: Golden) -> None:
     assert kept.reshape(crops, budget).tolist() == (golden["keep"] + first).tolist()
 
 
-RUNNERS = {"vispruner": run_vispruner, "scope": run_scope}
+def run_holov(golden: Golden) -> None:
+    x, seen, crops, budget = (
+        golden["features"],
+        golden["attention"],
+        golden["crops"],
+        golden["budget"],
+    )
+    n, budget, crops = len(x), int(budget), int(crops)
+    signals = Signals(
+        line(n), x, patches=torch.arange(n)[:, None], cls_attention=golden["cls_attention"][None]
+    )
+    assert_close(HoloV().score(signals), seen)
+    assert holov.strip_count(n, budget) == int(golden["crops_by_rule"])
+    pieces = strips.runs(seen, crops)
+    h = [holov.holistic(x[at], seen[at]) for at in pieces]
+    assert_close(torch.cat([each.flatten() for each in h]), golden["holistic"])
+    scores = torch.cat([each.mean(1) for each in h])
+    assert_close(scores, golden["crop_scores"])
+    assert_close(strips.shares(scores), golden["weights"])
+    assert strips.quotas(strips.shares(scores), budget).tolist() == golden["allocated"].tolist()
+    order = HoloV().order(x, seen, pieces, budget)
+    official = golden["order"][golden["order"] >= 0].tolist()
+    assert len(official) == budget - int(golden["missing"])
+    if len(official) == budget:
+        assert order.tolist() == official
+        assert_close(x[order], golden["tokens"])
+    # where the code fills up with zeros, ours has more tokens beside the same
+    assert len(set(order.tolist())) == budget
+    assert set(official) <= set(order.tolist())
+    assert set(official) == set(golden["keep"].tolist())
+    if crops == holov.strip_count(n, budget):
+        [stage] = HoloV().schedule(Size(n, 32, n), budget)
+        assert HoloV().keep(signals, stage).index.tolist() == sorted(order.tolist())
+
+
+RUNNERS = {"holov": run_holov, "vispruner": run_vispruner, "scope": run_scope}

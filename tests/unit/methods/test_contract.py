@@ -26,6 +26,7 @@ from explorer.methods import catalog
 from explorer.methods.attention.clsattn import ClsAttention
 from explorer.methods.attention.fopru import FoPru
 from explorer.methods.attention.hired import HiRED
+from explorer.methods.attention.holov import HoloV
 from explorer.methods.attention.visionzip import VisionZip
 from explorer.methods.attention.vispruner import VisPruner
 from explorer.methods.baselines.pool import Pool
@@ -63,6 +64,7 @@ CHOICES_AND_OPTIONS = [
             "pyramiddrop?layer=last&similarity=raw",
             "sparsevlm?recycle=sum",
             "scope?combined=add&alpha=0.5",
+            "holov?select=holistic",
             "vispruner?important_ratio=0.0",
             "vispruner?important_ratio=1.0",
             "transprune?direction=abs&alpha=1.0",
@@ -117,7 +119,9 @@ def test_every_stage_keeps_and_merges_what_it_was_told_to(method):
 
 
 @pytest.mark.parametrize(
-    "method", [VisionZip(), VisionDrop(), ToDRE(), SCOPE(), VisPruner()], ids=lambda m: m.spec
+    "method",
+    [VisionZip(), VisionDrop(), ToDRE(), SCOPE(), VisPruner(), HoloV()],
+    ids=lambda m: m.spec,
 )
 def test_towers_without_cls_are_served_too(method):
     for layout, content in PICTURES:
@@ -185,7 +189,9 @@ def test_a_nested_method_only_adds_tokens_as_the_budget_grows(method):
 
 
 @pytest.mark.parametrize(
-    "method", [Uniform(), Pool(), VisionZip(), VisPruner(), VisionDrop()], ids=lambda m: m.spec
+    "method",
+    [Uniform(), Pool(), VisionZip(), VisPruner(), HoloV(), VisionDrop()],
+    ids=lambda m: m.spec,
 )
 def test_a_method_that_is_not_nested_says_so_for_a_reason(method):
     sets = []
@@ -372,7 +378,7 @@ def test_the_list_is_in_the_order_of_the_page():
         "clsattn", "fopru", "fopru:row", "lexrank", "lexrank:continuous", "lexrank:degree",
         "gprune", "divprune", "todre", "zooprune", "hired", "hired:paper", "cdpruner", "mmtok",
         "scope",
-        "visionzip", "vispruner",
+        "visionzip", "vispruner", "holov",
         "relevance", "relevance_map",
         "fastv", "dart", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune",
         "corematching", "corematching:zero-kv",
