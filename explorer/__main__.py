@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+_FITTING = "explorer.tools.calibration"
 COMMANDS = {
     "bench": ("explorer.tools.bench.run", "measure the numbers of the README on this machine"),
     "leaderboard": ("explorer.tools.leaderboard", "every method on new scenes, with intervals"),
@@ -18,6 +19,7 @@ COMMANDS = {
     "train": ("explorer.pico.training.run", "train the built-in model, stage by stage"),
     "evaluate": ("explorer.pico.training.evaluate", "evaluate the built-in model on new scenes"),
     "relevance-map": ("explorer.tools.train_relevance_map", "train the network of relevance_map"),
+    "vtw-layer": (f"{_FITTING}.vtw_layer", "search the layer from which VTW needs no picture"),
     "icons": ("explorer.pico.data.icons", "draw the icons that scenes are made of"),
     "docs": ("explorer.tools.docs", "write the table of methods; --screenshots takes pictures"),
 }

@@ -28,6 +28,7 @@ from explorer.methods.inside_llm.pyramiddrop import PyramidDrop
 from explorer.methods.inside_llm.sparsevlm import SparseVLM
 from explorer.methods.inside_llm.transprune import TransPrune
 from explorer.methods.inside_llm.visiondrop import VisionDrop
+from explorer.methods.inside_llm.vtw import VTW
 from explorer.methods.method import Method
 from explorer.methods.similarity.cdpruner import CDPruner
 from explorer.methods.similarity.divprune import DivPrune
@@ -59,6 +60,7 @@ METHODS: tuple[type[Method], ...] = (
     Relevance,
     RelevanceMap,
     FastV,
+    VTW,
     DART,
     PyramidDrop,
     SparseVLM,

@@ -1,18 +1,24 @@
-"""FastV and VisionDrop, which prune inside the language model."""
+"""FastV, VisionDrop and VTW, which prune inside the language model."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
+from explorer.analyses.withdrawal import first_layer_within, withdrawal_divergence
 from explorer.inference.attention_weights import causal_rows
 from explorer.inference.prefill import PruningPlan, prefill
 from explorer.methods.inside_llm.fastv import FastV
 from explorer.methods.inside_llm.visiondrop import VisionDrop
-from explorer.methods.signals import Kept, Signals, Stage
+from explorer.methods.inside_llm.vtw import VTW
+from explorer.methods.signals import Kept, Signals, Size, Stage
 from explorer.vlm.components import Decoder
+from parity.inside import play
 from parity.reading import (
     Golden,
     assert_close,
+    assert_same_answer,
     assert_same_end,
     assert_same_groups,
     assert_same_set,
@@ -72,4 +78,34 @@ def run_fastv(golden: Golden) -> None:
     assert_same_end(run, golden)
 
 
-RUNNERS = {"fastv": run_fastv, "visiondrop": run_visiondrop}
+def run_vtw(golden: Golden) -> None:
+    """Withdrawal before one layer, and the search for it over several prompts."""
+    method, layer = VTW(positions=golden["positions"]), int(golden["layer"])
+    n_layers, n = int(golden["num_layers"]), int(golden["n_visual"])
+    stages = method.schedule(Size(n, n_layers, n), -(-n * layer // n_layers))
+    assert stages == [Stage(layer, 0)]
+
+    def look(signals: Signals, stage: Stage, _: int) -> Kept:
+        return method.keep(signals, stage)
+
+    run, _ = play(golden, VTW, stages, look, method.positions)
+    assert run.n_visual == golden["alive_entering"].tolist()
+    whole = {"logits_last": golden["logits_full"], "greedy_tokens": golden["greedy_tokens_full"]}
+    prompt = recorded_prompt(golden)
+    assert_same_answer(prefill(run.decoder, prompt), whole)
+
+    first = int(golden["search_layers"][0])
+    found = torch.stack(
+        [
+            withdrawal_divergence(run.decoder, replace(prompt, inputs_embeds=embeds[None]), first)
+            for embeds in golden["sample_embeds"]
+        ]
+    )
+    assert (found - golden["search_kl"]).abs().max() < 1e-5
+    for eta, official in zip(golden["search_etas"].tolist(), golden["search_first"], strict=True):
+        none = official < 0  # where the official line fails
+        wanted = n_layers if none else int(official)
+        assert first_layer_within(found.mean(0), eta, first) == wanted
+
+
+RUNNERS = {"fastv": run_fastv, "visiondrop": run_visiondrop, "vtw": run_vtw}

@@ -19,6 +19,7 @@ from explorer.methods.inside_llm.pyramiddrop import PyramidDrop
 from explorer.methods.inside_llm.sparsevlm import SparseVLM
 from explorer.methods.inside_llm.transprune import TransPrune
 from explorer.methods.inside_llm.visiondrop import VisionDrop
+from explorer.methods.inside_llm.vtw import VTW
 from explorer.methods.method import Card, Method, option, positions_option
 from explorer.methods.signals import Signals, Size, Stage
 
@@ -33,6 +34,7 @@ SCHEDULES: dict[str, Method] = {
         CoreMatching(),
         CoreMatching(mode="zero-kv"),
         VisionDrop(),
+        VTW(),
     )
 }
 

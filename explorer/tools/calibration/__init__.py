@@ -1,0 +1,1 @@
+"""Commands that fit a setting of a method on sample scenes, as its authors do offline."""
