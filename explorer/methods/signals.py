@@ -31,6 +31,7 @@ class Size:
 class Stage:
     """One place where tokens leave: before the language model (0), or before its layer r.
 
+    keep, merge: how many stay as they are, and how many merged ones there are; both may be 0.
     optional: the method may keep every token instead, if what it sees there tells it to.
     wipe_cache: no token leaves; what layer r - 1 has cached of those that are not kept becomes
     zero, so that decoding alone changes. r may then be L, behind the last layer.
