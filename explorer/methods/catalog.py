@@ -37,6 +37,7 @@ from explorer.methods.similarity.lexrank import LexRank
 from explorer.methods.similarity.mmtok import MMTok
 from explorer.methods.similarity.scope import SCOPE
 from explorer.methods.similarity.todre import ToDRE
+from explorer.methods.similarity.tome import ToMe
 from explorer.methods.similarity.zooprune import ZooPrune
 
 METHODS: tuple[type[Method], ...] = (
@@ -54,6 +55,7 @@ METHODS: tuple[type[Method], ...] = (
     CDPruner,
     MMTok,
     SCOPE,
+    ToMe,
     VisionZip,
     VisPruner,
     HoloV,

@@ -1,6 +1,8 @@
-"""SCOPE, VisPruner and HoloV: which tokens they choose, and in which order, in every crop."""
+"""SCOPE, VisPruner, HoloV and ToMe: whom they choose or merge, and in which order."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch.nn.functional import normalize
@@ -9,8 +11,10 @@ from explorer.methods.attention import holov
 from explorer.methods.attention.holov import HoloV
 from explorer.methods.attention.vispruner import VisPruner, cosines
 from explorer.methods.ops import strips
-from explorer.methods.signals import Signals, Size
+from explorer.methods.ops.bipartite import matched, merged_down
+from explorer.methods.signals import Signals, Size, Stage
 from explorer.methods.similarity.scope import SCOPE, gains
+from explorer.methods.similarity.tome import ToMe
 from parity.reading import Golden, assert_close, assert_same_set, batch, line
 from parity.selection import by_crop
 
@@ -102,4 +106,32 @@ def run_holov(golden: Golden) -> None:
         assert HoloV().keep(signals, stage).index.tolist() == sorted(order.tolist())
 
 
-RUNNERS = {"holov": run_holov, "vispruner": run_vispruner, "scope": run_scope}
+def run_tome(golden: Golden) -> None:
+    hidden, keys, heads = golden["hidden"], golden["keys"], int(golden["heads"])
+    n, budget = len(hidden), int(golden["budget"])
+    signals = Signals(
+        line(n),
+        hidden,
+        patches=torch.arange(n)[:, None],
+        hidden=hidden[None],
+        keys=torch.zeros(1, n, hidden.shape[1] // heads),
+        project=lambda x: x,  # the recording bypasses the projector
+    )
+    metric = ToMe().compared(signals)
+    best, match = matched(metric)
+    assert_close(best, golden["first_best"])
+    assert match.tolist() == golden["first_match"].tolist()
+    assert merged_down(metric, budget)[1] == golden["rounds"].tolist()
+    [stage] = ToMe().schedule(Size(n, 32, n), budget)
+    kept = ToMe().keep(signals, stage)
+    assert kept.group.tolist() == golden["group"].tolist()
+    assert kept.group.bincount().tolist() == golden["sizes"].tolist()
+    assert_close(kept.merged, golden["merged"])
+    by_keys = replace(signals, keys=keys[None])
+    kept = ToMe(metric="keys").keep(by_keys, Stage(0, 0, n - int(golden["keys_r"])))
+    assert kept.group.tolist() == golden["keys_group"].tolist()
+    assert kept.group.bincount().tolist() == golden["keys_sizes"].tolist()
+    assert_close(kept.merged, golden["keys_merged"])
+
+
+RUNNERS = {"tome": run_tome, "holov": run_holov, "vispruner": run_vispruner, "scope": run_scope}

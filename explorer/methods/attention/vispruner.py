@@ -32,7 +32,11 @@ class VisPruner(BeforeLLM):
         title="VisPruner",
         authors="Zhang, Cheng, Lu, Zhang, Zhuo, Cao, Guo, She, Zhang",
         year=2025,
-        arxiv="2412.01818",
+        arxiv="2412.01818v2",
+        paper=(
+            "Beyond Text-Visual Attention: Exploiting Visual Cues for Effective Token Pruning in "
+            "VLMs"
+        ),
         repository="Theia-4869/VisPruner",
         commit="aefa01adc7c7ce6334e880c88225e90cede760d1",
         verified=(

@@ -39,6 +39,7 @@ from explorer.methods.method import BeforeLLM, Card, Method
 from explorer.methods.signals import Kept, Signals, Size, Stage, top
 from explorer.methods.similarity.scope import SCOPE
 from explorer.methods.similarity.todre import ToDRE
+from explorer.methods.similarity.tome import ToMe
 
 FOLDER = Path(catalog.__file__).parent
 
@@ -66,6 +67,8 @@ CHOICES_AND_OPTIONS = [
             "sparsevlm?recycle=sum",
             "scope?combined=add&alpha=0.5",
             "holov?select=holistic",
+            "tome?metric=keys&listed=first",
+            "tome?listed=median",
             "vispruner?important_ratio=0.0",
             "vispruner?important_ratio=1.0",
             "transprune?direction=abs&alpha=1.0",
@@ -121,7 +124,7 @@ def test_every_stage_keeps_and_merges_what_it_was_told_to(method):
 
 @pytest.mark.parametrize(
     "method",
-    [VisionZip(), VisionDrop(), ToDRE(), SCOPE(), VisPruner(), HoloV()],
+    [VisionZip(), VisionDrop(), ToDRE(), SCOPE(), ToMe(), VisPruner(), HoloV()],
     ids=lambda m: m.spec,
 )
 def test_towers_without_cls_are_served_too(method):
@@ -191,7 +194,7 @@ def test_a_nested_method_only_adds_tokens_as_the_budget_grows(method):
 
 @pytest.mark.parametrize(
     "method",
-    [Uniform(), Pool(), VisionZip(), VisPruner(), HoloV(), VisionDrop()],
+    [Uniform(), Pool(), VisionZip(), VisPruner(), HoloV(), ToMe(), VisionDrop()],
     ids=lambda m: m.spec,
 )
 def test_a_method_that_is_not_nested_says_so_for_a_reason(method):
@@ -390,7 +393,7 @@ def test_the_list_is_in_the_order_of_the_page():
         "random", "uniform", "pool",
         "clsattn", "fopru", "fopru:row", "lexrank", "lexrank:continuous", "lexrank:degree",
         "gprune", "divprune", "todre", "zooprune", "hired", "hired:paper", "cdpruner", "mmtok",
-        "scope",
+        "scope", "tome",
         "visionzip", "vispruner", "holov",
         "relevance", "relevance_map",
         "fastv", "vtw", "dart", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune",

@@ -1,0 +1,118 @@
+"""ToMe on the picture's tokens: average look-alikes in pairs, until few enough are left.
+
+Bolya, Fu, Dai, Zhang, Feichtenhofer, Hoffman, "Token Merging: Your ViT but Faster", ICLR 2023,
+arXiv 2210.09461. Official code: facebookresearch/ToMe @af95e4b, tome/merge.py. There it runs inside
+a tower; here between tower and projector, in rounds, as in Li et al., "VideoChat-Flash", 2025,
+2501.00574: OpenGVLab/VideoChat-Flash @2f8e2f5, tome16_mlp_hd64.py (merge_tokens). There the model
+was trained with it, here not. Does not read the question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from explorer.methods.method import BeforeLLM, Card, option
+from explorer.methods.ops.bipartite import means, merged_down
+from explorer.methods.ops.crops import crop_of, equal_shares
+from explorer.methods.signals import Kept, Signals, Size, Stage
+
+
+@dataclass(frozen=True)
+class ToMe(BeforeLLM):
+    """K means of look-alikes."""
+
+    card = Card(
+        key="tome",
+        title="ToMe",
+        authors="Bolya, Fu, Dai, Zhang, Feichtenhofer, Hoffman",
+        year=2022,
+        arxiv="2210.09461",
+        repository="facebookresearch/ToMe",
+        commit="af95e4b1befa172dadccd8c81e223b10090f9579",
+        verified=(
+            "Rounds, matches, groups, sizes and merged tokens equal those of the official "
+            "functions in VideoChat-Flash's loop on 2 recorded runs, one round with keys too."
+        ),
+        uncertain=(
+            "The paper merges inside the tower, a few tokens in every block; this is a later "
+            "reading that reaches any budget, and models were trained for it there. More than one "
+            "round by keys, shares of several crops, and comparing tokens after the projector "
+            "where it makes one of several patches, are ours."
+        ),
+        sentence=(
+            "Averages look-alike patches in pairs, again and again, until few enough are left; "
+            "nothing is thrown away."
+        ),
+        equation="for i even: match = argmax_j odd cos(m_i, m_j); the r best pairs become means",
+        headline=(
+            "LLaVA-1.5-7B keeps 96.9, 95.1 and 91.6 % at 192, 128 and 64 tokens, as measured by "
+            "the authors of RESTORE, table 1; SparseVLM, table 1: 88.9 % at 192."
+        ),
+        traps=(
+            "Papers' rows for ToMe differ widely, and none says whether it ran in the tower. On "
+            "plain ground all are alike, and their order decides who is merged. The map shows how "
+            "unlike any other a patch is, which is no importance."
+        ),
+        score_means="how unlike any other patch",
+    )
+    needs = frozenset({"hidden", "keys", "project"})
+    nested = False
+    merges = True
+    metric: str = option(
+        "hidden", "keys", meaning="what is compared: features, or the tower's keys"
+    )
+    listed: str = option(
+        "rounds", "first", "median", meaning="where a group stands: as left, or by its patches"
+    )
+
+    def schedule(self, size: Size, budget: int) -> list[Stage]:
+        """Fold all tokens into `budget` means; keep all of them if none must go."""
+        return [Stage(0, budget) if budget == size.tokens else Stage(0, 0, budget)]
+
+    def score(self, signals: Signals) -> Tensor:
+        """Give 1 - the highest cosine with another token of the same crop, [N]."""
+        crop, metric = crop_of(signals, signals.hidden.shape[1]), self.compared(signals)
+        unlike = metric.new_ones(signals.count)
+        for number in crop.unique():
+            unit = normalize(metric[crop == number], dim=1)
+            unlike[crop == number] = 1 - (unit @ unit.T).fill_diagonal_(-1).amax(1)
+        return unlike
+
+    def compared(self, signals: Signals) -> Tensor:
+        """Give what tokens are compared by, [N, d]: the mean of a token's slices, a head each."""
+        if signals.patches.shape[1] > 1:
+            return signals.features.float()
+        if self.metric == "keys":
+            return signals.per_token(signals.keys)
+        x, d = signals.per_token(signals.hidden), signals.keys.shape[2]
+        return x.unflatten(1, (-1, d)).mean(1) if x.shape[1] % d == 0 else x
+
+    def keep(self, signals: Signals, stage: Stage) -> Kept:
+        """Fold every crop's tokens into its share of the budget."""
+        if stage.merge == 0:
+            return Kept(torch.arange(signals.count, device=signals.grid_position.device))
+        single = signals.patches.shape[1] == 1
+        x = signals.per_token(signals.hidden) if single else signals.features.float()
+        metric, group, rows = self.compared(signals), torch.full_like(signals.patches[:, 0], -1), []
+        *crops, (patchless, left) = equal_shares(signals, signals.hidden.shape[1], stage.merge)
+        for tokens, count in [each for each in crops if each[1]]:  # a crop may get no token
+            own, _ = merged_down(metric[tokens], count)
+            own = self.in_order(own, count)
+            group[tokens] = own + sum(map(len, rows))
+            rows.append(means(x[tokens], own, count))
+        merged = signals.project(torch.cat(rows)) if single else torch.cat(rows)
+        group[patchless[:left]] = len(merged) + torch.arange(left, device=group.device)
+        merged = torch.cat([merged, signals.features[patchless[:left]].float()])
+        return Kept(group.new_empty(0), merged=merged, group=group)
+
+    def in_order(self, group: Tensor, count: int) -> Tensor:
+        """Number the groups of tokens [n] as the option has it."""
+        if self.listed == "rounds":
+            return group
+        members = [(group == number).nonzero()[:, 0] for number in range(count)]
+        places = [each[0] if self.listed == "first" else each.median() for each in members]
+        return torch.stack(places).argsort().argsort()[group]
