@@ -22,13 +22,15 @@ from explorer.methods.signals import Signals
 from explorer.vlm.attention import QkListener, record_attention
 from explorer.vlm.components import Pixels, Tower
 
+OTHER_CLS_ROWS = ("first_cls_attention", "early_cls_attention", "last_cls_attention")
+
 
 @dataclass(frozen=True)
 class VisionOutput:
     """What the vision tower made of one picture; every tower signal is derived from it.
 
-    query, key [V, H, n (+1 with a [CLS]), d] of the layer that feeds the projector; first_cls,
-    last_cls [V, H, n] attention of [CLS] in the tower's first and last layer, or None;
+    query, key [V, H, n (+1 with a [CLS]), d] of the layer that feeds the projector; cls_rows:
+    attention of [CLS] to the patches in other layers, [V, H, n], by the name of the signal;
     hidden [V, n, Dv] what the projector reads; cls_hidden [V, Dv] or None; features [N, D] the
     visual tokens, deepstack what is added to them later on; project maps [..., J * Dv] to [..., D],
     project_difference x and nudges to project(x + nudge) - project(x - nudge).
@@ -37,8 +39,7 @@ class VisionOutput:
     query: Tensor
     key: Tensor
     scaling: float
-    first_cls: Tensor | None
-    last_cls: Tensor | None
+    cls_rows: dict[str, Tensor]
     hidden: Tensor
     cls_hidden: Tensor | None
     features: Tensor
@@ -51,14 +52,14 @@ class VisionOutput:
     def nbytes(self) -> int:
         """Bytes that this picture holds in memory."""
         tensors = (self.query, self.key, self.hidden, self.cls_hidden, self.features)
-        tensors += (self.first_cls, self.last_cls, *self.deepstack)
+        tensors += (*self.cls_rows.values(), *self.deepstack)
         return sum(t.numel() * t.element_size() for t in tensors if t is not None)
 
 
 @torch.no_grad()
 def encode_image(tower: Tower, pixels: Pixels) -> VisionOutput:
-    """Run tower and projector once, listening to its first, its last and the projector's layer."""
-    cls_attention: dict[str, Tensor | None] = {"first_cls": None, "last_cls": None}
+    """Run tower and projector once, listening to a few layers, above all to the projector's."""
+    cls_rows: dict[str, Tensor] = {}
     queries: list[Tensor] = []
     keys: list[Tensor] = []
     scaling = 1.0
@@ -69,25 +70,26 @@ def encode_image(tower: Tower, pixels: Pixels) -> VisionOutput:
         keys.append(key)
         scaling = layer_scaling
 
-    def cls_listener(name: str, attention: nn.Module) -> QkListener:
+    def cls_listener(attention: nn.Module) -> QkListener:
         def record_cls(query: Tensor, key: Tensor, layer_scaling: float) -> None:
-            cls_attention[name] = _cls_attention(query, key, layer_scaling)
+            row = _cls_attention(query, key, layer_scaling)
+            cls_rows.update({name: row for name, one in named.items() if one is attention})
             if tower.attention is attention:
                 record_qk(query, key, layer_scaling)
 
         return record_cls
 
+    named = dict(zip(OTHER_CLS_ROWS, (tower.first, tower.early, tower.last), strict=True))
     listeners = {tower.attention: record_qk}
     if tower.has_cls:
-        listeners[tower.first] = cls_listener("first_cls", tower.first)
-        listeners[tower.last] = cls_listener("last_cls", tower.last)
+        listeners |= {attention: cls_listener(attention) for attention in named.values()}
     with record_attention(listeners):
         hidden_states, features, deepstack = tower.run(pixels)
     return VisionOutput(
         query=torch.cat(queries),  # a tower may look at one frame after the other
         key=torch.cat(keys),
         scaling=scaling,
-        **cls_attention,
+        cls_rows=cls_rows,
         hidden=hidden_states[:, 1:] if tower.has_cls else hidden_states,
         cls_hidden=hidden_states[:, 0] if tower.has_cls else None,
         features=features,
@@ -134,11 +136,8 @@ def tower_signals(
     signals: dict[str, object] = {"patches_per_token": vision.patches_per_token}
     if "cls_attention" in needs and first:
         signals["cls_attention"] = _cls_attention(query, key, vision.scaling)
-    if "first_cls_attention" in needs and first:
-        signals["first_cls_attention"] = vision.first_cls
-    if "last_cls_attention" in needs and first:
-        signals["last_cls_attention"] = vision.last_cls
-    cls_rows = needs & {"cls_attention", "first_cls_attention", "last_cls_attention"}
+    signals |= {name: row for name, row in vision.cls_rows.items() if name in needs}
+    cls_rows = needs & {"cls_attention", *OTHER_CLS_ROWS}
     wanted = needs & {"patch_attention", "patch_logits"}
     if cls_rows and not first:  # the stand-in
         wanted |= {"patch_attention"}

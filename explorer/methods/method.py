@@ -17,7 +17,13 @@ from torch import Tensor
 from explorer.methods.signals import Kept, Neurons, Signals, Size, Stage, top
 
 TOWER_ATTENTION = frozenset(
-    {"cls_attention", "first_cls_attention", "last_cls_attention", "patch_attention"}
+    {
+        "cls_attention",
+        "first_cls_attention",
+        "early_cls_attention",
+        "last_cls_attention",
+        "patch_attention",
+    }
 )
 SINKS = (
     "Attention has sinks: in large towers without registers a few patches of empty ground draw "

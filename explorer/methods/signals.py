@@ -154,6 +154,7 @@ class Signals:
       patches              [N, P] which patches a token stands for, as view * n + patch; -1 pads.
       cls_attention        [V, H, n] softmaxed attention of [CLS] to the patches; None without one.
       first_cls_attention  [V, H, n] the same in the tower's first layer.
+      early_cls_attention  [V, H, n] the same a fifth of the way up, where a tower sees details.
       last_cls_attention   [V, H, n] the same in the tower's last layer.
       patch_attention      [V, n, n] softmaxed, mean over heads, [CLS] cut off; row = query.
       patch_logits         [V, n, n] the same before the softmax.
@@ -209,6 +210,7 @@ class Signals:
     patches: Tensor | None = None
     cls_attention: Tensor | None = None
     first_cls_attention: Tensor | None = None
+    early_cls_attention: Tensor | None = None
     last_cls_attention: Tensor | None = None
     patch_attention: Tensor | None = None
     patch_logits: Tensor | None = None

@@ -30,7 +30,7 @@ from explorer.inference.ablation import AblationScorer
 from explorer.inference.decode import decode, decode_together, teacher_force
 from explorer.inference.gradients import gradients
 from explorer.inference.prefill import PruningPlan, prefill, prefill_together
-from explorer.inference.vision import encode_image, tower_signals
+from explorer.inference.vision import OTHER_CLS_ROWS, encode_image, tower_signals
 from explorer.methods import catalog as method_catalog
 from explorer.methods.signals import Kept, Stage
 from explorer.vlm.attention import override_attention, register_attention
@@ -366,22 +366,23 @@ class Promises:
         picture = noise()
         family, tower = vlm.family, vlm.family.vision_tower(vlm)
         needs = {"patch_attention", "patch_logits", "keys", "hidden", "project", "cls_hidden"}
-        needs |= {"cls_attention", "first_cls_attention", "last_cls_attention"}
+        needs |= {"cls_attention", *OTHER_CLS_ROWS}
         pixels, grid = family.preprocess(vlm, picture), family.grid(vlm, *picture.size)
         place, patches = (
             torch.from_numpy(table.astype("int64")) for table in (grid.place, grid.patches)
         )
         signals = tower_signals(encode_image(tower, pixels), place, patches, frozenset(needs))
-        with eager(vlm, [tower.attention, tower.first, tower.last]) as weights:
+        others = (tower.first, tower.early, tower.last)
+        with eager(vlm, [tower.attention, *others]) as weights:
             tower.run(pixels)
-        attention, first, last = weights
+        attention, *of_others = weights
         skip = int(self.cls)
         patch_rows = attention[:, :, skip:, skip:].mean(1)
         assert patch_rows.std() > 1e-3, "uniform attention: the test is vacuous"
         assert torch.allclose(signals.patch_attention, patch_rows, atol=2e-6)
         assert signals.hidden.shape[:2] == signals.keys.shape[:2] == patch_rows.shape[:2]
-        rows = (signals.cls_attention, signals.first_cls_attention, signals.last_cls_attention)
-        for row, of in zip(rows, (attention, first, last), strict=True):
+        rows = [getattr(signals, name) for name in ("cls_attention", *OTHER_CLS_ROWS)]
+        for row, of in zip(rows, (attention, *of_others), strict=True):
             assert (row is not None) == self.cls
             if self.cls:
                 assert torch.allclose(row, of[:, :, 0, 1:], atol=2e-6)

@@ -128,8 +128,13 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
         explain=lambda target: gradients(content, len(place)),
     )
     if cls:
-        first, last = (make(views, HEADS, n, 1).squeeze(-1).softmax(-1) for _ in range(2))
-        signals = replace(signals, first_cls_attention=first, last_cls_attention=last)
+        first, last, early = (make(views, HEADS, n, 1).squeeze(-1).softmax(-1) for _ in range(3))
+        signals = replace(
+            signals,
+            first_cls_attention=first,
+            early_cls_attention=early,
+            last_cls_attention=last,
+        )
     return signals
 
 

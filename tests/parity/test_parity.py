@@ -23,6 +23,7 @@ from parity import (
     oracles,
     regions,
     selection,
+    several_stages,
     tower,
 )
 from parity.reading import load
@@ -31,7 +32,7 @@ FOLDER = Path(os.environ.get("GOLDENS") or ROOT / "tests" / "goldens")
 
 GROUPS = (
     tower, graphs, selection, before_llm, llm, inside, learned, metrics, oracles, regions,
-    allotting,
+    allotting, several_stages,
 )  # fmt: skip
 RUNNERS = {prefix: run for group in GROUPS for prefix, run in group.RUNNERS.items()}
 

@@ -21,6 +21,7 @@ from explorer.methods.inside_llm.transprune import TransPrune
 from explorer.methods.inside_llm.visiondrop import VisionDrop
 from explorer.methods.inside_llm.vtw import VTW
 from explorer.methods.method import Card, Method, option, positions_option
+from explorer.methods.several_stages.vscan import VScan
 from explorer.methods.signals import Signals, Size, Stage
 
 SCHEDULES: dict[str, Method] = {
@@ -35,6 +36,7 @@ SCHEDULES: dict[str, Method] = {
         CoreMatching(mode="zero-kv"),
         VisionDrop(),
         VTW(),
+        VScan(),
     )
 }
 

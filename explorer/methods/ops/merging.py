@@ -49,3 +49,25 @@ def merge(hidden: Tensor, keys: Tensor, tokens: Tensor, count: int) -> tuple[Ten
     sizes = group[others].bincount(minlength=count).clamp(min=1)
     # a target plus the mean of its group, not the mean of both: the norm about doubles
     return values[target] + sums / sizes[:, None], group
+
+
+def into_nearest(features: Tensor, centre: Tensor, among: Tensor) -> Tensor:
+    """Tell which of the tokens `centre` [K] each token is folded into by cosine, [N]; -1 for none.
+
+    among [N]: whether a token takes part. A centre is folded into itself.
+    """
+    unit = normalize(features.float(), dim=1)
+    group = torch.full(among.shape, -1, device=among.device)
+    others = among.nonzero()[:, 0]
+    group[others] = (unit[others] @ unit[centre].T).argmax(1)
+    group[centre] = torch.arange(len(centre), device=centre.device)
+    return group
+
+
+def group_means(features: Tensor, group: Tensor) -> Tensor:
+    """Give the plain mean of every group of tokens, [M, D]; group [N] is -1 for a token in none."""
+    folded = (group >= 0).nonzero()[:, 0]
+    count = int(group.max()) + 1
+    sums = features.new_zeros(count, features.shape[1], dtype=torch.float32)
+    sums.index_add_(0, group[folded], features[folded].float())
+    return sums / group[folded].bincount(minlength=count)[:, None]

@@ -23,8 +23,8 @@ from explorer.ui.session import AppState, Session
 # Where a signal is found: parts of the small drawing on a card.
 PLACES = {
     "tower": (
-        "cls_attention", "first_cls_attention", "last_cls_attention", "patch_attention",
-        "patch_logits", "keys", "hidden", "cls_hidden", "patch_embeds",
+        "cls_attention", "first_cls_attention", "early_cls_attention", "last_cls_attention",
+        "patch_attention", "patch_logits", "keys", "hidden", "cls_hidden", "patch_embeds",
     ),
     "projector": ("features", "project", "project_difference", "inputs"),
     "question": ("question", "embed", "tail", "text_embeds", "question_attention", "relevance_net"),

@@ -24,7 +24,7 @@ from transformers.vision_utils import get_vision_window_index
 from explorer.media.grid import Grid, Timeline
 from explorer.media.layouts import frames as frame_grid
 from explorer.media.layouts import merged
-from explorer.vlm.components import ChatPrompt, Pixels, Tower, Vision, Vlm, decoder
+from explorer.vlm.components import ChatPrompt, Pixels, Tower, Vision, Vlm, decoder, early_layer
 from explorer.vlm.families.video_metadata import metadata
 from explorer.vlm.prompt import build_chat
 
@@ -151,6 +151,7 @@ def vision_tower(vlm: Vlm) -> Tower:
     return Tower(
         attention=blocks[full[-1]].attn,
         first=blocks[0].attn,
+        early=early_layer(blocks).attn,
         last=blocks[-1].attn,
         has_cls=False,
         run=run,

@@ -398,7 +398,7 @@ def test_the_list_is_in_the_order_of_the_page():
         "relevance", "relevance_map",
         "fastv", "vtw", "dart", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune",
         "corematching", "corematching:zero-kv",
-        "visiondrop",
+        "visiondrop", "vscan",
     ]  # fmt: skip
     assert catalog.resolve("fopru:row") == FoPru(strategy="row")
     assert catalog.find("fastv") is FastV

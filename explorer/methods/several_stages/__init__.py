@@ -1,0 +1,1 @@
+"""Methods that prune in more than one place: before the language model and inside it."""
