@@ -115,7 +115,9 @@ def _budget_points(
         scores.append(seen)
 
         def look(signals: Signals, stage: Stage) -> Kept:
-            seen.append(method.score(signals))
+            # before the language model every budget looks at the same signals
+            score = signals.once(("score", method.spec), lambda: method.score(signals))
+            seen.append(score)
             return method.keep(signals, stage)
 
         return replace(plan, choose=look)

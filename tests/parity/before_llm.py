@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from explorer.methods.attention import holov
 from explorer.methods.attention.holov import HoloV
-from explorer.methods.attention.vispruner import VisPruner, cosines
+from explorer.methods.attention.vispruner import VisPruner, alike
 from explorer.methods.ops import strips
 from explorer.methods.ops.bipartite import matched, merged_down
 from explorer.methods.signals import Signals, Size, Stage
@@ -61,7 +61,8 @@ def run_vispruner(golden: Golden) -> None:
     scores = method.score(signals).reshape(crops, n)
     assert_close(scores, golden["scores"])
     for number in range(crops):
-        important, diverse = method.parts(scores[number], cosines(hidden[number]), budget)
+        cosine = alike(signals, torch.arange(number * n, number * n + n))
+        important, diverse = method.parts(scores[number], cosine, budget)
         assert important.tolist() == golden["important"][number].tolist()
         assert diverse.tolist() == golden["diverse"][number].tolist()
     [stage] = method.schedule(Size(crops * n, 32, n), crops * budget)

@@ -9,7 +9,6 @@ question.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -78,12 +77,10 @@ class VisPruner(BeforeLLM):
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Keep the important and the diverse tokens of every crop, in the order of the picture."""
-        scores, x, chosen = self.score(signals), signals.unprojected(), []
-        for number, (tokens, count) in enumerate(
-            equal_shares(signals, signals.hidden.shape[1], stage.keep)
-        ):
-            # the same at every budget
-            cosine = signals.once(("cosine", number), partial(cosines, x[tokens]))
+        scores, chosen = self.score(signals), []
+        crops = equal_shares(signals, signals.hidden.shape[1], stage.keep)
+        for number, (tokens, count) in enumerate(crops):
+            cosine = signals.once(("alike", number), lambda at=tokens: alike(signals, at))
             chosen.append(tokens[torch.cat(self.parts(scores[tokens], cosine, count))])
         return Kept(torch.cat(chosen).sort().values)
 
@@ -94,9 +91,9 @@ class VisPruner(BeforeLLM):
         return order[:important], diverse(order[important:], cosine, count - important)
 
 
-def cosines(hidden: Tensor) -> Tensor:
-    """Give how alike patches hidden [n, C] are, [n, n]; a zero vector is unlike everything."""
-    unit = normalize(hidden.float(), dim=1)
+def alike(signals: Signals, tokens: Tensor) -> Tensor:
+    """Give the cosines of what the projector reads for some tokens, [n, n]; of zero vectors, 0."""
+    unit = normalize(signals.unprojected()[tokens], dim=1)
     return unit @ unit.T
 
 

@@ -10,6 +10,7 @@ was trained with it, here not. Does not read the question.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -82,22 +83,28 @@ class ToMe(BeforeLLM):
             unlike[crop == number] = 1 - (unit @ unit.T).fill_diagonal_(-1).amax(1)
         return unlike
 
-    def compared(self, signals: Signals) -> Tensor:
-        """Give what tokens are compared by, [N, d]: the mean of a token's slices, a head each."""
+    def averaged(self, signals: Signals) -> Tensor:
+        """Give what is averaged: what the projector reads, or what it makes of several patches."""
         if signals.patches.shape[1] > 1:
             return signals.features.float()
-        if self.metric == "keys":
+        return signals.per_token(signals.hidden)
+
+    def compared(self, signals: Signals) -> Tensor:
+        """Give what tokens are compared by, [N, d]: the mean of a token's slices, a head each."""
+        if self.metric == "keys" and signals.patches.shape[1] == 1:
             return signals.per_token(signals.keys)
-        x, d = signals.per_token(signals.hidden), signals.keys.shape[2]
-        return x.unflatten(1, (-1, d)).mean(1) if x.shape[1] % d == 0 else x
+        x, d = self.averaged(signals), signals.keys.shape[2]
+        sliced = signals.patches.shape[1] == 1 and x.shape[1] % d == 0
+        return x.unflatten(1, (-1, d)).mean(1) if sliced else x
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Fold every crop's tokens into its share of the budget."""
         if stage.merge == 0:
             return Kept(torch.arange(signals.count, device=signals.grid_position.device))
         single = signals.patches.shape[1] == 1
-        x = signals.per_token(signals.hidden) if single else signals.features.float()
-        metric, group, rows = self.compared(signals), torch.full_like(signals.patches[:, 0], -1), []
+        x = signals.once((self.spec, "x"), partial(self.averaged, signals))
+        metric = signals.once((self.spec, "metric"), partial(self.compared, signals))
+        group, rows = torch.full_like(signals.patches[:, 0], -1), []
         *crops, (patchless, left) = equal_shares(signals, signals.hidden.shape[1], stage.merge)
         for tokens, count in [each for each in crops if each[1]]:  # a crop may get no token
             own, _ = merged_down(metric[tokens], count)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import torch
 from random_signals import tower_signals
+from torch.nn.functional import normalize
 
-from explorer.methods.attention.vispruner import VisPruner, cosines, diverse
+from explorer.methods.attention.vispruner import VisPruner, diverse
 from explorer.methods.signals import Stage, top
 
 ANGLES = torch.tensor([0.0, 0.1, 1.5, 2.0, 0.05, 3.0])
 X = torch.stack([ANGLES.cos(), ANGLES.sin()], 1)
+
+
+def cosines(x: torch.Tensor) -> torch.Tensor:
+    unit = normalize(x, dim=1)
+    return unit @ unit.T
 
 
 def test_the_nearest_doubles_of_the_first_half_leave():
