@@ -80,6 +80,16 @@ def _rotated_heads(
     return rotated
 
 
+def without_positions(heads: Tensor, cos_sin: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn queries or keys [H, S, d] back by their positions: what they were before the rotary.
+
+    cos, sin [1, S, d]: of the positions of these S tokens.
+    """
+    cos, sin = (part.float() for part in cos_sin)
+    turned_back, _ = apply_rotary_pos_emb(heads[None].float(), heads[None].float(), cos, -sin)
+    return (turned_back / (cos**2 + sin**2)[:, None])[0]  # some models stretch cos and sin
+
+
 def last_rows(
     query: Tensor, key: Tensor, scaling: float, lengths: list[int], bias: Tensor | None = None
 ) -> Tensor:

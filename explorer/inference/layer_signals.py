@@ -13,12 +13,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from explorer.inference.attention_weights import causal_rows, queries_and_keys
+from explorer.inference.attention_weights import causal_rows, queries_and_keys, without_positions
 from explorer.inference.sequence import Prompt, Sequence
 from explorer.methods.signals import Kept, Neurons, Signals, Transition
 
 OF_LAST_LAYER = frozenset(
-    {"last_attention", "tail_attention", "visual_to_tail", "key_norms", "tail_key_norms"}
+    {
+        "last_attention",
+        "unrotated_attention",
+        "tail_attention",
+        "visual_to_tail",
+        "key_norms",
+        "tail_key_norms",
+    }
 )
 OF_NEXT_LAYER = frozenset(
     {"next_last_attention", "next_tail_attention", "visual_attention", "visual_keys"}
@@ -95,7 +102,7 @@ class SignalRecorder:
         tail = self._tail(hidden_states.shape[1])
         signals: dict[str, object] = {"n_leading_tokens": int(visual[0])}
         if needs & OF_LAST_LAYER:
-            signals |= self._of_last_layer(sequence, layer - 1, tail)
+            signals |= self._of_last_layer(sequence, body, layer - 1, tail)
         if needs & OF_NEXT_LAYER:
             signals |= self._of_next_layer(sequence, body, layer, tail)
         if needs & {"normed", "tail_normed"}:
@@ -130,7 +137,9 @@ class SignalRecorder:
         behind = self.prompt.inputs_embeds.shape[1] - 1 - int(self.prompt.visual_positions[-1])
         return torch.arange(length - behind, length, device=self.prompt.inputs_embeds.device)
 
-    def _of_last_layer(self, sequence: Sequence, layer: int, tail: Tensor) -> dict[str, object]:
+    def _of_last_layer(
+        self, sequence: Sequence, body: nn.Module, layer: int, tail: Tensor
+    ) -> dict[str, object]:
         """Give signals from the queries and keys of the layer that has just run."""
         needs, visual, signals = self.needs, sequence.visual_positions, {}
 
@@ -141,6 +150,8 @@ class SignalRecorder:
         if "last_attention" in needs:
             last = visual.new_tensor([self.query.shape[1] - 1])
             signals["last_attention"] = rows(last)[:, 0, visual]
+        if "unrotated_attention" in needs:
+            signals["unrotated_attention"] = self._unrotated(visual, sequence, body)
         if "tail_attention" in needs:
             signals["tail_attention"] = rows(tail)[:, :, visual]
         if "visual_to_tail" in needs:
@@ -152,6 +163,14 @@ class SignalRecorder:
             norms = self.key.float().abs().sum((0, 2)) * times
             signals |= {"key_norms": norms[visual], "tail_key_norms": norms[tail]}
         return signals
+
+    def _unrotated(self, visual: Tensor, sequence: Sequence, body: nn.Module) -> Tensor:
+        """Give the last token's attention to the visual ones alone, without positions, [H, N]."""
+        cos, sin = sequence.position_embeddings(body)
+        query = without_positions(self.query[:, -1:], (cos[:, -1:], sin[:, -1:]))
+        key = without_positions(self.key[:, visual], (cos[:, visual], sin[:, visual]))
+        at_the_end = visual.new_tensor([len(visual) - 1])  # the query may look at all of them
+        return causal_rows(query, key, at_the_end, self.scaling)[:, 0]
 
     def _of_next_layer(
         self, sequence: Sequence, body: nn.Module, layer: int, tail: Tensor

@@ -24,6 +24,7 @@ from explorer.methods.baselines.uniform import Uniform
 from explorer.methods.inside_llm.corematching import CoreMatching
 from explorer.methods.inside_llm.dart import DART
 from explorer.methods.inside_llm.fastv import FastV
+from explorer.methods.inside_llm.feather import Feather
 from explorer.methods.inside_llm.pyramiddrop import PyramidDrop
 from explorer.methods.inside_llm.sparsevlm import SparseVLM
 from explorer.methods.inside_llm.transprune import TransPrune
@@ -63,6 +64,7 @@ METHODS: tuple[type[Method], ...] = (
     Relevance,
     RelevanceMap,
     FastV,
+    Feather,
     VTW,
     DART,
     PyramidDrop,

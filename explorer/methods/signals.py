@@ -185,6 +185,8 @@ class Signals:
 
     Inside the language model, at the stage before layer r; queries and keys carry their positions:
       last_attention       [H, N] layer r - 1: softmaxed attention of the prompt's last token.
+      unrotated_attention  [H, N] layer r - 1: the last token's query and the visual keys without
+                           their positions, softmaxed over these N alone.
       next_last_attention  [H, N] the same in layer r, which has not run yet.
       tail_attention       [H, T, N] layer r - 1: attention of all tokens after the visual ones.
       next_tail_attention  [H, T, N] the same in layer r.
@@ -231,6 +233,7 @@ class Signals:
     relevance_net: Callable[[Tensor], Tensor] | None = None
     explain: Callable[[str], Iterator[AnswerGradient]] | None = None
     last_attention: Tensor | None = None
+    unrotated_attention: Tensor | None = None
     next_last_attention: Tensor | None = None
     tail_attention: Tensor | None = None
     next_tail_attention: Tensor | None = None

@@ -156,6 +156,7 @@ def _inner_signals(rows: tuple, content: str, layer: int, original: int | None) 
         grid_position=place,
         features=make(n, WIDTH),
         last_attention=make(HEADS, n, 1).squeeze(-1).softmax(-1),
+        unrotated_attention=make(HEADS, n, 1).squeeze(-1).softmax(-1),
         visual_attention=(make(n, n) + causal).softmax(-1),
         visual_keys=make(n, 4),
         next_last_attention=make(HEADS, n, 1).squeeze(-1).softmax(-1) * share,

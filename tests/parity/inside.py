@@ -1,14 +1,16 @@
-"""PyramidDrop, SparseVLM and TransPrune: several stages inside a whole tiny language model."""
+"""Methods of several stages, inside a whole tiny language model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from explorer.inference.prefill import PrefillRun, PruningPlan, prefill
 from explorer.methods.inside_llm import sparsevlm, transprune
+from explorer.methods.inside_llm.feather import Feather
 from explorer.methods.inside_llm.pyramiddrop import PyramidDrop
 from explorer.methods.inside_llm.sparsevlm import SparseVLM
 from explorer.methods.inside_llm.transprune import TransPrune
@@ -21,6 +23,7 @@ from parity.reading import (
     assert_close,
     assert_same_end,
     assert_same_set,
+    line,
     recorded_prompt,
     tiny_llama,
 )
@@ -130,6 +133,28 @@ def run_sparsevlm(golden: Golden) -> None:
     assert len(seen) == len(stages) + 1
 
 
+def run_feather(golden: Golden) -> None:
+    """Two stages with a grid, or one without: the mode names the stride."""
+    options = {"mode": "one-stage"}
+    if "_s=" in golden["mode"]:
+        options = {"mode": "two-stage", "stride": int(golden["stride"])}
+    method = Feather(**options)
+
+    def look(signals: Signals, stage: Stage, s: int) -> Kept:
+        square = line(int(golden["n_visual"]), int(golden["grid"]))
+        signals = replace(signals, grid_position=square[alive(golden, s)])
+        assert_close(method.score(signals), golden[f"score_stage{s}"])
+        kept = method.keep(signals, stage)
+        assert_same_set(alive(golden, s)[kept.index], golden[f"keep_stage{s}"])
+        return kept
+
+    stages = stages_of(golden, golden["layer_list"].tolist())
+    _, seen = play(golden, Feather, stages, look, method.positions)
+    for s, positions in enumerate(seen[1:]):
+        assert positions == golden[f"position_ids_after_stage{s}"].tolist()
+    assert len(seen) == len(stages) + 1
+
+
 def assert_same_rows(ours: Tensor, official: Tensor) -> None:
     """The same vectors in any order."""
     nearest = torch.cdist(ours, official).argmin(1)
@@ -138,6 +163,7 @@ def assert_same_rows(ours: Tensor, official: Tensor) -> None:
 
 
 RUNNERS = {
+    "feather": run_feather,
     "pyramiddrop": run_pyramiddrop,
     "sparsevlm": run_sparsevlm,
     "sparsevlmplus": run_sparsevlm,

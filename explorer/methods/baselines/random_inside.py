@@ -15,6 +15,7 @@ from torch import Tensor
 
 from explorer.methods.inside_llm.corematching import CoreMatching
 from explorer.methods.inside_llm.fastv import FastV
+from explorer.methods.inside_llm.feather import Feather
 from explorer.methods.inside_llm.pyramiddrop import PyramidDrop
 from explorer.methods.inside_llm.sparsevlm import SparseVLM
 from explorer.methods.inside_llm.transprune import TransPrune
@@ -35,6 +36,9 @@ SCHEDULES: dict[str, Method] = {
         CoreMatching(),
         CoreMatching(mode="zero-kv"),
         VisionDrop(),
+        Feather(),
+        Feather(stride=2),
+        Feather(mode="one-stage"),
         VTW(),
         VScan(),
     )

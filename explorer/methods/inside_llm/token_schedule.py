@@ -78,6 +78,42 @@ def solve(rising: Callable[[float], float], target: float) -> float:
     return min((high, low), key=lambda x: abs(rising(x) - target))
 
 
+def largest(rising: Callable[[float], float], most: float, upper: float = 1.0) -> float:
+    """Find the largest x in 0..upper at which a rising curve of steps is at most some number."""
+    low, high = 0.0, upper
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) <= most else (low, middle)
+    return high if rising(high) <= most else low
+
+
+def within(
+    size: Size, budget: int, layers: list[int], counts: Callable[[float], Sequence[int]]
+) -> list[Stage]:
+    """Give the staircase counts(x) with the largest mean within the budget, and hand out the rest.
+
+    counts: the tokens alive from each of the layers on, rising with x in 0..1. What is left goes
+    to the last step, as far as the one before allows, then to that.
+    """
+    starts, ends = layers, [*layers[1:], size.layers]
+    spans = [end - start for start, end in zip(starts, ends, strict=True)]
+    if not spans:
+        return untouched(size, layers)
+    total = budget * size.layers - layers[0] * size.tokens
+
+    def spent(x: float) -> int:
+        return sum(span * n for span, n in zip(spans, counts(x), strict=False))
+
+    chosen = list(counts(largest(spent, total)))[: len(spans)]
+    rest = total - sum(span * n for span, n in zip(spans, chosen, strict=True))
+    for at in reversed(range(len(chosen))):
+        before = chosen[at - 1] if at else size.tokens
+        more = max(0, min(rest // spans[at], before - chosen[at]))
+        chosen[at] += more
+        rest -= more * spans[at]
+    return steps(size, layers, chosen)
+
+
 def fit(
     size: Size, budget: int, at: Callable[[float], list[Stage]], known: Iterable[float] = ()
 ) -> list[Stage]:

@@ -64,6 +64,7 @@ CHOICES_AND_OPTIONS = [
             "dart?order=norm",
             "relevance?target=logprob",
             "pyramiddrop?layer=last&similarity=raw",
+            "feather?stride=2&rotary=True",
             "sparsevlm?recycle=sum",
             "scope?combined=add&alpha=0.5",
             "holov?select=holistic",
@@ -396,7 +397,8 @@ def test_the_list_is_in_the_order_of_the_page():
         "scope", "tome",
         "visionzip", "vispruner", "holov",
         "relevance", "relevance_map",
-        "fastv", "vtw", "dart", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune",
+        "fastv", "feather", "feather:norope", "vtw",
+        "dart", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune",
         "corematching", "corematching:zero-kv",
         "visiondrop", "vscan",
     ]  # fmt: skip
