@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -39,10 +40,9 @@ class ToMe(BeforeLLM):
             "functions in VideoChat-Flash's loop on 2 recorded runs, one round with keys too."
         ),
         uncertain=(
-            "The paper merges inside the tower, a few tokens in every block; this is a later "
-            "reading that reaches any budget, and models were trained for it there. More than one "
-            "round by keys, shares of several crops, and comparing tokens after the projector "
-            "where it makes one of several patches, are ours."
+            "The paper merges inside the tower; this is a later reading, for which models were "
+            "trained there. More than one round by keys, shares of crops, and tokens after the "
+            "projector where it makes one of several patches, are ours."
         ),
         sentence=(
             "Averages look-alike patches in pairs, again and again, until few enough are left; "
@@ -54,21 +54,16 @@ class ToMe(BeforeLLM):
             "the authors of RESTORE, table 1; SparseVLM, table 1: 88.9 % at 192."
         ),
         traps=(
-            "Papers' rows for ToMe differ widely, and none says whether it ran in the tower. On "
-            "plain ground all are alike, and their order decides who is merged. The map shows how "
-            "unlike any other a patch is, which is no importance."
+            "Papers' rows for ToMe differ widely; none says whether it ran in the tower. On plain "
+            "ground the order decides who is merged. To be unlike others is no importance."
         ),
         score_means="how unlike any other patch",
     )
     needs = frozenset({"hidden", "keys", "project"})
     nested = False
     merges = True
-    metric: str = option(
-        "hidden", "keys", meaning="what is compared: features, or the tower's keys"
-    )
-    listed: str = option(
-        "rounds", "first", "median", meaning="where a group stands: as left, or by its patches"
-    )
+    metric: str = option("hidden", "keys", meaning="what is compared: features, or tower keys")
+    listed: str = option("rounds", "first", "median", meaning="by what groups are put in order")
 
     def schedule(self, size: Size, budget: int) -> list[Stage]:
         """Fold all tokens into `budget` means; keep all of them if none must go."""
@@ -106,7 +101,7 @@ class ToMe(BeforeLLM):
         metric = signals.once((self.spec, "metric"), partial(self.compared, signals))
         group, rows = torch.full_like(signals.patches[:, 0], -1), []
         *crops, (patchless, left) = equal_shares(signals, signals.hidden.shape[1], stage.merge)
-        for tokens, count in [each for each in crops if each[1]]:  # a crop may get no token
+        for tokens, count in filter(itemgetter(1), crops):  # a crop may get no token
             own, _ = merged_down(metric[tokens], count)
             own = self.in_order(own, count)
             group[tokens] = own + sum(map(len, rows))
