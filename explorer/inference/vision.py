@@ -17,20 +17,18 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import linear
 
-from explorer.inference.attention_weights import MAX_ATTENTION_ELEMENTS
+from explorer.inference.tower_layers import OF_CLS, LayerSignals, cls_attention, mean_rows
 from explorer.methods.signals import Signals
-from explorer.vlm.attention import QkListener, record_attention
+from explorer.vlm.attention import record_attention
 from explorer.vlm.components import Pixels, Tower
-
-OTHER_CLS_ROWS = ("first_cls_attention", "early_cls_attention", "last_cls_attention")
 
 
 @dataclass(frozen=True)
 class VisionOutput:
     """What the vision tower made of one picture; every tower signal is derived from it.
 
-    query, key [V, H, n (+1 with a [CLS]), d] of the layer that feeds the projector; cls_rows:
-    attention of [CLS] to the patches in other layers, [V, H, n], by the name of the signal;
+    query, key [V, H, n (+1 with a [CLS]), d] of the layer that feeds the projector; of_layers:
+    what was taken of single layers, by the name of the signal (see tower_layers.py);
     hidden [V, n, Dv] what the projector reads; cls_hidden [V, Dv] or None; features [N, D] the
     visual tokens, deepstack what is added to them later on; project maps [..., J * Dv] to [..., D],
     project_difference x and nudges to project(x + nudge) - project(x - nudge).
@@ -39,7 +37,7 @@ class VisionOutput:
     query: Tensor
     key: Tensor
     scaling: float
-    cls_rows: dict[str, Tensor]
+    of_layers: dict[str, Tensor]
     hidden: Tensor
     cls_hidden: Tensor | None
     features: Tensor
@@ -52,14 +50,13 @@ class VisionOutput:
     def nbytes(self) -> int:
         """Bytes that this picture holds in memory."""
         tensors = (self.query, self.key, self.hidden, self.cls_hidden, self.features)
-        tensors += (*self.cls_rows.values(), *self.deepstack)
+        tensors += (*self.of_layers.values(), *self.deepstack)
         return sum(t.numel() * t.element_size() for t in tensors if t is not None)
 
 
 @torch.no_grad()
 def encode_image(tower: Tower, pixels: Pixels) -> VisionOutput:
     """Run tower and projector once, listening to a few layers, above all to the projector's."""
-    cls_rows: dict[str, Tensor] = {}
     queries: list[Tensor] = []
     keys: list[Tensor] = []
     scaling = 1.0
@@ -70,26 +67,15 @@ def encode_image(tower: Tower, pixels: Pixels) -> VisionOutput:
         keys.append(key)
         scaling = layer_scaling
 
-    def cls_listener(attention: nn.Module) -> QkListener:
-        def record_cls(query: Tensor, key: Tensor, layer_scaling: float) -> None:
-            row = _cls_attention(query, key, layer_scaling)
-            cls_rows.update({name: row for name, one in named.items() if one is attention})
-            if tower.attention is attention:
-                record_qk(query, key, layer_scaling)
-
-        return record_cls
-
-    named = dict(zip(OTHER_CLS_ROWS, (tower.first, tower.early, tower.last), strict=True))
-    listeners = {tower.attention: record_qk}
-    if tower.has_cls:
-        listeners |= {attention: cls_listener(attention) for attention in named.values()}
-    with record_attention(listeners):
+    layers = LayerSignals(tower)
+    layers.listen(tower.attention, record_qk)
+    with record_attention(layers.listeners()):
         hidden_states, features, deepstack = tower.run(pixels)
     return VisionOutput(
         query=torch.cat(queries),  # a tower may look at one frame after the other
         key=torch.cat(keys),
         scaling=scaling,
-        cls_rows=cls_rows,
+        of_layers=layers.taken(),
         hidden=hidden_states[:, 1:] if tower.has_cls else hidden_states,
         cls_hidden=hidden_states[:, 0] if tower.has_cls else None,
         features=features,
@@ -100,28 +86,6 @@ def encode_image(tower: Tower, pixels: Pixels) -> VisionOutput:
         ),
         patches_per_token=tower.patches_per_token,
     )
-
-
-def _cls_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:
-    """Give the softmaxed attention of [CLS] to the patches, [V, H, n]."""
-    row = (query[:, :, :1].float() @ key.float().transpose(2, 3)).squeeze(2) * scaling
-    return row.softmax(-1)[..., 1:]
-
-
-def _mean_rows(query: Tensor, key: Tensor, scaling: float, wanted: frozenset[str]) -> list:
-    """Give the named ones of patch_attention and patch_logits, [V, n, keys], mean over heads.
-
-    A few heads at a time: thousands of patches would take gigabytes.
-    """
-    V, H, n, _ = query.shape
-    sums = {name: 0 for name in wanted}
-    for heads in torch.arange(H).split(max(1, MAX_ATTENTION_ELEMENTS // (V * n * key.shape[2]))):
-        part = slice(int(heads[0]), int(heads[-1]) + 1)
-        logits = query[:, part] @ key[:, part].transpose(2, 3) * scaling
-        for name in wanted:
-            rows = logits.softmax(-1) if name == "patch_attention" else logits
-            sums[name] = sums[name] + rows.sum(1)
-    return [(name, rows / H) for name, rows in sums.items()]
 
 
 def tower_signals(
@@ -135,16 +99,16 @@ def tower_signals(
     query, key = vision.query.float(), vision.key.float()
     signals: dict[str, object] = {"patches_per_token": vision.patches_per_token}
     if "cls_attention" in needs and first:
-        signals["cls_attention"] = _cls_attention(query, key, vision.scaling)
-    signals |= {name: row for name, row in vision.cls_rows.items() if name in needs}
-    cls_rows = needs & {"cls_attention", *OTHER_CLS_ROWS}
+        signals["cls_attention"] = cls_attention(query, key, vision.scaling)
+    signals |= {name: found for name, found in vision.of_layers.items() if name in needs}
+    cls_rows = needs & {"cls_attention", *OF_CLS}
     wanted = needs & {"patch_attention", "patch_logits"}
     if cls_rows and not first:  # the stand-in
         wanted |= {"patch_attention"}
     if wanted:
         patches_only = query[:, :, first:]
         signals |= {
-            k: v[..., first:] for k, v in _mean_rows(patches_only, key, vision.scaling, wanted)
+            k: v[..., first:] for k, v in mean_rows(patches_only, key, vision.scaling, wanted)
         }
     if "keys" in needs:
         signals["keys"] = key[:, :, first:].mean(1)

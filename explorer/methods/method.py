@@ -22,6 +22,8 @@ TOWER_ATTENTION = frozenset(
         "first_cls_attention",
         "early_cls_attention",
         "last_cls_attention",
+        "wide_cls_attention",
+        "object_attention",
         "patch_attention",
     }
 )

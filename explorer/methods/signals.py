@@ -156,9 +156,13 @@ class Signals:
       first_cls_attention  [V, H, n] the same in the tower's first layer.
       early_cls_attention  [V, H, n] the same a fifth of the way up, where a tower sees details.
       last_cls_attention   [V, H, n] the same in the tower's last layer.
+      wide_cls_attention   [V, n] the same there, as if all heads were one.
+      object_attention     [V, n] attention that a patch receives where the tower looks at things,
+                           9/24 of the way up; mean over heads and queries, [CLS] among them.
       patch_attention      [V, n, n] softmaxed, mean over heads, [CLS] cut off; row = query.
       patch_logits         [V, n, n] the same before the softmax.
       keys                 [V, n, d] keys, bias included, not scaled, mean over heads.
+      last_keys            [V, n, H * d] keys of the tower's last layer, heads side by side.
       hidden               [V, n, Dv] what the projector reads.
       patches_per_token    J, how many patches the projector makes a token of, one behind the
                            other.
@@ -214,9 +218,12 @@ class Signals:
     first_cls_attention: Tensor | None = None
     early_cls_attention: Tensor | None = None
     last_cls_attention: Tensor | None = None
+    wide_cls_attention: Tensor | None = None
+    object_attention: Tensor | None = None
     patch_attention: Tensor | None = None
     patch_logits: Tensor | None = None
     keys: Tensor | None = None
+    last_keys: Tensor | None = None
     hidden: Tensor | None = None
     patches_per_token: int = 1
     cls_hidden: Tensor | None = None

@@ -65,20 +65,29 @@ def early_layer(layers: Sequence[nn.Module]) -> nn.Module:
     return layers[round(5 / 24 * len(layers))]
 
 
+def object_layer(layers: Sequence[nn.Module]) -> nn.Module:
+    """Give the layer of a tower that looks at things: the 9th of CLIP-L's 24, as far up in others.
+
+    The one that HiPrune takes.
+    """
+    return layers[max(round(9 / 24 * len(layers)), 1) - 1]
+
+
 @dataclass(frozen=True)
 class Tower:
     """The vision side.
 
-    attention, first, early, last: the attention modules of the layer that feeds the projector, of
-    the tower's first layer, of one a fifth of the way up (see `early_layer`) and of its last. run:
-    looks at a picture. project: maps [..., patches_per_token * Dv] to [..., D], the patches of a
-    token one behind the other.
+    attention, first, early, object, last: the attention modules of the layer that feeds the
+    projector, of the tower's first layer, of two on the way up (see `early_layer`, `object_layer`)
+    and of its last. run: looks at a picture. project: maps [..., patches_per_token * Dv] to
+    [..., D], the patches of a token one behind the other.
     projector_layers: the projector's layers in their order, if the last of them is linear.
     """
 
     attention: nn.Module
     first: nn.Module
     early: nn.Module
+    object: nn.Module
     last: nn.Module
     has_cls: bool
     run: Callable[[Pixels], Vision]

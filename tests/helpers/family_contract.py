@@ -30,7 +30,8 @@ from explorer.inference.ablation import AblationScorer
 from explorer.inference.decode import decode, decode_together, teacher_force
 from explorer.inference.gradients import gradients
 from explorer.inference.prefill import PruningPlan, prefill, prefill_together
-from explorer.inference.vision import OTHER_CLS_ROWS, encode_image, tower_signals
+from explorer.inference.tower_layers import OF_ALL, OF_CLS
+from explorer.inference.vision import encode_image, tower_signals
 from explorer.methods import catalog as method_catalog
 from explorer.methods.signals import Kept, Stage
 from explorer.vlm.attention import override_attention, register_attention
@@ -366,26 +367,41 @@ class Promises:
         picture = noise()
         family, tower = vlm.family, vlm.family.vision_tower(vlm)
         needs = {"patch_attention", "patch_logits", "keys", "hidden", "project", "cls_hidden"}
-        needs |= {"cls_attention", *OTHER_CLS_ROWS}
+        needs |= {"cls_attention", *OF_CLS, *OF_ALL}
         pixels, grid = family.preprocess(vlm, picture), family.grid(vlm, *picture.size)
         place, patches = (
             torch.from_numpy(table.astype("int64")) for table in (grid.place, grid.patches)
         )
         signals = tower_signals(encode_image(tower, pixels), place, patches, frozenset(needs))
-        others = (tower.first, tower.early, tower.last)
+        others = (tower.first, tower.early, tower.last, tower.object)
         with eager(vlm, [tower.attention, *others]) as weights:
             tower.run(pixels)
-        attention, *of_others = weights
+        attention, *of_others, of_object = weights
         skip = int(self.cls)
         patch_rows = attention[:, :, skip:, skip:].mean(1)
         assert patch_rows.std() > 1e-3, "uniform attention: the test is vacuous"
         assert torch.allclose(signals.patch_attention, patch_rows, atol=2e-6)
         assert signals.hidden.shape[:2] == signals.keys.shape[:2] == patch_rows.shape[:2]
-        rows = [getattr(signals, name) for name in ("cls_attention", *OTHER_CLS_ROWS)]
-        for row, of in zip(rows, (attention, *of_others), strict=True):
+        names = (
+            "cls_attention",
+            "first_cls_attention",
+            "early_cls_attention",
+            "last_cls_attention",
+        )
+        for name, of in zip(names, (attention, *of_others), strict=True):
+            row = getattr(signals, name)
             assert (row is not None) == self.cls
             if self.cls:
                 assert torch.allclose(row, of[:, :, 0, 1:], atol=2e-6)
+        received = of_object.mean((1, 2))[:, skip:]
+        assert torch.allclose(signals.object_attention, received, atol=2e-6)
+        assert signals.last_keys.shape[:2] == received.shape
+        if tower.last is tower.attention:
+            own = signals.last_keys.unflatten(2, (-1, signals.keys.shape[2])).mean(2)
+            assert torch.allclose(own, signals.keys, atol=1e-6)
+        if self.cls:  # the constants of the heads' softmaxes cancel
+            last = of_others[-1][:, :, 0].log().sum(1) / of_others[-1].shape[1] ** 0.5
+            assert torch.allclose(signals.wide_cls_attention, last.softmax(-1)[:, 1:], atol=2e-6)
         # a few heads at a time give the same
         with mock.patch("explorer.inference.attention_weights.MAX_ATTENTION_ELEMENTS", 1):
             again = tower_signals(encode_image(tower, pixels), place, patches, frozenset(needs))

@@ -105,6 +105,8 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
     make = numbers(content, torch.Generator().manual_seed(7))
     logits = make(views, HEADS, n, n)
     cls_row = make(views, HEADS, n, 1).squeeze(-1)
+    others = numbers(content, torch.Generator().manual_seed(9))
+    keys, received = others(views, n, TOWER_WIDTH), others(views, n, 1).squeeze(-1).softmax(-1)
     projector = torch.randn(TOWER_WIDTH, WIDTH, generator=torch.Generator().manual_seed(8))
     signals = Signals(
         grid_position=place,
@@ -114,6 +116,8 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
         patch_attention=logits.softmax(-1).mean(1),
         patch_logits=logits.mean(1),
         keys=make(views, n, 4),
+        last_keys=keys,
+        object_attention=received,
         hidden=make(views, n, TOWER_WIDTH),
         cls_hidden=make(views, 1, TOWER_WIDTH)[:, 0] if cls else None,
         project=lambda x: x @ projector,
@@ -134,6 +138,7 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
             first_cls_attention=first,
             early_cls_attention=early,
             last_cls_attention=last,
+            wide_cls_attention=last.mean(1),
         )
     return signals
 

@@ -133,7 +133,8 @@ def vision_tower(vlm: Vlm) -> Tower:
     vision, inner = vlm.model.config.vision_config, vlm.model.model
     blocks = inner.visual.blocks
     # In a layer with windows patches only see their window, which says little about the picture.
-    full = getattr(vision, "fullatt_block_indexes", [-1])
+    full = getattr(vision, "fullatt_block_indexes", range(len(blocks)))
+    half = full[max(len(full) // 2 - 1, 0)]  # HiPrune's layer is the 16th of 32 here
     width = blocks[0].attn.proj.out_features
 
     def run(pixels: Pixels) -> Vision:
@@ -152,7 +153,8 @@ def vision_tower(vlm: Vlm) -> Tower:
         attention=blocks[full[-1]].attn,
         first=blocks[0].attn,
         early=early_layer(blocks).attn,
-        last=blocks[-1].attn,
+        object=blocks[half].attn,
+        last=blocks[full[-1]].attn,
         has_cls=False,
         run=run,
         project=_Merger(inner.visual.merger, width),
