@@ -30,6 +30,7 @@ OF_LAST_LAYER = frozenset(
 OF_NEXT_LAYER = frozenset(
     {"next_last_attention", "next_tail_attention", "visual_attention", "visual_keys"}
 )
+OF_TOWER = frozenset({"last_cls_attention", "patch_attention"})  # known inside as before
 OF_MODULES = frozenset({"transitions", "neurons"})
 MAX_QUERY_ROWS = 512  # rows of attention: those of thousands of tokens and all heads take gigabytes
 
@@ -116,13 +117,26 @@ class SignalRecorder:
             before_pruning = self.prompt.visual_positions
             signals["tail"] = inputs_embeds[int(before_pruning[-1]) + 1 :]
             signals["inputs"] = inputs_embeds[before_pruning]
+        if needs & OF_TOWER:
+            signals |= {name: getattr(self.prompt.signals, name) for name in OF_TOWER}
         if "transitions" in needs:
             signals["transitions"] = tuple(self.transitions)
         if "neurons" in needs:
             signals["neurons"] = self.neurons(sequence)
         named = {name: value for name, value in signals.items() if name in needs}
-        features = hidden_states[0, visual].float()
-        return Signals(grid_position=sequence.grid_position, features=features, **named)
+        return Signals(
+            grid_position=sequence.grid_position,
+            features=hidden_states[0, visual].float(),
+            patches=self._patches(sequence),
+            **named,
+        )
+
+    def _patches(self, sequence: Sequence) -> Tensor | None:
+        """Give the patches [N, P] of the tokens that are alive; -1 for merged ones."""
+        known = self.prompt.signals.patches
+        if known is None:
+            return None
+        return known[sequence.source_index].masked_fill(sequence.source_index[:, None] < 0, -1)
 
     def neurons(self, sequence: Sequence) -> Neurons:
         """Give what the FFN of the layer that ran last has activated."""

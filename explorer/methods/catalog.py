@@ -31,6 +31,7 @@ from explorer.methods.inside_llm.transprune import TransPrune
 from explorer.methods.inside_llm.visiondrop import VisionDrop
 from explorer.methods.inside_llm.vtw import VTW
 from explorer.methods.method import Method
+from explorer.methods.several_stages.mustdrop import MustDrop
 from explorer.methods.several_stages.vscan import VScan
 from explorer.methods.similarity.cdpruner import CDPruner
 from explorer.methods.similarity.divprune import DivPrune
@@ -73,6 +74,7 @@ METHODS: tuple[type[Method], ...] = (
     CoreMatching,
     VisionDrop,
     VScan,
+    MustDrop,
 )
 BY_NAME_ALONE = (RandomInside,)
 """Found by their spec, but not offered: what others are compared with."""

@@ -148,10 +148,10 @@ class Signals:
                      a token without a patch (newline, [CLS], merged).
       features       [N, D] the tokens as the language model gets them; inside it, their hidden
                      states.
+      patches        [N, P] which patches a token stands for, as view * n + patch; -1 pads.
 
     Before the language model, from the vision tower (the layer that feeds the projector, unless
     another is named):
-      patches              [N, P] which patches a token stands for, as view * n + patch; -1 pads.
       cls_attention        [V, H, n] softmaxed attention of [CLS] to the patches; None without one.
       first_cls_attention  [V, H, n] the same in the tower's first layer.
       early_cls_attention  [V, H, n] the same a fifth of the way up, where a tower sees details.
@@ -187,7 +187,8 @@ class Signals:
       explain              gives, for "logit" or "logprob", an `AnswerGradient` for every token of
                            the full answer without EOS.
 
-    Inside the language model, at the stage before layer r; queries and keys carry their positions:
+    Inside the language model, at the stage before layer r; queries and keys carry their positions.
+    last_cls_attention and patch_attention are known there, too:
       last_attention       [H, N] layer r - 1: softmaxed attention of the prompt's last token.
       unrotated_attention  [H, N] layer r - 1: the last token's query and the visual keys without
                            their positions, softmaxed over these N alone.

@@ -160,6 +160,9 @@ def _inner_signals(rows: tuple, content: str, layer: int, original: int | None) 
     return Signals(
         grid_position=place,
         features=make(n, WIDTH),
+        patches=torch.arange(n)[:, None].masked_fill(place[:, :1] < 0, -1),
+        last_cls_attention=make(1, HEADS, n, 1).squeeze(-1).softmax(-1),
+        patch_attention=make(1, n, n).softmax(-1),
         last_attention=make(HEADS, n, 1).squeeze(-1).softmax(-1),
         unrotated_attention=make(HEADS, n, 1).squeeze(-1).softmax(-1),
         visual_attention=(make(n, n) + causal).softmax(-1),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
+from explorer.methods.several_stages import mustdrop
+from explorer.methods.several_stages.mustdrop import MustDrop
 from explorer.methods.several_stages.vscan import VScan
-from explorer.methods.signals import Kept, Signals, Stage
+from explorer.methods.signals import Kept, Signals, Stage, top
 from parity.inside import play, stages_of
 from parity.reading import Golden, assert_close, assert_same_set, batch, line
 
@@ -46,4 +50,27 @@ def run_vscan_llm(golden: Golden) -> None:
     play(golden, VScan, stages, look, VScan().positions)
 
 
-RUNNERS = {"vscan": run_vscan}
+def run_mustdrop(golden: Golden) -> None:
+    """The stages in the LLM: which tokens pass the filters is as many as the schedule says."""
+    key, limits = golden["key_set"], (float(golden["global_thr"]), float(golden["individual_thr"]))
+
+    def look(signals: Signals, stage: Stage, s: int) -> Kept:
+        together, single = mustdrop.attention(signals)
+        assert_close(together, golden[f"global_stage{s}"])
+        assert_close(single, golden[f"individual_stage{s}"])
+        alive = golden[f"tokens_stage{s}"]
+        score = mustdrop.filtered(together, single, *limits)
+        score[torch.isin(alive, key)] = torch.inf
+        kept = top(score, stage.keep)
+        assert kept.tolist() == (score >= 1).nonzero()[:, 0].tolist()
+        assert_same_set(alive[kept], golden[f"keep_stage{s}"])
+        return Kept(kept)
+
+    layers = [layer + 1 for layer in golden["pruning_layers"].tolist()]
+    *before, last = stages_of(golden, layers)
+    last = replace(last, cut_from=layers[0] - 1, cut_positions=True)
+    run, _ = play(golden, MustDrop, [*before, last], look, MustDrop().positions)
+    assert run.cached_length == golden["kv_len_after_prefill"].tolist()
+
+
+RUNNERS = {"vscan": run_vscan, "mustdrop": run_mustdrop}

@@ -22,9 +22,11 @@ from explorer.methods.inside_llm.transprune import TransPrune
 from explorer.methods.inside_llm.visiondrop import VisionDrop
 from explorer.methods.inside_llm.vtw import VTW
 from explorer.methods.method import Card, Method, option, positions_option
+from explorer.methods.several_stages.mustdrop import MustDrop
 from explorer.methods.several_stages.vscan import VScan
 from explorer.methods.signals import Signals, Size, Stage
 
+MUSTDROP = (("cut", "prompt"), ("cut", "cache"), ("keep", "prompt"))  # three ways of its caches
 SCHEDULES: dict[str, Method] = {
     method.spec: method
     for method in (
@@ -41,6 +43,7 @@ SCHEDULES: dict[str, Method] = {
         Feather(mode="one-stage"),
         VTW(),
         VScan(),
+        *(MustDrop(early=early, answer_at=at) for early, at in MUSTDROP),
     )
 }
 

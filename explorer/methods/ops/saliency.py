@@ -11,11 +11,13 @@ from torch import Tensor
 from explorer.methods.signals import Signals
 
 
-def attention_per_head(signals: Signals) -> Tensor:
+def attention_per_head(signals: Signals, name: str = "cls_attention") -> Tensor:
     """Give the attention of each view's [CLS] to its patches, head by head, [V, H, n].
 
-    Without [CLS], the attention that a patch receives on average from all patches, [V, 1, n].
+    name: the signal, which tells the layer. Without [CLS], the attention that a patch receives on
+    average from all patches in the layer that feeds the projector, [V, 1, n].
     """
-    if signals.cls_attention is not None:
-        return signals.cls_attention.float()
+    rows = getattr(signals, name)
+    if rows is not None:
+        return rows.float()
     return signals.patch_attention.float().mean(1, keepdim=True)
