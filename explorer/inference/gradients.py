@@ -15,7 +15,7 @@ from transformers.models.llama.modeling_llama import repeat_kv
 
 from explorer.errors import MethodUnavailable
 from explorer.inference.sequence import Prompt, add_deepstack, embed_with_answer
-from explorer.methods.signals import AnswerGradient
+from explorer.methods.observed import AnswerGradient
 from explorer.vlm.attention import override_attention
 from explorer.vlm.components import Decoder
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from explorer.inference.attention_weights import causal_rows, queries_and_keys, without_positions
 from explorer.inference.sequence import Prompt, Sequence
-from explorer.methods.signals import Kept, Neurons, Signals, Transition
+from explorer.methods.observed import Neurons, Transition
+from explorer.methods.signals import Kept, Signals
 
 OF_LAST_LAYER = frozenset(
     {

@@ -21,7 +21,8 @@ from transformers import DynamicCache
 from explorer.inference.attention_weights import last_rows
 from explorer.inference.llm_layers import ForwardState, SignalRecorder, record_qk, run_layer
 from explorer.inference.sequence import Prompt, Sequence, StageOutcome
-from explorer.methods.signals import Kept, Neurons, Signals, Stage
+from explorer.methods.observed import Neurons
+from explorer.methods.signals import Kept, Signals, Stage
 from explorer.vlm.components import Decoder
 
 ChooseTokens = Callable[[Signals, Stage], Kept]

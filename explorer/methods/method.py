@@ -14,7 +14,8 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from explorer.methods.signals import Kept, Neurons, Signals, Size, Stage, top
+from explorer.methods.observed import Neurons
+from explorer.methods.signals import Kept, Signals, Size, Stage, top
 
 TOWER_ATTENTION = frozenset(
     {

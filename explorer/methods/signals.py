@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from explorer.methods.observed import AnswerGradient, Neurons, Transition
+
 
 @dataclass(frozen=True)
 class Size:
@@ -97,46 +99,6 @@ class Kept:
             return place[:n_kept], place[n_kept:]
         block = slice(self.lead, self.lead + n_kept)
         return place[block], torch.cat([place[: self.lead], place[block.stop :]])
-
-
-@dataclass(frozen=True)
-class Transition:
-    """How one decoder layer's two modules, attention and FFN, changed the tokens they read.
-
-    ratio, cosine [2, S]: ||y|| / ||x|| and cos(x, y) of what a module reads (after its norm) and
-    what it gives (before the residual sum), for all S tokens of the sequence at that layer.
-    visual [N]: where in that sequence the visual tokens stand that are alive now.
-    """
-
-    ratio: Tensor
-    cosine: Tensor
-    visual: Tensor
-
-
-@dataclass(frozen=True)
-class Neurons:
-    """What the FFN of one decoder layer activates. values [S, I]: the input of its down_proj.
-
-    visual [N]: rows of the visual tokens; query_row: that of the first token after the question.
-    """
-
-    values: Tensor
-    visual: Tensor
-    query_row: int
-
-
-@dataclass(frozen=True)
-class AnswerGradient:
-    """One token of the full answer, explained: attention and its gradient in every layer.
-
-    attention, gradient [L, H, S, S] softmaxed and causal; row: the position that predicts the
-    token; visual [N]: the columns of the visual tokens.
-    """
-
-    attention: Tensor
-    gradient: Tensor
-    row: int
-    visual: Tensor
 
 
 @dataclass(frozen=True)

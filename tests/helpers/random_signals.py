@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from explorer.methods.method import Method
-from explorer.methods.signals import AnswerGradient, Kept, Neurons, Signals, Size, Stage, Transition
+from explorer.methods.observed import AnswerGradient, Neurons, Transition
+from explorer.methods.signals import Kept, Signals, Size, Stage
 
 WIDTH, TOWER_WIDTH, HEADS, LAYERS = 10, 6, 3, 12
 TAIL, SHARED, NEURONS, BEFORE = 5, 7, 8, 2  # tokens after, shared space, FFN, tokens before

@@ -9,7 +9,8 @@ from explorer.inference.prefill import PruningPlan, prefill
 from explorer.methods.attention import relevance
 from explorer.methods.attention.relevance import Relevance
 from explorer.methods.inside_llm.corematching import CoreMatching
-from explorer.methods.signals import AnswerGradient, Kept, Signals, Stage, top
+from explorer.methods.observed import AnswerGradient
+from explorer.methods.signals import Kept, Signals, Stage, top
 from explorer.vlm.components import Decoder
 from parity.reading import (
     Golden,

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from explorer.errors import MethodUnavailable
 from explorer.methods.method import BeforeLLM, Card, option
-from explorer.methods.signals import AnswerGradient, Signals
+from explorer.methods.observed import AnswerGradient
+from explorer.methods.signals import Signals
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from explorer.methods.signals import Neurons, top
+from explorer.methods.observed import Neurons
+from explorer.methods.signals import top
 
 
 def core(neurons: Neurons, rho: float, beta: float) -> Tensor:

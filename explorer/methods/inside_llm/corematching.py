@@ -18,7 +18,8 @@ from torch import Tensor
 from explorer.errors import BadBudget
 from explorer.methods.inside_llm.core_neurons import core
 from explorer.methods.method import Card, Method, Variant, option
-from explorer.methods.signals import Neurons, Signals, Size, Stage
+from explorer.methods.observed import Neurons
+from explorer.methods.signals import Signals, Size, Stage
 
 
 @dataclass(frozen=True)

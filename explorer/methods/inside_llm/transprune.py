@@ -17,7 +17,8 @@ from torch import Tensor
 from explorer.methods.inside_llm import token_schedule
 from explorer.methods.inside_llm.token_schedule import InsideLLM
 from explorer.methods.method import Card, option
-from explorer.methods.signals import Signals, Size, Stage, Transition
+from explorer.methods.observed import Transition
+from explorer.methods.signals import Signals, Size, Stage
 
 LAYERS, OF = (7, 9, 12), 32  # how many layers have run when tokens leave, in a model of 32
 SHARES = (0.875, 0.625, 0.125)

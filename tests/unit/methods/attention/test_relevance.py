@@ -10,7 +10,8 @@ from explorer.cases.method_maps import plan_of
 from explorer.errors import MethodUnavailable
 from explorer.methods.attention import relevance
 from explorer.methods.attention.relevance import Relevance
-from explorer.methods.signals import AnswerGradient, Signals, Size, Stage
+from explorer.methods.observed import AnswerGradient
+from explorer.methods.signals import Signals, Size, Stage
 
 VISUAL = torch.tensor([0, 1])
 

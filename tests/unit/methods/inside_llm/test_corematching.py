@@ -10,7 +10,8 @@ from random_signals import WIDTH, grid
 from explorer.errors import BadBudget
 from explorer.methods.inside_llm.core_neurons import core
 from explorer.methods.inside_llm.corematching import CoreMatching
-from explorer.methods.signals import Neurons, Signals, Size, Stage
+from explorer.methods.observed import Neurons
+from explorer.methods.signals import Signals, Size, Stage
 
 LLAVA = Size(576, 32, 24)
 # five tokens, six neurons: two words, two patches, and the word after the question, which is 4

@@ -10,7 +10,8 @@ from random_signals import WIDTH, grid
 
 from explorer.methods.inside_llm import transprune
 from explorer.methods.inside_llm.transprune import TransPrune
-from explorer.methods.signals import Signals, Size, Stage, Transition
+from explorer.methods.observed import Transition
+from explorer.methods.signals import Signals, Size, Stage
 
 
 def transition(tokens: int, visual: list[int], seed: int) -> Transition:
