@@ -11,6 +11,7 @@ from typing import Any
 from explorer.errors import UnknownMethod
 from explorer.methods.attention.clsattn import ClsAttention
 from explorer.methods.attention.fopru import FoPru
+from explorer.methods.attention.hiprune import HiPrune
 from explorer.methods.attention.hired import HiRED
 from explorer.methods.attention.holov import HoloV
 from explorer.methods.attention.relevance import Relevance
@@ -62,6 +63,7 @@ METHODS: tuple[type[Method], ...] = (
     VisionZip,
     VisPruner,
     HoloV,
+    HiPrune,
     Relevance,
     RelevanceMap,
     FastV,

@@ -1,4 +1,4 @@
-"""SCOPE, VisPruner, HoloV and ToMe: whom they choose or merge, and in which order."""
+"""SCOPE, VisPruner, HoloV, HiPrune and ToMe: whom they choose or merge, and in which order."""
 
 from __future__ import annotations
 

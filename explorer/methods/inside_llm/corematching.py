@@ -45,13 +45,12 @@ class CoreMatching(Method):
             "here the budget does, and of equal scores the first are kept."
         ),
         sentence=(
-            "Drops, early in the language model, the patches that wake the fewest neurons of those "
+            "Drops, early in the language model, the patches that wake the fewest of the neurons "
             "that the word after the question wakes."
         ),
         equation="s_i = Σ_n [a_in > 0] [a_qn > 0], a the input of down_proj, q behind the question",
         headline=(
-            "TextVQA: full 57.8; with 80, 60, 40 and 20 % retained 56.3, 55.8, 53.2 and 45.1 "
-            "(second-hand, not confirmed by a second source)."
+            "TextVQA: full 57.8; at 80, 60, 40 and 20 % 56.3, 55.8, 53.2 and 45.1 (second-hand)."
         ),
         traps=(
             "The code (zero-kv) drops nothing: cost, memory and first word stay those of all "

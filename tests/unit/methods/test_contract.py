@@ -25,6 +25,7 @@ from explorer.errors import BadBudget, UnknownMethod
 from explorer.methods import catalog
 from explorer.methods.attention.clsattn import ClsAttention
 from explorer.methods.attention.fopru import FoPru
+from explorer.methods.attention.hiprune import HiPrune
 from explorer.methods.attention.hired import HiRED
 from explorer.methods.attention.holov import HoloV
 from explorer.methods.attention.visionzip import VisionZip
@@ -37,8 +38,6 @@ from explorer.methods.inside_llm.visiondrop import VisionDrop
 from explorer.methods.inside_llm.vtw import VTW
 from explorer.methods.method import BeforeLLM, Card, Method
 from explorer.methods.signals import Kept, Signals, Size, Stage, top
-from explorer.methods.similarity.scope import SCOPE
-from explorer.methods.similarity.todre import ToDRE
 from explorer.methods.similarity.tome import ToMe
 
 FOLDER = Path(catalog.__file__).parent
@@ -67,6 +66,7 @@ CHOICES_AND_OPTIONS = [
             "feather?stride=2&rotary=True",
             "sparsevlm?recycle=sum",
             "scope?combined=add&alpha=0.5",
+            "hiprune?alpha=1.0&wrap=False",
             "holov?select=holistic",
             "tome?metric=keys&listed=first",
             "tome?listed=median",
@@ -125,11 +125,10 @@ def test_every_stage_keeps_and_merges_what_it_was_told_to(method):
                 check(signals, stage, kept, f"{layout}, {content}, {method.spec} at {budget}")
 
 
-@pytest.mark.parametrize(
-    "method",
-    [VisionZip(), VisionDrop(), ToDRE(), SCOPE(), ToMe(), VisPruner(), HoloV()],
-    ids=lambda m: m.spec,
-)
+WITHOUT_CLS = "visionzip visiondrop todre scope tome vispruner holov hiprune".split()
+
+
+@pytest.mark.parametrize("method", [*map(catalog.resolve, WITHOUT_CLS)], ids=lambda m: m.spec)
 def test_towers_without_cls_are_served_too(method):
     for layout, content in PICTURES:
         for budget in budgets(method, size_of(layout, cls=False)):
@@ -197,7 +196,16 @@ def test_a_nested_method_only_adds_tokens_as_the_budget_grows(method):
 
 @pytest.mark.parametrize(
     "method",
-    [Uniform(), Pool(), VisionZip(), VisPruner(), HoloV(), ToMe(), VisionDrop()],
+    [
+        Uniform(),
+        Pool(),
+        VisionZip(),
+        VisPruner(),
+        HoloV(),
+        HiPrune(alpha=1.0),
+        ToMe(),
+        VisionDrop(),
+    ],
     ids=lambda m: m.spec,
 )
 def test_a_method_that_is_not_nested_says_so_for_a_reason(method):
@@ -397,7 +405,7 @@ def test_the_list_is_in_the_order_of_the_page():
         "clsattn", "fopru", "fopru:row", "lexrank", "lexrank:continuous", "lexrank:degree",
         "gprune", "divprune", "todre", "zooprune", "hired", "hired:paper", "cdpruner", "mmtok",
         "scope", "tome",
-        "visionzip", "vispruner", "holov",
+        "visionzip", "vispruner", "holov", "hiprune",
         "relevance", "relevance_map",
         "fastv", "feather", "feather:norope", "vtw",
         "dart", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune",
