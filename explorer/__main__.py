@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": ("explorer.pico.training.evaluate", "evaluate the built-in model on new scenes"),
     "relevance-map": ("explorer.tools.train_relevance_map", "train the network of relevance_map"),
     "vtw-layer": (f"{_FITTING}.vtw_layer", "search the layer from which VTW needs no picture"),
+    "fitprune-recipe": (f"{_FITTING}.fitprune_recipe", "fit how many tokens leave each layer"),
     "icons": ("explorer.pico.data.icons", "draw the icons that scenes are made of"),
     "docs": ("explorer.tools.docs", "write the table of methods; --screenshots takes pictures"),
 }
@@ -30,7 +31,7 @@ def main(words: list[str]) -> int | None:
     if not words or words[0] in ("-h", "--help"):
         print("usage: python -m explorer COMMAND [options]\n")
         for name, (_, about) in COMMANDS.items():
-            print(f"  {name:14} {about}")
+            print(f"  {name:16} {about}")
         print("\npython -m explorer COMMAND --help tells a command's options.")
         return 0
     if words[0] not in COMMANDS:

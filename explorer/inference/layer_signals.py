@@ -23,6 +23,7 @@ OF_LAST_LAYER = frozenset(
         "last_attention",
         "unrotated_attention",
         "tail_attention",
+        "visual_received",
         "visual_to_tail",
         "key_norms",
         "tail_key_norms",
@@ -169,6 +170,9 @@ class SignalRecorder:
             signals["unrotated_attention"] = self._unrotated(visual, sequence, body)
         if "tail_attention" in needs:
             signals["tail_attention"] = rows(tail)[:, :, visual]
+        if "visual_received" in needs:
+            parts = [rows(at)[:, :, visual].amax(0).sum(0) for at in visual.split(MAX_QUERY_ROWS)]
+            signals["visual_received"] = torch.stack(parts).sum(0)
         if "visual_to_tail" in needs:
             parts = [rows(at)[:, :, tail].mean(0).sum(-1) for at in visual.split(MAX_QUERY_ROWS)]
             signals["visual_to_tail"] = torch.cat(parts)

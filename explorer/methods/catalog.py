@@ -26,6 +26,7 @@ from explorer.methods.inside_llm.corematching import CoreMatching
 from explorer.methods.inside_llm.dart import DART
 from explorer.methods.inside_llm.fastv import FastV
 from explorer.methods.inside_llm.feather import Feather
+from explorer.methods.inside_llm.fitprune import FitPrune
 from explorer.methods.inside_llm.pyramiddrop import PyramidDrop
 from explorer.methods.inside_llm.sparsevlm import SparseVLM
 from explorer.methods.inside_llm.transprune import TransPrune
@@ -71,6 +72,7 @@ METHODS: tuple[type[Method], ...] = (
     VTW,
     DART,
     PyramidDrop,
+    FitPrune,
     SparseVLM,
     TransPrune,
     CoreMatching,

@@ -157,6 +157,8 @@ class Signals:
       next_last_attention  [H, N] the same in layer r, which has not run yet.
       tail_attention       [H, T, N] layer r - 1: attention of all tokens after the visual ones.
       next_tail_attention  [H, T, N] the same in layer r.
+      visual_received      [N] layer r - 1: attention that each visual token gets from all visual
+                           ones, maximum over heads, summed over these queries.
       visual_to_tail       [N] layer r - 1: attention that a visual token pays to the tail.
       visual_attention     [N, N] layer r: visual queries to visual keys, softmaxed over every
                            earlier position, mean over heads.
@@ -207,6 +209,7 @@ class Signals:
     next_last_attention: Tensor | None = None
     tail_attention: Tensor | None = None
     next_tail_attention: Tensor | None = None
+    visual_received: Tensor | None = None
     visual_to_tail: Tensor | None = None
     visual_attention: Tensor | None = None
     visual_keys: Tensor | None = None

@@ -8,14 +8,17 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from explorer.analyses.recipe_fitting import attention_mass, deleted_per_layer
 from explorer.inference.prefill import PrefillRun, PruningPlan, prefill
 from explorer.methods.inside_llm import sparsevlm, transprune
 from explorer.methods.inside_llm.feather import Feather
+from explorer.methods.inside_llm.fitprune import FitPrune
 from explorer.methods.inside_llm.pyramiddrop import PyramidDrop
 from explorer.methods.inside_llm.sparsevlm import SparseVLM
 from explorer.methods.inside_llm.transprune import TransPrune
 from explorer.methods.method import Method
 from explorer.methods.ops import recycling
+from explorer.methods.ops.recipes import RECIPES
 from explorer.methods.signals import Kept, Signals, Stage, top
 from explorer.vlm.components import Decoder
 from parity.reading import (
@@ -155,6 +158,36 @@ def run_feather(golden: Golden) -> None:
     assert len(seen) == len(stages) + 1
 
 
+def run_fitprune(golden: Golden) -> None:
+    """Deletions behind each layer, the recipes that are shipped, and the fit on one prompt."""
+    scheme, n = golden["scheme"].tolist(), int(golden["n_visual"])
+    shipped = [row for row in golden["recipes"].tolist() if any(row)]
+    assert [list(row) for row in RECIPES["llava-1.5-7b"].deleted] == shipped
+    # what the last layer deletes changes nothing: no stage
+    layers = [layer for layer, count in enumerate(scheme[:-1]) if count]
+    stages = [Stage(layer + 1, n - sum(scheme[: layer + 1])) for layer in layers]
+    names = {stage.layer: f"layer{stage.layer - 1}" for stage in stages}
+
+    def look(signals: Signals, stage: Stage, _: int) -> Kept:
+        name = names[stage.layer]
+        assert_close(FitPrune().score(signals), golden[f"score_{name}"])
+        kept = FitPrune().keep(signals, stage)
+        assert_same_set(golden[f"tokens_{name}"][kept.index], golden[f"keep_{name}"])
+        return kept
+
+    end = golden | {"keep": golden[f"keep_layer{layers[-1]}"]}
+    end |= {"kv_len_after": golden["kv_len_after_prefill"] + len(golden["greedy_tokens"])}
+    run, _ = play(end, FitPrune, stages, look, FitPrune().positions)
+    assert run.n_visual == golden["alive_entering"].tolist()
+    prompt = recorded_prompt(golden)
+    mass = attention_mass(run.decoder, prompt)
+    assert_close(mass.cross, golden["cross_mass"])
+    assert_close(mass.own, golden["self_mass"])
+    for alpha, official in zip(golden["fit_alphas"], golden["fit_schemes"], strict=True):
+        deleted = deleted_per_layer(run.decoder, prompt, mass, round(float(alpha), 6))
+        assert deleted == official.tolist()
+
+
 def assert_same_rows(ours: Tensor, official: Tensor) -> None:
     """The same vectors in any order."""
     nearest = torch.cdist(ours, official).argmin(1)
@@ -163,6 +196,7 @@ def assert_same_rows(ours: Tensor, official: Tensor) -> None:
 
 
 RUNNERS = {
+    "fitprune": run_fitprune,
     "feather": run_feather,
     "pyramiddrop": run_pyramiddrop,
     "sparsevlm": run_sparsevlm,

@@ -16,12 +16,14 @@ from torch import Tensor
 from explorer.methods.inside_llm.corematching import CoreMatching
 from explorer.methods.inside_llm.fastv import FastV
 from explorer.methods.inside_llm.feather import Feather
+from explorer.methods.inside_llm.fitprune import FitPrune
 from explorer.methods.inside_llm.pyramiddrop import PyramidDrop
 from explorer.methods.inside_llm.sparsevlm import SparseVLM
 from explorer.methods.inside_llm.transprune import TransPrune
 from explorer.methods.inside_llm.visiondrop import VisionDrop
 from explorer.methods.inside_llm.vtw import VTW
 from explorer.methods.method import Card, Method, option, positions_option
+from explorer.methods.ops.recipes import RECIPES
 from explorer.methods.several_stages.mustdrop import MustDrop
 from explorer.methods.several_stages.vscan import VScan
 from explorer.methods.signals import Signals, Size, Stage
@@ -41,6 +43,7 @@ SCHEDULES: dict[str, Method] = {
         Feather(),
         Feather(stride=2),
         Feather(mode="one-stage"),
+        *(FitPrune(recipe=name) for name in RECIPES),
         VTW(),
         VScan(),
         *(MustDrop(early=early, answer_at=at) for early, at in MUSTDROP),

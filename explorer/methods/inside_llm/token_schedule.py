@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import ClassVar
 
 from explorer.errors import BadBudget
@@ -92,26 +93,38 @@ def within(
 ) -> list[Stage]:
     """Give the staircase counts(x) with the largest mean within the budget, and hand out the rest.
 
-    counts: the tokens alive from each of the layers on, rising with x in 0..1. What is left goes
-    to the last step, as far as the one before allows, then to that.
+    counts: the tokens alive from each of the layers on, rising with x in 0..1.
     """
-    starts, ends = layers, [*layers[1:], size.layers]
-    spans = [end - start for start, end in zip(starts, ends, strict=True)]
-    if not spans:
-        return untouched(size, layers)
-    total = budget * size.layers - layers[0] * size.tokens
+    most = budget * size.layers - sum(_spans(size, layers)[:1]) * size.tokens
 
     def spent(x: float) -> int:
-        return sum(span * n for span, n in zip(spans, counts(x), strict=False))
+        pairs = zip(_spans(size, layers)[1:], counts(x), strict=False)
+        return sum(span * count for span, count in pairs)
 
-    chosen = list(counts(largest(spent, total)))[: len(spans)]
-    rest = total - sum(span * n for span, n in zip(spans, chosen, strict=True))
-    for at in reversed(range(len(chosen))):
-        before = chosen[at - 1] if at else size.tokens
-        more = max(0, min(rest // spans[at], before - chosen[at]))
-        chosen[at] += more
-        rest -= more * spans[at]
-    return steps(size, layers, chosen)
+    return hand_out(size, budget, layers, counts(largest(spent, most)))
+
+
+def hand_out(size: Size, budget: int, layers: list[int], counts: Sequence[int]) -> list[Stage]:
+    """Raise counts of tokens alive from each of the layers on until their mean is the budget.
+
+    What is left goes to the last step, as far as the one before allows, then to that one.
+    """
+    first, *spans = _spans(size, layers)
+    alive = [size.tokens, *counts[: len(spans)]]
+    rest = budget * size.layers - first * size.tokens
+    rest -= sum(span * count for span, count in zip(spans, alive[1:], strict=True))
+    given = True
+    while given:
+        given = 0
+        for at in reversed(range(1, len(alive))):
+            more = max(0, min(rest // spans[at - 1], alive[at - 1] - alive[at]))
+            alive[at], rest, given = alive[at] + more, rest - more * spans[at - 1], given + more
+    return steps(size, layers, alive[1:])
+
+
+def _spans(size: Size, layers: list[int]) -> list[int]:
+    """Count the layers before the first stage, between the stages and behind the last one."""
+    return [end - start for start, end in pairwise([0, *layers, size.layers])]
 
 
 def fit(

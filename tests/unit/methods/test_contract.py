@@ -64,6 +64,7 @@ CHOICES_AND_OPTIONS = [
             "relevance?target=logprob",
             "pyramiddrop?layer=last&similarity=raw",
             "feather?stride=2&rotary=True",
+            "fitprune?recipe=pico",
             "sparsevlm?recycle=sum",
             "scope?combined=add&alpha=0.5",
             "hiprune?alpha=1.0&wrap=False",
@@ -408,7 +409,7 @@ def test_the_list_is_in_the_order_of_the_page():
         "visionzip", "vispruner", "holov", "hiprune",
         "relevance", "relevance_map",
         "fastv", "feather", "feather:norope", "vtw",
-        "dart", "pyramiddrop", "sparsevlm", "sparsevlm:plus", "transprune",
+        "dart", "pyramiddrop", "fitprune", "sparsevlm", "sparsevlm:plus", "transprune",
         "corematching", "corematching:zero-kv",
         "visiondrop", "vscan", "mustdrop",
     ]  # fmt: skip
