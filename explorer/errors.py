@@ -74,5 +74,9 @@ class BadLink(VisitorError):
     """The link asks for something that can't be had."""
 
 
+class TooManyRequests(VisitorError):
+    """A visitor, or all together, have asked for more than is worked on at a time."""
+
+
 class BadMessage(VisitorError):
     """The browser has sent something that the page would not send."""

@@ -5,7 +5,6 @@ Knows models and methods; not the budgets of a visitor, nor what answers are com
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -23,6 +22,7 @@ from explorer.errors import MethodUnavailable
 from explorer.methods import catalog
 from explorer.methods.method import Method
 from explorer.metrics import cost
+from explorer.vlm.fair_queue import clock
 from explorer.vlm.prompt import as_read, unknown_words
 from explorer.vlm.threads import parallel, parallel_runs
 
@@ -52,9 +52,9 @@ def analyse(request: CaseRequest, *, cache: ResultCache | None = None) -> Analys
     Raises `VisitorError` with one clear sentence.
     """
     case = open_case(request, cache)
-    began = time.perf_counter()
+    began = clock()
     full = full_run(case, cache)
-    answered = time.perf_counter()
+    answered = clock()
     prompts = PromptCache(case, lambda: full.tokens)
     maps = draw_all(case, prompts, [method for method in catalog.choices() if not method.slow])
     notes = [*case.picture.notes, *_word_notes(case), *_stand_ins(case)]
@@ -72,7 +72,7 @@ def analyse(request: CaseRequest, *, cache: ResultCache | None = None) -> Analys
         seconds={
             "vision": case.vision.seconds,
             "full": answered - began,
-            "maps": time.perf_counter() - answered,
+            "maps": clock() - answered,
         },
         shape=cost.shape_of(case.decoder.body.config),
         text=prompts.text_tokens,

@@ -6,7 +6,6 @@ Knows methods and how an answer is decoded (generation.py); not maps, pages or g
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 
 from explorer.cases.cache import CacheKey, ResultCache
@@ -28,6 +27,7 @@ from explorer.errors import BadBudget
 from explorer.inference.decode import teacher_force
 from explorer.inference.prefill import KEEP_ALL, PruningPlan, prefill
 from explorer.methods import catalog
+from explorer.vlm.fair_queue import clock
 
 
 def answer_key(case: str, method: str, budget: int) -> CacheKey:
@@ -149,9 +149,9 @@ def pruned(
     every: float = math.inf,
 ) -> Iterator[Answer]:
     """Answer from the tokens that a plan leaves; the last answer is complete and measured."""
-    began = time.perf_counter()
+    began = clock()
     prompt = case.prompt(plan.needs, lambda: full_run.tokens)
-    prompt_seconds = time.perf_counter() - began
+    prompt_seconds = clock() - began
     run = prefill(case.decoder, prompt, plan)
     generation, seconds = yield from generate(case, run, method, budget, every)
     answer = generation.to_answer(run, method, budget)

@@ -7,7 +7,6 @@ answers or pages.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -27,6 +26,7 @@ from explorer.media.image import Picture
 from explorer.methods.attention import relevance_net
 from explorer.methods.signals import Size
 from explorer.vlm.components import Decoder, Vlm
+from explorer.vlm.fair_queue import clock
 from explorer.vlm.loader import default_loader
 from explorer.vlm.prompt import as_read
 
@@ -184,9 +184,9 @@ class PromptCache:
     def _get(self, needs: frozenset[str]) -> tuple[Prompt, float]:
         with self._lock:
             if needs not in self._prompts:
-                began = time.perf_counter()
+                began = clock()
                 prompt = self._case.prompt(needs, self._answer)
-                self._prompts[needs] = prompt, time.perf_counter() - began
+                self._prompts[needs] = prompt, clock() - began
             return self._prompts[needs]
 
 
@@ -211,11 +211,11 @@ def count_tokens(request: CaseRequest, *, cache: ResultCache | None = None) -> i
 
 
 def _encode_picture(vlm: Vlm, picture: Picture) -> CaseVision:
-    began = time.perf_counter()
+    began = clock()
     family = vlm.family
     grid = family.grid(vlm, *picture.image.size)
     output = encode_image(family.vision_tower(vlm), family.preprocess(vlm, picture.image))
-    seconds = time.perf_counter() - began
+    seconds = clock() - began
     place = torch.from_numpy(grid.place.astype("int64")).to(vlm.device)
     patches = torch.from_numpy(grid.patches.astype("int64")).to(vlm.device)
     return CaseVision(output, grid, place, patches, seconds)

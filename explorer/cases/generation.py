@@ -6,7 +6,6 @@ Knows cases, runs of the language model and metrics; not methods, caches or what
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +19,7 @@ from explorer.cases.records import Answer, Token
 from explorer.inference.decode import Step, decode
 from explorer.inference.prefill import PrefillRun
 from explorer.metrics import cost, fidelity, text_dominance
+from explorer.vlm.fair_queue import clock
 
 FULL = "full"  # what an answer from all visual tokens has in place of a method
 ANSWER_BYTES = 20_000  # of a cached answer, about
@@ -97,15 +97,15 @@ def generate(
     every: seconds that pass at least from one partial answer to the next.
     """
     generation, seconds, last = Generation(case), 0.0, -math.inf
-    began = time.perf_counter()
+    began = clock()
     for step in decode(run, case.vlm.max_new_tokens):
-        now = time.perf_counter()
+        now = clock()
         seconds += now - began  # not the caller's time between two tokens
         generation.add(step)
         if now - last >= every:
             last = now
             yield generation.to_answer(run, method, budget, partial=True)
-        began = time.perf_counter()
+        began = clock()
     return generation, seconds
 
 

@@ -23,7 +23,7 @@ from explorer import spaces
 from explorer.cases.cache import CacheKey, Entry, ResultCache
 from explorer.cases.request import CaseRequest
 from explorer.errors import VisitorError
-from explorer.vlm import devices
+from explorer.vlm import devices, fair_queue
 from explorer.vlm.loader import default_loader
 from explorer.vlm.threads import with_cpu_threads
 
@@ -220,6 +220,7 @@ def _run_in_worker(
 ) -> Iterator[WorkerMessage]:
     """Run a use case in the process that has the GPU; seconds is for the decorator alone."""
     _IN_WORKER.set(True)
+    fair_queue.without_queue()
     default_loader().after_fork()
     cache = ResultCache(WORKER_BYTES)
     for entry in entries:

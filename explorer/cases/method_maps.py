@@ -6,7 +6,6 @@ or pages.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -21,6 +20,7 @@ from explorer.inference.sequence import Prompt, StageOutcome
 from explorer.methods.method import Method
 from explorer.methods.signals import Kept, Signals, Size, Stage
 from explorer.vlm.components import Decoder
+from explorer.vlm.fair_queue import clock
 
 LADDER_LENGTH = 12
 PromptFor = Callable[[frozenset[str]], Prompt]
@@ -57,10 +57,10 @@ def ladder(tokens: int, floor: int, per_octave: int, length: int = LADDER_LENGTH
 
 def map_of(method: Method, size: Size, decoder: Decoder, prompt: PromptFor) -> MethodMap:
     """Draw up one method's map; see `MethodMap`."""
-    began = time.perf_counter()
+    began = clock()
     prefix = SharedPrefix(decoder, prompt(method.needs), method.needs)
     found = (_nested_map if method.nested else _staged_map)(method, size, prefix)
-    return replace(found, seconds=time.perf_counter() - began)
+    return replace(found, seconds=clock() - began)
 
 
 def _nested_map(method: Method, size: Size, prefix: SharedPrefix) -> MethodMap:

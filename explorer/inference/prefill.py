@@ -10,7 +10,6 @@ their positions and may differ in length from layer to layer.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -24,6 +23,7 @@ from explorer.inference.sequence import Prompt, Sequence, StageOutcome
 from explorer.methods.observed import Neurons
 from explorer.methods.signals import Kept, Signals, Stage
 from explorer.vlm.components import Decoder
+from explorer.vlm.fair_queue import clock
 
 ChooseTokens = Callable[[Signals, Stage], Kept]
 
@@ -167,14 +167,14 @@ class _PrefillRow:
         """Let tokens leave before a layer if there is a stage."""
         if layer not in self.stages:
             return
-        began, stage, run = time.perf_counter(), self.stages[layer], self.run
+        began, stage, run = clock(), self.stages[layer], self.run
         outcome, wiped = prune(run.decoder, self.state, self.plan, stage)
         run.outcomes.append(outcome)
         if stage.wipe_cache:
             run.wipe_cache(layer - 1, wiped)
         if stage.cut_from is not None:
             run.cut_caches(stage.cut_from, self.state.sequence.token_id, stage.cut_positions)
-        run.select_seconds += time.perf_counter() - began
+        run.select_seconds += clock() - began
 
     def choose_neurons(self) -> None:
         """Choose the neurons that decoding may use in the layer that has just run."""
@@ -198,7 +198,7 @@ def prefill_together(
     Runs differ from those that are prefilled alone by rounding only, if at all. Their
     `prefill_seconds` are not a number: they are shared.
     """
-    started, body = time.perf_counter(), decoder.body
+    started, body = clock(), decoder.body
     rows = [_PrefillRow(decoder, prompt, plan) for prompt, plan in prompts]
     runs, states = [row.run for row in rows], [row.state for row in rows]
     attention_rows: Tensor | None = None
@@ -225,7 +225,7 @@ def prefill_together(
         row.prune(len(body.layers))  # a stage that wipes the cache may stand behind the last layer
     last = torch.cat([state.sequence.hidden_states[:, -1:] for state in states])  # [B, 1, D]
     logits = decoder.head(body.norm(last))[:, -1].float()
-    seconds = time.perf_counter() - started if len(rows) == 1 else math.nan
+    seconds = clock() - started if len(rows) == 1 else math.nan
     for run, run_logits in zip(runs, logits, strict=True):
         run.attention_mass, run.logits = run.prompt_attention_mass, run_logits
         run.prefill_seconds = seconds - run.select_seconds

@@ -20,11 +20,12 @@ from explorer.ui.payloads.attribution import importance_payload
 from explorer.ui.payloads.case import case_payload
 from explorer.ui.payloads.comparison import comparison_payload
 from explorer.ui.payloads.sweep import sweep_payload
+from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState
 from explorer.vlm.catalog import DEFAULT
 
 
-def build(app_state: AppState, model_queue: dict) -> None:
+def build(app_state: AppState, model_queue: ModelQueue) -> None:
     """Offer the use cases to scripts; what they can pass is read off functions and components."""
     endpoints = Endpoints(app_state)
     with gr.Row(visible=False):
@@ -35,15 +36,17 @@ def build(app_state: AppState, model_queue: dict) -> None:
         budgets = gr.Textbox("", label="budgets")
         answer, way = gr.Textbox("", label="answer"), gr.Textbox("removed", label="way")
         result, run = gr.JSON(label="result"), gr.Button()
-    inputs = {
-        endpoints.analyse: [image, question, model],
-        endpoints.answer: [image, question, method, budget, model],
-        endpoints.compare: [image, question, budget, methods, model],
-        endpoints.sweep: [image, question, methods, budgets, model],
-        endpoints.oracle: [image, question, answer, way, model],
+    long_jobs = model_queue.of_long_jobs  # others come before these
+    served = {
+        endpoints.analyse: ([image, question, model], model_queue),
+        endpoints.answer: ([image, question, method, budget, model], model_queue),
+        endpoints.compare: ([image, question, budget, methods, model], long_jobs),
+        endpoints.sweep: ([image, question, methods, budgets, model], long_jobs),
+        endpoints.oracle: ([image, question, answer, way, model], long_jobs),
     }
-    for function, blocks in inputs.items():
-        run.click(function, blocks, result, api_name=function.__name__, **model_queue)
+    for function, (inputs, queue) in served.items():
+        handler, name = queue.serve(function), function.__name__
+        run.click(handler, inputs, result, api_name=name, **queue.settings)
 
 
 @contextmanager

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import gradio as gr
 
+from explorer.cases import gpu
 from explorer.ui import endpoints, scripts
 from explorer.ui.explore import layout, model_picker
-from explorer.ui.session import AppState, UseCases
+from explorer.ui.requests import ModelQueue
+from explorer.ui.session import AppState, UseCases, visitor_of
 from explorer.ui.tabs import compare, debug, failures, leaderboard, methods, region, sweep, video
+from explorer.vlm import fair_queue
 from explorer.vlm.catalog import DEFAULT
+from explorer.vlm.fair_queue import FairQueue
 from explorer.vlm.loader import default_loader
 
 TITLE = "Visual token explorer"
-QUEUE = 32  # events that may wait; more get a sentence instead of a place
+THREADS = fair_queue.MAX_RUNS + 32  # runs wait in theirs; others are for what runs no model
+QUEUE = 200  # events that may wait for a thread; more get a sentence instead of a place
 SESSIONS = 200  # sessions whose pictures are held; the oldest is forgotten beyond
 
 
 def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = None) -> gr.Blocks:
     """Build the page.
 
-    at_once: how many events may run a model at the same time. model: the one to begin with.
+    at_once: how many visitors may run a model at the same time. model: the one to begin with.
     use_cases: what answers the page instead of models.
     """
-    app_state = AppState(use_cases or UseCases())
-    model_queue = {"concurrency_id": "model", "concurrency_limit": at_once}
+    queue = FairQueue(at_once, sliced=not gpu.ON_ZEROGPU)
+    app_state = AppState(use_cases or UseCases(), fair_queue=queue)
+    model_queue = ModelQueue(queue)
     with gr.Blocks(title=TITLE, delete_cache=(3600, 3600), analytics_enabled=False) as page:
         with gr.Row(elem_id="vt-header"):
             gr.HTML(f"<b>{TITLE}</b>", apply_default_css=False)
@@ -57,10 +63,10 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
         endpoints.build(app_state, model_queue)
 
         def leave(request: gr.Request) -> None:
-            app_state.tickets.forget(request.session_hash)
+            app_state.tickets.forget(visitor_of(request))
 
         page.unload(leave)
-    page.queue(max_size=QUEUE, default_concurrency_limit=at_once)
+    page.queue(max_size=QUEUE, default_concurrency_limit=None)
     return page
 
 
@@ -78,6 +84,7 @@ def launch_settings() -> dict:
         "css": scripts.styles(),
         "head": scripts.head(),
         "app_kwargs": scripts.web_app(),
+        "max_threads": THREADS,
         "max_file_size": "100mb",  # of a video; a picture of more than 10 MB gets a sentence
         "run_history": False,
         "footer_links": ["api"],

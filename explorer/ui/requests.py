@@ -1,8 +1,8 @@
-"""How a script of the page asks and is answered: one wiring for all tabs.
+"""How a script of the page asks and is answered: one wiring for all tabs, and whose turn it is.
 
 A hidden component, `outbound`, carries a message to the server, and `inbound` brings the replies.
 Where requests are announced, the announcement overtakes what waits in the queue, so that a stale
-run stops at its next reply. Knows messages, tickets and events; not what is asked.
+run stops at its next layer. Knows messages, tickets, events and visitors; not what is asked.
 """
 
 from __future__ import annotations
@@ -11,27 +11,120 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gradio as gr
+from gradio.context import LocalContext
 
-from explorer.errors import VisitorError
+from explorer.errors import TooManyRequests, VisitorError
 from explorer.ui import components, messages
 from explorer.ui.messages import Message
-from explorer.ui.session import RequestTickets
+from explorer.ui.session import RequestTickets, visitor_of
+from explorer.vlm.fair_queue import FairQueue, Run
 
 Stop = Callable[[], bool]
 Handler = Callable[[object, Message, Stop], Iterator[dict]]
 
 
-def connect(trigger: Callable, handler: Callable, inputs: object, outputs: object, **settings):
+@dataclass(frozen=True)
+class ModelQueue:
+    """How events that run a model are served: all at once for Gradio, one by one by a fair queue.
+
+    long: whether they are jobs of many answers, before which short questions come.
+    """
+
+    fair_queue: FairQueue
+    long: bool = False
+
+    @property
+    def settings(self) -> dict:
+        """Give what Gradio has to know: that every event may begin at once."""
+        return {"concurrency_id": "model", "concurrency_limit": None}
+
+    @property
+    def of_long_jobs(self) -> ModelQueue:
+        """Give the same queue for jobs of many answers."""
+        return replace(self, long=True)
+
+    def serve(
+        self,
+        handler: Callable,
+        stale: Callable[..., bool] | None = None,
+        refusal: Callable[..., object] | None = None,
+    ) -> Callable:
+        """Let a handler compute when it is its visitor's turn, and stop when he has left.
+
+        stale: tells of the inputs whether nobody waits for this any more. refusal: what is given,
+        for an error and the inputs, where the visitor asks for too much; else `gr.Error` is raised.
+        """
+
+        @functools.wraps(handler)
+        def values(*inputs) -> Iterator[object]:
+            try:
+                run = self._join(stale, inputs)
+            except TooManyRequests as error:
+                yield said(error, inputs)
+                return
+            yield from run.values(handler(*inputs))
+
+        @functools.wraps(handler)
+        def value(*inputs) -> object:
+            try:
+                run = self._join(stale, inputs)
+            except TooManyRequests as error:
+                return said(error, inputs)
+            return run.call(lambda: handler(*inputs))
+
+        def said(error: TooManyRequests, inputs: tuple) -> object:
+            if refusal is None:
+                raise gr.Error(str(error), print_exception=False) from None
+            return refusal(error, *inputs)
+
+        return values if inspect.isgeneratorfunction(handler) else value
+
+    def _join(self, stale: Callable[..., bool] | None, inputs: tuple) -> Run:
+        left = has_left()
+
+        def unwanted() -> bool:
+            return left() or (stale is not None and stale(*inputs))
+
+        visitor = visitor_of(LocalContext.request.get())
+        return self.fair_queue.join(visitor, self.long, unwanted)
+
+
+def has_left() -> Stop:
+    """Give what tells whether the visitor whose event this is has gone.
+
+    Gradio marks the events of a connection that is closed; what they compute goes on all the same.
+    """
+    queue, event = LocalContext.blocks.get()._queue, LocalContext.event_id.get()
+    event = queue.event_ids_to_events.get(event)
+    return lambda: event is not None and not event.alive
+
+
+def connect(
+    trigger: Callable,
+    handler: Callable,
+    inputs: object,
+    outputs: object,
+    queue: ModelQueue | bool = True,
+    stale: Callable[..., bool] | None = None,
+    refusal: Callable[..., object] | None = None,
+    **settings,
+):
     """Let an event run a handler, without a spinner and apart from the public endpoints.
 
-    trigger: such as `button.click`. The handler may give nothing at all; see `or_skip`.
+    trigger: such as `button.click`. The handler may give nothing at all; see `or_skip`. queue: how
+    it comes to run a model; whether Gradio queues it where it runs none. stale, refusal: see
+    `ModelQueue.serve`.
     """
     # Private events are named as well, after their function; none may take an endpoint's name.
     name = f"page_{handler.__name__}"
     quiet = {"show_progress": "hidden", "api_visibility": "private", "api_name": name}
+    if isinstance(queue, ModelQueue):
+        handler, settings = queue.serve(handler, stale, refusal), queue.settings | settings
+    else:
+        settings["queue"] = queue
     if outputs is not None:
         handler = or_skip(handler)
     return trigger(handler, inputs, outputs, **quiet, **settings)
@@ -104,27 +197,41 @@ class Channel:
     defaults: dict | None = None
 
 
-def serve_request(channel: Channel, kind: type[Message], handler: Handler, queue: dict) -> None:
+def serve_request(
+    channel: Channel, kind: type[Message], handler: Handler, queue: ModelQueue
+) -> None:
     """Answer the messages of a channel.
 
     handler: gives replies to a message of this kind about a session; one with all that is known by
     now, as a page may miss a reply that another one follows. Empty ones are not sent. It is closed
-    as soon as the session has asked anew. queue: settings of events that run a model.
+    as soon as the session has asked anew. While others take turns, the first reply says with how
+    many.
     """
     tickets = channel.tickets
 
     def announce(sent: object, request: gr.Request) -> None:
-        tickets.announce(request.session_hash, channel.name, messages.ticket_of(sent))
+        tickets.announce(visitor_of(request), channel.name, messages.ticket_of(sent))
+
+    def stale(sent: object, session: object, request: gr.Request) -> bool:
+        newest = tickets.newest(visitor_of(request), channel.name) if tickets else 0
+        return newest > messages.ticket_of(sent)
 
     def answer(sent: object, session: object, request: gr.Request) -> Iterator[object]:
-        def stale() -> bool:
-            newest = tickets.newest(request.session_hash, channel.name) if tickets else 0
-            return newest > messages.ticket_of(sent)
+        def stop() -> bool:
+            return stale(sent, session, request)
 
-        if stale():
+        if stop():
             return
-        for reply in replies(channel, kind, handler, sent, session, stale):
+        for reply in replies(channel, kind, handler, sent, session, stop):
             yield channel.envelope(reply)
+
+    def refusal(error: VisitorError, sent: object, session: object, request: gr.Request) -> object:
+        def refuse(*_) -> Iterator[dict]:
+            yield {}
+            raise error
+
+        *_, reply = replies(channel, kind, refuse, sent, session, lambda: False)
+        return channel.envelope(reply)
 
     last = {"trigger_mode": "always_last"}
     if tickets is not None:
@@ -132,7 +239,7 @@ def serve_request(channel: Channel, kind: type[Message], handler: Handler, queue
         connect(announced, announce, [channel.outbound], None, queue=False, **last)
     event = getattr(channel.outbound, channel.event)
     inputs = [channel.outbound, channel.session]
-    connect(event, answer, inputs, [channel.inbound], **queue, **last)
+    connect(event, answer, inputs, [channel.inbound], queue, stale, refusal, **last)
 
 
 def replies(

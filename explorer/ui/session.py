@@ -6,11 +6,14 @@ session, bounded in number. A session is a value that the page hands around; nob
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+
+import gradio as gr
 
 from explorer import analyses
 from explorer.analyses import failures
@@ -30,10 +33,16 @@ from explorer.cases.records import Analysis, Answer, MethodMap
 from explorer.cases.request import CaseRequest, case_id
 from explorer.media.image import Picture
 from explorer.pico.data.questions import normalise
+from explorer.vlm.fair_queue import FairQueue
 from explorer.vlm.progress import Progress
 
 CACHE_BYTES = 256_000_000
 SESSIONS = 10_000
+
+
+def visitor_of(request: gr.Request) -> str:
+    """Name a visitor by his session, whatever he calls it: always as many characters."""
+    return hashlib.sha256(str(request.session_hash).encode("utf-8", "replace")).hexdigest()[:32]
 
 
 class RequestTickets:
@@ -92,11 +101,14 @@ class UseCases:
 
 @dataclass
 class AppState:
-    """What the visitors of one running page share: results, and who has asked for what last."""
+    """What the visitors of one running page share: results, who has asked for what last, and the
+    queue in which they take turns.
+    """
 
     use_cases: UseCases = UseCases()
     cache: ResultCache = field(default_factory=lambda: ResultCache(CACHE_BYTES))
     tickets: RequestTickets = field(default_factory=RequestTickets)
+    fair_queue: FairQueue = field(default_factory=FairQueue)
 
 
 @dataclass(frozen=True)

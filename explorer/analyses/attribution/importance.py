@@ -6,7 +6,6 @@ pages. Letters: N visual tokens, G tokens of the answer.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +25,7 @@ from explorer.errors import BadAnswer, MethodUnavailable
 from explorer.inference.ablation import AblationScorer
 from explorer.inference.vision import encode_image
 from explorer.media.grid import Grid
+from explorer.vlm.fair_queue import clock
 from explorer.vlm.progress import Progress
 from explorer.vlm.threads import cpu_threads, parallel_runs
 
@@ -133,7 +133,7 @@ def _explained(
     renumber: bool | None,
     report: ProgressCallback,
 ) -> Importance:
-    began = time.perf_counter()
+    began = clock()
     prompt = case.prompt()
     if prompt.deepstack and way not in DROPPING:
         raise MethodUnavailable(
@@ -162,7 +162,7 @@ def _explained(
         none=none,
         tokens=len(scorer.answer_ids),
         delta=delta,
-        seconds=time.perf_counter() - began,
+        seconds=clock() - began,
         renumber=renumber,
     )
 

@@ -12,13 +12,13 @@ from explorer.errors import VisitorError
 from explorer.ui.explore.blocks import Explore
 from explorer.ui.messages import AnswerMessage, LadderMessage
 from explorer.ui.payloads.answer import answer_payload
-from explorer.ui.requests import Channel, Stop, serve_request
+from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
 from explorer.ui.session import PARTIAL_SECONDS, AppState, Session
 
 MAX_BUDGETS = 4  # that one event may answer, so that other visitors get their turn
 
 
-def wire(tab: Explore, app_state: AppState, model_queue: dict) -> None:
+def wire(tab: Explore, app_state: AppState, model_queue: ModelQueue) -> None:
     """Connect the two components by which the browser asks with the readout."""
 
     def ask(session: Session, message: AnswerMessage, stop: Stop) -> Iterator[dict]:
@@ -39,7 +39,7 @@ def wire(tab: Explore, app_state: AppState, model_queue: dict) -> None:
     asking = Channel("explore", tab.ask, event="ask", tickets=app_state.tickets, **to_readout)
     filling = Channel("ladder", tab.fill, event="fill", **to_readout)
     serve_request(asking, AnswerMessage, ask, model_queue)
-    serve_request(filling, LadderMessage, fill, model_queue)
+    serve_request(filling, LadderMessage, fill, model_queue.of_long_jobs)
 
 
 def _answered(app_state: AppState, session: Session, method: str, budget: int) -> dict:

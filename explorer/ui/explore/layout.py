@@ -15,7 +15,7 @@ from explorer.ui.explore import answers, model_picker, share
 from explorer.ui.explore.blocks import Explore
 from explorer.ui.explore.open_case import CaseOpener, example_session
 from explorer.ui.messages import ExampleMessage, SuggestionMessage
-from explorer.ui.requests import checked, connect
+from explorer.ui.requests import ModelQueue, checked, connect
 from explorer.ui.session import AppState
 
 PRIVACY = "Pictures are not stored: they are forgotten when you leave or upload another one."
@@ -25,12 +25,12 @@ def build(
     app_state: AppState,
     model: gr.Dropdown,
     model_notes: gr.HTML,
-    model_queue: dict,
+    model_queue: ModelQueue,
     page: gr.Blocks,
 ) -> CaseOpener:
     """Lay out the tab and wire it; gives the ways in which other tabs can open a case in it.
 
-    model_queue: keyword arguments of every event that runs a model. page: what the tab is part of.
+    model_queue: how every event that runs a model is served. page: what the tab is part of.
     """
     first = examples.names()[0]
     shown = examples.load(first)
@@ -108,10 +108,10 @@ def _inputs(first: str, shown: dict) -> dict[str, object]:
     }
 
 
-def _wire(tab: Explore, opener: CaseOpener, model: gr.Dropdown, model_queue: dict) -> None:
+def _wire(tab: Explore, opener: CaseOpener, model: gr.Dropdown, model_queue: ModelQueue) -> None:
     """Connect everything that opens another case: picture, example, scene, question, model."""
     outputs, notes = opener.outputs(), tab.question_notes
-    runs = model_queue | {"trigger_mode": "always_last"}
+    runs = {"queue": model_queue, "trigger_mode": "always_last"}
     upload = [tab.picture, tab.question, model, tab.session]
     connect(tab.picture.input, opener.upload, upload, outputs, **runs)
     connect(tab.scene.click, opener.some_scene, [model], outputs, **runs)

@@ -15,8 +15,8 @@ import gradio as gr
 from explorer.errors import VisitorError
 from explorer.ui import components, link
 from explorer.ui.explore.open_case import CaseOpener
-from explorer.ui.requests import connect
-from explorer.ui.session import AppState, Session
+from explorer.ui.requests import ModelQueue, connect
+from explorer.ui.session import AppState, Session, visitor_of
 from explorer.vlm.catalog import DEFAULT
 from explorer.vlm.loader import default_loader, describe_progress
 from explorer.vlm.model_cache import Cancelled, Loading
@@ -52,7 +52,7 @@ class Choosing:
         """Load the model, or wait while somebody else's choice loads it."""
         model, notes, there = self.opener.model, self.opener.model_notes, self.there
         number, tickets = next(self.numbers), self.app_state.tickets
-        tickets.announce(request.session_hash, CHANNEL, number)
+        tickets.announce(visitor_of(request), CHANNEL, number)
         if key not in default_loader().catalog.entries():
             return
         name = default_loader().catalog.entry(key).name
@@ -60,7 +60,7 @@ class Choosing:
         yield {there: None, notes: busy(name, loading)}
         try:
             while not loading.done(within=PAUSE):
-                newest = tickets.newest(request.session_hash, CHANNEL)
+                newest = tickets.newest(visitor_of(request), CHANNEL)
                 if newest == number + 1:
                     yield {
                         model: session.model,
@@ -91,7 +91,7 @@ class Choosing:
 
     def cancel(self, request: gr.Request) -> None:
         """Stop waiting for the model that was chosen last."""
-        tickets, visitor = self.app_state.tickets, request.session_hash
+        tickets, visitor = self.app_state.tickets, visitor_of(request)
         tickets.announce(visitor, CHANNEL, tickets.newest(visitor, CHANNEL) | 1)
 
     def ask(self, key: str | None, session: Session) -> Iterator[dict]:
@@ -100,7 +100,7 @@ class Choosing:
             yield from self.opener.other_model(key, session)
 
 
-def wire(opener: CaseOpener, app_state: AppState, model_queue: dict, page: gr.Blocks) -> None:
+def wire(opener: CaseOpener, app_state: AppState, model_queue: ModelQueue, page: gr.Blocks) -> None:
     """Let a choice load its model, and then open the case with it.
 
     The page opens with a finished example, and those are pico's: a page that begins with another
@@ -116,7 +116,7 @@ def wire(opener: CaseOpener, app_state: AppState, model_queue: dict, page: gr.Bl
         ways.append(connect(page.load, choosing.begin, inputs, outputs, **watching))
     for loaded in ways:
         there = [choosing.there, session]
-        connect(loaded.success, choosing.ask, there, opener.outputs(), **model_queue)
+        connect(loaded.success, choosing.ask, there, opener.outputs(), model_queue)
     connect(notes.cancel, choosing.cancel, None, None, queue=False)
 
 

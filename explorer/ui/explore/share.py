@@ -23,7 +23,7 @@ from explorer.ui.explore.blocks import Explore, Share
 from explorer.ui.explore.open_case import CaseOpener, chosen, scene_session
 from explorer.ui.messages import LinkMessage, OpenFileMessage, SaveMessage
 from explorer.ui.payloads.encoding import rounded
-from explorer.ui.requests import checked, connect
+from explorer.ui.requests import ModelQueue, checked, connect
 from explorer.ui.session import AppState, Session
 from explorer.vlm.catalog import Entry
 from explorer.vlm.loader import default_loader
@@ -55,7 +55,7 @@ def build() -> Share:
     )
 
 
-def wire(tab: Explore, opener: CaseOpener, app_state: AppState, model_queue: dict) -> None:
+def wire(tab: Explore, opener: CaseOpener, app_state: AppState, model_queue: ModelQueue) -> None:
     """Connect saving and opening. opener: the ways in which another case gets on the page."""
     share = tab.share
 
@@ -78,13 +78,13 @@ def wire(tab: Explore, opener: CaseOpener, app_state: AppState, model_queue: dic
 
     outputs = opener.outputs()
     restore = checked(LinkMessage, tab.picture_notes, opener.link)
-    connect(share.link.restore, restore, [share.link], outputs, **model_queue)
+    connect(share.link.restore, restore, [share.link], outputs, model_queue)
     save = checked(SaveMessage, share.notes, save)
     saved = [share.download, share.notes]
-    connect(share.save.save, save, [share.save, tab.session], saved, **model_queue)
+    connect(share.save.save, save, [share.save, tab.session], saved, model_queue)
     open_file = checked(OpenFileMessage, share.notes, open_file)
     opened = [*outputs, share.stored, share.notes]
-    connect(share.file.open, open_file, [share.file], opened, **model_queue)
+    connect(share.file.open, open_file, [share.file], opened, model_queue)
 
 
 def _saved(session: Session, message: SaveMessage, app_state: AppState) -> str:

@@ -16,7 +16,7 @@ from explorer.cases.batch_answers import AnswerResult
 from explorer.cases.scheduler import cached_answers
 from explorer.ui.messages import BatchMessage
 from explorer.ui.payloads.answer import answer_payload
-from explorer.ui.requests import Channel, Stop, serve_request
+from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
 from explorer.ui.session import AppState, Session
 from explorer.vlm.loader import default_loader
 
@@ -43,7 +43,7 @@ def wire(
     settings: dict,
     app_state: AppState,
     session: gr.State,
-    model_queue: dict,
+    model_queue: ModelQueue,
     rate: StreamRate,
 ) -> None:
     """Connect how a tab asks (events announce, work) with its panel (value: settings, a reply)."""
@@ -61,7 +61,7 @@ def wire(
         envelope=lambda reply: settings | {"reply": reply},
         defaults={"answers": [], "done": False},
     )
-    serve_request(channel, BatchMessage, work, model_queue)
+    serve_request(channel, BatchMessage, work, model_queue.of_long_jobs)
 
 
 def _growing(

@@ -10,13 +10,14 @@ import gradio as gr
 
 from explorer.analyses import comparison
 from explorer.ui import components
+from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState
 from explorer.ui.tabs import answer_stream
 
 RATE = answer_stream.StreamRate(max_answers=96, min_new_answers=5)
 
 
-def build(app_state: AppState, session: gr.State, model_queue: dict) -> None:
+def build(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> None:
     """Lay out the tab and wire it. session: what the visitor looks at in the tab "Explore"."""
     settings = {"draws": list(comparison.DRAWS)}
     panel = components.html_block(

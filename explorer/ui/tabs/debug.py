@@ -28,7 +28,7 @@ from explorer.ui.messages import (
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.attribution import importance_payload, restoration_payload, trial_payload
 from explorer.ui.payloads.encoding import rounded
-from explorer.ui.requests import Channel, Stop, serve_request
+from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
 from explorer.ui.session import AppState, Session
 from explorer.vlm.progress import Progress
 
@@ -36,7 +36,7 @@ PAUSE = 0.2  # seconds between two reports of progress
 Task = Callable[[AppState, Session, Message], Iterator[dict]]
 
 
-def build(app_state: AppState, session: gr.State, model_queue: dict) -> None:
+def build(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> None:
     """Lay out the tab and wire it. session: what the visitor looks at in the tab "Explore"."""
     components.html_block(
         '<div class="vt-debug"></div>',
@@ -54,7 +54,7 @@ def _wire(
     task: Task,
     app_state: AppState,
     session: gr.State,
-    model_queue: dict,
+    model_queue: ModelQueue,
 ) -> None:
     channel = Channel(
         f"debug {name}",
@@ -68,7 +68,8 @@ def _wire(
     def work(session: Session, message: Message, stop: Stop) -> Iterator[dict]:
         yield from _calmly(task(app_state, session, message))
 
-    serve_request(channel, kind, work, model_queue)
+    queue = model_queue if name == "pick" else model_queue.of_long_jobs
+    serve_request(channel, kind, work, queue)
 
 
 def _calmly(replies: Iterator[dict]) -> Iterator[dict]:

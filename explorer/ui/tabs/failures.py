@@ -20,7 +20,7 @@ from explorer.ui import components
 from explorer.ui.explore.open_case import CaseOpener
 from explorer.ui.messages import FailuresMessage, OpenHitMessage
 from explorer.ui.payloads.encoding import rounded
-from explorer.ui.requests import Channel, Stop, checked, connect, serve_request
+from explorer.ui.requests import Channel, ModelQueue, Stop, checked, connect, serve_request
 from explorer.ui.session import AppState, Session, UseCases
 from explorer.vlm.loader import default_loader
 
@@ -28,7 +28,9 @@ MAX_SCENES = {True: 4, False: 1}  # scenes of one event; few where a model takes
 THUMB_SIDE = 144  # pixels
 
 
-def build(app_state: AppState, session: gr.State, opener: CaseOpener, model_queue: dict) -> None:
+def build(
+    app_state: AppState, session: gr.State, opener: CaseOpener, model_queue: ModelQueue
+) -> None:
     """Lay out the tab and wire it. opener: the ways in which a case gets into "Explore"."""
     against = [{"key": FULL, "title": "the full model"}]
     against += [
@@ -61,14 +63,14 @@ def build(app_state: AppState, session: gr.State, opener: CaseOpener, model_queu
         envelope=lambda reply: settings | {"reply": reply},
         defaults={"looked": 0, "hits": []},
     )
-    serve_request(channel, FailuresMessage, find, model_queue)
+    serve_request(channel, FailuresMessage, find, model_queue.of_long_jobs)
     connect(
         outbound.pick,
         checked(OpenHitMessage, opener.tab.picture_notes, pick),
         [outbound, session],
         opener.outputs(),
+        model_queue,
         trigger_mode="always_last",
-        **model_queue,
     )
 
 

@@ -17,7 +17,7 @@ from explorer.methods.signals import Size
 from explorer.ui import components
 from explorer.ui.messages import MapMessage
 from explorer.ui.payloads.method import badges, method_payload
-from explorer.ui.requests import Channel, Stop, serve_request
+from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
 from explorer.ui.session import AppState, Session
 
 # Where a signal is found: parts of the small drawing on a card.
@@ -49,7 +49,7 @@ def build() -> gr.HTML:
     )
 
 
-def wire(app_state: AppState, session: gr.State, model_queue: dict) -> None:
+def wire(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> None:
     """Make the way in which one more map is asked for; outside the tab, which may be unopened."""
     outbound = components.outbound("mountTune", "tune")
     inbound = components.inbound("mountTuned")

@@ -17,14 +17,14 @@ from explorer.media.region import Cells
 from explorer.ui import components
 from explorer.ui.messages import RegionMessage
 from explorer.ui.payloads.encoding import rounded
-from explorer.ui.requests import Channel, Stop, serve_request
+from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
 from explorer.ui.session import AppState, Session
 
 DEFAULTS = {"cells": None, "looks": [], "done": False}  # a reply before anything is known
 BEST = 0.1  # of the patches: what "around the best patches" means
 
 
-def build(app_state: AppState, session: gr.State, model_queue: dict) -> None:
+def build(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> None:
     """Lay out the part and wire it. session: what the visitor looks at in the tab "Explore"."""
     panel = components.html_block(
         '<div class="vt-region"></div>',
@@ -46,7 +46,7 @@ def build(app_state: AppState, session: gr.State, model_queue: dict) -> None:
         envelope=lambda reply: {"cuts": region.CUTS, "reply": reply},
         defaults=DEFAULTS,
     )
-    serve_request(channel, RegionMessage, look, model_queue)
+    serve_request(channel, RegionMessage, look, model_queue.of_long_jobs)
 
 
 def answers(app_state: AppState, session: Session, message: RegionMessage) -> Iterator[dict]:

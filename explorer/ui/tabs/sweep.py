@@ -11,6 +11,7 @@ import gradio as gr
 from explorer.analyses import comparison
 from explorer.analyses.sweep import FIVE
 from explorer.ui import components
+from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState
 from explorer.ui.tabs import answer_stream
 
@@ -19,7 +20,7 @@ RATE = answer_stream.StreamRate(
 )  # five methods and five draws of each of their randoms at once
 
 
-def build(app_state: AppState, session: gr.State, model_queue: dict) -> None:
+def build(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> None:
     """Lay out the tab and wire it. session: what the visitor looks at in the tab "Explore"."""
     settings = {"draws": list(comparison.DRAWS), "first": list(FIVE)}
     panel = components.html_block(

@@ -21,7 +21,7 @@ from explorer.pico.data import videos
 from explorer.ui import components
 from explorer.ui.messages import VideoMessage
 from explorer.ui.payloads.video import answers_payload, video_payload
-from explorer.ui.requests import Channel, Stop, connect, serve_request
+from explorer.ui.requests import Channel, ModelQueue, Stop, connect, serve_request
 from explorer.ui.session import AppState
 
 EXAMPLE = 1  # the seed of the built-in film,
@@ -61,7 +61,7 @@ class VideoSession:
         return TRUTH if not self.source and self.question == QUESTION else None
 
 
-def build(app_state: AppState, tab: gr.Tab, model: gr.Dropdown, model_queue: dict) -> None:
+def build(app_state: AppState, tab: gr.Tab, model: gr.Dropdown, model_queue: ModelQueue) -> None:
     """Lay out the tab and wire it."""
     with gr.Row(elem_id="vt-video"):
         with gr.Column(elem_id="vt-video-left"):
@@ -93,7 +93,7 @@ def build(app_state: AppState, tab: gr.Tab, model: gr.Dropdown, model_queue: dic
         )
         yield from answers_payload(events, message.at is not None, now.truth)
 
-    serve_request(channel, VideoMessage, ask, model_queue)
+    serve_request(channel, VideoMessage, ask, model_queue.of_long_jobs)
 
 
 def _inputs() -> dict[str, object]:
@@ -222,10 +222,11 @@ def _typed(*words: str | None) -> VideoWords:
     return VideoWords(*(text or "" for text in words))
 
 
-def _wire_opening(app_state: AppState, blocks: dict, model_queue: dict) -> None:
+def _wire_opening(app_state: AppState, blocks: dict, model_queue: ModelQueue) -> None:
     """Connect everything that opens a film: file, frames, question, things, example, the tab."""
     opener = VideoOpener(app_state, blocks)
-    runs = {"outputs": opener.outputs(), "trigger_mode": "always_last"} | model_queue
+    runs = {"outputs": opener.outputs(), "trigger_mode": "always_last"}
+    runs["queue"] = model_queue.of_long_jobs
     frames, words = [blocks["count"], blocks["seconds"]], [blocks["question"], blocks["things"]]
     model, session = blocks["model"], blocks["session"]
     uploaded = [blocks["file"], *frames, *words, model]
