@@ -30,7 +30,14 @@ OF_LAST_LAYER = frozenset(
     }
 )
 OF_NEXT_LAYER = frozenset(
-    {"next_last_attention", "next_tail_attention", "visual_attention", "visual_keys"}
+    {
+        "next_last_attention",
+        "next_tail_attention",
+        "visual_attention",
+        "visual_keys",
+        "global_attention",
+        "joined_keys",
+    }
 )
 OF_TOWER = frozenset({"last_cls_attention", "patch_attention"})  # known inside as before
 OF_MODULES = frozenset({"transitions", "neurons"})
@@ -214,6 +221,10 @@ class SignalRecorder:
         if "visual_keys" in needs:
             # Grouped heads: each key head counts as often as it is used, so the mean is the same.
             signals["visual_keys"] = key[:, visual].float().mean(0)
+        if "joined_keys" in needs:
+            signals["joined_keys"] = key[:, visual].float().transpose(0, 1).flatten(1)
+        if "global_attention" in needs:
+            signals["global_attention"] = self._global_attention(sequence, body, layer)
         if "visual_attention" in needs:
             parts = number[: len(visual)].split(MAX_QUERY_ROWS)
             signals["visual_attention"] = torch.cat([rows(some).mean(0) for some in parts])
@@ -222,6 +233,21 @@ class SignalRecorder:
             signals["next_last_attention"] = tail_rows[:, -1]
             signals["next_tail_attention"] = tail_rows
         return signals
+
+    def _global_attention(self, sequence: Sequence, body: nn.Module, layer: int) -> Tensor:
+        """Let the mean query of all tokens up to the last visual one look at the visual ones.
+
+        Without positions; softmaxed over all those tokens, [H, N].
+        """
+        end = int(sequence.visual_positions[-1]) + 1
+        cos, sin = sequence.position_embeddings(body)
+        cos_sin, module = (cos[:, :end], sin[:, :end]), body.layers[layer]
+        every = torch.arange(end, device=cos.device)
+        heads = queries_and_keys(module, sequence.hidden_states[:, :end], cos_sin, every)
+        query, key = (without_positions(states, cos_sin) for states in heads)
+        asked = query.mean(1).unflatten(0, (len(key), -1))  # [Hkv, heads of a group, d]
+        logits = (asked @ key.transpose(1, 2)).flatten(0, 1) * module.self_attn.scaling
+        return logits.softmax(-1)[:, sequence.visual_positions]
 
 
 def _rotated_ones(cos: Tensor, sin: Tensor) -> Tensor:

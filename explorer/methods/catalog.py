@@ -27,6 +27,7 @@ from explorer.methods.inside_llm.dart import DART
 from explorer.methods.inside_llm.fastv import FastV
 from explorer.methods.inside_llm.feather import Feather
 from explorer.methods.inside_llm.fitprune import FitPrune
+from explorer.methods.inside_llm.pact import PACT
 from explorer.methods.inside_llm.pyramiddrop import PyramidDrop
 from explorer.methods.inside_llm.sparsevlm import SparseVLM
 from explorer.methods.inside_llm.transprune import TransPrune
@@ -79,6 +80,7 @@ METHODS: tuple[type[Method], ...] = (
     VisionDrop,
     VScan,
     MustDrop,
+    PACT,
 )
 BY_NAME_ALONE = (RandomInside,)
 """Found by their spec, but not offered: what others are compared with."""

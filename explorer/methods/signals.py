@@ -163,6 +163,9 @@ class Signals:
       visual_attention     [N, N] layer r: visual queries to visual keys, softmaxed over every
                            earlier position, mean over heads.
       visual_keys          [N, d] layer r: keys, mean over heads.
+      joined_keys          [N, Hkv * d] the same of all key heads, one behind the other.
+      global_attention     [H, N] layer r, without positions: the mean query of all tokens up to the
+                           last visual one, softmaxed over these tokens.
       key_norms            [N] layer r - 1: L1 norm of a token's key over all heads,
       tail_key_norms       [T] and of the tokens after the visual ones.
       normed               [N, D] hidden states after the model's last norm,
@@ -213,6 +216,8 @@ class Signals:
     visual_to_tail: Tensor | None = None
     visual_attention: Tensor | None = None
     visual_keys: Tensor | None = None
+    joined_keys: Tensor | None = None
+    global_attention: Tensor | None = None
     key_norms: Tensor | None = None
     tail_key_norms: Tensor | None = None
     normed: Tensor | None = None

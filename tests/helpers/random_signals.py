@@ -168,6 +168,8 @@ def _inner_signals(rows: tuple, content: str, layer: int, original: int | None) 
         unrotated_attention=make(HEADS, n, 1).squeeze(-1).softmax(-1),
         visual_attention=(make(n, n) + causal).softmax(-1),
         visual_keys=make(n, 4),
+        joined_keys=make(n, 8),
+        global_attention=make(HEADS, n, 1).squeeze(-1).softmax(-1) * share,
         next_last_attention=make(HEADS, n, 1).squeeze(-1).softmax(-1) * share,
         tail_attention=make(HEADS, TAIL, n, 1).squeeze(-1).softmax(-1) * share,
         next_tail_attention=make(HEADS, TAIL, n, 1).squeeze(-1).softmax(-1) * share,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM, PreTrainedModel
 
 from explorer.inference.decode import decode
 from explorer.inference.prefill import PrefillRun
@@ -78,9 +78,9 @@ def assert_same_groups(kept: Kept, contextual: int, assign: Tensor) -> None:
     assert group[others].tolist() == assign.tolist()
 
 
-def tiny_llama(golden: Golden) -> LlamaForCausalLM:
+def tiny_llama(golden: Golden, of: type[PreTrainedModel] = LlamaForCausalLM) -> PreTrainedModel:
     """The language model that a recording of a method inside the LLM carries."""
-    config = LlamaConfig(
+    config = of.config_class(
         vocab_size=int(golden["vocab_size"]),
         hidden_size=int(golden["hidden_size"]),
         intermediate_size=int(golden["intermediate_size"]),
@@ -91,7 +91,7 @@ def tiny_llama(golden: Golden) -> LlamaForCausalLM:
         rope_parameters={"rope_type": "default", "rope_theta": float(golden["rope_theta"])},
         max_position_embeddings=2048,
     )
-    model = LlamaForCausalLM._from_config(config, attn_implementation=register_attention()).eval()
+    model = of._from_config(config, attn_implementation=register_attention()).eval()
     weights = {name[2:]: value for name, value in golden.items() if name.startswith("w:")}
     weights["model.embed_tokens.weight"] = golden["embed_tokens"]
     left_out = model.load_state_dict(weights, strict=False)

@@ -15,6 +15,7 @@ from explorer import ROOT
 from parity import (
     allotting,
     before_llm,
+    clusters,
     graphs,
     inside,
     learned,
@@ -32,7 +33,7 @@ FOLDER = Path(os.environ.get("GOLDENS") or ROOT / "tests" / "goldens")
 
 GROUPS = (
     tower, graphs, selection, before_llm, llm, inside, learned, metrics, oracles, regions,
-    allotting, several_stages,
+    allotting, several_stages, clusters,
 )  # fmt: skip
 RUNNERS = {prefix: run for group in GROUPS for prefix, run in group.RUNNERS.items()}
 

@@ -17,6 +17,7 @@ from explorer.methods.inside_llm.corematching import CoreMatching
 from explorer.methods.inside_llm.fastv import FastV
 from explorer.methods.inside_llm.feather import Feather
 from explorer.methods.inside_llm.fitprune import FitPrune
+from explorer.methods.inside_llm.pact import PACT
 from explorer.methods.inside_llm.pyramiddrop import PyramidDrop
 from explorer.methods.inside_llm.sparsevlm import SparseVLM
 from explorer.methods.inside_llm.transprune import TransPrune
@@ -46,6 +47,7 @@ SCHEDULES: dict[str, Method] = {
         *(FitPrune(recipe=name) for name in RECIPES),
         VTW(),
         VScan(),
+        PACT(),
         *(MustDrop(early=early, answer_at=at) for early, at in MUSTDROP),
     )
 }

@@ -75,6 +75,7 @@ CHOICES_AND_OPTIONS = [
             "vispruner?important_ratio=1.0",
             "transprune?direction=abs&alpha=1.0",
             "mustdrop?early=keep",
+            "pact?proportional=False",
             "mustdrop?answer_at=cache",
             "corematching:zero-kv?metric=core_neurons&beta=0.4",
         ),
@@ -411,7 +412,7 @@ def test_the_list_is_in_the_order_of_the_page():
         "fastv", "feather", "feather:norope", "vtw",
         "dart", "pyramiddrop", "fitprune", "sparsevlm", "sparsevlm:plus", "transprune",
         "corematching", "corematching:zero-kv",
-        "visiondrop", "vscan", "mustdrop",
+        "visiondrop", "vscan", "mustdrop", "pact",
     ]  # fmt: skip
     assert catalog.resolve("fopru:row") == FoPru(strategy="row")
     assert catalog.find("fastv") is FastV
