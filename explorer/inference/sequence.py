@@ -139,13 +139,9 @@ class Sequence:
             self.position_ids = count.expand(*self.position_ids.shape[:-1], -1)
         else:
             self.position_ids = self.position_ids[..., source]
-            if n_merged and kept.centre is not None:
-                at_centre = visual_position_ids[..., kept.centre]
-                self.position_ids[..., is_merged] = at_centre.to(self.position_ids.dtype)
-            elif n_merged:
-                means = merge(visual_position_ids.flatten(0, -2).T).T
-                means = means.view(*visual_position_ids.shape[:-1], n_merged)
-                self.position_ids[..., is_merged] = means.round().to(self.position_ids.dtype)
+            if n_merged:
+                own = _merged_positions(kept, visual_position_ids, merge)
+                self.position_ids[..., is_merged] = own.to(self.position_ids.dtype)
         self.attention_bias = AttentionBias.behind(
             self.attention_bias, kept, stage, order, is_kept, self.position_ids
         )
@@ -188,7 +184,8 @@ class Sequence:
 
     def _sort_keys_of_merged(self, kept: Kept, n_merged: int) -> Tensor:
         """Give the sort key of every merged token, [M], if that of index i is 2 i + 1."""
-        before = kept.insert_before if kept.centre is None else kept.centre
+        # where none is kept, the merged ones are all there is, in their own order
+        before = kept.centre if kept.centre is not None and len(kept.index) else kept.insert_before
         if before is not None:
             return 2 * self.visual_positions[before]
         first, last = self.visual_positions[:1], self.visual_positions[-1:]
@@ -211,8 +208,10 @@ class Sequence:
         source_index[kept_slots] = self.source_index[kept.index]
         grid_position[kept_slots] = self.grid_position[kept.index]
         if kept.centre is not None:
-            source_index[merged_slots] = self.source_index[kept.centre]
-            grid_position[merged_slots] = self.grid_position[kept.centre]
+            somewhere = kept.centre >= 0
+            at, centre = merged_slots[somewhere], kept.centre[somewhere]
+            source_index[at] = self.source_index[centre]
+            grid_position[at] = self.grid_position[centre]
         self.source_index, self.grid_position = source_index, grid_position
         token_id = torch.empty_like(source_index)
         token_id[kept_slots] = self.token_id[kept.index]
@@ -275,6 +274,18 @@ def _shares(group: Tensor | None, visual_positions: Tensor, n_merged: int) -> Te
 def _mean_of(shares: Tensor) -> MergeWeights:
     """Take means of rows [N, C] by shares [M, N]."""
     return lambda rows: shares.to(rows) @ rows
+
+
+def _merged_positions(kept: Kept, positions: Tensor, merge: MergeWeights | None) -> Tensor:
+    """Give the positions of merged tokens, [..., M], of those of all visual ones, [..., N].
+
+    That of its centre, or else the mean of those folded into it.
+    """
+    if kept.centre is None:
+        means = merge(positions.flatten(0, -2).T).T
+        return means.view(*positions.shape[:-1], len(kept.merged)).round()
+    means = positions @ _shares(kept.group, positions.flatten(0, -2)[0], len(kept.merged)).T
+    return torch.where(kept.centre < 0, means.round(), positions[..., kept.centre.clamp(min=0)])
 
 
 def _rebuilt(rows: Tensor, kept: Kept, merge: MergeWeights | None) -> Tensor:

@@ -14,6 +14,7 @@ from explorer.methods.attention.fopru import FoPru
 from explorer.methods.attention.hiprune import HiPrune
 from explorer.methods.attention.hired import HiRED
 from explorer.methods.attention.holov import HoloV
+from explorer.methods.attention.prumerge import PruMerge
 from explorer.methods.attention.relevance import Relevance
 from explorer.methods.attention.relevance_map import RelevanceMap
 from explorer.methods.attention.visionzip import VisionZip
@@ -66,6 +67,7 @@ METHODS: tuple[type[Method], ...] = (
     VisPruner,
     HoloV,
     HiPrune,
+    PruMerge,
     Relevance,
     RelevanceMap,
     FastV,

@@ -69,7 +69,8 @@ class Kept:
     mix:    maps rows [N, C] of all tokens to those of the merged ones [M, C], where `group` can't
             tell who was folded into whom; None otherwise.
     centre: [M] ascending, the token at whose place each merged one stands, in order with the kept
-            ones; it is folded into it. None where they stand before and behind the kept ones.
+            ones; it is folded into it. None where they stand before and behind the kept ones. If
+            no token stays as it is, they stand in any order, and -1 is at nobody's place.
     features: [K, D] what becomes of the kept tokens, where they don't stay as they are; or None.
     weight: [K + M], kept tokens first: as how many each counts, in all attention from here on (its
             logarithm is added to the logits of its column); None: as one.
@@ -94,7 +95,7 @@ class Kept:
         """Tell where the kept [K] and the merged [M] tokens stand among those that are left."""
         n_kept, n_merged = len(self.index), 0 if self.merged is None else len(self.merged)
         place = torch.arange(n_kept + n_merged, device=self.index.device)
-        if self.centre is not None:
+        if self.centre is not None and n_kept:
             place = torch.cat([self.index, self.centre]).argsort().argsort()
             return place[:n_kept], place[n_kept:]
         block = slice(self.lead, self.lead + n_kept)

@@ -221,7 +221,7 @@ def walk(
         left = torch.full((len(own) + len(merged), 3), -1)
         left[own] = place[kept.index]
         if kept.centre is not None:
-            left[merged] = place[kept.centre]
+            left[merged] = torch.cat([place, left.new_full((1, 3), -1)])[kept.centre]
         place = left
 
 

@@ -1,4 +1,4 @@
-"""SCOPE, VisPruner, HoloV, HiPrune and ToMe: whom they choose or merge, and in which order."""
+"""SCOPE, VisPruner, HoloV, HiPrune, PruMerge, ToMe: whom they choose or merge, in which order."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from dataclasses import replace
 import torch
 from torch.nn.functional import normalize
 
+from explorer.inference.tower_layers import joined_keys, received_attention, wide_cls_attention
 from explorer.methods.attention import holov
+from explorer.methods.attention.hiprune import HiPrune
 from explorer.methods.attention.holov import HoloV
+from explorer.methods.attention.prumerge import PruMerge
 from explorer.methods.attention.vispruner import VisPruner, alike
 from explorer.methods.ops import strips
 from explorer.methods.ops.bipartite import matched, merged_down
+from explorer.methods.ops.outliers import grid_step, outliers
 from explorer.methods.signals import Signals, Size, Stage
 from explorer.methods.similarity.scope import SCOPE, gains
 from explorer.methods.similarity.tome import ToMe
@@ -135,4 +139,80 @@ def run_tome(golden: Golden) -> None:
     assert_close(kept.merged, golden["keys_merged"])
 
 
-RUNNERS = {"tome": run_tome, "holov": run_holov, "vispruner": run_vispruner, "scope": run_scope}
+def run_prumerge(golden: Golden) -> None:
+    query, key, hidden = (
+        golden["q_cls"][None, None, None],
+        golden["k"][None, None],
+        golden["hidden"],
+    )
+    n = len(hidden)
+    signals = Signals(
+        line(n),
+        hidden,
+        patches=torch.arange(n)[:, None],
+        wide_cls_attention=wide_cls_attention(query, key, 1.0),
+        last_keys=joined_keys(query, key, 1.0)[:, 1:],
+        hidden=hidden[None],
+        project=lambda x: x,  # `out` is before the projector
+    )
+    plus = golden["variant"] == "plus"
+    method = PruMerge(grid=plus)
+    scores = method.score(signals)
+    assert_close(scores, golden["scores"])
+    amount = outliers(scores)
+    assert amount == int(golden["outliers"])
+    runs = ("",) if plus else ("adaptive_", "fixed_")
+    if plus:
+        assert amount == int(golden["top"])
+        assert grid_step(n, amount) == int(golden["step"])
+    for run in runs:
+        order, keep, out = (golden[f"{run}{name}"] for name in ("order", "keep", "out"))
+        if run == "adaptive_":
+            assert len(order) == amount
+        if run == "fixed_":
+            assert len(order) == int(n * round(float(golden["ratio"]), 6))
+        [stage] = method.schedule(Size(n, 32, n), len(order) + 1)
+        kept = method.keep(signals, stage)
+        assert kept.centre.tolist() == [*order.tolist(), -1]
+        assert_same_set(kept.centre[:-1].sort().values, keep)
+        assert_close(kept.merged, out)
+
+
+def run_hiprune(golden: Golden) -> None:
+    names = ("object_q", "object_k", "deep_q", "deep_k", "object_received", "deep_received")
+    names += ("anchors", "anchored", "registers", "keep", "mask")
+    method = HiPrune(alpha=round(float(golden["alpha"]), 6))
+    crops, n = golden["object_received"].shape
+    columns, share = int(golden["columns"]), int(golden["retention"]) // crops
+    for oq, ok, dq, dk, middle, deep, anchors, anchored, registers, keep, mask in batch(
+        golden, *names
+    ):
+        scaling = oq.shape[-1] ** -0.5
+        received = received_attention(oq[None], ok[None], scaling)[:, 1:]
+        attention = (dq @ dk.mT * scaling).softmax(-1)[None]
+        signals = Signals(
+            line(n, columns),
+            torch.zeros(n, 1),
+            patches=torch.arange(n)[:, None],
+            object_attention=received,
+            patch_attention=attention[:, :, 1:, 1:].mean(1),
+            cls_attention=attention[:, :, 0, 1:],
+        )
+        assert_close(received[0], middle)
+        assert_close(method.score(signals), deep)
+        parts = method.parts(received[0], method.score(signals), share, columns)
+        for own, official in zip(parts, (anchors, anchored, registers), strict=True):
+            assert own.tolist() == official[official >= 0].tolist()
+        [stage] = method.schedule(Size(n, 32, columns), share)
+        kept = method.keep(signals, stage).index
+        assert kept.tolist() == keep[keep >= 0].tolist() == mask.nonzero()[:, 0].tolist()
+
+
+RUNNERS = {
+    "scope": run_scope,
+    "vispruner": run_vispruner,
+    "holov": run_holov,
+    "hiprune": run_hiprune,
+    "prumerge": run_prumerge,
+    "tome": run_tome,
+}

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -101,7 +100,7 @@ class ToMe(BeforeLLM):
         metric = signals.once((self.spec, "metric"), partial(self.compared, signals))
         group, rows = torch.full_like(signals.patches[:, 0], -1), []
         *crops, (patchless, left) = equal_shares(signals, signals.hidden.shape[1], stage.merge)
-        for tokens, count in filter(itemgetter(1), crops):  # a crop may get no token
+        for tokens, count in crops[: stage.merge]:  # others get no token
             own, _ = merged_down(metric[tokens], count)
             own = self.in_order(own, count)
             group[tokens] = own + sum(map(len, rows))

@@ -235,3 +235,22 @@ def test_kept_tokens_may_change():
     own = model(inputs_embeds=by_hand, position_ids=position_ids).logits[0, -1]
     assert (run.logits - own).abs().max() <= 1e-5
     assert run.outcomes[0].source_index.tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("renumber", [False, True])
+def test_merged_tokens_alone_stand_in_any_order(renumber):
+    model, prompt = tiny_llama(), random_prompt(before=3, visual=5, after=2)
+    new, group = torch.randn(3, 32), torch.tensor([2, 1, 2, 0, 2])
+    kept = Kept(torch.tensor([]).long(), new, group, centre=torch.tensor([3, 1, -1]))
+    plan = PruningPlan((Stage(0, 0, 3),), lambda *_: kept, renumber=renumber)
+    run = prefill(taken_apart(model), prompt, plan)
+    [outcome] = run.outcomes
+    assert outcome.source_index.tolist() == [3, 1, -1]
+    told = stage_map(outcome)
+    assert told.fate.tolist() == [1, 0, 1, 0, 1] and told.centres == (-1,) and told.extra == 0
+    embeds = prompt.inputs_embeds
+    by_hand = torch.cat([embeds[:, :3], new[None], embeds[:, 8:]], 1)
+    # at the places of their centres, and in the middle of 0, 2 and 4
+    places = range(8) if renumber else [0, 1, 2, 6, 4, 5, 8, 9]
+    own = model(inputs_embeds=by_hand, position_ids=torch.tensor([list(places)])).logits[0, -1]
+    assert (run.logits - own).abs().max() <= 1e-5
