@@ -15,7 +15,7 @@ COMMANDS = {
     "failures": ("explorer.tools.failures", "find scenes on which a method fails"),
     "replay": ("explorer.tools.replay", "recompute saved cases and say what differs"),
     "doctor": ("explorer.tools.doctor", "look at this machine: packages, device, memory, models"),
-    "examples": ("explorer.tools.build_examples", "build the finished examples of the page"),
+    "examples": ("explorer.tools.examples.build", "build the finished examples of the page"),
     "train": ("explorer.pico.training.run", "train the built-in model, stage by stage"),
     "evaluate": ("explorer.pico.training.evaluate", "evaluate the built-in model on new scenes"),
     "relevance-map": ("explorer.tools.train_relevance_map", "train the network of relevance_map"),

@@ -13,18 +13,8 @@ from explorer import ROOT
 
 FOLDER = ROOT / "assets" / "examples"
 
-# Seed of the scene and question. The first one is what a visitor sees first. With the weights of
-# this writing [CLS] attention loses `corner`, `find` and `exist` at a third of the tokens, and the
-# full model itself is wrong about `laptops`.
-EXAMPLES: tuple[tuple[str, int, str], ...] = (
-    ("middle", 11, "what is in the middle ?"),
-    ("corner", 41, "what is in the top right ?"),
-    ("find", 43, "find the cheese ."),
-    ("exist", 55, "is there a pepper in the picture ?"),
-    ("laptops", 44, "how many laptops are there ?"),
-    ("count", 21, "how many things are there ?"),
-    ("where", 33, "describe the picture ."),
-)
+NAMES = ("opening", "corner", "find", "exist", "laptops", "count", "where")
+"""In the order of the page; the first is what a visitor sees first."""
 LADDERED = ("clsattn", "fastv")  # methods whose whole ladder is stored
 THUMB_SIDE = 96
 
@@ -32,10 +22,10 @@ THUMB_SIDE = 96
 @lru_cache(maxsize=1)
 def names() -> tuple[str, ...]:
     """List the examples that are built, in the order of the page."""
-    return tuple(name for name, _, _ in EXAMPLES if (FOLDER / f"{name}.json").is_file())
+    return tuple(name for name in NAMES if (FOLDER / f"{name}.json").is_file())
 
 
-@lru_cache(maxsize=len(EXAMPLES))
+@lru_cache(maxsize=len(NAMES))
 def load(name: str) -> dict:
     """Read one example: {"seed": of its scene, "case": what the stage of the page shows}."""
     from explorer.ui.payloads.method import method_words

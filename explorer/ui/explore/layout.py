@@ -92,7 +92,9 @@ def _inputs(first: str, shown: dict) -> dict[str, object]:
             elem_id="vt-question",
         )
         asking = gr.Button("Ask", size="sm", elem_id="vt-ask-button")
-    question_notes = components.notes("vt-question-notes")
+    question_notes = components.notes(
+        "vt-question-notes", components.lines("note", *shown["case"]["notes"])
+    )
     chips = components.chips(shown["case"]["suggestions"])
     gr.HTML(f'<p class="vt-small">{PRIVACY}</p>', apply_default_css=False)
     return {

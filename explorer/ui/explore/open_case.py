@@ -190,7 +190,7 @@ class CaseOpener:
             tab.question: session.question,
             tab.seed: session.seed,
             tab.picture_notes: None,
-            tab.question_notes: None,
+            tab.question_notes: components.lines("note", *shown["case"]["notes"]),
         }
 
     def link(self, message: LinkMessage) -> Iterator[dict]:

@@ -13,13 +13,15 @@ from explorer import analyses
 from explorer.cases.request import CaseRequest
 from explorer.methods.ops import crops
 from explorer.pico.data import scenes
+from explorer.ui import examples
 from explorer.vlm.catalog import Catalog
 from explorer.vlm.components import Vlm
 from explorer.vlm.loader import ModelLoader
 
 pytestmark = pytest.mark.browser
 
-QUESTION = "what is in the middle ?"  # of the example that the page opens with
+OPENING = examples.load(examples.names()[0])  # what the page opens with
+QUESTION = OPENING["case"]["question"]
 DARK = """(view) => new Promise((done) => {
   requestAnimationFrame(() => requestAnimationFrame(() => {
     const canvas = document.querySelector(".vt-stage canvas");
@@ -78,7 +80,9 @@ def test_the_page_goes_on_from_its_example_with_the_model_that_was_given(page):
 
 
 def test_both_views_show_what_is_kept_at_every_position_of_the_slider(page, folder):
-    own = analyses.analyse(CaseRequest.make(loaded(folder), scenes.make(11).image, QUESTION))
+    own = analyses.analyse(
+        CaseRequest.make(loaded(folder), scenes.make(OPENING["seed"]).image, QUESTION)
+    )
     order = next(found.order for found in own.methods if found.spec == "clsattn")
     views, place = own.grid.views, own.grid.place
     assert [view.name for view in views] == ["whole picture", "crops"]
@@ -111,7 +115,9 @@ CROPS = """() => new Promise((done) => {
 
 @pytest.mark.parametrize("method", ["hired", "hired:paper", "clsattn"])
 def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, folder, method):
-    own = analyses.analyse(CaseRequest.make(loaded(folder), scenes.make(11).image, QUESTION))
+    own = analyses.analyse(
+        CaseRequest.make(loaded(folder), scenes.make(OPENING["seed"]).image, QUESTION)
+    )
     found = next(each for each in own.methods if each.spec == method)
     page.locator("#vt-method").select_option(method)
     until(

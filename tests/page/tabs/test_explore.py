@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from explorer.cases.records import Token
 from explorer.methods import catalog
 from explorer.pico.data import scenes
+from explorer.ui import examples
 
 pytestmark = pytest.mark.browser
 SIZE = {"width": 1366, "height": 1080}
@@ -94,6 +95,8 @@ def test_the_page_opens_with_a_finished_example(page):
     assert int(stage(page, "kept")) > 0
     assert answered(page)["text"]
     assert state(page)["pruned"]["is"] == "memory"
+    (line,) = examples.load(examples.names()[0])["case"]["notes"]
+    expect(page.locator("#vt-question-notes")).to_have_text(line)
     expect(page.locator("#vt-question textarea, #vt-question input").first).not_to_be_empty()
 
 

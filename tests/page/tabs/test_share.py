@@ -20,6 +20,7 @@ from explorer.analyses.sharing import case_file
 from explorer.cases.cache import ResultCache
 from explorer.cases.request import CaseRequest
 from explorer.pico.data import scenes
+from explorer.ui import examples
 
 pytestmark = pytest.mark.browser
 QUESTION = "what is in the middle ?"
@@ -184,10 +185,11 @@ def test_a_link_to_an_example_shows_it_finished(browser, url):
 
 
 def test_a_wrong_link_gets_a_sentence_and_the_first_page(browser, url):
-    page = visit(browser, f"{url}/?example=middle&budget=500")
+    page = visit(browser, f"{url}/?example=opening&budget=500")
     note = page.locator("#vt-picture-notes .vt-notes[data-kind=error]")
     expect(note).to_contain_text("196", timeout=60_000)
-    assert place(page)[:2] == [11, "what is in the middle ?"] and page.errors == []
+    shown = examples.load(examples.names()[0])
+    assert place(page)[:2] == [shown["seed"], shown["case"]["question"]] and page.errors == []
     page.context.close()
 
 
@@ -228,7 +230,7 @@ def test_picture_report_and_tables_are_taken_home(page, browser, tmp_path):
 
     report = tmp_path / "report.html"
     text = taken(page, "Report", report).decode()
-    assert "what is in the middle ?" in text and "<script" not in text
+    assert state(page)["case"]["question"] in text and "<script" not in text
     other, asked = browser.new_page(), []
     other.on("request", lambda request: asked.append(request.url))
     other.goto(report.as_uri())

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from explorer import analyses
+from explorer.cases.cache import ResultCache
 from explorer.cases.request import CaseRequest
 from explorer.methods import catalog
 from explorer.pico.data import scenes
+from explorer.tools.examples import rules
 from explorer.ui import examples
 from explorer.ui.payloads.encoding import in_steps
 from explorer.ui.payloads.method import method_payload, method_words
 
-LARGEST = 300_000  # bytes
+LARGEST = 9_000  # bytes for each method
 FIRST_METHOD = "clsattn"  # what the page shows before anybody chooses
 
 
@@ -32,10 +34,10 @@ def shown_first(case: dict) -> dict:
 
 
 def test_every_example_is_built_and_small():
-    assert examples.names() == tuple(name for name, *_ in examples.EXAMPLES)
-    assert len(examples.names()) >= 6
+    assert examples.names() == examples.NAMES and len(examples.NAMES) >= 6
     for name in examples.names():
-        assert (examples.FOLDER / f"{name}.json").stat().st_size < LARGEST, name
+        methods = len(examples.load(name)["case"]["methods"])
+        assert (examples.FOLDER / f"{name}.json").stat().st_size < LARGEST * methods, name
 
 
 @pytest.mark.parametrize("name", examples.names())
@@ -53,7 +55,36 @@ def test_some_examples_show_a_pruned_answer_go_wrong_and_one_a_full_one():
     lost = [case for case in cases if case["full"]["right"] and not shown_first(case)["right"]]
     assert len(lost) >= 2
     assert any(case["full"]["right"] is False for case in cases)
-    assert cases[0]["full"]["right"] and cases[0] in lost, "the first one makes the point"
+
+
+def test_the_first_example_stays_right_with_most_methods_until_its_thing_goes():
+    shown = examples.load(examples.names()[0])
+    case, scene = shown["case"], scenes.make(shown["seed"])
+    third = shown_first(case)["budget"]
+    verdicts = [answer["right"] for answer in case["answers"] if answer["budget"] == third]
+    assert case["full"]["right"] and np.mean(verdicts) >= rules.MOST
+    ladder = [answer["right"] for answer in case["answers"] if answer["method"] == FIRST_METHOD]
+    assert np.mean(ladder) >= rules.MOST
+    (line,) = case["notes"]
+    assert f"{sum(verdicts)} of {len(verdicts)} methods" in line
+    (thing,) = (thing for thing in scene.things if thing.cell == rules.MIDDLE)
+    request = CaseRequest.make("pico", scene.image, case["question"])
+    without = rules.without_thing(request, thing, ResultCache(64_000_000))
+    assert f"“{without}”" in line and without != case["truth"]
+
+
+def test_examples_are_the_first_scenes_that_fit_their_rule():
+    seed = examples.load(examples.names()[0])["seed"]
+    assert rules.find_opening([0, 1, seed])[0] == seed
+    lost = examples.load("count")
+    assert rules.find_lost("count", [lost["seed"]]) == (lost["seed"], lost["case"]["question"])
+    with pytest.raises(LookupError):
+        rules.find_opening([])
+
+
+def test_what_lies_outside_a_box_shares_nothing_with_it():
+    patches = np.array([[0, 0, 16, 16], [16, 0, 32, 16], [0, 16, 16, 32], [40, 40, 56, 56]])
+    assert rules.outside((10, 4, 17, 16), patches) == [2, 3], "touching an edge is no overlap"
 
 
 def test_an_example_is_what_the_model_says_today():

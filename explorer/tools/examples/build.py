@@ -7,13 +7,22 @@ import json
 
 from explorer.cases.records import MethodMap
 from explorer.pico.data import questions, scenes
-from explorer.ui.examples import EXAMPLES, FOLDER, LADDERED, THUMB_SIDE
+from explorer.tools.examples.rules import QUESTION, find_lost, find_opening, near_a_third
+from explorer.ui.examples import FOLDER, LADDERED, NAMES, THUMB_SIDE
+
+SCENES = {  # seed and question of those that no rule finds
+    "corner": (41, "what is in the top right ?"),
+    "find": (43, "find the cheese ."),
+    "laptops": (44, "how many laptops are there ?"),
+    "where": (33, "describe the picture ."),
+}
+LOST = ("exist", "count")  # kinds of question of which an example shows a lost answer
 
 
-def make(name: str, seed: int, question: str, model: str = "pico") -> dict:
+def make(seed: int, question: str, line: str = "", model: str = "pico") -> dict:
     """Compute one example: the case with all maps and `stored_budgets` answers, as it is stored.
 
-    What a method says of itself is not stored; `load` adds it.
+    line: what one sees on it. What a method says of itself is not stored; `load` adds it.
     """
     from explorer import analyses
     from explorer.cases.cache import ResultCache
@@ -33,6 +42,7 @@ def make(name: str, seed: int, question: str, model: str = "pico") -> dict:
     ]
     suggestions = [question, *(q for q in questions.suggest(scene) if q != question)]
     case = case_payload(analysis, truth, suggestions, answers, lean=True)
+    case["notes"] += [line] if line else []
     for method in case["methods"]:
         for word in method_words(method["key"]).keys() - {"key"}:
             del method[word]
@@ -43,15 +53,19 @@ def stored_budgets(found: MethodMap, tokens: int) -> list[int]:
     """List the budgets whose answers an example holds; a live model fills in the others."""
     if found.spec in LADDERED:
         return list(found.ladder)
-    return [min(found.ladder, key=lambda budget: abs(budget - tokens / 3))]  # shown at first
+    return [near_a_third(found.ladder, tokens)]  # shown at first
 
 
 def main() -> None:
-    """Build every example anew."""
+    """Build every example anew; rules.py says from which scenes."""
     argparse.ArgumentParser(description=main.__doc__).parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, seed, question in EXAMPLES:
+    first, line = find_opening()
+    print(f"opening: scene {first}. {line}", flush=True)
+    lost = {kind: find_lost(kind) for kind in LOST}
+    built = {NAMES[0]: (first, QUESTION, line), **SCENES, **lost}
+    for name in NAMES:
         file = FOLDER / f"{name}.json"
-        text = json.dumps(make(name, seed, question), separators=(",", ":"))
+        text = json.dumps(make(*built[name]), separators=(",", ":"))
         file.write_text(text + "\n", encoding="utf-8")
-        print(f"{file.name}: {len(text) // 1000} KB")
+        print(f"{file.name}: {len(text) // 1000} KB", flush=True)

@@ -1,0 +1,1 @@
+"""The finished examples of the page: how the first is found, and how all are built."""
