@@ -19,8 +19,16 @@ from explorer.vlm.components import Tower
 
 def cls_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:
     """Give the softmaxed attention of [CLS] to the patches, [V, H, n]."""
-    row = (query[:, :, :1].float() @ key.float().transpose(2, 3)).squeeze(2) * scaling
-    return row.softmax(-1)[..., 1:]
+    return _cls_row(query, key, scaling).softmax(-1)[..., 1:]
+
+
+def cls_logits(query: Tensor, key: Tensor, scaling: float) -> Tensor:
+    """Give what becomes that attention, [V, H, n]: scaled products, before the softmax."""
+    return _cls_row(query, key, scaling)[..., 1:]
+
+
+def _cls_row(query: Tensor, key: Tensor, scaling: float) -> Tensor:
+    return (query[:, :, :1].float() @ key.float().transpose(2, 3)).squeeze(2) * scaling
 
 
 def wide_cls_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:
@@ -64,6 +72,7 @@ OF_CLS = {
     "first_cls_attention": ("first", cls_attention),
     "early_cls_attention": ("early", cls_attention),
     "last_cls_attention": ("last", cls_attention),
+    "last_cls_logits": ("last", cls_logits),
     "wide_cls_attention": ("last", wide_cls_attention),
 }
 OF_ALL = {

@@ -101,10 +101,9 @@ def tower_signals(
     if "cls_attention" in needs and first:
         signals["cls_attention"] = cls_attention(query, key, vision.scaling)
     signals |= {name: found for name, found in vision.of_layers.items() if name in needs}
-    cls_rows = needs & {"cls_attention", *OF_CLS}
     wanted = needs & {"patch_attention", "patch_logits"}
-    if cls_rows and not first:  # the stand-in
-        wanted |= {"patch_attention"}
+    if not first:
+        wanted |= _stand_ins(needs)
     if wanted:
         patches_only = query[:, :, first:]
         signals |= {
@@ -123,6 +122,13 @@ def tower_signals(
     return Signals(
         grid_position=grid_position, features=vision.features, patches=patches, **signals
     )
+
+
+def _stand_ins(needs: frozenset[str]) -> frozenset[str]:
+    """Name what methods look at in place of the rows of a [CLS] that the tower doesn't have."""
+    rows = needs & {"cls_attention", *OF_CLS}
+    logits = {"patch_logits"} if "last_cls_logits" in rows else set()
+    return frozenset(logits | ({"patch_attention"} if rows - {"last_cls_logits"} else set()))
 
 
 def project(projector: nn.Module, dtype: torch.dtype, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 from explorer.errors import UnknownMethod
 from explorer.methods.attention.clsattn import ClsAttention
 from explorer.methods.attention.fopru import FoPru
+from explorer.methods.attention.globalcom2 import GlobalCom2
 from explorer.methods.attention.hiprune import HiPrune
 from explorer.methods.attention.hired import HiRED
 from explorer.methods.attention.holov import HoloV
@@ -59,6 +60,7 @@ METHODS: tuple[type[Method], ...] = (
     ToDRE,
     ZooPrune,
     HiRED,
+    GlobalCom2,
     CDPruner,
     MMTok,
     SCOPE,

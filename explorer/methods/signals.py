@@ -119,6 +119,7 @@ class Signals:
       first_cls_attention  [V, H, n] the same in the tower's first layer.
       early_cls_attention  [V, H, n] the same a fifth of the way up, where a tower sees details.
       last_cls_attention   [V, H, n] the same in the tower's last layer.
+      last_cls_logits      [V, H, n] the same before the softmax, scaled; None without one.
       wide_cls_attention   [V, n] the same there, as if all heads were one.
       object_attention     [V, n] attention that a patch receives where the tower looks at things,
                            9/24 of the way up; mean over heads and queries, [CLS] among them.
@@ -187,6 +188,7 @@ class Signals:
     first_cls_attention: Tensor | None = None
     early_cls_attention: Tensor | None = None
     last_cls_attention: Tensor | None = None
+    last_cls_logits: Tensor | None = None
     wide_cls_attention: Tensor | None = None
     object_attention: Tensor | None = None
     patch_attention: Tensor | None = None

@@ -139,6 +139,7 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
             first_cls_attention=first,
             early_cls_attention=early,
             last_cls_attention=last,
+            last_cls_logits=5 * last.log(),
             wide_cls_attention=last.mean(1),
         )
     return signals

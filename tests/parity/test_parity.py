@@ -16,6 +16,7 @@ from parity import (
     allotting,
     before_llm,
     clusters,
+    crops,
     graphs,
     inside,
     learned,
@@ -34,6 +35,7 @@ FOLDER = Path(os.environ.get("GOLDENS") or ROOT / "tests" / "goldens")
 GROUPS = (
     tower, graphs, selection, before_llm, llm, inside, learned, metrics, oracles, regions,
     allotting, several_stages, clusters,
+    allotting, several_stages, crops,
 )  # fmt: skip
 RUNNERS = {prefix: run for group in GROUPS for prefix, run in group.RUNNERS.items()}
 

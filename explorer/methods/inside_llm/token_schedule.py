@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from explorer.errors import BadBudget
 from explorer.methods.method import Method
+from explorer.methods.ops.bisection import largest
 from explorer.methods.signals import Size, Stage
 
 
@@ -77,15 +78,6 @@ def solve(rising: Callable[[float], float], target: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if rising(middle) < target else (low, middle)
     return min((high, low), key=lambda x: abs(rising(x) - target))
-
-
-def largest(rising: Callable[[float], float], most: float, upper: float = 1.0) -> float:
-    """Find the largest x in 0..upper at which a rising curve of steps is at most some number."""
-    low, high = 0.0, upper
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if rising(middle) <= most else (low, middle)
-    return high if rising(high) <= most else low
 
 
 def within(

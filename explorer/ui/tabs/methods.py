@@ -24,8 +24,8 @@ from explorer.ui.session import AppState, Session
 PLACES = {
     "tower": (
         "cls_attention", "first_cls_attention", "early_cls_attention", "last_cls_attention",
-        "wide_cls_attention", "object_attention", "patch_attention", "patch_logits", "keys",
-        "last_keys", "hidden", "cls_hidden", "patch_embeds",
+        "last_cls_logits", "wide_cls_attention", "object_attention", "patch_attention",
+        "patch_logits", "keys", "last_keys", "hidden", "cls_hidden", "patch_embeds",
     ),
     "projector": ("features", "project", "project_difference", "inputs"),
     "question": ("question", "embed", "tail", "text_embeds", "question_attention", "relevance_net"),
@@ -34,6 +34,9 @@ PLACES = {
         "visual_to_tail", "visual_attention", "visual_keys", "joined_keys", "global_attention",
         "key_norms", "tail_key_norms", "normed", "tail_normed", "rotated_ones", "tail_rotated_ones",
         "transitions", "neurons",
+        "unrotated_attention", "visual_received", "visual_to_tail", "visual_attention",
+        "visual_keys", "key_norms", "tail_key_norms",
+        "normed", "tail_normed", "rotated_ones", "tail_rotated_ones", "transitions", "neurons",
     ),
     "answer": ("explain",),
 }  # fmt: skip

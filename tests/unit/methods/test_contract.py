@@ -58,6 +58,7 @@ CHOICES_AND_OPTIONS = [
             "todre?rule=k-center&late=False",
             "hired?areas=spatial&alpha=0.25",
             "hired?budget_score=sum&alpha=0.75",
+            "globalcom2?newlines=drop",
             "cdpruner?relevance=llm-embed&theta=0.9",
             "mmtok?alpha=0.0&tv_temp=0.01",
             "dart?order=norm",
@@ -409,7 +410,8 @@ def test_the_list_is_in_the_order_of_the_page():
     assert [method.spec for method in catalog.choices()] == [
         "random", "uniform", "pool",
         "clsattn", "fopru", "fopru:row", "lexrank", "lexrank:continuous", "lexrank:degree",
-        "gprune", "divprune", "todre", "zooprune", "hired", "hired:paper", "cdpruner", "mmtok",
+        "gprune", "divprune", "todre", "zooprune", "hired", "hired:paper", "globalcom2",
+        "cdpruner", "mmtok",
         "scope", "tome",
         "visionzip", "vispruner", "holov", "hiprune", "prumerge", "prumerge:plus",
         "relevance", "relevance_map",
