@@ -31,7 +31,7 @@ from explorer.metrics.budget_curve import auc, k_star, n_flips
 FIVE = ("clsattn", "divprune", "visionzip", "fastv", "visiondrop")  # unlike each other
 PER_OCTAVE = 2  # rungs of the ladder in every doubling
 MAX_BUDGETS = 32
-ABOUT = 240  # answers of a sweep: five methods and the draws of three randoms at twelve budgets
+ABOUT = 160  # answers of a sweep: five methods at up to twelve budgets, and draws of three randoms
 
 
 def _check_specs(request: CaseRequest, methods: Sequence[str] | None, **_: object) -> None:
@@ -63,6 +63,10 @@ def sweep(
     randoms = chances_of(["random", *chosen])
     draws = [draw for random in randoms for draw in draws_of(random)]
     rungs = {spec: _rungs(case, spec, checked) for spec in (*draws, *chosen)}
+    if checked is None:
+        rungs |= {
+            spec: _every_second(rungs[spec]) for spec in draws if spec not in comparison.DRAWS
+        }
     answers = _Answers(case, full_run(case, cache).answer)
     pairs = [(spec, rung) for spec, mine in rungs.items() for rung in mine if rung < n]
     pairs.sort(key=lambda pair: pair[1])  # runs of like length are decoded side by side
@@ -101,6 +105,11 @@ def _rungs(case: Case, spec: str, budgets: tuple[int, ...] | None) -> tuple[int,
     if budgets is None:
         return tuple(ladder(case.size.tokens, floor, PER_OCTAVE))
     return tuple(sorted({max(budget, floor) for budget in budgets}))
+
+
+def _every_second(rungs: tuple[int, ...]) -> tuple[int, ...]:
+    """Thin a ladder out: lines between rungs tell as much of a mean over draws as more answers."""
+    return (*rungs[:-1:2], rungs[-1])
 
 
 @dataclass

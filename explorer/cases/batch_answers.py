@@ -62,14 +62,17 @@ class CaseContext:
 
 @dataclass(frozen=True)
 class PlannedAnswer:
-    """An answer that is to be computed. length: tokens that enter the first layer, text included;
-    cache_bytes: of its keys and values in all layers.
+    """An answer that is to be computed.
+
+    parts: the layer from which on it differs from the run with all tokens; length: tokens that
+    enter that layer, text included; cache_bytes: of its keys and values in all layers.
     """
 
     context: CaseContext
     method: str
     budget: int
     plan: PruningPlan
+    parts: int
     length: int
     cache_bytes: int
 
@@ -102,8 +105,10 @@ def plan_answer(context: CaseContext, method: str, budget: int) -> PlannedAnswer
     check_budget(budget, case.size.tokens)
     plan = plan_of(catalog.resolve(method), case.size, budget)
     lengths = alive(plan.stages, case.size).astype(int) + context.prompts.text_tokens
-    lengths = lengths.tolist()
-    return PlannedAnswer(context, method, budget, plan, lengths[0], _cache_bytes(case, lengths))
+    parts = min((stage.layer for stage in plan.stages), default=0)
+    length = int(lengths[min(parts, case.size.layers - 1)])
+    nbytes = _cache_bytes(case, lengths.tolist())
+    return PlannedAnswer(context, method, budget, plan, parts, length, nbytes)
 
 
 def _cache_bytes(case: Case, lengths: Sequence[int]) -> int:
@@ -117,7 +122,9 @@ def prefill_answers(
 ) -> Generator[tuple[PlannedAnswer, AnswerResult], None, list[ActiveRow]]:
     """Prefill what methods leave; returns the rows, and gives a sentence for those that can't."""
     rows: list[ActiveRow] = []
-    packs = list(pack_by_length(planned, lambda plan: plan.length))
+    # runs of one case that part late are packed together: they share the layers before
+    late_last = sorted(planned, key=lambda plan: plan.parts)
+    packs = list(pack_by_length(late_last, lambda plan: plan.length))
     while packs and not stop():
         pack = packs.pop(0)
         try:

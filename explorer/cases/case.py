@@ -24,7 +24,7 @@ from explorer.inference.vision import VisionOutput, encode_image, tower_signals
 from explorer.media.grid import Grid
 from explorer.media.image import Picture
 from explorer.methods.attention import relevance_net
-from explorer.methods.signals import Size
+from explorer.methods.signals import Signals, Size
 from explorer.vlm.components import Decoder, Vlm
 from explorer.vlm.fair_queue import clock
 from explorer.vlm.loader import default_loader
@@ -85,6 +85,10 @@ class Case:
 
         answer: gives the tokens of the full answer to methods that explain it.
         """
+        return self.with_signals(self._embedded(), needs, answer)
+
+    def _embedded(self) -> Prompt:
+        """Put the embeddings of words and visual tokens together."""
         chat = self.vlm.family.build_prompt(self.vlm, self.question, self.vision.grid)
         device, features = self.vlm.device, self.vision.output.features
         visual = chat.visual_positions.to(device)
@@ -93,22 +97,31 @@ class Case:
         positions = torch.arange(embeds.shape[1])[None]
         if chat.position_ids is not None:
             positions = chat.position_ids
-        signals = tower_signals(
-            self.vision.output, self.vision.grid_position, self.vision.patches, needs
-        )
-        prompt = Prompt(
+        return Prompt(
             embeds,
             positions.to(device),
             visual,
             chat.is_text.to(device),
-            signals,
+            self._tower_signals(frozenset()),
             chat.n_response_header,
             self.vision.output.deepstack,
         )
+
+    def _tower_signals(self, needs: frozenset[str]) -> Signals:
+        vision = self.vision
+        return tower_signals(vision.output, vision.grid_position, vision.patches, needs)
+
+    def with_signals(
+        self,
+        prompt: Prompt,
+        needs: frozenset[str],
+        answer: Callable[[], Sequence[int]] | None = None,
+    ) -> Prompt:
+        """Give the same prompt with the signals of `needs`; its tensors are not copied."""
         more = self._grid_signals(needs) | self._question_signals(needs, prompt)
         if "explain" in needs and answer is not None:
             more["explain"] = partial(gradients, self.decoder, prompt, answer())
-        return replace(prompt, signals=replace(signals, **more))
+        return replace(prompt, signals=replace(self._tower_signals(needs), **more))
 
     def _grid_signals(self, needs: frozenset[str]) -> dict[str, object]:
         """Give the signals that say where tokens and views lie on the picture."""
@@ -185,7 +198,11 @@ class PromptCache:
         with self._lock:
             if needs not in self._prompts:
                 began = clock()
-                prompt = self._case.prompt(needs, self._answer)
+                first = next(iter(self._prompts.values()), None)
+                if first is None:
+                    prompt = self._case.prompt(needs, self._answer)
+                else:  # the same tensors, so that runs share the layers in which they are alike
+                    prompt = self._case.with_signals(first[0], needs, self._answer)
                 self._prompts[needs] = prompt, clock() - began
             return self._prompts[needs]
 

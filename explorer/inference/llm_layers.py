@@ -1,7 +1,9 @@
 """Pass one or several prompts through one decoder layer, as one row of tokens.
 
-Prompts stand one behind the other, and none sees another; see `packed_sequences`. What methods may
-look at is recorded on the way. Knows Llama-like decoder layers; not stages, methods or answers.
+Prompts stand one behind the other, and none sees another; see `packed_sequences`. Those that are
+still one and the same prompt pass once: what a method drops inside the language model, its first
+layers see. What methods may look at is recorded on the way. Knows Llama-like decoder layers; not
+stages, methods or answers.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from explorer.inference.layer_signals import LayerActivations, SignalRecorder
 from explorer.inference.sequence import Sequence
 from explorer.vlm.attention import packed_sequences, record_attention
 
-QkCallback = Callable[[list["ForwardState"], Tensor, Tensor, float], None]
+Shared = list["ForwardState"]
+"""States whose tokens are one and the same tensor."""
+QkCallback = Callable[[list[Shared], Tensor, Tensor, float], None]
 """Gets the states whose queries [1, H, S, d] and keys [1, Hkv, S, d] these are, and the scaling."""
 MAX_PACKED_TOKENS = 1000  # tokens that pass a layer as one row; more don't make it faster
 Item = TypeVar("Item")
@@ -41,17 +45,34 @@ class ForwardState:
         return self.sequence.hidden_states.shape[1]
 
 
+def shared(states: Iterable[ForwardState]) -> list[Shared]:
+    """Put states together that have the same tokens at the same positions, in their order.
+
+    They began as one prompt, and none of them has parted with a token yet.
+    """
+    groups: dict[tuple[int, int], Shared] = {}
+    for state in states:
+        same = id(state.sequence.hidden_states), id(state.sequence.position_ids)
+        groups.setdefault(same, []).append(state)
+    return list(groups.values())
+
+
+def _lengths(groups: list[Shared]) -> list[int]:
+    return [group[0].length for group in groups]
+
+
 class _SplitCache:
     """What a layer takes for a cache: gives every prompt of a pack its own keys and values."""
 
-    def __init__(self, states: list[ForwardState]):
-        self.states = states
+    def __init__(self, groups: list[Shared]):
+        self.groups = groups
 
     def update(self, keys: Tensor, values: Tensor, layer: int, **_) -> tuple[Tensor, Tensor]:
-        lengths = [state.length for state in self.states]
-        parts = zip(self.states, keys.split(lengths, 2), values.split(lengths, 2), strict=True)
-        for state, own_keys, own_values in parts:
-            state.cache.update(own_keys, own_values, layer)
+        lengths = _lengths(self.groups)
+        parts = zip(self.groups, keys.split(lengths, 2), values.split(lengths, 2), strict=True)
+        for group, own_keys, own_values in parts:
+            for state in group:
+                state.cache.update(own_keys, own_values, layer)
         return keys, values
 
 
@@ -67,40 +88,45 @@ def run_layer(
     on_qk: gets the layer's queries and keys. record_modules: whether what its modules do is given
     to recorders that need it. All states have a cache, or none has.
     """
-    lengths = [state.length for state in states]
-    hidden_states = _concatenated([state.sequence.hidden_states for state in states], 1)
-    cos_sin = zip(*(state.sequence.position_embeddings(body) for state in states), strict=True)
-    alone, cached = len(states) == 1, states[0].cache is not None
-    masks = [state.sequence.attention_mask(layer.self_attn.layer_idx) for state in states]
+    groups = shared(states)
+    lengths, first = _lengths(groups), [group[0].sequence for group in groups]
+    hidden_states = _concatenated([sequence.hidden_states for sequence in first], 1)
+    cos_sin = zip(*(sequence.position_embeddings(body) for sequence in first), strict=True)
+    masks = [sequence.attention_mask(layer.self_attn.layer_idx) for sequence in first]
+    alone, cached = len(groups) == 1, states[0].cache is not None
     layer_kwargs = {
         "attention_mask": masks[0] if alone else None,
         "position_embeddings": tuple(_concatenated(parts, -2) for parts in cos_sin),
-        "cache": states[0].cache if alone or not cached else _SplitCache(states),
+        "cache": _SplitCache(groups) if cached and len(states) > 1 else states[0].cache,
         "use_cache": cached,
     }
     attention = layer.self_attn
-    listeners = {attention: lambda *qk: on_qk(states, *qk)} if on_qk else {}
+    listeners = {attention: lambda *qk: on_qk(groups, *qk)} if on_qk else {}
     packed = [] if alone else list(zip(lengths, masks, strict=True))
     with record_attention(listeners), packed_sequences(packed):
         if record_modules and any(state.recorder.needs_modules for state in states):
             activations = run_modules(layer, hidden_states, layer_kwargs)
             hidden_states = activations.hidden_states
             split = (tensor.split(lengths, 1) for tensor in activations)
-            for state, *parts in zip(states, *split, strict=True):
-                state.recorder.record_modules(LayerActivations(*parts), state.sequence)
+            for group, *parts in zip(groups, *split, strict=True):
+                for state in group:
+                    state.recorder.record_modules(LayerActivations(*parts), state.sequence)
         else:
             hidden_states = layer(hidden_states, **layer_kwargs)
-    for state, own_states in zip(states, hidden_states.split(lengths, 1), strict=True):
-        state.sequence.hidden_states = own_states
-        state.sequence.add_deepstack(attention.layer_idx)
+    for group, own_states in zip(groups, hidden_states.split(lengths, 1), strict=True):
+        group[0].sequence.hidden_states = own_states
+        group[0].sequence.add_deepstack(attention.layer_idx)
+        for state in group[1:]:
+            state.sequence.hidden_states = group[0].sequence.hidden_states
 
 
-def record_qk(states: list[ForwardState], query: Tensor, key: Tensor, scaling: float) -> None:
+def record_qk(groups: list[Shared], query: Tensor, key: Tensor, scaling: float) -> None:
     """Give every recorder of a pack its own queries and keys."""
-    lengths = [state.length for state in states]
-    parts = zip(states, query.split(lengths, 2), key.split(lengths, 2), strict=True)
-    for state, own_query, own_key in parts:
-        state.recorder.record_qk(own_query, own_key, scaling)
+    lengths = _lengths(groups)
+    parts = zip(groups, query.split(lengths, 2), key.split(lengths, 2), strict=True)
+    for group, own_query, own_key in parts:
+        for state in group:
+            state.recorder.record_qk(own_query, own_key, scaling)
 
 
 def _concatenated(tensors: Iterable[Tensor], dim: int) -> Tensor:

@@ -18,7 +18,13 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from explorer.inference.attention_weights import last_rows
-from explorer.inference.llm_layers import ForwardState, SignalRecorder, record_qk, run_layer
+from explorer.inference.llm_layers import (
+    ForwardState,
+    Shared,
+    SignalRecorder,
+    record_qk,
+    run_layer,
+)
 from explorer.inference.sequence import Prompt, Sequence, StageOutcome
 from explorer.methods.observed import Neurons
 from explorer.methods.signals import Kept, Signals, Stage
@@ -201,14 +207,16 @@ def prefill_together(
     started, body = clock(), decoder.body
     rows = [_PrefillRow(decoder, prompt, plan) for prompt, plan in prompts]
     runs, states = [row.run for row in rows], [row.state for row in rows]
-    attention_rows: Tensor | None = None
+    mass: dict[int, Tensor] = {}  # what each state's last token paid in the layer that runs
 
-    def record(states: list[ForwardState], query: Tensor, key: Tensor, scaling: float) -> None:
-        nonlocal attention_rows
-        record_qk(states, query, key, scaling)
-        lengths, layer = [state.length for state in states], len(runs[0].length) - 1
-        bias = _last_bias(states, layer)
-        attention_rows = last_rows(query, key, scaling, lengths, bias)
+    def record(groups: list[Shared], query: Tensor, key: Tensor, scaling: float) -> None:
+        record_qk(groups, query, key, scaling)
+        first = [group[0] for group in groups]
+        bias = _last_bias(first, len(runs[0].length) - 1)
+        attention = last_rows(query, key, scaling, [state.length for state in first], bias)
+        masks = torch.cat([state.sequence.text_visual_mask for state in first], 1)
+        for group, paid in zip(groups, attention.to(masks.device) @ masks.T, strict=True):
+            mass.update((id(state), paid) for state in group)
 
     n_recorded = max(row.n_recorded for row in rows)
     for index, layer in enumerate(body.layers):
@@ -216,10 +224,10 @@ def prefill_together(
             row.prune(index)
             row.run.record_input(row.state.sequence)
         run_layer(layer, states, body, record, index < n_recorded)
-        if attention_rows is None:
+        if not mass:
             raise RuntimeError("the language model is not set to the listening attention")
-        _record_attention_mass(runs, index, attention_rows)
         for row in rows:
+            row.run.prompt_attention_mass[index] = mass[id(row.state)]
             row.choose_neurons()
     for row in rows:
         row.prune(len(body.layers))  # a stage that wipes the cache may stand behind the last layer
@@ -242,13 +250,3 @@ def _last_bias(states: list[ForwardState], layer: int) -> Tensor | None:
         bias = state.sequence.attention_bias_of(layer, visual.new_tensor([state.length - 1]))
         parts.append(visual.new_zeros(state.length).float() if bias is None else bias[0])
     return torch.cat(parts)
-
-
-def _record_attention_mass(runs: list[PrefillRun], layer: int, rows: Tensor) -> None:
-    """Sum up what the last prompt token of every run paid to text and to visual tokens in a layer.
-
-    rows [B, keys]: see `last_rows`.
-    """
-    masks = torch.cat([run.text_visual_mask[layer] for run in runs], 1)
-    for run, mass in zip(runs, rows.to(masks.device) @ masks.T, strict=True):
-        run.prompt_attention_mass[layer] = mass.to(run.prompt_attention_mass.device)

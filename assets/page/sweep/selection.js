@@ -18,7 +18,7 @@
 import { BatchRequest } from "../common/answers/batch_request.js";
 import { chanceOf, likelihood } from "../common/measures.js";
 import { floorOf, ladderOf } from "../common/payload.js";
-import { auc, coarseFirst, heightsAt, kStar, nFlips } from "./measures.js";
+import { auc, coarseFirst, everySecond, heightsAt, kStar, nFlips } from "./measures.js";
 
 export class SweepSelection extends BatchRequest {
   state = { chosen: [], stage: "middle" };
@@ -97,10 +97,11 @@ export class SweepSelection extends BatchRequest {
   }
 
   /** @returns {Curve} */
-  #curve(spec, method) {
+  #curve(spec, method, thin = false) {
     const known = this.#curves.get(spec);
     if (known) return known;
-    const rungs = ladderOf(this.case, method);
+    const all = ladderOf(this.case, method);
+    const rungs = thin ? everySecond(all) : all;
     const points = rungs.map((budget) => this.#point(spec, budget));
     const done = points.every(({ answer }) => answer);
     const same = points.map((point) => point.same);
@@ -151,7 +152,7 @@ export class SweepSelection extends BatchRequest {
       if (each.has(spec)) continue;
       each.set(
         spec,
-        method.draws.map((draw) => this.#curve(draw, ladder)),
+        method.draws.map((draw) => this.#curve(draw, ladder, spec !== this.draws[0])),
       );
     }
     return [...each];

@@ -146,6 +146,10 @@ def test_the_ladder_is_the_one_of_the_slider(picture, memory):
     )
     assert laid.budgets == tuple(method_maps.ladder(196, 1, 2)) and laid.budgets[-1] == 196
     assert 12 <= len(laid.budgets) <= 13
+    [fastv] = laid.methods  # its random is drawn at every second rung: a mean lies on a line
+    assert len(laid.random) == len(laid.budgets)
+    assert len(fastv.random) == len(fastv.budgets[:-1:2]) + 1 < len(fastv.budgets)
+    assert fastv.random[-1].budget == 196
     for swept in (*laid.methods, laid.draws[0]):
         shown = analyses.draw(
             CaseRequest.make("pico", picture, QUESTION), swept.method, cache=memory

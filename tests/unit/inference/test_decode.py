@@ -158,10 +158,16 @@ def test_the_caches_of_joined_runs_stay_their_own():
 MERGING = PruningPlan((Stage(0, 3, merge=1), Stage(2, 2, merge=1)), merging, renumber=True)
 
 
+WIPING = PruningPlan((Stage(2, 3, wipe_cache=True), Stage(4, 2, wipe_cache=True)), last)
+
+
 @pytest.mark.parametrize("kv_heads", [4, 2])
-def test_prompts_pass_together_as_if_alone(kv_heads):
-    plans = [*PLANS, MERGING]
+@pytest.mark.parametrize("one", [False, True], ids=["prompts of their own", "one prompt"])
+def test_prompts_pass_together_as_if_alone(kv_heads, one):
+    plans = [*PLANS, MERGING, WIPING]
     decoder, prompts = taken_apart(tiny_llama(kv_heads)), [random_prompt(visual=N) for _ in plans]
+    if one:
+        prompts = prompts[:1] * len(plans)
     joined = prefill_together(decoder, list(zip(prompts, plans, strict=True)))
     for run, prompt, plan in zip(joined, prompts, plans, strict=True):
         own = prefill(decoder, prompt, plan)
@@ -179,3 +185,17 @@ def test_prompts_pass_together_as_if_alone(kv_heads):
             assert torch.allclose(ours.keys, theirs.keys, atol=2e-5)
         assert [s.token for s in decode(run, 6)] == [s.token for s in decode(own, 6)]
         assert math.isnan(run.prefill_seconds), "shared with the others"
+
+
+def test_runs_of_one_prompt_pass_the_layers_once_in_which_they_are_alike():
+    model = tiny_llama(4)
+    decoder, prompt, passed = taken_apart(model), random_prompt(visual=N), []
+    for layer in decoder.body.layers:
+        layer.self_attn.q_proj.register_forward_hook(
+            lambda module, inputs, output: passed.append(inputs[0].shape[1])
+        )
+    late = PruningPlan((Stage(2, 3),), last)
+    S = prompt.inputs_embeds.shape[1]
+    prefill_together(decoder, [(prompt, plan) for plan in (KEEP_ALL, WIPING, late, late)])
+    text = S - N
+    assert passed == [S, S, *[S + 2 * (3 + text)] * 4]
