@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from explorer.methods.observed import AnswerGradient, Neurons, Transition
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -234,7 +237,7 @@ class Signals:
 
     _known: dict = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def once(self, name: Hashable, make: Callable[[], Tensor]) -> Tensor:
+    def once(self, name: Hashable, make: Callable[[], Made]) -> Made:
         """Compute something of these signals only once, however many budgets ask for it."""
         if name not in self._known:
             self._known[name] = make()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch.nn.functional import normalize
@@ -14,7 +15,7 @@ from explorer.methods.attention.holov import HoloV
 from explorer.methods.attention.prumerge import PruMerge
 from explorer.methods.attention.vispruner import VisPruner, alike
 from explorer.methods.ops import strips
-from explorer.methods.ops.bipartite import matched, merged_down
+from explorer.methods.ops.bipartite import halvings, matched
 from explorer.methods.ops.outliers import grid_step, outliers
 from explorer.methods.signals import Signals, Size, Stage
 from explorer.methods.similarity.scope import SCOPE, gains
@@ -122,11 +123,13 @@ def run_tome(golden: Golden) -> None:
         keys=torch.zeros(1, n, hidden.shape[1] // heads),
         project=lambda x: x,  # the recording bypasses the projector
     )
-    metric = ToMe().compared(signals)
+    metric = ToMe().compared(signals, hidden)
     best, match = matched(metric)
     assert_close(best, golden["first_best"])
     assert match.tolist() == golden["first_match"].tolist()
-    assert merged_down(metric, budget)[1] == golden["rounds"].tolist()
+    lengths = [len(each.size) for each in halvings(metric) if len(each.size) >= budget]
+    rounds = [before - after for before, after in pairwise([*lengths, budget])]
+    assert list(filter(None, rounds)) == golden["rounds"].tolist()
     [stage] = ToMe().schedule(Size(n, 32, n), budget)
     kept = ToMe().keep(signals, stage)
     assert kept.group.tolist() == golden["group"].tolist()

@@ -6,9 +6,19 @@ VideoChat-Flash. Knows what tokens are compared by; not what becomes of a group.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
+
+
+class Groups(NamedTuple):
+    """A list of p groups: their mean metric [p, d] and size [p], and each token's group [n]."""
+
+    metric: Tensor
+    size: Tensor
+    group: Tensor
 
 
 def matched(metric: Tensor) -> tuple[Tensor, Tensor]:
@@ -22,30 +32,40 @@ def matched(metric: Tensor) -> tuple[Tensor, Tensor]:
     return cosine.gather(1, match[:, None])[:, 0], match
 
 
-def merged_down(metric: Tensor, count: int) -> tuple[Tensor, list[int]]:
-    """Tell which of `count` groups each token of metric [n, d] ends up in, [n].
+def merged(groups: Groups, going: int) -> Groups:
+    """Merge the `going` best pairs of a list, at most half of it; one round."""
+    metric, size, group = groups
+    best, match = matched(metric)
+    order = best.argsort(descending=True, stable=True)
+    gone, stay = order[:going], order[going:]
+    # in the new list: those of the first half that stay, in falling likeness, then the second half
+    place = torch.empty_like(size, dtype=torch.long)
+    place[2 * stay] = torch.arange(len(stay), device=size.device)
+    place[1::2] = len(stay) + torch.arange(len(size) // 2, device=size.device)
+    place[2 * gone] = len(stay) + match[gone]
+    left = len(size) - going
+    sums = metric.new_zeros(left, metric.shape[1]).index_add_(0, place, size[:, None] * metric)
+    size = size.new_zeros(left).index_add_(0, place, size)
+    return Groups(sums / size[:, None], size, place[group])
 
-    Groups stand in the order in which the rounds leave them. Gives also how many tokens went in
-    each round. A group's metric is the mean of its tokens' in every round.
-    """
+
+def halvings(metric: Tensor) -> list[Groups]:
+    """Merge half of a list of metric [n, d], again and again, down to one group; all the lists."""
     n = len(metric)
-    group, size, rounds = torch.arange(n, device=metric.device), metric.new_ones(n), []
-    while len(size) > count:
-        going = min(len(size) - count, len(size) // 2)
-        best, match = matched(metric)
-        order = best.argsort(descending=True, stable=True)
-        gone, stay = order[:going], order[going:]
-        # in the new list: tokens of the first half that stay, then the second half
-        place = torch.empty_like(group[: len(size)])
-        place[2 * stay] = torch.arange(len(stay), device=metric.device)
-        place[1::2] = len(stay) + torch.arange(len(size) // 2, device=metric.device)
-        place[2 * gone] = len(stay) + match[gone]
-        left = len(size) - going
-        sums = metric.new_zeros(left, metric.shape[1]).index_add_(0, place, size[:, None] * metric)
-        size = size.new_zeros(left).index_add_(0, place, size)
-        metric, group = sums / size[:, None], place[group]
-        rounds.append(going)
-    return group, rounds
+    lists = [Groups(metric, metric.new_ones(n), torch.arange(n, device=metric.device))]
+    while len(lists[-1].size) > 1:
+        lists.append(merged(lists[-1], len(lists[-1].size) // 2))
+    return lists
+
+
+def merged_down(lists: list[Groups], count: int) -> Tensor:
+    """Tell which of `count` groups each token ends up in, [n], in the order of the last list.
+
+    All rounds but the last halve the list, whatever the count, so `lists` are those of `halvings`.
+    """
+    groups = [each for each in lists if len(each.size) >= count][-1]
+    going = len(groups.size) - count
+    return merged(groups, going).group if going else groups.group
 
 
 def means(rows: Tensor, group: Tensor, count: int) -> Tensor:

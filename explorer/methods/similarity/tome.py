@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from explorer.methods.method import BeforeLLM, Card, option
-from explorer.methods.ops.bipartite import means, merged_down
+from explorer.methods.ops.bipartite import halvings, means, merged_down
 from explorer.methods.ops.crops import crop_of, equal_shares
 from explorer.methods.signals import Kept, Signals, Size, Stage
 
@@ -35,13 +35,13 @@ class ToMe(BeforeLLM):
         repository="facebookresearch/ToMe",
         commit="af95e4b1befa172dadccd8c81e223b10090f9579",
         verified=(
-            "Rounds, matches, groups, sizes and merged tokens equal those of the official "
-            "functions in VideoChat-Flash's loop on 2 recorded runs, one round with keys too."
+            "Rounds, matches, groups, sizes and merged tokens equal those of the official code in "
+            "VideoChat-Flash's loop on 2 recorded runs, one round with keys too."
         ),
         uncertain=(
-            "The paper merges inside the tower; this is a later reading, for which models were "
-            "trained there. More than one round by keys, shares of crops, and tokens after the "
-            "projector where it makes one of several patches, are ours."
+            "The paper merges inside the tower; this is a later reading, with which models were "
+            "trained. More rounds by keys than one, shares of crops, and merging behind projectors "
+            "that join patches are ours."
         ),
         sentence=(
             "Averages look-alike patches in pairs, again and again, until few enough are left; "
@@ -70,7 +70,8 @@ class ToMe(BeforeLLM):
 
     def score(self, signals: Signals) -> Tensor:
         """Give 1 - the highest cosine with another token of the same crop, [N]."""
-        crop, metric = crop_of(signals, signals.hidden.shape[1]), self.compared(signals)
+        crop = crop_of(signals, signals.hidden.shape[1])
+        metric = self.compared(signals, self.averaged(signals))
         unlike = metric.new_ones(signals.count)
         for number in crop.unique():
             unit = normalize(metric[crop == number], dim=1)
@@ -83,11 +84,11 @@ class ToMe(BeforeLLM):
             return signals.features.float()
         return signals.per_token(signals.hidden)
 
-    def compared(self, signals: Signals) -> Tensor:
-        """Give what tokens are compared by, [N, d]: the mean of a token's slices, a head each."""
+    def compared(self, signals: Signals, x: Tensor) -> Tensor:
+        """Give what tokens x [N, C] are compared by, [N, d]: means of a slice a head."""
         if self.metric == "keys" and signals.patches.shape[1] == 1:
             return signals.per_token(signals.keys)
-        x, d = self.averaged(signals), signals.keys.shape[2]
+        d = signals.keys.shape[2]
         sliced = signals.patches.shape[1] == 1 and x.shape[1] % d == 0
         return x.unflatten(1, (-1, d)).mean(1) if sliced else x
 
@@ -97,12 +98,12 @@ class ToMe(BeforeLLM):
             return Kept(torch.arange(signals.count, device=signals.grid_position.device))
         single = signals.patches.shape[1] == 1
         x = signals.once((self.spec, "x"), partial(self.averaged, signals))
-        metric = signals.once((self.spec, "metric"), partial(self.compared, signals))
-        group, rows = torch.full_like(signals.patches[:, 0], -1), []
+        metric, rows = self.compared(signals, x), []
+        group = torch.full_like(signals.patches[:, 0], -1)
         *crops, (patchless, left) = equal_shares(signals, signals.hidden.shape[1], stage.merge)
-        for tokens, count in crops[: stage.merge]:  # others get no token
-            own, _ = merged_down(metric[tokens], count)
-            own = self.in_order(own, count)
+        for number, (tokens, count) in enumerate(crops[: stage.merge]):  # others get no token
+            lists = signals.once((self.spec, number), partial(halvings, metric[tokens]))
+            own = self.in_order(merged_down(lists, count), count)
             group[tokens] = own + sum(map(len, rows))
             rows.append(means(x[tokens], own, count))
         merged = signals.project(torch.cat(rows)) if single else torch.cat(rows)
@@ -115,5 +116,5 @@ class ToMe(BeforeLLM):
         if self.listed == "rounds":
             return group
         members = [(group == number).nonzero()[:, 0] for number in range(count)]
-        places = [each[0] if self.listed == "first" else each.median() for each in members]
+        places = [own[0] if self.listed == "first" else own.median() for own in members]
         return torch.stack(places).argsort().argsort()[group]

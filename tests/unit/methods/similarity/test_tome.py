@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from random_signals import NEWLINES, grid, tower_signals
 
-from explorer.methods.ops.bipartite import merged_down
+from explorer.methods.ops.bipartite import halvings, means, merged, merged_down
 from explorer.methods.signals import Signals, Stage
 from explorer.methods.similarity.tome import ToMe
 
@@ -27,8 +27,7 @@ def signals_of(hidden: torch.Tensor) -> Signals:
 
 def test_the_best_pair_becomes_its_mean():
     # 0, 2, 4 meet 1, 3, 5: 4 is nearest to its match, 1; the others stay in falling likeness
-    group, rounds = merged_down(X, 5)
-    assert rounds == [1] and group.tolist() == [0, 2, 1, 3, 2, 4]
+    assert merged_down(halvings(X), 5).tolist() == [0, 2, 1, 3, 2, 4]
     kept = ToMe().keep(signals_of(X), Stage(0, 0, 5))
     assert torch.allclose(kept.merged[2], 10 * (X[1] + X[4]) / 2)
     assert torch.allclose(kept.merged[0], 10 * X[0])
@@ -36,9 +35,14 @@ def test_the_best_pair_becomes_its_mean():
 
 def test_rounds_halve_the_list_until_enough_are_gone():
     x = torch.randn(21, 6, generator=torch.Generator().manual_seed(1))
-    group, rounds = merged_down(x, 4)
-    assert rounds == [10, 5, 2]
-    assert group.unique().tolist() == [0, 1, 2, 3]
+    lists = halvings(x)
+    assert [len(each.size) for each in lists] == [21, 11, 6, 3, 2, 1]
+    for each in lists:
+        count = len(each.size)
+        assert torch.equal(merged_down(lists, count), each.group)
+        assert torch.equal(each.size, each.group.bincount(minlength=count).float())
+        assert torch.allclose(each.metric, means(x, each.group, count), atol=1e-6)
+    assert torch.equal(merged_down(lists, 4), merged(lists[2], 2).group)
 
 
 def test_nothing_is_thrown_away():
