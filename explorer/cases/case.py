@@ -147,6 +147,8 @@ class Case:
             signals["embed"] = self._embed
         if "tail" in needs:
             signals["tail"] = prompt.inputs_embeds[0, after:].float()
+        if "rotary_frequencies" in needs:
+            signals["rotary_frequencies"] = body.rotary_emb.inv_freq
         if "relevance_net" in needs:
             signals["relevance_net"] = relevance_net.load(
                 relevance_net.file_of(self.vlm.key), self.vlm.device

@@ -43,6 +43,7 @@ from explorer.methods.similarity.divprune import DivPrune
 from explorer.methods.similarity.gprune import GPrune
 from explorer.methods.similarity.lexrank import LexRank
 from explorer.methods.similarity.mmtok import MMTok
+from explorer.methods.similarity.restore import Restore
 from explorer.methods.similarity.scope import SCOPE
 from explorer.methods.similarity.todre import ToDRE
 from explorer.methods.similarity.tome import ToMe
@@ -85,6 +86,7 @@ METHODS: tuple[type[Method], ...] = (
     VScan,
     MustDrop,
     PACT,
+    Restore,
 )
 BY_NAME_ALONE = (RandomInside,)
 """Found by their spec, but not offered: what others are compared with."""

@@ -147,6 +147,7 @@ class Signals:
       question             the visitor's words.
       embed                maps a text to the input embeddings [M, D] of its tokens, unframed.
       tail                 [T, D] input embeddings of all tokens after the visual ones.
+      rotary_frequencies   [d / 2] the language model's rotary embedding: radians per position.
       question_attention   [N] layer 0: attention of the tail to each visual token, mean over
                            heads and rows.
       relevance_net        maps that [N] to shares of relevance [N]; None where nobody has trained
@@ -210,6 +211,7 @@ class Signals:
     question: str | None = None
     embed: Callable[[str], Tensor] | None = None
     tail: Tensor | None = None
+    rotary_frequencies: Tensor | None = None
     question_attention: Tensor | None = None
     relevance_net: Callable[[Tensor], Tensor] | None = None
     explain: Callable[[str], Iterator[AnswerGradient]] | None = None

@@ -128,6 +128,7 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
         question="what is left of the red square ?",
         embed=embedder(WIDTH),
         tail=make(TAIL, WIDTH),
+        rotary_frequencies=torch.tensor([1.0, 0.1, 0.01]),
         question_attention=make(len(place), 1).squeeze(-1).softmax(-1) / 2,
         relevance_net=lambda attention: (100 * attention).softmax(-1),
         explain=lambda target: gradients(content, len(place)),

@@ -24,6 +24,7 @@ from parity import (
     metrics,
     oracles,
     regions,
+    repair,
     selection,
     several_stages,
     tower,
@@ -36,6 +37,7 @@ GROUPS = (
     tower, graphs, selection, before_llm, llm, inside, learned, metrics, oracles, regions,
     allotting, several_stages, clusters,
     allotting, several_stages, crops,
+    allotting, several_stages, clusters, repair,
 )  # fmt: skip
 RUNNERS = {prefix: run for group in GROUPS for prefix, run in group.RUNNERS.items()}
 

@@ -37,6 +37,7 @@ PLACES = {
         "unrotated_attention", "visual_received", "visual_to_tail", "visual_attention",
         "visual_keys", "key_norms", "tail_key_norms",
         "normed", "tail_normed", "rotated_ones", "tail_rotated_ones", "transitions", "neurons",
+        "rotary_frequencies", "transitions", "neurons",
     ),
     "answer": ("explain",),
 }  # fmt: skip

@@ -77,6 +77,8 @@ CHOICES_AND_OPTIONS = [
             "transprune?direction=abs&alpha=1.0",
             "mustdrop?early=keep",
             "pact?proportional=False",
+            "restore?base=vispruner&anchors=denser",
+            "restore?base=holov&sizes=False&distance=False",
             "mustdrop?answer_at=cache",
             "corematching:zero-kv?metric=core_neurons&beta=0.4",
         ),
@@ -418,7 +420,7 @@ def test_the_list_is_in_the_order_of_the_page():
         "fastv", "feather", "feather:norope", "vtw",
         "dart", "pyramiddrop", "fitprune", "sparsevlm", "sparsevlm:plus", "transprune",
         "corematching", "corematching:zero-kv",
-        "visiondrop", "vscan", "mustdrop", "pact",
+        "visiondrop", "vscan", "mustdrop", "pact", "restore",
     ]  # fmt: skip
     assert catalog.resolve("fopru:row") == FoPru(strategy="row")
     assert catalog.find("fastv") is FastV
