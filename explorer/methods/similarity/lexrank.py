@@ -17,7 +17,6 @@ from torch.nn.functional import normalize
 from explorer.methods.method import BeforeLLM, Card, Variant, option
 from explorer.methods.signals import Signals, falling
 
-FOLLOW = 0.85  # f, the probability of following an edge
 ALIKE = 0.5  # rerank: above this similarity to a kept patch, a patch has to wait
 
 
@@ -37,8 +36,9 @@ class LexRank(BeforeLLM):
         ),
         uncertain=(
             "The paper is on text; thresholds for patches are ours (0.5, or the 80th percentile), "
-            "and so is clamping negative similarities. The paper's damping is written in two ways; "
-            "here a walk follows an edge with probability 0.85. All views are one graph."
+            "and so is clamping negative similarities. The paper writes its damping in two ways: "
+            "0.1 to 0.2 in equation 8, which is 1 − f, and 0.85 in table 2, which is f; here it is "
+            "f. All views are one graph."
         ),
         sentence="Keeps the patches that resemble many others that themselves resemble many.",
         equation="p = (1 − f)/N + f Bᵀ p, B the similarities above t, row by row shared out",
@@ -53,6 +53,9 @@ class LexRank(BeforeLLM):
     )
     threshold: float | str = option(
         0.5, "auto", 0.1, 0.3, 0.7, 0.9, meaning="the least cosine of a link; auto: of a fifth"
+    )
+    damping: float = option(
+        0.85, 0.5, 0.7, 0.8, 0.9, 0.95, meaning="f, the probability of following a link"
     )
     source: str = option("projected", "tower", meaning="features after or before the projector")
     centred: bool = option(False, True, meaning="less what all patches have in common")
@@ -69,11 +72,13 @@ class LexRank(BeforeLLM):
         unit = normalize(x - (x.mean(0) if self.centred else 0), dim=1)
         cosine = unit @ unit.T
         cosine.fill_diagonal_(1)
-        found = centrality(cosine, self.kind, self.threshold).float()
+        found = centrality(cosine, self.kind, self.threshold, self.damping).float()
         return _reranked(found, cosine) if self.rerank else found
 
 
-def centrality(cosine: Tensor, kind: str = "threshold", threshold: float | str = 0.5) -> Tensor:
+def centrality(
+    cosine: Tensor, kind: str = "threshold", threshold: float | str = 0.5, damping: float = 0.85
+) -> Tensor:
     """Give the score of each node of a similarity graph [N, N]; self links stay in."""
     n = len(cosine)
     if threshold == "auto":
@@ -89,8 +94,8 @@ def centrality(cosine: Tensor, kind: str = "threshold", threshold: float | str =
     )  # nobody is lost
     walk = weight / weight.sum(1, keepdim=True)
     # solved at once instead of by the power method of algorithm 2: the same fixed point
-    system = torch.eye(n, dtype=cosine.dtype, device=cosine.device) - FOLLOW * walk.T
-    return torch.linalg.solve(system, torch.full_like(cosine[0], (1 - FOLLOW) / n))
+    system = torch.eye(n, dtype=cosine.dtype, device=cosine.device) - damping * walk.T
+    return torch.linalg.solve(system, torch.full_like(cosine[0], (1 - damping) / n))
 
 
 def _reranked(found: Tensor, cosine: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ CHOICES_AND_OPTIONS = [
             "fopru?softmaxed=False",
             "random?seed=3",
             "lexrank?threshold=auto&rerank=True",
-            "lexrank?source=tower&centred=True",
+            "lexrank?source=tower&centred=True&damping=0.5",
             "todre?rule=k-center&late=False",
             "hired?areas=spatial&alpha=0.25",
             "hired?budget_score=sum&alpha=0.75",

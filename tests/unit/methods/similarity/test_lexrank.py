@@ -28,7 +28,7 @@ def test_a_walk_is_most_often_in_the_middle_of_a_star():
     assert int(p.argmax()) == 0
     assert abs(float(p[4]) - 1 / 5) < 1e-9, "who is alone keeps an equal share"
     # what arrives at 0: a hop, its own quarter, and half of each ray
-    f = lexrank.FOLLOW
+    f = LexRank().damping
     assert abs(float(p[0] - ((1 - f) / 5 + f * (p[0] / 4 + p[1] / 2 * 3)))) < 1e-9
 
 
@@ -38,10 +38,11 @@ def test_the_solved_walk_is_where_walking_ends():
         graph = cosine(x)
         weight = (graph > 0.5).double() if kind == "threshold" else graph.clamp(min=0)
         walk = weight / weight.sum(1, keepdim=True)
-        p = torch.full((20,), 1 / 20).double()
-        for _ in range(300):
-            p = (1 - lexrank.FOLLOW) / 20 + lexrank.FOLLOW * walk.T @ p
-        assert torch.allclose(lexrank.centrality(graph, kind, 0.5), p, atol=1e-9)
+        for damping in LexRank.options()["damping"].values:
+            p = torch.full((20,), 1 / 20).double()
+            for _ in range(600):
+                p = (1 - damping) / 20 + damping * walk.T @ p
+            assert torch.allclose(lexrank.centrality(graph, kind, 0.5, damping), p, atol=1e-9)
 
 
 def test_copies_win_unless_they_have_to_wait():
@@ -81,3 +82,11 @@ def test_centring_removes_what_all_patches_have_in_common():
     around = cosine(STAR - STAR.mean(0))
     expected = lexrank.centrality(around, "degree", 0.5).tolist()
     assert LexRank(kind="degree", centred=True).score(signals).tolist() == expected
+
+
+def test_a_walk_that_jumps_more_tells_less_apart():
+    """Damping weighs links against a jump to anywhere: without links all are equal."""
+    signals = Signals(grid(1, 5), STAR)
+    spread = [LexRank(damping=f).score(signals).std() for f in (0.5, 0.7, 0.85, 0.95)]
+    assert spread == sorted(spread) and spread[0] < spread[-1]
+    assert torch.equal(LexRank().score(signals), LexRank(damping=0.85).score(signals))
