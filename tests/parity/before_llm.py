@@ -15,7 +15,7 @@ from explorer.methods.attention.holov import HoloV
 from explorer.methods.attention.prumerge import PruMerge
 from explorer.methods.attention.vispruner import VisPruner, alike
 from explorer.methods.ops import strips
-from explorer.methods.ops.bipartite import halvings, matched
+from explorer.methods.ops.groups.bipartite import halvings, matched
 from explorer.methods.ops.outliers import grid_step, outliers
 from explorer.methods.signals import Signals, Size, Stage
 from explorer.methods.similarity.scope import SCOPE, gains

@@ -7,7 +7,7 @@ from transformers import Qwen2ForCausalLM
 
 from explorer.inference.prefill import PruningPlan, prefill
 from explorer.methods.inside_llm.pact import PACT
-from explorer.methods.ops import bounded_clusters
+from explorer.methods.ops.groups import bounded_clusters
 from explorer.methods.signals import Kept, Signals, Stage, top
 from explorer.vlm.components import Decoder
 from parity.reading import (

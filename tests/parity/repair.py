@@ -6,7 +6,7 @@ import torch
 
 from explorer.inference.prefill import PruningPlan, prefill
 from explorer.inference.sequence import Prompt
-from explorer.methods.ops.anchors import anchors as anchors_of
+from explorer.methods.ops.groups.anchors import anchors as anchors_of
 from explorer.methods.ops.merging import rest
 from explorer.methods.signals import Kept, Signals, Size, Stage
 from explorer.methods.similarity.divprune import order

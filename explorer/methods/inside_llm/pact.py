@@ -15,7 +15,7 @@ from torch import Tensor
 
 from explorer.methods.inside_llm.token_schedule import InsideLLM
 from explorer.methods.method import Card, option
-from explorer.methods.ops import bounded_clusters
+from explorer.methods.ops.groups import bounded_clusters
 from explorer.methods.ops.merging import group_means
 from explorer.methods.signals import Kept, Signals, Size, Stage, top
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from explorer.methods.ops.clustering import gather
+from explorer.methods.ops.groups.clustering import gather
 from explorer.methods.ops.merging import rest
 from explorer.methods.signals import Kept, Signals, Stage, top
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from explorer.methods.attention.holov import HoloV
 from explorer.methods.attention.vispruner import VisPruner
 from explorer.methods.method import BeforeLLM, Card, option, positions_option
-from explorer.methods.ops.anchors import around_anchors
+from explorer.methods.ops.groups.anchors import around_anchors
 from explorer.methods.ops.merging import group_means, rest
 from explorer.methods.signals import Kept, Signals, Size, Stage
 from explorer.methods.similarity.divprune import DivPrune

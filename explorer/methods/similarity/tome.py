@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from explorer.methods.method import BeforeLLM, Card, option
-from explorer.methods.ops.bipartite import halvings, means, merged_down
 from explorer.methods.ops.crops import crop_of, equal_shares
+from explorer.methods.ops.groups.bipartite import halvings, means, merged_down
 from explorer.methods.signals import Kept, Signals, Size, Stage
 
 

@@ -10,7 +10,8 @@ from random_signals import grid, inner_signals
 
 from explorer.methods.inside_llm import sparsevlm, token_schedule
 from explorer.methods.inside_llm.sparsevlm import SparseVLM
-from explorer.methods.ops import clustering, recycling
+from explorer.methods.ops import recycling
+from explorer.methods.ops.groups import clustering
 from explorer.methods.signals import Signals, Size, Stage
 
 SIZE = Size(576, 32, 24)

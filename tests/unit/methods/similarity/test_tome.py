@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from random_signals import NEWLINES, grid, tower_signals
 
-from explorer.methods.ops.bipartite import halvings, means, merged, merged_down
+from explorer.methods.ops.groups.bipartite import halvings, means, merged, merged_down
 from explorer.methods.signals import Signals, Stage
 from explorer.methods.similarity.tome import ToMe
 

@@ -1,0 +1,1 @@
+"""How tokens gather into groups: around centres, in pairs, within a distance."""
