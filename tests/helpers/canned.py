@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from canned_tasks import CannedTasks
 from filelock import FileLock
 
 from explorer import analyses
@@ -134,20 +135,23 @@ class Gate:
 class Canned:
     """The use cases of a page, from a recording and behind gates.
 
-    words: the gate of answers that come word by word, and of maps; answers: that of many answers.
+    words: the gate of answers that come word by word, and of maps; answers: that of many answers;
+    tasks: that of what canned_tasks.py makes up.
     runs: how many answers were wanted each time that many were asked for; given: those that passed.
     """
 
     def __init__(self, recording: Recording) -> None:
-        self.recording, self.words, self.answers = recording, Gate(), Gate()
+        self.recording = recording
+        self.words, self.answers, self.tasks = Gate(), Gate(), Gate()
+        self._tasks = CannedTasks(self.tasks, recording.analysis)
         self._asked = threading.Condition()
         self.runs: list[int] = []
         self.given: list[AnswerSpec] = []
 
     def reset(self) -> None:
         """Open the gates, and forget what was asked."""
-        self.words.open()
-        self.answers.open()
+        for gate in (self.words, self.answers, self.tasks):
+            gate.open()
         self.runs.clear()
         self.given.clear()
 
@@ -165,6 +169,9 @@ class Canned:
             answer=self.answer,
             stream=self.stream,
             compute_answers=self.compute_answers,
+            explain=self._tasks.explain,
+            find_restoring_patches=self._tasks.find_restoring_patches,
+            find_failures=self._tasks.find_failures,
         )
 
     def analyse(self, request: CaseRequest, *, cache: ResultCache | None = None) -> Analysis:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 
 import pytest
 from conftest import open_tab, until, visit, visiting
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from explorer.analyses import failures
 
@@ -15,7 +15,18 @@ BOARD = ".vt-finding"
 
 
 @pytest.fixture
-def page(browser, url):
+def page(browser, canned_url, canned):
+    """A visit whose scenes all fail once, at once or when a test says so."""
+    yield from visited(browser, canned_url)
+
+
+@pytest.fixture
+def with_pico(browser, url):
+    """A visit whom pico answers."""
+    yield from visited(browser, url)
+
+
+def visited(browser: Browser, url: str) -> Iterator[Page]:
     with visiting(browser, f"{url}/?method=random&budget=8") as opened:
         until(opened, "state.method === 'random'")
         opened.get_by_role("tab", name="Failures").click()
@@ -30,13 +41,15 @@ def search(page: Page, scenes: int, first: int) -> None:
     page.get_by_role("button", name="Find", exact=True).click()
 
 
-def test_hits_are_those_of_the_command_and_open_where_they_were_found(page):
-    search(page, 4, 40)
+def test_hits_are_those_of_the_command_and_open_where_they_were_found(with_pico):
+    page = with_pico
+    search(page, 2, 40)
     expect(page.locator(BOARD)).to_have_attribute("data-is", "done", timeout=60_000)
-    own = failures.ranked([f for f in failures.find("random", 8, range(40, 44)) if f])
+    own = failures.ranked([f for f in failures.find("random", 8, range(40, 42)) if f])
+    assert len(own) > 1, "they have an order"
     shown = page.locator(".vt-hit")
     assert shown.locator("b").all_inner_texts() == [failure.question for failure in own]
-    expect(page.locator(".vt-finding-status")).to_contain_text(f"4 of 4 scenes, {len(own)} fail")
+    expect(page.locator(".vt-finding-status")).to_contain_text(f"2 of 2 scenes, {len(own)} fail")
     shown.first.click()
     opened = "state.case.seed === seed && state.case.question === question"
     until(page, opened, seed=own[0].seed, question=own[0].question)
@@ -46,12 +59,15 @@ def test_hits_are_those_of_the_command_and_open_where_they_were_found(page):
     expect(page.locator("#vt-number")).to_have_text("8")
 
 
-def test_a_search_is_stopped_its_late_replies_are_dropped_and_errors_are_said(page):
+def test_a_search_is_stopped_its_late_replies_are_dropped_and_errors_are_said(page, canned):
+    canned.tasks.hold(after=2 * 7)  # a failure and the end of a scene, in the middle of an event
     search(page, 200, 40)
     status = page.locator(".vt-finding-status")
-    expect(status).to_contain_text(re.compile(r"[1-9]\d* of 200 scenes"), timeout=60_000)
+    expect(status).to_contain_text("4 of 200 scenes", timeout=60_000)
+    canned.tasks.reached()
     page.get_by_role("button", name="Cancel", exact=True).click()
     expect(status).to_contain_text("stopped")
+    canned.tasks.open()
     search(page, 2, 44)  # answered after what was under way
     expect(page.locator(BOARD)).to_have_attribute("data-is", "done", timeout=60_000)
     expect(status).to_contain_text("2 of 2 scenes")
@@ -63,8 +79,9 @@ def test_a_search_is_stopped_its_late_replies_are_dropped_and_errors_are_said(pa
     expect(page.locator(BOARD)).to_have_attribute("data-is", "done")
 
 
-def test_the_gallery_fits_a_phone(browser, url):
-    page = visit(browser, f"{url}/?method=random&budget=8", viewport={"width": 390, "height": 844})
+def test_the_gallery_fits_a_phone(browser, canned_url, canned):
+    size, query = {"width": 390, "height": 844}, "?method=random&budget=8"
+    page = visit(browser, f"{canned_url}/{query}", viewport=size)
     open_tab(page, "Failures")
     page.wait_for_selector(BOARD)
     search(page, 3, 40)

@@ -1,0 +1,113 @@
+"""What the tabs "Debug" and "Failures" ask of a model, made up and handed out at once.
+
+Importances, patches that restore an answer, and failures of the right shape, about the case or the
+scene that was asked for; each result passes the gate. What refuses a visitor's words is asked as
+ever. Knows records and use cases; not pages.
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from explorer.analyses import failures
+from explorer.analyses.attribution.importance import Importance
+from explorer.analyses.attribution.restoration import RestorationResult
+from explorer.analyses.attribution.target import Target, target_tokens
+from explorer.analyses.failures import Failure
+from explorer.analyses.picked import HAND_PICKED
+from explorer.cases.cache import ResultCache
+from explorer.cases.case import open_case
+from explorer.cases.generation import FULL
+from explorer.cases.records import Analysis
+from explorer.cases.request import CaseRequest
+from explorer.pico.data import questions, scenes
+from explorer.vlm.progress import Progress
+
+if TYPE_CHECKING:
+    from canned import Gate
+
+WRONG = "a submarine"  # which no scene has
+
+
+class CannedTasks:
+    """Tasks behind a gate. analysis: whose grid and full answer the results refer to."""
+
+    def __init__(self, gate: Gate, analysis: Analysis) -> None:
+        self._gate, self._analysis = gate, analysis
+
+    def explain(
+        self,
+        request: CaseRequest,
+        target: Target = Target(),  # noqa: B008 (a frozen record)
+        way: str = "removed",
+        renumber: bool = False,
+        *,
+        cache: ResultCache | None = None,
+    ) -> Iterator[Progress | Importance]:
+        """Give progress, then values that are others for every text; refuses as the model does."""
+        tokens = target_tokens(open_case(request, cache), target, cache)
+        chance = np.random.default_rng(zlib.crc32(tokens.text.encode()))
+        importance = Importance(
+            case=request.id,
+            way=way,
+            answer=tokens.text,
+            words=tokens.words,
+            word=target.word if target.text is None else None,
+            values=chance.normal(size=self._analysis.grid.count).astype(np.float32),
+            full=-0.1,
+            none=-5.0,
+            tokens=len(tokens.tokens),
+            delta=None,
+            seconds=0.1,
+            renumber=renumber,
+        )
+        yield from self._gate.passing([Progress(1, 2), importance])
+
+    def find_restoring_patches(
+        self,
+        request: CaseRequest,
+        kept: Sequence[int],
+        renumber: bool = False,
+        target: str | None = None,
+        *,
+        cache: ResultCache | None = None,
+    ) -> Iterator[Progress | RestorationResult]:
+        """Give progress, then two dropped patches that restore the target."""
+        full, count = self._analysis.full, self._analysis.grid.count
+        target = full.text if target is None else target
+        before = replace(full, method=HAND_PICKED, budget=len(kept), text=WRONG, same=False)
+        result = RestorationResult(
+            case=request.id,
+            target=target,
+            kept=tuple(kept),
+            restored_tokens=tuple(sorted(set(range(count)) - set(kept))[:2]),
+            before=before,
+            after=replace(before, budget=len(kept) + 2, text=target),
+            p_before=0.1,
+            p_after=0.9,
+        )
+        yield from self._gate.passing([Progress(1, 2), result])
+
+    def find_failures(
+        self,
+        method: str,
+        budget: int,
+        seeds: Iterable[int],
+        against: str = FULL,
+        model: str = "pico",
+    ) -> Iterator[Failure | None]:
+        """Let every scene fail once; against another method, look as ever."""
+        if against != FULL:
+            yield from failures.find(method, budget, seeds, against, model)
+            return
+        for seed in seeds:
+            [question] = questions.sample(scenes.make(seed), random.Random(seed), 1)
+            text, kind, truth = question.text, question.kind, question.answer
+            failed = Failure(seed, text, kind, truth, WRONG, sure=0.9, log_prob_loss=1.0)
+            yield from self._gate.passing([failed, None])
