@@ -63,6 +63,12 @@ def keys_and_values(
     return keys, _split_heads(layer.self_attn, "v", attention_input).transpose(1, 2)
 
 
+def values_of(layer: nn.Module, hidden_states: Tensor) -> Tensor:
+    """Project what enters a decoder layer [B, S, D] to its values, [B, Hkv, S, d]."""
+    attention_input = layer.input_layernorm(hidden_states)
+    return _split_heads(layer.self_attn, "v", attention_input).transpose(1, 2)
+
+
 def _split_heads(attention: nn.Module, name: str, attention_input: Tensor) -> Tensor:
     """Project [B, S, D] by the projection "q", "k" or "v" and cut it into heads, [B, S, H, d]."""
     projected = getattr(attention, f"{name}_proj")(attention_input)

@@ -13,7 +13,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from explorer.inference.attention_weights import causal_rows, queries_and_keys, without_positions
+from explorer.inference.attention_weights import (
+    causal_rows,
+    queries_and_keys,
+    values_of,
+    without_positions,
+)
 from explorer.inference.sequence import Prompt, Sequence
 from explorer.methods.observed import Neurons, Transition
 from explorer.methods.signals import Kept, Signals
@@ -39,6 +44,7 @@ OF_NEXT_LAYER = frozenset(
         "joined_keys",
     }
 )
+OF_VALUES = frozenset({"values", "tail_values", "other_values"})
 OF_TOWER = frozenset({"last_cls_attention", "patch_attention"})  # known inside as before
 OF_MODULES = frozenset({"transitions", "neurons"})
 MAX_QUERY_ROWS = 512  # rows of attention: those of thousands of tokens and all heads take gigabytes
@@ -66,9 +72,14 @@ class SignalRecorder:
         self.needs = needs
         self.prompt = prompt
         self.needs_modules = bool(needs & OF_MODULES)
-        self.query = self.key = self.mlp_neurons = None
+        self.query = self.key = self.mlp_neurons = self.layer_input = None
         self.scaling = 1.0
         self.transitions: list[Transition] = []
+
+    def record_input(self, hidden_states: Tensor) -> None:
+        """Keep what the layer reads that is about to run, [1, S, D]."""
+        if self.needs & OF_VALUES:
+            self.layer_input = hidden_states
 
     def record_qk(self, query: Tensor, key: Tensor, scaling: float) -> None:
         """Keep queries [1, H, S, d] and keys [1, Hkv, S, d] of the layer that is running."""
@@ -115,6 +126,11 @@ class SignalRecorder:
             signals |= self._of_last_layer(sequence, body, layer - 1, tail)
         if needs & OF_NEXT_LAYER:
             signals |= self._of_next_layer(sequence, body, layer, tail)
+        if needs & OF_VALUES:
+            signals |= self._values(visual, tail, body.layers[layer - 1])
+        if "rotary" in needs:
+            position_ids = sequence.position_ids[..., 0, visual]
+            signals["rotary"] = mean_rotation(position_ids, body.rotary_emb.inv_freq)
         if needs & {"normed", "tail_normed"}:
             normed = body.norm(hidden_states)[0].float()
             signals |= {"normed": normed[visual], "tail_normed": normed[tail]}
@@ -159,6 +175,17 @@ class SignalRecorder:
         """
         behind = self.prompt.inputs_embeds.shape[1] - 1 - int(self.prompt.visual_positions[-1])
         return torch.arange(length - behind, length, device=self.prompt.inputs_embeds.device)
+
+    def _values(self, visual: Tensor, tail: Tensor, layer: nn.Module) -> dict[str, object]:
+        """Project the values of the layer that has just run: of the picture, the tail, the rest."""
+        values = values_of(layer, self.layer_input)[0].float().to(visual.device)
+        others = torch.ones(values.shape[1], dtype=torch.bool, device=visual.device)
+        others[visual] = others[tail] = False
+        return {
+            "values": values[:, visual],
+            "tail_values": values[:, tail],
+            "other_values": values[:, others],
+        }
 
     def _of_last_layer(
         self, sequence: Sequence, body: nn.Module, layer: int, tail: Tensor
@@ -248,6 +275,16 @@ class SignalRecorder:
         asked = query.mean(1).unflatten(0, (len(key), -1))  # [Hkv, heads of a group, d]
         logits = (asked @ key.transpose(1, 2)).flatten(0, 1) * module.self_attn.scaling
         return logits.softmax(-1)[:, sequence.visual_positions]
+
+
+def mean_rotation(position_ids: Tensor, frequencies: Tensor) -> Tensor:
+    """Give the mean cosine and sine of every position's rotary angles, [N, 2].
+
+    position_ids [N], or [3, N] by time, row and column: then over all axes, whole, not in sections.
+    """
+    axes = position_ids.reshape(-1, position_ids.shape[-1], 1)
+    angles = axes.float() * frequencies.to(position_ids.device).float()
+    return torch.stack([angles.cos().mean((0, 2)), angles.sin().mean((0, 2))], 1)
 
 
 def _rotated_ones(cos: Tensor, sin: Tensor) -> Tensor:

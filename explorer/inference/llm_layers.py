@@ -100,6 +100,8 @@ def run_layer(
         "cache": _SplitCache(groups) if cached and len(states) > 1 else states[0].cache,
         "use_cache": cached,
     }
+    for state in states:
+        state.recorder.record_input(state.sequence.hidden_states)
     attention = layer.self_attn
     listeners = {attention: lambda *qk: on_qk(groups, *qk)} if on_qk else {}
     packed = [] if alone else list(zip(lengths, masks, strict=True))

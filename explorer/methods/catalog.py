@@ -29,14 +29,15 @@ from explorer.methods.inside_llm.dart import DART
 from explorer.methods.inside_llm.fastv import FastV
 from explorer.methods.inside_llm.feather import Feather
 from explorer.methods.inside_llm.fitprune import FitPrune
+from explorer.methods.inside_llm.ivcprune import IVCPrune
 from explorer.methods.inside_llm.pact import PACT
 from explorer.methods.inside_llm.pyramiddrop import PyramidDrop
 from explorer.methods.inside_llm.sparsevlm import SparseVLM
 from explorer.methods.inside_llm.transprune import TransPrune
-from explorer.methods.inside_llm.visiondrop import VisionDrop
 from explorer.methods.inside_llm.vtw import VTW
 from explorer.methods.method import Method
 from explorer.methods.several_stages.mustdrop import MustDrop
+from explorer.methods.several_stages.visiondrop import VisionDrop
 from explorer.methods.several_stages.vscan import VScan
 from explorer.methods.similarity.cdpruner import CDPruner
 from explorer.methods.similarity.divprune import DivPrune
@@ -87,6 +88,7 @@ METHODS: tuple[type[Method], ...] = (
     MustDrop,
     PACT,
     Restore,
+    IVCPrune,
 )
 BY_NAME_ALONE = (RandomInside,)
 """Found by their spec, but not offered: what others are compared with."""

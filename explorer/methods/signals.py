@@ -170,6 +170,10 @@ class Signals:
                            earlier position, mean over heads.
       visual_keys          [N, d] layer r: keys, mean over heads.
       joined_keys          [N, Hkv * d] the same of all key heads, one behind the other.
+      values               [Hkv, N, d] layer r - 1: values,
+      tail_values          [Hkv, T, d] those of the tokens after the visual ones,
+      other_values         [Hkv, S - N - T, d] and of those before or between them.
+      rotary               [N, 2] mean cosine and mean sine of a position's rotary angles.
       global_attention     [H, N] layer r, without positions: the mean query of all tokens up to the
                            last visual one, softmaxed over these tokens.
       key_norms            [N] layer r - 1: L1 norm of a token's key over all heads,
@@ -226,6 +230,10 @@ class Signals:
     visual_keys: Tensor | None = None
     joined_keys: Tensor | None = None
     global_attention: Tensor | None = None
+    values: Tensor | None = None
+    tail_values: Tensor | None = None
+    other_values: Tensor | None = None
+    rotary: Tensor | None = None
     key_norms: Tensor | None = None
     tail_key_norms: Tensor | None = None
     normed: Tensor | None = None

@@ -10,8 +10,8 @@ from explorer.analyses.withdrawal import first_layer_within, withdrawal_divergen
 from explorer.inference.attention_weights import causal_rows
 from explorer.inference.prefill import PruningPlan, prefill
 from explorer.methods.inside_llm.fastv import FastV
-from explorer.methods.inside_llm.visiondrop import VisionDrop
 from explorer.methods.inside_llm.vtw import VTW
+from explorer.methods.several_stages.visiondrop import VisionDrop
 from explorer.methods.signals import Kept, Signals, Size, Stage
 from explorer.vlm.components import Decoder
 from parity.inside import play

@@ -28,6 +28,7 @@ from parity import (
     selection,
     several_stages,
     tower,
+    values,
 )
 from parity.reading import load
 
@@ -35,9 +36,7 @@ FOLDER = Path(os.environ.get("GOLDENS") or ROOT / "tests" / "goldens")
 
 GROUPS = (
     tower, graphs, selection, before_llm, llm, inside, learned, metrics, oracles, regions,
-    allotting, several_stages, clusters,
-    allotting, several_stages, crops,
-    allotting, several_stages, clusters, repair,
+    allotting, several_stages, clusters, crops, repair, values,
 )  # fmt: skip
 RUNNERS = {prefix: run for group in GROUPS for prefix, run in group.RUNNERS.items()}
 

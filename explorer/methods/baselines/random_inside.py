@@ -17,19 +17,26 @@ from explorer.methods.inside_llm.corematching import CoreMatching
 from explorer.methods.inside_llm.fastv import FastV
 from explorer.methods.inside_llm.feather import Feather
 from explorer.methods.inside_llm.fitprune import FitPrune
+from explorer.methods.inside_llm.ivcprune import IVCPrune
 from explorer.methods.inside_llm.pact import PACT
 from explorer.methods.inside_llm.pyramiddrop import PyramidDrop
 from explorer.methods.inside_llm.sparsevlm import SparseVLM
 from explorer.methods.inside_llm.transprune import TransPrune
-from explorer.methods.inside_llm.visiondrop import VisionDrop
 from explorer.methods.inside_llm.vtw import VTW
 from explorer.methods.method import Card, Method, option, positions_option
 from explorer.methods.ops.recipes import RECIPES
 from explorer.methods.several_stages.mustdrop import MustDrop
+from explorer.methods.several_stages.visiondrop import VisionDrop
 from explorer.methods.several_stages.vscan import VScan
 from explorer.methods.signals import Signals, Size, Stage
 
 MUSTDROP = (("cut", "prompt"), ("cut", "cache"), ("keep", "prompt"))  # three ways of its caches
+# when it cuts, and which caches: from layer 0, from layer 1, or none
+IVCPRUNE = [
+    (reading, early, caches)
+    for early in (False, True)
+    for reading, caches in (("qwen", "cut"), ("llava", "cut"), ("qwen", "keep"))
+]
 SCHEDULES: dict[str, Method] = {
     method.spec: method
     for method in (
@@ -48,6 +55,7 @@ SCHEDULES: dict[str, Method] = {
         VTW(),
         VScan(),
         PACT(),
+        *(IVCPrune(*each) for each in IVCPRUNE),
         *(MustDrop(early=early, answer_at=at) for early, at in MUSTDROP),
     )
 }

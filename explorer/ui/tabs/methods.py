@@ -38,6 +38,7 @@ PLACES = {
         "visual_keys", "key_norms", "tail_key_norms",
         "normed", "tail_normed", "rotated_ones", "tail_rotated_ones", "transitions", "neurons",
         "rotary_frequencies", "transitions", "neurons",
+        "values", "tail_values", "other_values", "rotary",
     ),
     "answer": ("explain",),
 }  # fmt: skip

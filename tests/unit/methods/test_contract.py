@@ -34,9 +34,9 @@ from explorer.methods.baselines.pool import Pool
 from explorer.methods.baselines.random import Random
 from explorer.methods.baselines.uniform import Uniform
 from explorer.methods.inside_llm.fastv import FastV
-from explorer.methods.inside_llm.visiondrop import VisionDrop
 from explorer.methods.inside_llm.vtw import VTW
 from explorer.methods.method import BeforeLLM, Card, Method
+from explorer.methods.several_stages.visiondrop import VisionDrop
 from explorer.methods.signals import Kept, Signals, Size, Stage, top
 from explorer.methods.similarity.tome import ToMe
 
@@ -77,6 +77,8 @@ CHOICES_AND_OPTIONS = [
             "transprune?direction=abs&alpha=1.0",
             "mustdrop?early=keep",
             "pact?proportional=False",
+            "ivcprune?early_layer=True",
+            "ivcprune:llava?early_layer=True&early=keep",
             "restore?base=vispruner&anchors=denser",
             "restore?base=holov&sizes=False&distance=False",
             "mustdrop?answer_at=cache",
@@ -420,7 +422,8 @@ def test_the_list_is_in_the_order_of_the_page():
         "fastv", "feather", "feather:norope", "vtw",
         "dart", "pyramiddrop", "fitprune", "sparsevlm", "sparsevlm:plus", "transprune",
         "corematching", "corematching:zero-kv",
-        "visiondrop", "vscan", "mustdrop", "pact", "restore",
+        "visiondrop", "vscan", "mustdrop", "pact", "restore", "ivcprune",
+        "ivcprune:llava",
     ]  # fmt: skip
     assert catalog.resolve("fopru:row") == FoPru(strategy="row")
     assert catalog.find("fastv") is FastV

@@ -6,7 +6,7 @@ import pytest
 import torch
 from random_signals import grid, inner_signals
 
-from explorer.methods.inside_llm.visiondrop import VisionDrop
+from explorer.methods.several_stages.visiondrop import VisionDrop
 from explorer.methods.signals import Size, Stage
 
 
