@@ -127,8 +127,12 @@ def compare_to_full(full_run: FullRun, answer: Answer, logits: Tensor) -> Answer
     """
     tokens = list(full_run.tokens)
     full_logits = torch.from_numpy(full_run.logits).to(logits.device)
+    full_seconds = full_run.answer.seconds
     return replace(
         answer,
+        # both runs take what one look at the picture gave
+        seconds=answer.seconds | {"vision": full_seconds["vision"]},
+        full_seconds=full_seconds,
         same=fidelity.agrees(answer.text, full_run.answer.text),
         p_full=fidelity.probability(logits, tokens),
         kl=float(fidelity.kl(full_logits[:1], logits[:1])[0]),
@@ -144,7 +148,9 @@ def measured(
     prompt_seconds: what the signals took that the method chose by.
     """
     shape = cost.shape_of(case.decoder.body.config)
-    mass = run.attention_mass.cpu().numpy()
+    text_mass, image_mass, first_mass = run.attention_mass.cpu().numpy().T
+    text, _, first = run.text_visual_mask[0].sum(1).int().tolist()
+    attended = text_mass, image_mass, text, run.n_visual, run.n_answer_tokens
     return replace(
         answer,
         flops=cost.prefill_flops(shape, run.length),
@@ -156,11 +162,6 @@ def measured(
             "prefill": run.prefill_seconds,
             "decode": decode_seconds,
         },
-        dominance=text_dominance.measure(
-            mass[:, 0],
-            mass[:, 1],
-            int(run.text_visual_mask[0][0].sum()),
-            run.n_visual,
-            run.n_answer_tokens,
-        ),
+        dominance=text_dominance.measure(*attended),
+        dominance_with_first=text_dominance.measure(*attended, first_mass if first else None),
     )

@@ -103,7 +103,8 @@ class Answer:
     who stayed. flops: exact, of the prefill. Fidelity of a pruned answer: same (equals the full
     answer), p_full (probability that this run gives to the full answer), kl (first token, nats),
     drop (mean log-probability lost per token of the full answer, nats). seconds: vision, select,
-    prefill, decode.
+    prefill, decode; full_seconds: the same of the full run that a pruned one is compared with.
+    dominance_with_first: MDI and AEI with the prompt's first token counted as text.
     """
 
     method: str
@@ -115,7 +116,9 @@ class Answer:
     flops: int = 0
     kv_bytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+    full_seconds: dict[str, float] = field(default_factory=dict)
     dominance: Dominance | None = None
+    dominance_with_first: Dominance | None = None
     same: bool | None = None
     p_full: float | None = None
     kl: float | None = None

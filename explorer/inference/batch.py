@@ -68,7 +68,7 @@ class DecodeBatch:
 
     key_mask [L] of [B, keys]: false where a cached key is padding; None where nothing is padded.
     key_bias [L] of [B, keys]: what is added to the logits of a cached key; None where nothing is.
-    text_visual_mask [L] of [B, 2, prompt]; next_position [B, L]; neuron_mask [L] of [B, I], empty
+    text_visual_mask [L] of [B, 3, prompt]; next_position [B, L]; neuron_mask [L] of [B, I], empty
     if every row uses all neurons. queries [L][steps] of [B, H, q, d]: those of the new tokens, from
     which their attention is summed up when their row has finished. n_answer_tokens [B].
     """
@@ -157,10 +157,10 @@ class DecodeBatch:
         yield from (rows[i : i + most] for i in range(0, len(rows), most))
 
     def _attention_mass(self, rows: list[int]) -> Tensor:
-        """Sum the attention that answers' own tokens paid to text and to visual ones, [R, L, 2]."""
+        """Sum what answers' own tokens paid to text, visual tokens and the first one, [R, L, 3]."""
         device = self.next_position.device
         index = torch.tensor(rows, device=device)
-        mass = torch.zeros(len(rows), len(self.queries), 2, device=device, dtype=torch.float32)
+        mass = torch.zeros(len(rows), len(self.queries), 3, device=device, dtype=torch.float32)
         for layer, steps in enumerate(self.queries):
             if not steps:
                 continue

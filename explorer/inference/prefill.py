@@ -60,12 +60,13 @@ class PrefillRun:
     entered each layer; cached_length [L]: all tokens that its cache holds when decoding begins;
     cached_visual [L]: visual tokens without those that are wiped from a layer's cache. token_id
     [L]: `Sequence.token_id` of the visual tokens that entered; key_bias [L][cached_length]: what is
-    added to attention logits of its cached keys, or None. text_visual_mask [L][2, cached_length]:
-    which tokens are text and which visual. prompt_attention_mass [L, 2]: attention that the last
-    prompt row paid to text and to visual tokens; attention_mass [L, 2]: the same summed over all
-    rows that produced the answer, n_answer_tokens of them. position_axes: dimensions of position
-    ids before the batch (mRoPE: 3); next_position [L]: the position of the next token in each
-    layer. neuron_mask [L][I]: the neurons that decoding may use in each layer; empty for all.
+    added to attention logits of its cached keys, or None. text_visual_mask [L][3, cached_length]:
+    which tokens are text, which visual, and the first one where it is neither.
+    prompt_attention_mass [L, 3]: attention that the last prompt row paid to text, to visual tokens
+    and to the first one; attention_mass [L, 3]: the same summed over all rows that produced the
+    answer, n_answer_tokens of them. position_axes: dimensions of position ids before the batch
+    (mRoPE: 3); next_position [L]: the position of the next token in each layer. neuron_mask [L][I]:
+    the neurons that decoding may use in each layer; empty for all.
     """
 
     decoder: Decoder
@@ -164,7 +165,7 @@ class _PrefillRow:
             decoder=decoder,
             cache=DynamicCache(config=decoder.body.config),
             position_axes=tuple(prompt.position_ids.shape[:-2]),
-            prompt_attention_mass=torch.zeros(n_layers, 2, device=device, dtype=torch.float32),
+            prompt_attention_mass=torch.zeros(n_layers, 3, device=device, dtype=torch.float32),
         )
         recorder = SignalRecorder(plan.needs, prompt)
         self.state = ForwardState(Sequence(prompt), recorder, self.run.cache)

@@ -80,7 +80,8 @@ class Sequence:
     """The tokens that are alive while the prompt passes through the layers.
 
     hidden_states [1, S, D] and position_ids [1, S] or [3, 1, S] of them; is_visual, is_text [S];
-    visual_positions [N], text_visual_mask [2, S]; grid_position [N, 3]; alive_index [N0] and
+    visual_positions [N]; text_visual_mask [3, S]: text, visual, and
+    the first token where it is neither; grid_position [N, 3]; alive_index [N0] and
     source_index [N] as in `StageOutcome`; token_id [N], which a token keeps; attention_bias: what
     a stage adds to attention logits, or None. Its tensors are replaced, never written into.
     """
@@ -102,7 +103,9 @@ class Sequence:
 
     def _refresh(self) -> None:
         self.visual_positions = self.is_visual.nonzero()[:, 0]
-        self.text_visual_mask = torch.stack([self.is_text, self.is_visual]).float()
+        is_first = ~(self.is_text | self.is_visual)
+        is_first[1:] = False
+        self.text_visual_mask = torch.stack([self.is_text, self.is_visual, is_first]).float()
         self._position_embeddings: tuple[Tensor, Tensor] | None = None
 
     def drop(self, kept: Kept, stage: Stage, renumber: bool) -> StageOutcome:

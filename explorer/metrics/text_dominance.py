@@ -7,10 +7,11 @@ and numbers of tokens, not models or hooks. T text tokens, O image tokens (both 
 tokens of the answer, L layers, H heads, S positions of the prompt. Attention is that of the rows
 which produce the answer's tokens, averaged over heads.
 
-Choices where the paper leaves room: BOS, EOS, padding and, without a BOS, position 0 are no text
-(the first token is an attention sink and would multiply MDI); attention to answer tokens is left
-out; image tokens are counted at each layer, merged ones as one each. One that is only wiped from
-the cache counts: its zero key still gets attention.
+Choices where the paper leaves room: EOS, padding and the first token of the prompt (BOS where there
+is one) are no text, unless it is asked for: it is an attention sink and multiplies MDI. Attention
+to answer tokens is left out; image tokens are counted at each layer, merged ones as one each. One
+that is only wiped from the cache counts: its zero key still gets attention. What that
+re-implementation itself measures differs from the paper's tables in middle and late layers.
 """
 
 from __future__ import annotations
@@ -46,19 +47,24 @@ def measure(
     text_tokens: int | Sequence[int],
     image_tokens: Sequence[int],
     answer: int,
+    first_mass: np.ndarray | None = None,
 ) -> Dominance:
     """Measure MDI = (A_T/|T|) / (A_O/|O|) and AEI = A_T (|T|+|O|) / |T| in every layer.
 
     text_mass, image_mass [L]: attention to text and to the image, in any common unit. text_tokens:
-    |T|, one number or [L]; image_tokens [L]: |O|; answer: G. Without image tokens, text tokens or
-    any attention both are NaN; without attention to the image MDI is infinite and AEI at its
-    largest. ValueError if the lengths differ. arXiv 2508.10552, Eqs. (1)-(4).
+    |T|, one number or [L]; image_tokens [L]: |O|; answer: G. first_mass [L]: attention to the first
+    token, which then counts as one more text token; None leaves it out. Without image tokens, text
+    tokens or any attention both are NaN; without attention to the image MDI is infinite and AEI at
+    its largest. ValueError if the lengths differ. arXiv 2508.10552, Eqs. (1)-(4).
     """
     text_mass = np.asarray(text_mass, dtype=np.float64)
     image_mass = np.asarray(image_mass, dtype=np.float64)
     image = np.asarray(image_tokens)
     if not text_mass.shape == image_mass.shape == image.shape or image.ndim != 1:
         raise ValueError(f"layers: {text_mass.shape}, {image_mass.shape}, {image.shape}")
+    if first_mass is not None:
+        text_mass = text_mass + np.asarray(first_mass, dtype=np.float64)
+        text_tokens = np.asarray(text_tokens) + 1
     text = np.broadcast_to(np.asarray(text_tokens), image.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         attention_text = text_mass / (text_mass + image_mass)

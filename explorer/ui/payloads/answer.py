@@ -28,8 +28,9 @@ def answer_payload(answer: Answer, truth: str | None = None, case: str | None = 
         "layers": list(answer.layers),
         "flops": answer.flops,
         "kv_bytes": answer.kv_bytes,
-        "seconds": {name: rounded(value) for name, value in answer.seconds.items()},
-        "dominance": dominance_payload(answer.dominance),
+        "seconds": _rounded(answer.seconds),
+        "full_seconds": _rounded(answer.full_seconds),
+        "dominance": _dominances(answer),
         "partial": answer.partial,
         "error": None,
     }
@@ -45,6 +46,19 @@ def stages_payload(answer: Answer) -> list[dict]:
         }
         for stage in answer.stages
     ]
+
+
+def _rounded(seconds: dict[str, float]) -> dict[str, float | None]:
+    return {name: rounded(value) for name, value in seconds.items()}
+
+
+def _dominances(answer: Answer) -> dict | None:
+    """Describe MDI and AEI without the prompt's first token, and in `with_first` with it."""
+    if answer.dominance is None:
+        return None
+    return dominance_payload(answer.dominance) | {
+        "with_first": dominance_payload(answer.dominance_with_first)
+    }
 
 
 def dominance_payload(found: Dominance | None) -> dict | None:

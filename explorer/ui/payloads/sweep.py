@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from explorer.analyses.sweep import Sweep, Swept
 from explorer.cases.records import Answer
 from explorer.ui.payloads.answer import answer_payload
@@ -45,7 +47,8 @@ def _swept(each: Swept) -> dict:
 def _point(budget: int, answer: Answer | None, likelihood: float | None) -> dict:
     if answer is None:
         return {"budget": budget, "text": None}
-    stages = answer.dominance.stages if answer.dominance else {}
+    found = answer.dominance
+    stages = found.stages if found else {}
     return {
         "budget": budget,
         "text": answer.text,
@@ -54,4 +57,5 @@ def _point(budget: int, answer: Answer | None, likelihood: float | None) -> dict
         "p_full": rounded(answer.p_full),
         "tokens_at_last_layer": answer.final,
         "mdi": {name: rounded(mdi) for name, (mdi, _) in stages.items()},
+        "text_tokens": int(np.max(found.text)) if found else None,
     }

@@ -216,6 +216,8 @@ def test_attention_mass_equals_eager_rows_of_the_answer():
         assert run.attention_mass[layer, 1] == pytest.approx(
             float(rows[prompt.visual_positions].sum()), abs=1e-4
         )
+        assert run.attention_mass[layer, 2] == pytest.approx(float(rows[0]), abs=1e-4)
+    assert not prompt.is_text[0] and run.text_visual_mask[0][2].nonzero().tolist() == [[0]]
     assert run.n_answer_tokens == 4
 
 

@@ -49,6 +49,14 @@ def test_text_tokens_may_differ_by_layer():
     assert found.text.tolist() == [10, 20]
 
 
+def test_the_first_token_counts_as_text_only_where_it_is_asked_for():
+    left_out = text_dominance.measure([0.2], [0.2], 4, [8], answer=1)
+    counted = text_dominance.measure([0.2], [0.2], 4, [8], answer=1, first_mass=np.array([0.6]))
+    assert (left_out.text, counted.text) == (4, 5)
+    assert left_out.mdi[0] == pytest.approx(2)  # .05 and .025 per token
+    assert counted.mdi[0] == pytest.approx((0.8 / 5) / (0.2 / 8))
+
+
 def test_only_the_ratio_of_the_masses_counts():
     once = text_dominance.measure([0.3, 0.1], [0.6, 0.2], 5, [9, 9], answer=1)
     seven = text_dominance.measure([2.1, 0.7], [4.2, 1.4], 5, [9, 9], answer=7)
