@@ -36,7 +36,8 @@ class CaseVision:
     """What a model's tower makes of a picture, before any question.
 
     grid_position [N, 3]: view, row and column of each visual token, -1 where it has none; patches
-    [N, k]: the tower's patches that it is made of. seconds: what the tower took.
+    [N, k]: the tower's patches that it is made of. seconds: what the tower took. frame_position
+    [N, 3]: of a video, the frame, row and column of each token.
     """
 
     output: VisionOutput
@@ -44,6 +45,7 @@ class CaseVision:
     grid_position: Tensor
     patches: Tensor
     seconds: float
+    frame_position: Tensor | None = None
 
     @property
     def nbytes(self) -> int:
@@ -69,11 +71,13 @@ class Case:
     @property
     def size(self) -> Size:
         """How much there is to prune."""
+        frames = self.vision.frame_position
         return Size(
             tokens=self.vision.grid.count,
             layers=len(self.decoder.body.layers),
             columns=self.vision.grid.columns,
             cls=self.vision.output.cls_hidden is not None,
+            frames=1 if frames is None else int(frames[:, 0].max()) + 1,
         )
 
     def prompt(
@@ -128,6 +132,8 @@ class Case:
         signals, device, grid = {}, self.vlm.device, self.vision.grid
         if "padding" in needs:
             signals["padding"] = torch.from_numpy(grid.padding).to(device)
+        if "frame_position" in needs and self.vision.frame_position is not None:
+            signals["frame_position"] = self.vision.frame_position
         if "areas" in needs:
             boxes = torch.tensor(
                 [view.box for view in grid.views], device=device, dtype=torch.float32

@@ -24,6 +24,7 @@ from explorer.methods.baselines.pool import Pool
 from explorer.methods.baselines.random import Random
 from explorer.methods.baselines.random_inside import RandomInside
 from explorer.methods.baselines.uniform import Uniform
+from explorer.methods.frames.dycoke import DyCoke
 from explorer.methods.inside_llm.corematching import CoreMatching
 from explorer.methods.inside_llm.dart import DART
 from explorer.methods.inside_llm.fastv import FastV
@@ -90,13 +91,15 @@ METHODS: tuple[type[Method], ...] = (
     Restore,
     IVCPrune,
 )
+OF_VIDEOS: tuple[type[Method], ...] = (DyCoke,)
+"""Offered for videos alone: what they choose by changes from frame to frame."""
 BY_NAME_ALONE = (RandomInside,)
 """Found by their spec, but not offered: what others are compared with."""
 
 
 def find(key: str) -> type[Method]:
     """Give the method of this key; raises `UnknownMethod` if there is none."""
-    for method in (*METHODS, *BY_NAME_ALONE):
+    for method in (*METHODS, *OF_VIDEOS, *BY_NAME_ALONE):
         if key == method.card.key:
             return method
     raise _unknown(key)
@@ -111,11 +114,16 @@ def choices() -> list[Method]:
     ]
 
 
+def choices_of_videos() -> list[Method]:
+    """List what can be chosen for a video: what can be for a picture, and those of frames."""
+    return [*choices(), *(method() for method in OF_VIDEOS)]
+
+
 def resolve(spec: str) -> Method:
     """Give the method that a spec names, with its options; raises `UnknownMethod` if none."""
     name, _, changes = spec.partition("?")
     key, colon, label = name.partition(":")
-    for method in (*METHODS, *BY_NAME_ALONE):
+    for method in (*METHODS, *OF_VIDEOS, *BY_NAME_ALONE):
         if key == method.card.key:
             named = {variant.label: variant.options for variant in method.variants}
             named |= {} if colon else {"": {}}

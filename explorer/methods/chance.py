@@ -17,7 +17,10 @@ from explorer.methods.baselines.random_inside import SCHEDULES, RandomInside
 from explorer.methods.method import Method
 from explorer.methods.signals import Size, Stage
 
-SIZES = (Size(576, 32, 24), Size(196, 8, 14))  # LLaVA-1.5 and pico: where schedules are compared
+SIZES = (
+    Size(576, 32, 24, frames=9),
+    Size(196, 8, 14),
+)  # LLaVA-1.5 and pico: where schedules are compared
 SEEDS = Random.options()["seed"].values
 
 

@@ -24,12 +24,14 @@ class Size:
     """How much there is to prune: N visual tokens, L decoder layers, patches in one row.
 
     cls: whether the vision tower has a [CLS] token, which some methods keep beside the patches.
+    frames: of a video, each with as many tokens; 1 for a picture, whose crops are no frames.
     """
 
     tokens: int
     layers: int
     columns: int
     cls: bool = True
+    frames: int = 1
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ class Signals:
       project              maps [..., J * Dv] to [..., D]; `unprojected` is what it maps.
       project_difference   maps x and nudges to project(x + nudge) - project(x - nudge), faster.
       padding              [N] true for a token that lies wholly outside the picture.
+      frame_position       [N, 3] frame of a video, row and column in it; -1 for a token of none.
+                           None for a picture.
       areas                [V, 4] x0 y0 x1 y1 of each view, as shares of the picture; view 0 is
                            the whole picture where there are several.
       patch_embeds         [V, n, C] patches in the space that the tower shares with a text tower,
@@ -209,6 +213,7 @@ class Signals:
     project: Callable[[Tensor], Tensor] | None = None
     project_difference: Callable[[Tensor, Tensor], Tensor] | None = None
     padding: Tensor | None = None
+    frame_position: Tensor | None = None
     areas: Tensor | None = None
     patch_embeds: Tensor | None = None
     text_embeds: Tensor | None = None

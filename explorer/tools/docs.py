@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from explorer import ROOT
-from explorer.methods.catalog import METHODS
+from explorer.methods.catalog import METHODS, OF_VIDEOS
+from explorer.methods.method import Method
 from explorer.tools.browser import chromium, served
 
 README = ROOT / "README.md"
@@ -17,15 +18,22 @@ BETWEEN = re.compile(r"(<!-- methods:[^\n]*-->\n)(.*?)(<!-- /methods -->)", re.S
 
 def titles() -> str:
     """List the methods for README.md by where they prune: title, key and paper."""
-    lines = []
-    for where in dict.fromkeys(method.where for method in METHODS):
+    lines, groups = [], {}
+    for method in (*METHODS, *OF_VIDEOS):
+        groups.setdefault(_where(method), []).append(method.card)
+    for where, cards in groups.items():
         listed = []
-        for card in (method.card for method in METHODS if method.where == where):
+        for card in cards:
             link = f"[{card.title}](https://arxiv.org/abs/{card.arxiv})"
             listed.append(f"{link if card.arxiv else card.title} `{card.key}`")
         rows = [", ".join(row) for row in (listed[at : at + 2] for at in range(0, len(listed), 2))]
         lines.append(f"- {where}:\n  " + ",\n  ".join(rows))
     return "\n".join(lines) + "\n"
+
+
+def _where(method: type[Method]) -> str:
+    """Say where a method prunes, and whether it does so for videos alone."""
+    return f"{method.where}, in videos" if method in OF_VIDEOS else method.where
 
 
 def table() -> str:
@@ -34,7 +42,7 @@ def table() -> str:
         "| key | method | prunes | reads the question | merges | checked against | uncertain |",
         "|---|---|---|---|---|---|---|",
     ]
-    for method in METHODS:
+    for method in (*METHODS, *OF_VIDEOS):
         card = method.card
         paper = f"[{card.arxiv}](https://arxiv.org/abs/{card.arxiv})" if card.arxiv else ""
         named = f"“{card.paper}”," if card.paper else ""
@@ -43,7 +51,7 @@ def table() -> str:
         cells = (
             f"`{card.key}`",
             source,
-            method.where,
+            _where(method),
             "yes" if method.reads_question else "no",
             "yes" if method.merges else "no",
             commit + card.verified,

@@ -213,7 +213,7 @@ class FilmPromises:
         answer = answer_by_quota(film, scores, total // 2)
         assert 0 < answer.layers[0] <= total // 2 + total // 4  # newlines come on top
         assert np.isfinite(answer.p_full)
-        for spec in ("visionzip", "divprune", "fastv", "hired"):
+        for spec in ("visionzip", "divprune", "fastv", "hired", "dycoke"):
             drawn = map_of_method(film, spec)
             assert np.isfinite(drawn.score).all() and len(drawn.score) == total
             assert answer_by_method(film, spec, max(total // 2, drawn.floor)).layers

@@ -20,6 +20,8 @@ const ABOUT = [
     "itself could not be read, only its abstract.",
   "v1 interpolates and may give a frame more tokens than it had; v2 averages, and caps a frame " +
     "at its own size. v3 to v5 don't run to the end in the official code.",
+  "DyCoke (Tao et al., CVPR 2025, arXiv 2411.15024), among the methods to compare with, keeps every " +
+    "fourth frame whole and of the others what has changed; it reads no question.",
   "Within a frame all patches share one score. Grids are cut off to whole numbers, so that fewer " +
     "tokens than the budget are used, and every budget makes new grids: a larger one need not " +
     "answer better.",

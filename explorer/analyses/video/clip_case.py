@@ -124,6 +124,7 @@ def _on_a_sheet(vlm: Vlm, request: VideoRequest, cache: ResultCache | None) -> V
     picture = Picture(sheet.draw(images, BACKDROP), (), _digest(clip))
     whole = open_case(CaseRequest(vlm, picture, request.question), cache)
     output, grid = whole.vision.output, sheet.grid(whole.vision.grid)
+    places = sheet.frame_places(grid)
     kept = torch.from_numpy(_tokens_of(sheet)).to(vlm.device)
     vision = CaseVision(
         output=replace(output, features=output.features[kept]),
@@ -131,8 +132,8 @@ def _on_a_sheet(vlm: Vlm, request: VideoRequest, cache: ResultCache | None) -> V
         grid_position=torch.from_numpy(grid.place.astype("int64")).to(vlm.device),
         patches=whole.vision.patches[kept],
         seconds=whole.vision.seconds,
+        frame_position=torch.from_numpy(places.astype("int64")).to(vlm.device),
     )
-    places = sheet.frame_places(grid)
     return VideoCase(
         clip, replace(whole, vision=vision), places, (sheet.tokens,) * 2, picture.image
     )
@@ -155,7 +156,7 @@ def _one_by_one(vlm: Vlm, request: VideoRequest, cache: ResultCache | None) -> V
             for table in (grid.place, grid.patches)
         )
         output = encode_image(vlm.family.vision_tower(vlm), pixels)
-        return CaseVision(output, grid, place, patches, 0.0)
+        return CaseVision(output, grid, place, patches, 0.0, frame_position=place)
 
     key = VisionKey(vlm.key, picture.digest)
     vision = get_or_compute(cache, key, encode, lambda vision: vision.nbytes)

@@ -12,7 +12,7 @@ from explorer.methods.method import Method
 from explorer.methods.signals import Size
 from explorer.ui.payloads.encoding import in_steps, packed
 
-LLAVA = Size(tokens=576, layers=32, columns=24)  # to ask a method what kind of stages it has
+LLAVA = Size(576, layers=32, columns=24, frames=9)  # to ask a method what kind of stages it has
 BYTE = 256  # tokens whose numbers fit into a byte each
 
 

@@ -70,7 +70,7 @@ def video_payload(request: VideoRequest, video: VideoAnalysis, truth: str | None
                 "where": method.where,
                 "baseline": not method.card.arxiv,
             }
-            for method in catalog.choices()
+            for method in catalog.choices_of_videos()
         ],
         "tables": tables_payload(video.tables),
     }
