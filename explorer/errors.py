@@ -74,6 +74,10 @@ class BadLink(VisitorError):
     """The link asks for something that can't be had."""
 
 
+class UploadsUnavailable(VisitorError):
+    """There is no folder in which uploads can be kept."""
+
+
 class TooManyRequests(VisitorError):
     """A visitor, or all together, have asked for more than is worked on at a time."""
 

@@ -6,7 +6,6 @@ Knows models and methods; not the budgets of a visitor, nor what answers are com
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -121,9 +120,7 @@ def _crops(case: Case) -> np.ndarray | None:
 
 def draw(request: CaseRequest, method: str, *, cache: ResultCache | None = None) -> MethodMap:
     """Draw up the map of one method: a slow one, or one with options such as "random?seed=3"."""
-    # one map for all ways to write a spec; it bears the one that was asked for
-    found = _draw(request, catalog.resolve(method).spec, cache=cache)
-    return found if found.spec == method else replace(found, spec=method)
+    return _draw(request, catalog.resolve(method).spec, cache=cache)
 
 
 @use_case(

@@ -1,11 +1,13 @@
 """A cache of results, bounded in bytes; the least recently used ones are dropped first.
 
-Keys are made of content (a picture's digest, a question, a method), never of visitors. Whoever
-builds the page owns the cache and passes it on: nothing in this package keeps one by itself.
+Keys are made of content (a picture's digest, a question, a method), never of visitors, and their
+bytes count as those of values do. Whoever builds the page owns the cache and passes it on: nothing
+in this package keeps one by itself.
 """
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
+ENTRY_BYTES = 500  # of an entry's place in the store
 Entry = tuple[Hashable, object, int]
 """A key, the value under it, and its bytes."""
 
@@ -68,6 +71,7 @@ class ResultCache:
 
     def put(self, key: Hashable, value: object, nbytes: int) -> None:
         """Keep a value; one that is larger than the whole cache is not kept."""
+        nbytes += ENTRY_BYTES + len(pickle.dumps(key))
         with self._lock:
             if key in self._items:
                 self.nbytes -= self._items.pop(key)[1]

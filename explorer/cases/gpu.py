@@ -23,6 +23,7 @@ from explorer import spaces
 from explorer.cases.cache import CacheKey, Entry, ResultCache
 from explorer.cases.request import CaseRequest
 from explorer.errors import VisitorError
+from explorer.methods import catalog
 from explorer.vlm import devices, fair_queue
 from explorer.vlm.loader import default_loader
 from explorer.vlm.threads import with_cpu_threads
@@ -35,6 +36,7 @@ WORKER_BYTES = 512_000_000  # of the cache in a process with a lent GPU
 START, MAPS, PREFILL, TOKEN = 5.0, 10.0, 0.5, 0.06
 DECODED_TOGETHER = 16  # answers that are decoded at once
 MAX_SECONDS = 60.0
+SPECS = ("method", "methods", "spec", "specs", "against")  # arguments that name methods
 DEFAULT_TOKENS = 32  # tokens of an answer, where a model's limit is not known
 
 
@@ -84,6 +86,9 @@ def use_case(
 
     cost: what it takes on a lent GPU; check: raises `VisitorError` for what no model is needed to
     refuse; both get the request and the arguments by name. A generator's last value is its result.
+
+    However a caller writes a method's spec, the function and its key get the canonical form (the
+    arguments of SPECS).
 
     Callers may hand in a cache that they own, and, where the function takes it, `stop`: asked
     between two values, and, where the model is in this process, between two steps. Raises
@@ -156,7 +161,7 @@ class _Definition:
         bound = inspect.signature(self.function).bind(request, *args, **options)
         bound.apply_defaults()
         return {
-            name: value
+            name: _canonical(value) if name in SPECS else value
             for name, value in bound.arguments.items()
             if name not in ("request", "cache", "stop")
         }
@@ -166,6 +171,17 @@ class _Definition:
             yield from self.function(request, **options)
         else:
             yield self.function(request, **options)
+
+
+def _canonical(value: object) -> object:
+    """Write specs in their canonical form: one, a list of them, or of pairs with a budget."""
+    if isinstance(value, str):
+        return catalog.canonical(value)
+    if isinstance(value, tuple):
+        return tuple(map(_canonical, value))
+    if isinstance(value, list):
+        return list(dict.fromkeys(map(_canonical, value)))
+    return value
 
 
 def _with_model_settings(values: Iterator[object], request: CaseRequest) -> Iterator[object]:

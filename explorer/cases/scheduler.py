@@ -50,7 +50,8 @@ def cached_answers(
     """Give those of the answers that the cache has, without a model."""
     if cache is None:
         return []
-    found = [(spec, cache.get(answer_key(request.id, *spec))) for spec in dict.fromkeys(specs)]
+    unique = dict.fromkeys((catalog.canonical(method), budget) for method, budget in specs)
+    found = [(spec, cache.get(answer_key(request.id, *spec))) for spec in unique]
     return [
         AnswerResult(*spec, answer, cached=True) for spec, answer in found if answer is not None
     ]
@@ -90,7 +91,8 @@ def answer_many(
     cached = cached_answers(request, specs, cache)
     yield from cached
     there = {(result.method, result.budget) for result in cached}
-    missing = [spec for spec in dict.fromkeys(specs) if spec not in there]
+    unique = dict.fromkeys((catalog.canonical(method), budget) for method, budget in specs)
+    missing = [spec for spec in unique if spec not in there]
     if missing:
         yield from compute_answers(request, missing, cache=cache, stop=stop)
 

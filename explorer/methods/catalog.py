@@ -6,6 +6,7 @@ after a colon, and options after a question mark: "fopru", "fopru:row", "random?
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from explorer.errors import UnknownMethod
@@ -93,6 +94,7 @@ METHODS: tuple[type[Method], ...] = (
 )
 OF_VIDEOS: tuple[type[Method], ...] = (DyCoke,)
 """Offered for videos alone: what they choose by changes from frame to frame."""
+MAX_SPEC = 100  # characters of a spec
 BY_NAME_ALONE = (RandomInside,)
 """Found by their spec, but not offered: what others are compared with."""
 
@@ -121,6 +123,8 @@ def choices_of_videos() -> list[Method]:
 
 def resolve(spec: str) -> Method:
     """Give the method that a spec names, with its options; raises `UnknownMethod` if none."""
+    if len(spec) > MAX_SPEC:
+        raise UnknownMethod(f"A method is named by at most {MAX_SPEC} characters.")
     name, _, changes = spec.partition("?")
     key, colon, label = name.partition(":")
     for method in (*METHODS, *OF_VIDEOS, *BY_NAME_ALONE):
@@ -130,6 +134,22 @@ def resolve(spec: str) -> Method:
             if label in named:
                 return method(**{**named[label], **_options(method, changes)})
     raise _unknown(name)
+
+
+def canonical(spec: str) -> str:
+    """Give the one way to write a spec: "fopru:row" for "fopru?strategy=row&".
+
+    What names no method ("full") stays as it is.
+    """
+    try:
+        return resolve(spec).spec
+    except UnknownMethod:
+        return spec
+
+
+def unique(specs: Iterable[str]) -> list[str]:
+    """Give every method of a list once, in the order of the list and by its canonical spec."""
+    return list(dict.fromkeys(map(canonical, specs)))
 
 
 def _options(method: type[Method], changes: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from explorer.ui import uploads
+from explorer.ui.web import uploads
 
 BLOCK = "{ element, props, watch, trigger }"  # what Gradio gives to the script of a block
 

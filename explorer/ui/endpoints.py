@@ -13,8 +13,11 @@ import gradio as gr
 
 from explorer.analyses.attribution.target import Target
 from explorer.cases.request import CaseRequest
-from explorer.errors import BadBudget, VisitorError
+from explorer.errors import BadBudget, BadMessage, VisitorError
+from explorer.methods import catalog
+from explorer.methods.catalog import MAX_SPEC
 from explorer.ui import components
+from explorer.ui.messages import MAX_SPECS
 from explorer.ui.payloads.answer import answer_payload, stages_payload
 from explorer.ui.payloads.attribution import importance_payload
 from explorer.ui.payloads.case import case_payload
@@ -50,10 +53,26 @@ def build(app_state: AppState, model_queue: ModelQueue) -> None:
         run.click(handler, inputs, result, api_name=name, **queue.settings)
 
 
+MAX_TEXT = {
+    "model": 100,
+    "method": MAX_SPEC,
+    "methods": MAX_SPECS * MAX_SPEC,
+    "budgets": 500,
+    "answer": 8_000,
+    "way": 20,
+}  # characters; the question's are counted by who reads it
+
+
 @contextmanager
-def _sentences() -> Iterator[None]:
-    """Tell a script what it can put right; everything else is a mistake of ours."""
+def _sentences(**texts: str) -> Iterator[None]:
+    """Tell a script what it can put right; everything else is a mistake of ours.
+
+    texts: by the names of their arguments; none may be longer than any that makes sense.
+    """
     try:
+        for name, text in texts.items():
+            if len(text or "") > MAX_TEXT[name]:
+                raise BadMessage(f"{name} has at most {MAX_TEXT[name]} characters.")
         yield
     except VisitorError as error:
         raise gr.Error(str(error), print_exception=False) from error
@@ -77,7 +96,7 @@ class Endpoints:
             grid, scores and kept sets of every method (arrays as base64), and the full answer
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
-        with _sentences():
+        with _sentences(model=model):
             request = CaseRequest.make(model, image, question)
             return case_payload(use_cases.analyse(request, cache=cache))
 
@@ -107,7 +126,7 @@ class Endpoints:
             (|T|), image (|O|) and answer tokens that they count
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
-        with _sentences():
+        with _sentences(model=model, method=method):
             request = CaseRequest.make(model, image, question)
             found = use_cases.answer(request, method, budget, cache=cache)
         payload = answer_payload(found) | {"stages": stages_payload(found)}
@@ -134,10 +153,9 @@ class Endpoints:
             by draw; Jaccard and Spearman matrices; how many methods keep each patch
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
-        chosen = _names(methods) or None
-        with _sentences():
+        with _sentences(model=model, methods=methods):
             request = CaseRequest.make(model, image, question)
-            found = use_cases.compare(request, budget, chosen, cache=cache)
+            found = use_cases.compare(request, budget, _specs(methods), cache=cache)
         return comparison_payload(found)
 
     def sweep(
@@ -167,9 +185,9 @@ class Endpoints:
             by draw
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
-        chosen = _names(methods) or None
-        with _sentences():
+        with _sentences(model=model, methods=methods, budgets=budgets):
             request = CaseRequest.make(model, image, question)
+            chosen = _specs(methods)
             found = use_cases.sweep(request, chosen, _numbers(budgets), cache=cache)
         return sweep_payload(found)
 
@@ -198,8 +216,8 @@ class Endpoints:
             depends on the picture (weak)
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
-        target = Target(text=answer.strip() or None)
-        with _sentences():
+        with _sentences(model=model, answer=answer, way=way):
+            target = Target(text=answer.strip() or None)
             request = CaseRequest.make(model, image, question)
             *_, found = use_cases.explain(request, target, way, cache=cache)
         return importance_payload(found) | {"values": [float(f"{x:.5g}") for x in found.values]}
@@ -208,6 +226,14 @@ class Endpoints:
 def _names(text: str) -> list[str]:
     """Read "fastv, visionzip"."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _specs(text: str) -> list[str] | None:
+    """Read "fastv, visionzip", each method once; None for nothing. Raises `BadMessage`."""
+    specs = catalog.unique(_names(text))
+    if len(specs) > MAX_SPECS:
+        raise BadMessage(f"One call takes at most {MAX_SPECS} methods.")
+    return specs or None
 
 
 def _numbers(text: str) -> list[int] | None:

@@ -93,10 +93,11 @@ def read(query: str) -> Link | None:
         question = _checked(check_question, asked.question)
     if asked.method is not None:
         _checked(method_catalog.resolve, asked.method)
+    method = None if asked.method is None else method_catalog.canonical(asked.method)
     finished = examples.load(example)["case"] if example else {}
     if (finished.get("model"), finished.get("question")) != (asked.model, question):
         example = None
-    return Link(example, seed, question, asked.model, asked.method, asked.budget)
+    return Link(example, seed, question, asked.model, method, asked.budget)
 
 
 def _parameters(named: dict[str, str]) -> Parameters:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from explorer.analyses.sharing import case_file
 from explorer.errors import BadMessage
 from explorer.media import region
+from explorer.methods import catalog
 
 SEEDS = 2**53  # whole numbers that a browser can hold exactly
 MAX_SPECS = 40  # methods of one message
@@ -21,7 +22,9 @@ MAX_ANSWERS = 2_000  # answers of one message: thirty methods on a ladder, and d
 MAX_SCENES = 1_000
 MAX_QUERY = 100_000  # characters of an address; a link that can be followed is shorter
 
-Key = Annotated[str, Field(max_length=200)]  # of a case, an example, or a method with its options
+Key = Annotated[str, Field(max_length=200)]  # of a case or an example
+# A method with its options; however it is written, from here on it has one form.
+Spec = Annotated[str, Field(max_length=catalog.MAX_SPEC), AfterValidator(catalog.canonical)]
 Words = Annotated[str, Field(max_length=8_000)]  # what a visitor types
 Ticket = Annotated[int, Field(ge=0, lt=SEEDS)]
 Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
@@ -29,8 +32,12 @@ Budget = Annotated[int, Field(ge=1, le=case_file.TOKENS)]
 Patch = Annotated[int, Field(ge=0, lt=case_file.TOKENS)]
 Patches = Annotated[list[Patch], Field(max_length=case_file.TOKENS)]
 # JSON has no tuples, so that a list is taken for one; what stands in it is checked as strictly.
-Pair = Annotated[tuple[Key, Budget], Strict(False)]
+Pair = Annotated[tuple[Spec, Budget], Strict(False)]
 Cell = Annotated[int, Field(ge=0, lt=region.CUTS)]
+
+
+def _unique(pairs: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    return list(dict.fromkeys(pairs))
 
 
 class Message(BaseModel):
@@ -73,14 +80,14 @@ class CaseMessage(Message):
 class AnswerMessage(CaseMessage):
     """Asks for the answer at this method and budget."""
 
-    method: Key
+    method: Spec
     budget: Budget
 
 
 class LadderMessage(CaseMessage):
     """Asks for the answers of a method at a few budgets."""
 
-    method: Key
+    method: Spec
     budgets: Annotated[list[Budget], Field(max_length=MAX_ANSWERS)]
 
 
@@ -105,7 +112,7 @@ class SuggestionMessage(Message):
 class SaveMessage(CaseMessage):
     """Wants to take the case home, with the answer at this method and budget."""
 
-    method: Key
+    method: Spec
     budget: Budget
     kind: Literal["case", "report"] = "case"
 
@@ -125,7 +132,7 @@ class LinkMessage(Message):
 class MapMessage(CaseMessage):
     """Asks for the map of one more method or setting."""
 
-    spec: Key
+    spec: Spec
 
     @property
     def place(self) -> dict[str, str]:
@@ -139,14 +146,14 @@ class MapMessage(CaseMessage):
 class BatchMessage(CaseMessage):
     """Asks for many answers at once. wanted: pairs of a method's spec and a budget."""
 
-    wanted: Annotated[list[Pair], Field(max_length=MAX_ANSWERS)]
+    wanted: Annotated[list[Pair], Field(max_length=MAX_ANSWERS), AfterValidator(_unique)]
 
 
 class PickMessage(CaseMessage):
     """Asks what is answered from hand-picked patches. method: the one that the set came from."""
 
     kept: Patches
-    method: Key | None = None
+    method: Spec | None = None
 
 
 class RestoreMessage(PickMessage):
@@ -162,7 +169,7 @@ class ImportanceMessage(CaseMessage):
     """
 
     way: Key
-    method: Key | None = None
+    method: Spec | None = None
     word: Annotated[int, Field(ge=0, lt=case_file.ANSWER)] | None = None
     text: Words | None = None
 
@@ -170,7 +177,7 @@ class ImportanceMessage(CaseMessage):
 class EvaluationMessage(CaseMessage):
     """Puts the scores of methods on trial at a budget."""
 
-    methods: Annotated[list[Key], Field(max_length=MAX_SPECS)]
+    methods: Annotated[list[Spec], Field(max_length=MAX_SPECS), AfterValidator(catalog.unique)]
     budget: Budget
 
 
@@ -181,7 +188,7 @@ class RegionMessage(CaseMessage):
     method likes best. dilate: take in one cell more on every side.
     """
 
-    method: Key
+    method: Spec
     cells: Annotated[list[Cell], Field(min_length=4, max_length=4)] | None = None
     dilate: bool = False
 
@@ -189,9 +196,9 @@ class RegionMessage(CaseMessage):
 class FailuresMessage(Message):
     """Looks for failures of a method in the next few scenes. against: who is right there."""
 
-    method: Key
+    method: Spec
     budget: Budget
-    against: Key
+    against: Spec
     first: Seed
     count: Annotated[int, Field(ge=1, le=MAX_SCENES)]
 
@@ -207,7 +214,7 @@ class Hit(BaseModel):
 class OpenHitMessage(Message):
     """Opens a failure in the tab "Explore"."""
 
-    method: Key
+    method: Spec
     budget: Budget
     hit: Hit
 
@@ -223,7 +230,7 @@ class VideoMessage(Message):
     budget: Budget
     alpha: float
     version: Key
-    method: Key
+    method: Spec
     tables: bool = False
     map: bool = False
     at: Budget | None = None

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from explorer.cases import gpu
-from explorer.ui import endpoints, scripts
+from explorer.ui import endpoints
 from explorer.ui.explore import layout, model_picker
 from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState, UseCases, visitor_of
 from explorer.ui.tabs import compare, debug, failures, leaderboard, methods, region, sweep, video
+from explorer.ui.web import scripts, uploads
+from explorer.ui.web.request_limits import RequestLimits
+from explorer.ui.web.uploads import UploadLimits
 from explorer.vlm import fair_queue
 from explorer.vlm.catalog import DEFAULT
 from explorer.vlm.fair_queue import FairQueue
@@ -63,7 +67,9 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
         endpoints.build(app_state, model_queue)
 
         def leave(request: gr.Request) -> None:
-            app_state.tickets.forget(visitor_of(request))
+            visitor = visitor_of(request)
+            app_state.tickets.forget(visitor)
+            app_state.files.forget(visitor)
 
         page.unload(leave)
     page.queue(max_size=QUEUE, default_concurrency_limit=None)
@@ -83,9 +89,9 @@ def launch_settings() -> dict:
         ),
         "css": scripts.styles(),
         "head": scripts.head(),
-        "app_kwargs": scripts.web_app(),
+        "app_kwargs": scripts.web_app(Middleware(RequestLimits), Middleware(UploadLimits)),
         "max_threads": THREADS,
-        "max_file_size": "100mb",  # of a video; a picture of more than 10 MB gets a sentence
+        "max_file_size": uploads.MAX_FILE,
         "run_history": False,
         "footer_links": ["api"],
         "show_error": True,

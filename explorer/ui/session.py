@@ -33,6 +33,7 @@ from explorer.cases.records import Analysis, Answer, MethodMap
 from explorer.cases.request import CaseRequest, case_id
 from explorer.media.image import Picture
 from explorer.pico.data.questions import normalise
+from explorer.ui.web.uploads import VisitorFiles
 from explorer.vlm.fair_queue import FairQueue
 from explorer.vlm.progress import Progress
 
@@ -101,14 +102,15 @@ class UseCases:
 
 @dataclass
 class AppState:
-    """What the visitors of one running page share: results, who has asked for what last, and the
-    queue in which they take turns.
+    """What the visitors of one running page share: results, who has asked for what last, the queue
+    in which they take turns, and the files that they still need.
     """
 
     use_cases: UseCases = UseCases()
     cache: ResultCache = field(default_factory=lambda: ResultCache(CACHE_BYTES))
     tickets: RequestTickets = field(default_factory=RequestTickets)
     fair_queue: FairQueue = field(default_factory=FairQueue)
+    files: VisitorFiles = field(default_factory=VisitorFiles)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from explorer.metrics import agreement, budget_curve
 from explorer.pico.data import scenes
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.case import case_payload
-from explorer.ui.scripts import PAGE
+from explorer.ui.web.scripts import PAGE
 
 pytestmark = pytest.mark.browser
 SEED, QUESTION, BUDGET = 123, "what is in the middle ?", 64

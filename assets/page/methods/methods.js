@@ -82,14 +82,17 @@ function sources({ source, paper, arxiv, repository, commit }) {
 
 const fact = (term, text) => (text ? [node("dt", {}, term), node("dd", {}, text)] : []);
 
-/** Name what the settings of a card ask for: "hired:paper?alpha=0.25". */
-function specOf(card, variant, chosen) {
-  const preset = card.variants.find(({ label }) => label === variant)?.options ?? {};
-  const changes = Object.entries(chosen)
-    .filter(([name, value]) => value !== (preset[name] ?? card.options[name][0]))
-    .map(([name, value]) => `${name}=${value}`);
-  const base = variant ? `${card.key}:${variant}` : card.key;
-  return changes.length ? `${base}?${changes.join("&")}` : base;
+/** Name what the settings of a card ask for, in the server's one form: "hired:paper?alpha=0.25". */
+function specOf(card, chosen) {
+  const readings = [["", {}], ...card.variants.map(({ label, options }) => [label, options])];
+  const written = readings.map(([label, preset]) => {
+    const changes = Object.entries(chosen)
+      .filter(([name, value]) => value !== (preset[name] ?? card.options[name][0]))
+      .map(([name, value]) => `${name}=${value}`);
+    const base = label ? `${card.key}:${label}` : card.key;
+    return [changes.length, changes.length ? `${base}?${changes.join("&")}` : base];
+  });
+  return written.reduce((nearest, each) => (each[0] < nearest[0] ? each : nearest))[1];
 }
 
 function settings(card, changed) {
@@ -105,7 +108,7 @@ function settings(card, changed) {
     );
     select.addEventListener("change", () => {
       onPick(select.value);
-      changed(specOf(card, variant, chosen));
+      changed(specOf(card, chosen));
     });
     rows.push(node("label", { title: meaning }, node("span", {}, label), select));
     return select;

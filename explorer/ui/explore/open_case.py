@@ -25,6 +25,7 @@ from explorer.ui.messages import ExampleMessage, LinkMessage, SceneMessage, Sugg
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.case import case_payload, pending_payload
 from explorer.ui.session import PARTIAL_SECONDS, AppState, Session
+from explorer.ui.web import uploads
 
 SEEDS = 1_000_000  # new scenes are numbered below this
 SCORING = "Scoring every patch by every method …"
@@ -128,6 +129,8 @@ class CaseOpener:
         except BadPicture as error:
             yield {tab.picture: None, tab.picture_notes: components.lines("error", str(error))}
             return
+        finally:
+            uploads.discard(path)
         yield {tab.picture: None, tab.picture_notes: None, tab.thumbs: chosen()}
         general = tuple(questions.GENERAL_QUESTIONS)
         words = question if question and question.strip() else general[0]

@@ -22,15 +22,15 @@ from explorer.ui import components
 from explorer.ui.messages import VideoMessage
 from explorer.ui.payloads.video import answers_payload, video_payload
 from explorer.ui.requests import Channel, ModelQueue, Stop, connect, serve_request
-from explorer.ui.session import AppState
+from explorer.ui.session import AppState, visitor_of
 
 EXAMPLE = 1  # the seed of the built-in film,
 ACTS = ("cat", "tree", "owl", "bus", "robot", "owl", "pizza", "fish", "key")
 QUESTION, TRUTH = "is there an owl in the picture ?", "yes"
 FRAMES = 9
 PRIVACY = (
-    "Only the chosen frames are kept, and forgotten when you leave; the file itself is deleted "
-    "within two hours."
+    "Only the chosen frames are kept in memory; the file itself is deleted when you leave or open "
+    "another one."
 )
 BUSY = "Looking at the frames and asking each of them …"
 
@@ -176,9 +176,12 @@ class VideoOpener:
         things = tuple(frame_scoring.typed(typed.things))
         yield from self._show(VideoSession(model or "", source, clip, typed.question, things))
 
-    def upload(self, path: str | None, count, seconds, question, things, model) -> Iterator[dict]:
-        """Open an uploaded film."""
+    def upload(
+        self, path: str | None, count, seconds, question, things, model, request: gr.Request
+    ) -> Iterator[dict]:
+        """Open an uploaded film; its file is kept as long as other frames may be taken from it."""
         if path is not None:
+            self.app_state.files.keep(visitor_of(request), path)
             yield from self._take(path, count, _typed(question, things, seconds), model)
 
     def take(self, count, seconds, question, things, model, now) -> Iterator[dict]:

@@ -256,12 +256,14 @@ def test_a_question_cannot_smuggle_in_control_tokens(picture):
 
 
 def test_memory_is_bounded_in_bytes(memory):
-    small = ResultCache(1_000)
+    small = ResultCache(4_000)
     for number in range(100):
-        small.put(number, "x", 300)
-    assert len(small) == 3 and small.nbytes == 900
-    small.put("too large", "x", 2_000)
+        small.put(number, "x", 700)
+    assert len(small) == 3 and 3 * 1_200 < small.nbytes <= 4_000
+    small.put("too large", "x", 4_000)
     assert "too large" not in small
+    small.put("a key has a size as well" * 1_000, "x", 1)
+    assert len(small) == 3, "so that such a one is not kept"
 
 
 def test_a_memory_that_is_still_empty_is_one():

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import pytest
 
-from explorer.errors import BadMessage, VisitorError
+from explorer.errors import BadMessage, UnknownMethod, VisitorError
+from explorer.methods import catalog
 from explorer.ui import messages
 from explorer.ui.messages import (
     AnswerMessage,
     BatchMessage,
     CaseMessage,
+    EvaluationMessage,
     FailuresMessage,
     ImportanceMessage,
     Message,
@@ -116,3 +119,20 @@ def test_a_message_is_meant_for_the_case_that_is_open():
     assert not messages.read(CaseMessage, ANSWER | {"case": "other"}).meant_for(Open)
     assert messages.read(VideoMessage, VIDEO).meant_for(Open)
     assert not messages.read(VideoMessage, VIDEO).meant_for(None), "no film was opened"
+
+
+def test_a_method_is_known_by_one_form_and_listed_once_however_it_is_written():
+    written = ["fopru:row", "fopru?strategy=row", "fopru:row?", "fopru:row?&&"]
+    pairs = [[spec, 64] for spec in written]
+    read = messages.read(BatchMessage, {"case": "a", "wanted": pairs})
+    assert read.wanted == [("fopru:row", 64)]
+    trial = {"case": "a", "methods": [*written, "fastv?&"], "budget": 64}
+    assert messages.read(EvaluationMessage, trial).methods == ["fopru:row", "fastv"]
+    asked = {"case": "a", "method": "full", "budget": 64}
+    assert messages.read(AnswerMessage, asked).method == "full"
+    for length, fits in ((100, True), (101, False), (10_000_000, False)):
+        spec = "fastv?" + "&" * (length - 6)
+        with nullcontext() if fits else pytest.raises(BadMessage):
+            messages.read(AnswerMessage, asked | {"method": spec})
+        with nullcontext() if fits else pytest.raises(UnknownMethod, match="100 characters"):
+            catalog.resolve(spec)

@@ -76,8 +76,9 @@ def styles() -> str:
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
 
 
-def web_app() -> dict[str, list]:
-    """Give what the web app under Gradio's is made with: the addresses of files, and compression.
+def web_app(*limits: Middleware) -> dict[str, list]:
+    """Give what the web app under Gradio's is made with: addresses of files, and what stands before
+    Gradio: limits, and compression.
 
     Gradio compresses scripts, but not the page itself: its first example is half a megabyte.
     """
@@ -92,5 +93,5 @@ def web_app() -> dict[str, list]:
     # A route, not a mount of the folder: that finds nothing where a proxy takes a path away.
     return {
         "routes": [Route(folder() + "/{name:path}", fetch)],
-        "middleware": [Middleware(GZipMiddleware, minimum_size=10_000, compresslevel=5)],
+        "middleware": [*limits, Middleware(GZipMiddleware, minimum_size=10_000, compresslevel=5)],
     }

@@ -9,7 +9,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from explorer.ui import scripts
+from explorer.ui.web import scripts
 
 
 @pytest.fixture(params=["", "/some/path"], ids=["at the root", "below a path"])
