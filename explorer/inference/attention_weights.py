@@ -86,6 +86,33 @@ def _rotated_heads(
     return rotated
 
 
+def pagerank(
+    query: Tensor,
+    key: Tensor,
+    scaling: float,
+    bias: Tensor | None = None,
+    temperature: float = 0.1,
+    steps: int = 5,
+) -> Tensor:
+    """Give the PageRank of every token on a layer's attention, [S]: AIM's importance.
+
+    query [H, S, d], key [Hkv, S, d]; bias [S, S] is added to the logits. Each head walks by itself
+    from 1 / S everywhere, without damping; heads are joined by the root of the mean square.
+    """
+    (H, S, _), group = query.shape, query.shape[0] // key.shape[0]
+    future = torch.ones(S, S, dtype=torch.bool, device=key.device).triu(1)
+    total = torch.zeros(S, device=key.device, dtype=torch.float32)
+    for head in range(H):  # one at a time: all of them may take gigabytes
+        logits = query[head].float() @ key[head // group].float().T * scaling
+        logits = logits if bias is None else logits + bias
+        walk = (logits.masked_fill_(future, -torch.inf) / temperature).softmax(-1)
+        rank = torch.full((S,), 1 / S, device=key.device)
+        for _ in range(steps):
+            rank = rank @ walk
+        total += rank**2
+    return (total / H).sqrt()
+
+
 def without_positions(heads: Tensor, cos_sin: tuple[Tensor, Tensor]) -> Tensor:
     """Turn queries or keys [H, S, d] back by their positions: what they were before the rotary.
 

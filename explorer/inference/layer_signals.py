@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from explorer.inference.attention_weights import (
     causal_rows,
+    pagerank,
     queries_and_keys,
     values_of,
     without_positions,
@@ -29,6 +30,7 @@ OF_LAST_LAYER = frozenset(
         "unrotated_attention",
         "tail_attention",
         "visual_received",
+        "pagerank",
         "visual_to_tail",
         "key_norms",
         "tail_key_norms",
@@ -207,6 +209,9 @@ class SignalRecorder:
         if "visual_received" in needs:
             parts = [rows(at)[:, :, visual].amax(0).sum(0) for at in visual.split(MAX_QUERY_ROWS)]
             signals["visual_received"] = torch.stack(parts).sum(0)
+        if "pagerank" in needs:
+            bias = sequence.attention_bias_of(layer, torch.arange(self.query.shape[1]))
+            signals["pagerank"] = pagerank(self.query, self.key, self.scaling, bias)[visual]
         if "visual_to_tail" in needs:
             parts = [rows(at)[:, :, tail].mean(0).sum(-1) for at in visual.split(MAX_QUERY_ROWS)]
             signals["visual_to_tail"] = torch.cat(parts)

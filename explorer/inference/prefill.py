@@ -148,7 +148,7 @@ def prune(
     kept = plan.choose(signals, stage)
     if stage.wipe_cache:
         return sequence.keep_all(kept, stage)
-    outcome = sequence.drop(kept, stage, plan.renumber)
+    outcome = sequence.drop(kept, stage, plan.renumber and not stage.keep_positions)
     recorder.follow(kept)
     return outcome, kept.index[:0]
 

@@ -38,6 +38,7 @@ from explorer.methods.inside_llm.sparsevlm import SparseVLM
 from explorer.methods.inside_llm.transprune import TransPrune
 from explorer.methods.inside_llm.vtw import VTW
 from explorer.methods.method import Method
+from explorer.methods.several_stages.aim import AIM
 from explorer.methods.several_stages.mustdrop import MustDrop
 from explorer.methods.several_stages.visiondrop import VisionDrop
 from explorer.methods.several_stages.vscan import VScan
@@ -87,6 +88,7 @@ METHODS: tuple[type[Method], ...] = (
     CoreMatching,
     VisionDrop,
     VScan,
+    AIM,
     MustDrop,
     PACT,
     Restore,

@@ -44,6 +44,7 @@ class Stage:
     zero, so that decoding alone changes. r may then be L, behind the last layer.
     cut_from: the caches of this layer and the later ones that have run lose the tokens that left,
     at this stage or before, so that decoding reads those that are alive alone; None cuts no cache.
+    keep_positions: those that stay keep their positions, whatever becomes of them elsewhere.
     cut_positions: in those layers the next token stands at the length of the cut cache.
     """
 
@@ -54,6 +55,7 @@ class Stage:
     wipe_cache: bool = False
     cut_from: int | None = None
     cut_positions: bool = False
+    keep_positions: bool = False
 
     @property
     def total(self) -> int:
@@ -169,6 +171,8 @@ class Signals:
       next_tail_attention  [H, T, N] the same in layer r.
       visual_received      [N] layer r - 1: attention that each visual token gets from all visual
                            ones, maximum over heads, summed over these queries.
+      pagerank             [N] layer r - 1: PageRank on attention 10 times as sharp, of all tokens
+                           alive, over 5 steps without damping; root of the mean square of heads.
       visual_to_tail       [N] layer r - 1: attention that a visual token pays to the tail.
       visual_attention     [N, N] layer r: visual queries to visual keys, softmaxed over every
                            earlier position, mean over heads.
@@ -230,6 +234,7 @@ class Signals:
     tail_attention: Tensor | None = None
     next_tail_attention: Tensor | None = None
     visual_received: Tensor | None = None
+    pagerank: Tensor | None = None
     visual_to_tail: Tensor | None = None
     visual_attention: Tensor | None = None
     visual_keys: Tensor | None = None

@@ -180,6 +180,7 @@ def _inner_signals(rows: tuple, content: str, layer: int, original: int | None) 
         tail_attention=make(HEADS, TAIL, n, 1).squeeze(-1).softmax(-1) * share,
         next_tail_attention=make(HEADS, TAIL, n, 1).squeeze(-1).softmax(-1) * share,
         visual_received=(make(n, n) + causal).softmax(-1).sum(0),
+        pagerank=make(n, 1)[:, 0].softmax(0),
         visual_to_tail=torch.zeros(n),
         key_norms=make(n, 1)[:, 0].abs(),
         tail_key_norms=make(TAIL, 1)[:, 0].abs(),

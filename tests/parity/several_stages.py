@@ -1,17 +1,31 @@
-"""Methods that prune in several places: VScan."""
+"""Methods that prune in several places: AIM, VScan and MustDrop."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import torch
+from transformers import Qwen2ForCausalLM
 
+from explorer.inference.prefill import PruningPlan, prefill
+from explorer.methods.ops.groups import bipartite
 from explorer.methods.several_stages import mustdrop
+from explorer.methods.several_stages.aim import AIM
 from explorer.methods.several_stages.mustdrop import MustDrop
 from explorer.methods.several_stages.vscan import VScan
 from explorer.methods.signals import Kept, Signals, Stage, top
+from explorer.vlm.components import Decoder
 from parity.inside import play, stages_of
-from parity.reading import Golden, assert_close, assert_same_set, batch, line
+from parity.reading import (
+    Golden,
+    assert_close,
+    assert_same_answer,
+    assert_same_set,
+    batch,
+    line,
+    recorded_prompt,
+    tiny_llama,
+)
 
 
 def run_vscan(golden: Golden) -> None:
@@ -50,6 +64,67 @@ def run_vscan_llm(golden: Golden) -> None:
     play(golden, VScan, stages, look, VScan().positions)
 
 
+def run_aim(golden: Golden) -> None:
+    (run_aim_merging if golden["stage"] == "merge" else run_aim_llm)(golden)
+
+
+def run_aim_merging(golden: Golden) -> None:
+    """Every round of every frame; the frames are merged side by side, too, as views."""
+    features, rounds = golden["features"], int(golden["rounds"])
+    frames, patches, _ = features.shape
+    for number, frame in enumerate(features):
+        lists = bipartite.thinned(frame)
+        for r in range(rounds):
+            official, mix = golden[f"merged_round{r}"][number], golden[f"mix_round{r}"][number]
+            assert len(official) == int(golden["counts"][r]) == len(lists[r + 1][0].size)
+            assert_close(lists[r + 1][0].metric, official)
+            group, share = bipartite.thinned_down(lists, len(official))
+            assert_close(
+                torch.zeros_like(mix).index_put_((group, torch.arange(patches)), share), mix
+            )
+    place = line(frames * patches, patches)[:, [1, 0, 2]]
+    kept = AIM().keep(Signals(place, features.flatten(0, 1)), Stage(0, 0, frames * len(official)))
+    assert_close(kept.merged, golden["merged"].flatten(0, 1))
+    mixed = kept.mix(torch.eye(frames * patches)).view(frames, len(official), frames, patches)
+    for number in range(frames):
+        assert_close(mixed[number, :, number], golden["mix"][number])
+
+
+def run_aim_llm(golden: Golden) -> None:
+    """The official code hides tokens: they go on as queries, which here are keys of weight 0."""
+    n, n_layers = int(golden["n_visual"]), int(golden["num_layers"])
+    visible = torch.arange(n)
+    entering = [n]
+    stages = [Stage(layer + 1, n, keep_positions=True) for layer in range(n_layers - 1)]
+
+    def choose(signals: Signals, stage: Stage) -> Kept:
+        nonlocal visible
+        scores = AIM().score(signals)
+        assert_close(scores, golden[f"importance_layer{stage.layer - 1}"])
+        gone = torch.ones(n, dtype=torch.bool).index_fill_(0, visible, False)
+        count = int(golden["alive_after"][stage.layer - 1])
+        visible = (
+            AIM()
+            .keep(
+                replace(signals, pagerank=scores.masked_fill(gone, -1)), replace(stage, keep=count)
+            )
+            .index
+        )
+        assert_same_set(visible, golden[f"keep_layer{stage.layer - 1}"])
+        entering.append(count)
+        return Kept(torch.arange(n), weight=torch.zeros(n).index_fill_(0, visible, 1))
+
+    plan = PruningPlan(tuple(stages), choose, AIM.needs)
+    model = tiny_llama(golden, Qwen2ForCausalLM)
+    decoder = Decoder(model.get_decoder(), model.lm_head, frozenset())
+    assert_same_answer(prefill(decoder, recorded_prompt(golden), plan), golden)
+    step = float(golden["step"])
+    first = int(golden["first_layer"])
+    text = len(golden["inputs_embeds"]) - n
+    rates = [min(1.0, max(0.0, 1 - (i - first + 1) * step)) for i in range(n_layers - 1)]
+    assert entering[1:] == [int(n * rate + text) - text for rate in rates]
+
+
 def run_mustdrop(golden: Golden) -> None:
     """The stages in the LLM: which tokens pass the filters is as many as the schedule says."""
     key, limits = golden["key_set"], (float(golden["global_thr"]), float(golden["individual_thr"]))
@@ -73,4 +148,4 @@ def run_mustdrop(golden: Golden) -> None:
     assert run.cached_length == golden["kv_len_after_prefill"].tolist()
 
 
-RUNNERS = {"vscan": run_vscan, "mustdrop": run_mustdrop}
+RUNNERS = {"aim": run_aim, "vscan": run_vscan, "mustdrop": run_mustdrop}

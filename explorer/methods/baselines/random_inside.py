@@ -25,6 +25,7 @@ from explorer.methods.inside_llm.transprune import TransPrune
 from explorer.methods.inside_llm.vtw import VTW
 from explorer.methods.method import Card, Method, option, positions_option
 from explorer.methods.ops.recipes import RECIPES
+from explorer.methods.several_stages.aim import AIM
 from explorer.methods.several_stages.mustdrop import MustDrop
 from explorer.methods.several_stages.visiondrop import VisionDrop
 from explorer.methods.several_stages.vscan import VScan
@@ -54,6 +55,8 @@ SCHEDULES: dict[str, Method] = {
         *(FitPrune(recipe=name) for name in RECIPES),
         VTW(),
         VScan(),
+        AIM(),
+        AIM(parts="prune"),
         PACT(),
         *(IVCPrune(*each) for each in IVCPRUNE),
         *(MustDrop(early=early, answer_at=at) for early, at in MUSTDROP),

@@ -30,13 +30,17 @@ def in_turn(orders: list[Tensor], count: int) -> Tensor:
 
 
 def equal_shares(signals: Signals, n: int, total: int) -> list[tuple[Tensor, int]]:
-    """Give the tokens of each crop of n patches, ascending, and how many of them to keep.
+    """Give the tokens of each crop of n patches, ascending, and how many of them to keep."""
+    return equal_shares_of(crop_of(signals, n), total)
+
+
+def equal_shares_of(crop: Tensor, total: int) -> list[tuple[Tensor, int]]:
+    """Give the tokens of each crop or view, ascending, and how many of them to keep; crop [N].
 
     Crops get equal shares of `total`, the first ones a token more where it doesn't divide; one that
     is smaller than its share leaves the rest to others. Tokens without a patch stand last, and get
     what no patch is left for.
     """
-    crop = crop_of(signals, n)
     crops = [(crop == number).nonzero()[:, 0] for number in crop[crop >= 0].unique()]
     kept = in_turn(crops, len(crop))[:total]
     shares = [(tokens, int(torch.isin(tokens, kept).sum())) for tokens in crops]

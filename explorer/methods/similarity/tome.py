@@ -14,11 +14,10 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from explorer.methods.method import BeforeLLM, Card, option
 from explorer.methods.ops.crops import crop_of, equal_shares
-from explorer.methods.ops.groups.bipartite import halvings, means, merged_down
+from explorer.methods.ops.groups.bipartite import halvings, means, merged_down, unlike
 from explorer.methods.signals import Kept, Signals, Size, Stage
 
 
@@ -72,11 +71,10 @@ class ToMe(BeforeLLM):
         """Give 1 - the highest cosine with another token of the same crop, [N]."""
         crop = crop_of(signals, signals.hidden.shape[1])
         metric = self.compared(signals, self.averaged(signals))
-        unlike = metric.new_ones(signals.count)
+        score = metric.new_ones(signals.count)
         for number in crop.unique():
-            unit = normalize(metric[crop == number], dim=1)
-            unlike[crop == number] = 1 - (unit @ unit.T).fill_diagonal_(-1).amax(1)
-        return unlike
+            score[crop == number] = unlike(metric[crop == number])
+        return score
 
     def averaged(self, signals: Signals) -> Tensor:
         """Give what is averaged: what the projector reads, or what it makes of several patches."""

@@ -31,7 +31,7 @@ PLACES = {
     "question": ("question", "embed", "tail", "text_embeds", "question_attention", "relevance_net"),
     "llm": (
         "last_attention", "next_last_attention", "tail_attention", "next_tail_attention",
-        "unrotated_attention", "visual_received", "visual_to_tail", "visual_attention",
+        "unrotated_attention", "visual_received", "pagerank", "visual_to_tail", "visual_attention",
         "visual_keys", "joined_keys", "global_attention", "key_norms", "tail_key_norms",
         "normed", "tail_normed", "rotated_ones", "tail_rotated_ones", "transitions", "neurons",
         "rotary_frequencies", "transitions", "neurons",

@@ -66,6 +66,8 @@ CHOICES_AND_OPTIONS = [
             "pyramiddrop?layer=last&similarity=raw",
             "feather?stride=2&rotary=True",
             "fitprune?recipe=pico",
+            "aim?parts=merge&order=raster",
+            "aim?parts=prune",
             "sparsevlm?recycle=sum",
             "scope?combined=add&alpha=0.5",
             "hiprune?alpha=1.0&wrap=False",
@@ -255,7 +257,7 @@ def sizes() -> Iterator[Size]:
             yield Size(tokens, layers, columns)
 
 
-LEAVE_NOBODY = ("vtw",)  # methods that take away every visual token, which is their idea
+LEAVE_NOBODY = ("vtw", "aim")  # methods that take away every visual token, which is their idea
 
 
 def slack_of(method: Method, size: Size) -> float:
@@ -422,7 +424,7 @@ def test_the_list_is_in_the_order_of_the_page():
         "fastv", "feather", "feather:norope", "vtw",
         "dart", "pyramiddrop", "fitprune", "sparsevlm", "sparsevlm:plus", "transprune",
         "corematching", "corematching:zero-kv",
-        "visiondrop", "vscan", "mustdrop", "pact", "restore", "ivcprune",
+        "visiondrop", "vscan", "aim", "mustdrop", "pact", "restore", "ivcprune",
         "ivcprune:llava",
     ]  # fmt: skip
     assert catalog.resolve("fopru:row") == FoPru(strategy="row")

@@ -1,7 +1,8 @@
 """Bipartite soft matching: merge the pairs of a list that are most alike, down to a wanted number.
 
 The step of ToMe (its official code: facebookresearch/ToMe @af95e4b, tome/merge.py), repeated as in
-VideoChat-Flash. Knows what tokens are compared by; not what becomes of a group.
+VideoChat-Flash; AIM's rounds are a little smaller and forget how much a group holds. Knows what
+tokens are compared by; not what becomes of a group.
 """
 
 from __future__ import annotations
@@ -66,6 +67,53 @@ def merged_down(lists: list[Groups], count: int) -> Tensor:
     groups = [each for each in lists if len(each.size) >= count][-1]
     going = len(groups.size) - count
     return merged(groups, going).group if going else groups.group
+
+
+def unlike(metric: Tensor) -> Tensor:
+    """Give 1 - the highest cosine of each token of metric [n, d] with another one, [n]."""
+    unit = normalize(metric, dim=1)
+    return 1 - (unit @ unit.T).fill_diagonal_(-1).amax(1)
+
+
+def thinned(rows: Tensor) -> list[tuple[Groups, Tensor]]:
+    """Merge n / 2, n / 4, n / 8 ... of a list of rows [n, C], as AIM does; all the lists.
+
+    A mean counts in the next round as one token, however many it holds: beside each list stands
+    the share [n] that every token has of its group. Behind n / 2^i = 1, one pair a round.
+    """
+    n = len(rows)
+    groups = Groups(rows, rows.new_ones(n), torch.arange(n, device=rows.device))
+    lists, going = [(groups, rows.new_ones(n))], n // 2
+    while len(lists[-1][0].size) > 1:
+        lists.append(_alike(*lists[-1], min(max(1, going), len(lists[-1][0].size) // 2)))
+        going //= 2
+    return lists
+
+
+def thinned_down(lists: list[tuple[Groups, Tensor]], count: int) -> tuple[Tensor, Tensor]:
+    """Give each token's group of `count`, [n], and the share that it has of it, [n].
+
+    The last round merges what is left over of its number; `lists` are those of `thinned`.
+    """
+    groups, share = [each for each in lists if len(each[0].size) >= count][-1]
+    going = len(groups.size) - count
+    if going:
+        groups, share = _alike(groups, share, going)
+    return groups.group, share
+
+
+def _alike(groups: Groups, share: Tensor, going: int) -> tuple[Groups, Tensor]:
+    """Do one round in which every token of the list counts as one."""
+    metric, size, group = merged(groups, going)
+    return Groups(metric, torch.ones_like(size), group), share / size[group]
+
+
+def by_first(group: Tensor) -> Tensor:
+    """Number groups of tokens [n] by their first token instead, [n]."""
+    count = int(group.max()) + 1
+    token = torch.arange(len(group), device=group.device)
+    first = token.new_full((count,), len(group)).scatter_reduce(0, group, token, "amin")
+    return first.argsort().argsort()[group]
 
 
 def means(rows: Tensor, group: Tensor, count: int) -> Tensor:
