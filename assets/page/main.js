@@ -6,15 +6,20 @@
 import { announcer, inbound, sender } from "./common/bridge.js";
 import { stylesheet } from "./common/dom.js";
 import { Store } from "./common/store.js";
-import { chips, notes, thumbs } from "./explore/inputs.js";
-import { modelLoading } from "./explore/model_picker.js";
+import { Address } from "./explore/address.js";
+import { modelPicker } from "./explore/model_picker.js";
+import { notes } from "./explore/notes.js";
+import { questionInputs } from "./explore/question_inputs.js";
 import { readout } from "./explore/readout/readout.js";
+import { scene, thumbs } from "./explore/scene_inputs.js";
 import { stage } from "./explore/stage/stage.js";
 import { snapshot } from "./snapshot.js";
 
 const AHEAD_MS = 8000; // after the page: its first example has long been looked at
 
 const store = new Store();
+const address = new Address(store);
+const picker = modelPicker(store);
 const opened = {}; // tabs, by their name
 
 /** Do some work once, when it is first asked for; if it fails, the next one who asks tries again. */
@@ -98,10 +103,16 @@ function ahead() {
   if (desk) window.requestIdleCallback?.(() => fetchAll(Object.values(BEHIND).flat()));
 }
 
-export const mountThumbs = thumbs;
-export const mountChips = chips;
 export const mountNotes = notes;
-export const mountLoading = modelLoading;
+export const { mountModels, mountLoading } = picker;
+export const mountThumbs = (block) => thumbs(store, block);
+export const mountScene = (block) => scene(store, block);
+export const mountQuestion = (block) => questionInputs(store, block);
+export const mountOpened = (block) => inbound(block, (reply) => store.opening.receive(reply));
+export const mountOpening = (block) => {
+  store.opening.connect(announcer(block, "open"));
+  address.begin();
+};
 export const mountStage = (block) => stage(store, block);
 export const mountReadout = (block) => readout(store, block);
 export const mountDominancePlot = async (block) => (await plot()).dominancePlot(store, block);
@@ -109,10 +120,8 @@ export const mountAsk = (block) => store.answers.connect("ask", announcer(block,
 export const mountFill = (block) => store.answers.connect("fill", sender(block, "fill"));
 export const mountTune = (block) => store.maps.connect(sender(block, "tune"));
 export const mountTuned = (block) => inbound(block, (reply) => store.maps.receive(reply));
-export const mountLink = async (block) => (await shared()).mountLink(block);
 export const mountShare = async (block) => (await shared()).mountButtons(block);
 export const mountSave = async (block) => (await shared()).mountSave(block);
-export const mountOpen = async (block) => (await shared()).mountOpen(block);
 export const mountDownload = async (block) => (await shared()).mountDownload(block);
 export const mountStored = async (block) => (await shared()).mountStored(block);
 
@@ -131,6 +140,14 @@ export const mountVideo = async (block) => (await video.open()).mount(block);
 export const mountVideoRequest = async (block) => (await video.open()).mountRequest(block);
 export const mountVideoReply = async (block) => (await video.open()).mountReply(block);
 export const mountMethods = async (block) => (await methods.open()).methodCards(store, block);
+
+/** Give an upload its place among the visitor's wishes: the message that goes with it. */
+export async function takeUpload(picture) {
+  if (!picture) return null;
+  const question = document.querySelector("#vt-question textarea").value;
+  const blob = await fetch(picture.url).then((reply) => (reply.ok ? reply.blob() : null));
+  return store.opening.announce({ kind: "picture", question }, blob);
+}
 
 window.explorerState = () => snapshot(store, opened);
 for (const event of ["pointerover", "pointerdown", "focusin"])

@@ -75,30 +75,43 @@ def fill() -> gr.HTML:
     return outbound("mountFill", "fill")
 
 
-def thumbs(items: list[dict], chosen: str | None) -> gr.HTML:
-    """Make the strip of example pictures, event pick."""
+def opening() -> gr.HTML:
+    """Make the sender of what the visitor wants to open, events open, announce."""
+    return outbound("mountOpening", "open", "announce")
+
+
+def thumbs(items: list[dict]) -> gr.HTML:
+    """Make the strip of example pictures."""
     return html_block(
         '<div class="vt-thumbs"></div>',
         "mountThumbs",
-        {"items": items, "chosen": chosen, "asked": 0},
-        events=("pick",),
+        {"items": items},
         elem_id="vt-examples",
     )
 
 
-def chips_value(questions: list[str]) -> dict:
-    """Give the value of the suggestions."""
-    return {"questions": questions, "chosen": None, "asked": 0}
+def scene_inputs() -> gr.HTML:
+    """Make the button and the seed of another scene."""
+    return html_block('<div class="vt-scene"></div>', "mountScene", elem_id="vt-scene")
 
 
-def chips(questions: list[str]) -> gr.HTML:
-    """Make the row of suggested questions, event pick."""
+def question_inputs() -> gr.HTML:
+    """Make the question, its suggestions, and the right answer that a visitor may know."""
     return html_block(
-        '<div class="vt-chips"></div>',
-        "mountChips",
-        chips_value(questions),
-        events=("pick",),
-        elem_id="vt-suggestions",
+        '<div id="vt-question"></div>',
+        "mountQuestion",
+        elem_id="vt-ask",
+    )
+
+
+def model_input(models: list[tuple[str, str]], chosen: str) -> gr.HTML:
+    """Make the list of models, event choose. models: title and key of each."""
+    return html_block(
+        '<span class="vt-select"></span>',
+        "mountModels",
+        {"models": models, "chosen": chosen},
+        events=("choose",),
+        elem_id="vt-model",
     )
 
 

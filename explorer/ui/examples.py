@@ -37,8 +37,13 @@ def load(name: str) -> dict:
 
 
 def thumbs() -> list[dict]:
-    """Give the pictures of the examples for the strip: [{key, src, label}]."""
+    """Give the pictures of the examples for the strip: [{key, src, label, seed}]."""
     return [
-        {"key": name, "src": load(name)["thumb"], "label": load(name)["case"]["question"]}
+        {
+            "key": name,
+            "src": load(name)["thumb"],
+            "label": load(name)["case"]["question"],
+            "seed": load(name)["seed"],
+        }
         for name in names()
     ]

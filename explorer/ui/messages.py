@@ -59,6 +59,14 @@ class Message(BaseModel):
         return True
 
 
+class Show(BaseModel):
+    """Where the page goes when a case opens."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+    method: Key | None = None
+    budget: Budget | None = None
+
+
 class CaseMessage(Message):
     """A message about a case. case: its id; one about an earlier case is not answered."""
 
@@ -91,22 +99,10 @@ class LadderMessage(CaseMessage):
     budgets: Annotated[list[Budget], Field(max_length=MAX_ANSWERS)]
 
 
-class ExampleMessage(Message):
-    """Opens a finished example."""
+class ModelMessage(Message):
+    """Chooses a model."""
 
     chosen: Key
-
-
-class SceneMessage(Message):
-    """Opens the scene of a seed."""
-
-    seed: Seed
-
-
-class SuggestionMessage(Message):
-    """Asks a suggested question."""
-
-    chosen: Words
 
 
 class SaveMessage(CaseMessage):
@@ -115,18 +111,6 @@ class SaveMessage(CaseMessage):
     method: Spec
     budget: Budget
     kind: Literal["case", "report"] = "case"
-
-
-class OpenFileMessage(Message):
-    """Opens a saved case. text: of the file."""
-
-    text: Annotated[str, Field(max_length=case_file.MAX_BYTES)]
-
-
-class LinkMessage(Message):
-    """Follows the link by which the visitor came. query: the part of the address behind "?"."""
-
-    query: Annotated[str, Field(max_length=MAX_QUERY)]
 
 
 class MapMessage(CaseMessage):
@@ -201,22 +185,6 @@ class FailuresMessage(Message):
     against: Spec
     first: Seed
     count: Annotated[int, Field(ge=1, le=MAX_SCENES)]
-
-
-class Hit(BaseModel):
-    """A failure that was found."""
-
-    model_config = Message.model_config
-    seed: Seed
-    question: Words
-
-
-class OpenHitMessage(Message):
-    """Opens a failure in the tab "Explore"."""
-
-    method: Spec
-    budget: Budget
-    hit: Hit
 
 
 class VideoMessage(Message):

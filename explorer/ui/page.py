@@ -6,7 +6,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from explorer.cases import gpu
-from explorer.ui import endpoints
+from explorer.ui import components, endpoints
 from explorer.ui.explore import layout, model_picker
 from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState, UseCases, visitor_of
@@ -37,18 +37,11 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
     with gr.Blocks(title=TITLE, delete_cache=(3600, 3600), analytics_enabled=False) as page:
         with gr.Row(elem_id="vt-header"):
             gr.HTML(f"<b>{TITLE}</b>", apply_default_css=False)
-            models = gr.Dropdown(
-                [(entry.title, key) for key, entry in default_loader().catalog.entries().items()],
-                value=model,
-                label="Model",
-                show_label=False,
-                container=False,
-                elem_id="vt-model",
-            )
+            entries = default_loader().catalog.entries().items()
+            models = components.model_input([(entry.title, key) for key, entry in entries], model)
         model_notes = model_picker.build()
         with gr.Tab("Explore", elem_id="vt-tab-explore"):
-            opener = layout.build(app_state, models, model_notes, model_queue, page)
-            tab = opener.tab
+            tab = layout.build(app_state, models, model_notes, model_queue, page)
             methods.wire(app_state, tab.session, model_queue)
         with gr.Tab("Compare", elem_id="vt-tab-compare"):
             compare.build(app_state, tab.session, model_queue)
@@ -58,9 +51,9 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
             debug.build(app_state, tab.session, model_queue)
             region.build(app_state, tab.session, model_queue)
         with gr.Tab("Failures", elem_id="vt-tab-failures"):
-            failures.build(app_state, tab.session, opener, model_queue)
+            failures.build(app_state, tab.session, model_queue)
         with gr.Tab("Video", elem_id="vt-tab-video") as video_tab:
-            video.build(app_state, video_tab, models, model_queue)
+            video.build(app_state, video_tab, tab.session, model_queue)
         with gr.Tab("Methods", elem_id="vt-tab-methods"):
             leaderboard.build()
             methods.build()

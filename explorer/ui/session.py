@@ -115,14 +115,19 @@ class AppState:
 
 @dataclass(frozen=True)
 class Session:
-    """What one visitor looks at. truths: the right answers, where a scene makes them known."""
+    """What one visitor looks at.
+
+    truths: the right answers that a scene makes known, by their questions. told: those that the
+    visitor has named.
+    """
 
     model: str
     picture: Picture
     question: str
-    truths: dict[str, str] | None = None
+    truths: dict[str, str] = field(default_factory=dict)
     suggestions: tuple[str, ...] = ()
     seed: int | None = None
+    told: dict[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -137,7 +142,13 @@ class Session:
     @property
     def truth(self) -> str | None:
         """The right answer to the present question, if it is known."""
-        return None if self.truths is None else self.truths.get(normalise(self.question))
+        question = normalise(self.question)
+        return self.truths.get(question) or self.told.get(question)
+
+    @property
+    def is_truth_told(self) -> bool:
+        """Tell whether only the visitor can say what is right."""
+        return normalise(self.question) not in self.truths
 
 
 PARTIAL_SECONDS = 0.05  # between two partial answers: more often than the eye can follow is waste

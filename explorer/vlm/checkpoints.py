@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from huggingface_hub import constants, snapshot_download
+from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.utils import tqdm
 from safetensors import SafetensorError
 from torch import nn
@@ -22,6 +22,7 @@ from explorer import ROOT
 from explorer.errors import ModelUnavailable
 from explorer.vlm.progress import Progress, Report
 
+CONFIG = "config.json"
 TURN_SECONDS = 0.2  # between two looks at whether it is our turn
 HUB_SECONDS = 2.0  # that the hub may take to say that it is there
 # Of a repository; weights in other formats would be a second copy of them.
@@ -48,6 +49,13 @@ def files(name: str, path: str, repository: str, revision: str | None, report: R
             "and could not be fetched. Connect this machine to the internet, or go on with pico, "
             "which is built in."
         ) from error
+
+
+def here(path: str, repository: str) -> bool:
+    """Tell whether a model's files are on this machine, going by that of its configuration."""
+    if path:
+        return (ROOT / path / CONFIG).is_file()
+    return isinstance(try_to_load_from_cache(repository, CONFIG), str)
 
 
 def read(name: str, folder: Path, options: dict, report: Report) -> tuple[nn.Module, object, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache, partial
 
 import torch
@@ -27,6 +28,14 @@ from explorer.vlm.progress import Progress, Report
 from explorer.vlm.threads import CPU_CORES
 
 FOUR_BIT_SHARE = 0.35  # of the bytes in half precision: a quarter, and what stays as it is
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A model that this machine has room for. here: nothing has to be fetched."""
+
+    entry: Entry
+    here: bool
 
 
 class ModelLoader:
@@ -114,6 +123,18 @@ class ModelLoader:
                 sentences.append(str(error))
         self._only_loaded = only
         return sentences
+
+    def fitting(self) -> list[Fitting]:
+        """List what runs here beside the built-in model, those whose weights are here first."""
+        entries = self.catalog.entries().values()
+        there = [
+            Fitting(entry, entry.key in self.models or checkpoints.here(entry.path, entry.hub))
+            for entry in entries
+            if entry.key != DEFAULT and self.needed_bytes(entry) <= self.models.max_bytes
+        ]
+        if self._only_loaded:
+            there = [each for each in there if each.entry.key in self.models]
+        return sorted(there, key=lambda each: not each.here)
 
     def needed_bytes(self, entry: Entry) -> float:
         """Estimate what a model's weights will take here; 0 if models.yaml doesn't say."""

@@ -10,6 +10,8 @@
  * @property {function(string): void} trigger
  */
 
+const STAGES = { Explore: ".vt-stage", Debug: ".vt-debug" };
+
 /**
  * A way out for messages: send(message, work). "announce" tells the server at once which ticket is
  * the newest; the other event waits in the queue.
@@ -35,9 +37,32 @@ export function inbound({ props, watch }, receive) {
   watch("value", () => receive(props.value));
 }
 
-/** Open a tab of the page by its name. */
-export function openTab(name) {
-  // On a narrow screen Gradio moves the last tabs into a menu, where they are plain buttons.
-  const tabs = [...document.querySelectorAll("button[role=tab], .overflow-dropdown button")];
-  tabs.find((tab) => tab.textContent.trim() === name)?.click();
+/** On a narrow screen Gradio moves the last tabs into a menu, where they are plain buttons. */
+const tabButtons = () => [
+  ...document.querySelectorAll("button[role=tab], .overflow-dropdown button"),
+];
+
+/** The name of the tab that is open, or undefined. */
+export const openedTab = () =>
+  tabButtons()
+    .find((tab) => tab.ariaSelected === "true" || tab.classList.contains("selected"))
+    ?.textContent.trim();
+
+/** Open a tab of the page by its name, with its picture and slider in view unless told not to. */
+export function openTab(name, inView = true) {
+  if (openedTab() !== name) {
+    tabButtons()
+      .find((tab) => tab.textContent.trim() === name)
+      ?.click();
+  }
+  const shown = inView && document.querySelector(STAGES[name]);
+  if (shown) requestAnimationFrame(() => requestAnimationFrame(() => bringIntoView(shown)));
+}
+
+/** Scroll so far that a stage is seen with its slider; the whole page where that is enough. */
+function bringIntoView(stage) {
+  const slider = stage.querySelector(".vt-budget") ?? stage;
+  const below = slider.getBoundingClientRect().bottom + window.scrollY <= window.innerHeight;
+  if (below) window.scrollTo({ top: 0 });
+  else (stage.querySelector(".vt-view") ?? stage).scrollIntoView({ block: "start" });
 }

@@ -61,13 +61,17 @@
  * @property {string} id
  * @property {number} layers L
  * @property {boolean} live whether answers over the ladder are worked out unasked
- * @property {{src: string, width: number, height: number, alt: string, backdrop?: string}} picture
+ * @property {{src: string, digest: string, width: number, height: number, alt: string,
+ *   backdrop?: string}} picture
  * @property {{n: number, views: View[], place: string, boxes: string, padding: number[],
  *   crops?: string}} grid
  *   place i16[N*3]: view, row, column of a token, -1 for a token without a patch; boxes f32[N*4] on
  *   the picture; crops i16[N], with several views: the crop of a token, 0 the whole picture, -1 none
  * @property {Method[]} methods
  * @property {?number} seed of the scene that is shown; null for a picture of the visitor's own
+ * @property {?string} truth the right answer
+ * @property {string} remark what has to be said of the model in front of this picture
+ * @property {boolean} truth_told whether only the visitor can say what that is
  * @property {?{method: string, budget: number}} show where the page goes when the case opens
  * @property {?Answer} full
  * @property {Answer[]} answers

@@ -45,11 +45,15 @@ export class Request {
     return this.#pending !== null && !this.lost;
   }
 
-  /** Ask; what was asked before is no longer awaited. */
-  send(message) {
+  /**
+   * Ask; what was asked before is no longer awaited. Gives the message with its ticket.
+   * @param {boolean} work whether to send it on its way, or only its ticket
+   */
+  send(message, work = true) {
     const ticket = ++tickets;
     this.#pending = { message, ticket, at: performance.now() };
-    this.#send?.({ ...message, ticket }, true);
+    this.#send?.({ ...message, ticket }, work);
+    return { ...message, ticket };
   }
 
   /** Let the server stop: `message` says of what, as far as it needs to know. */

@@ -6,7 +6,8 @@
  * @property {?Object} case the unpacked analysis
  * @property {?Object} pending a case that is being opened: its picture, while methods are at work
  * @property {string} method
- * @property {number} budget
+ * @property {number} wish the budget that the visitor wants, whatever a method can do
+ * @property {number} budget the one that the chosen method can show, nearest to it
  * @property {?number} stage which stage is drawn; null = the last one
  * @property {number} view
  * @property {"rank"|"linear"} colouring
@@ -18,6 +19,7 @@
 import { AnswerCache } from "./answers/answer_cache.js";
 import { AnswerRequest } from "./answers/answer_request.js";
 import { MapRequest } from "./answers/map_request.js";
+import { OpeningRequest } from "./answers/opening_request.js";
 import { Observable } from "./observable.js";
 import { choiceAt, ladderOf, readCase, snap } from "./payload.js";
 
@@ -29,6 +31,7 @@ export class Store extends Observable {
     case: null,
     pending: null,
     method: FIRST_METHOD,
+    wish: 0,
     budget: 0,
     stage: null,
     view: 0,
@@ -41,6 +44,7 @@ export class Store extends Observable {
   cache = new AnswerCache();
   answers = new AnswerRequest(this);
   maps = new MapRequest(this);
+  opening = new OpeningRequest(this);
   #choice = null;
 
   constructor() {
@@ -60,6 +64,12 @@ export class Store extends Observable {
   /** What the chosen method keeps at the budget. */
   get choice() {
     return this.#choice;
+  }
+
+  /** Whether another case is on its way, so that nothing should be begun on this one. */
+  get isOpening() {
+    const { pending } = this.opening;
+    return Boolean(this.state.pending) || Boolean(pending && pending.kind !== "truth");
   }
 
   #moveTo(budget) {
@@ -83,7 +93,9 @@ export class Store extends Observable {
     state.pending = raw.pending ? raw : null;
     if (raw.pending) return this.changed();
     const other = raw.id !== state.case?.id;
+    const retold = !other && raw.truth !== state.case.truth;
     state.case = readCase(raw);
+    if (retold) this.cache.forget(raw.id); // other answers are right now
     for (const answer of raw.answers ?? []) this.cache.keep(raw.id, answer);
     const keys = state.case.methods.map(({ key }) => key);
     if (!keys.includes(state.method)) {
@@ -99,8 +111,8 @@ export class Store extends Observable {
     state.enlarged = null; // its curves are those of the case before
     const { method, budget } = { ...raw.show };
     if (keys.includes(method)) Object.assign(state, { method, stage: null });
-    const wanted = budget ?? (state.budget || this.#firstBudget());
-    this.#moveTo(snap(state.case, this.method, wanted));
+    state.wish = budget ?? (state.wish || this.#firstBudget());
+    this.#moveTo(snap(state.case, this.method, state.wish));
     if (method) this.chooseMethod(method); // one whose map is still to be worked out
     this.answers.schedule();
   }
@@ -137,15 +149,24 @@ export class Store extends Observable {
       return this.changed();
     }
     Object.assign(state, { method: key, stage: null });
-    this.#moveTo(snap(state.case, this.method, state.budget));
+    this.#moveTo(snap(state.case, this.method, state.wish));
     this.answers.schedule();
+  }
+
+  /** Go to a method and a budget, as far as they are named. */
+  show({ method = this.state.method, budget = this.state.wish }) {
+    this.chooseMethod(method);
+    this.moveBudget(budget);
   }
 
   /** Move the budget; a direction (-1, 1) makes a small step reach the next point. */
   moveBudget(value, direction = 0) {
     const { state } = this;
     if (!state.case) return;
-    this.#moveTo(snap(state.case, this.method, value, state.budget, direction));
+    const reached = snap(state.case, this.method, value, state.budget, direction);
+    const { n } = state.case.grid;
+    state.wish = direction ? reached : Math.min(n, Math.max(1, Math.round(value)));
+    this.#moveTo(reached);
     this.answers.schedule();
   }
 

@@ -207,6 +207,11 @@ function pickPanel(store, picking, tasks, most) {
   return { node: panel, update };
 }
 
+function openingInWords({ state, opening }) {
+  const question = state.pending?.question ?? opening.pending?.question;
+  return `Opening ${question ? `“${question}”` : "another picture"} …`;
+}
+
 /** Mount the tab. Its value is {ways: {key: words}, most}. */
 function mount(store, { page, picking, tasks }, { element, props }) {
   const root = rootOf(element, "vt-debug");
@@ -216,10 +221,17 @@ function mount(store, { page, picking, tasks }, { element, props }) {
     importancePanel(store, tasks.oracle, ways, () => page.changed()),
     evaluationPanel(store, tasks.trial),
   ];
-  root.replaceChildren(...parts.map((part) => part.node));
+  const coming = node("p", { class: "vt-empty", role: "status", hidden: true });
+  root.replaceChildren(coming, ...parts.map((part) => part.node));
   page.subscribe(() => {
     const kase = store.state.case;
     if (!kase || !store.choice || root.offsetParent === null) return;
+    const { isOpening } = store; // what is begun now would be about the case that goes
+    write(coming, isOpening ? openingInWords(store) : "");
+    show(coming, isOpening);
+    for (const part of parts) show(part.node, !isOpening);
+    mark(root, "data-opening", isOpening ? "" : null);
+    if (isOpening) return;
     picking.follow();
     for (const part of parts) part.update();
     mark(root, "data-case", kase.id);

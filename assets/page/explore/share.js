@@ -7,30 +7,30 @@ import { mark, node, rootOf, show, write } from "../common/dom.js";
 import { download, downloadTable, tableButton } from "../common/download.js";
 import { format } from "../common/format.js";
 import { inbound, sender } from "../common/bridge.js";
+import { queryOf } from "./address.js";
 import { patchRows, stagePng } from "./stage/stage_png.js";
 
-const PARAMETERS = ["example", "scene", "question", "model", "method", "budget"];
-
-/** Follow the link by which the visitor came: {query}. */
-function followLink(block) {
-  const query = new URLSearchParams(location.search);
-  if (PARAMETERS.some((name) => query.has(name)))
-    sender(block, "restore")({ query: location.search });
+/** The address of what is on the page, or null where its picture is the visitor's own. */
+function linkHere(store) {
+  if (typeof store.state.case?.seed !== "number") return null;
+  return `${location.origin}${location.pathname}?${queryOf(store)}`;
 }
 
-/** The address of what is on the page, or null where its picture is the visitor's own. */
-function linkHere({ case: open, method, budget }) {
-  if (typeof open?.seed !== "number") return null;
-  const { seed: scene, question, model } = open;
-  const query = new URLSearchParams({ scene, question, model, method, budget });
-  return `${location.origin}${location.pathname}?${query}`;
+/** The picture in the text of a saved case, so that a reload finds it, or null. */
+async function pictureIn(text) {
+  try {
+    const { png } = JSON.parse(text).picture;
+    return await (await fetch(`data:image/png;base64,${png}`)).blob();
+  } catch {
+    return null; // the server says what is wrong with it
+  }
 }
 
 /** Copy the link; where the browser forbids that, show it, ready to be copied by hand. */
 function linker(store, announce) {
   const line = node("input", { type: "text", readonly: true, "aria-label": "Link", hidden: true });
   const copy = async () => {
-    const link = linkHere(store.state);
+    const link = linkHere(store);
     show(line, false);
     if (!link) return announce("A link can't carry your own picture; save the case instead.");
     try {
@@ -62,7 +62,7 @@ function opener(most, announce, send) {
     if (!file) return;
     const large = file.size > most;
     if (large) announce(`A case has at most ${most / 1e6} MB; this file is larger.`);
-    else send({ text: await file.text() });
+    else send(await file.text());
     input.value = ""; // the same file can be chosen again
   });
   const title = "Open a saved case and compare it with what is computed here";
@@ -86,7 +86,9 @@ function buttons(store, send, most) {
   const what = "Save picture, question, answers and kept patches as one file";
   return [
     button("Save", what, () => save("case")),
-    ...opener(most, announce, (file) => send.open(file)),
+    ...opener(most, announce, async (text) =>
+      store.opening.ask({ kind: "file", text }, await pictureIn(text)),
+    ),
     ...linker(store, announce),
     button("PNG", "Save the picture as it is drawn", png),
     button("Report", "Save everything about this case as one page", () => save("report")),
@@ -163,9 +165,8 @@ function stored(store, { element, props, watch }) {
 
 /** What Gradio mounts: the buttons, the ways to the server and back, stored values. */
 export function share(store) {
-  const send = { save: null, open: null };
+  const send = { save: null };
   return {
-    mountLink: followLink,
     /** value: {most}, the bytes that a file may have. */
     mountButtons({ element, props }) {
       const root = rootOf(element, "vt-travel");
@@ -173,8 +174,6 @@ export function share(store) {
     },
     /** What to save, as a case or a report: {case, method, budget, kind}. */
     mountSave: (block) => (send.save = sender(block, "save")),
-    /** The file that is opened: {text}. */
-    mountOpen: (block) => (send.open = sender(block, "open")),
     /** What the server has packed for the visitor to take home: {name, type, text}. */
     mountDownload: (block) =>
       inbound(block, (file) => file?.name && download(file.name, file.type, file.text)),

@@ -22,7 +22,7 @@ const bySureness = (a, b) =>
  */
 class Search {
   #request = new Request(Infinity);
-  #pick = null;
+  #store;
   sought = null; // {method, budget, against, first}: of the hits on the page
   looked = 0;
   wanted = 0;
@@ -30,10 +30,13 @@ class Search {
   error = null;
   changed = () => {};
 
-  /** Give the ways to the server: for a few scenes to look at, and for a hit to open. */
-  connect(find, pick) {
+  constructor(store) {
+    this.#store = store;
+  }
+
+  /** Give the way to the server, for a few scenes to look at. */
+  connect(find) {
     this.#request.connect(find);
-    this.#pick = pick;
   }
 
   get running() {
@@ -69,7 +72,7 @@ class Search {
   open(hit) {
     const { method, budget } = this.sought;
     const { seed, question } = hit;
-    this.#pick({ method, budget, hit: { seed, question } });
+    this.#store.opening.ask({ kind: "scene", seed, question, show: { method, budget } });
   }
 }
 
@@ -195,12 +198,12 @@ function mount(store, search, { element, props, watch }) {
   inbound({ props, watch }, ({ reply }) => search.receive(reply));
 }
 
-/** What Gradio mounts: the tab, and the ways out, for scenes to look at and for a hit to open. */
+/** What Gradio mounts: the tab, and the way out for scenes to look at. */
 export function failuresTab(store) {
-  const search = new Search();
+  const search = new Search(store);
   return {
     search,
     mount: (block) => mount(store, search, block),
-    mountRequest: (block) => search.connect(sender(block, "find"), sender(block, "pick")),
+    mountRequest: (block) => search.connect(sender(block, "find")),
   };
 }

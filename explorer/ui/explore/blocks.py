@@ -9,17 +9,16 @@ import gradio as gr
 
 @dataclass(frozen=True)
 class Explore:
-    """The blocks of the tab that events read or write."""
+    """The blocks of the tab that events read or write.
+
+    opening: brings what the visitor wants to open; opened: says which of these wishes is done with.
+    """
 
     session: gr.State
     picture: gr.Image
-    thumbs: gr.HTML
-    scene: gr.Button
-    seed: gr.Number
+    opening: gr.HTML
+    opened: gr.HTML
     picture_notes: gr.HTML
-    question: gr.Textbox
-    asking: gr.Button
-    chips: gr.HTML
     question_notes: gr.HTML
     stage: gr.HTML
     readout: gr.HTML
@@ -32,13 +31,11 @@ class Explore:
 class Share:
     """The blocks of a case's own column.
 
-    stored: values of an opened case beside those of here. save, file, link: bring what to save, a
-    file that the visitor opens, the link by which the visitor came. download: takes a file home.
+    stored: values of an opened case beside those of here. save: brings what to save. download:
+    takes a file home.
     """
 
     stored: gr.HTML
     notes: gr.HTML
     save: gr.HTML
-    file: gr.HTML
-    link: gr.HTML
     download: gr.HTML

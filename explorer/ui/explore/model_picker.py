@@ -15,7 +15,8 @@ import gradio as gr
 from explorer.errors import VisitorError
 from explorer.ui import components, link
 from explorer.ui.explore.open_case import CaseOpener
-from explorer.ui.requests import ModelQueue, connect
+from explorer.ui.messages import ModelMessage
+from explorer.ui.requests import ModelQueue, checked, connect
 from explorer.ui.session import AppState, Session, visitor_of
 from explorer.vlm.catalog import DEFAULT
 from explorer.vlm.loader import default_loader, describe_progress
@@ -40,17 +41,23 @@ def build() -> gr.HTML:
 class Choosing:
     """The handlers of a choice. there: the block that tells which model has just been loaded.
 
+    first: the model that the app was started with.
     numbers: even ones are choices; the odd one behind each is taken when that choice is cancelled.
     """
 
     opener: CaseOpener
     app_state: AppState
     there: gr.State
+    first: str
     numbers: Iterator[int] = field(default_factory=lambda: count(2, 2))
 
-    def load(self, key: str | None, session: Session, request: gr.Request) -> Iterator[dict]:
+    def choose(self, message: ModelMessage, request: gr.Request) -> Iterator[dict]:
+        """Take a visitor's choice."""
+        yield from self.load(message.chosen, request)
+
+    def load(self, key: str, request: gr.Request) -> Iterator[dict]:
         """Load the model, or wait while somebody else's choice loads it."""
-        model, notes, there = self.opener.model, self.opener.model_notes, self.there
+        notes, there = self.opener.model_notes, self.there
         number, tickets = next(self.numbers), self.app_state.tickets
         tickets.announce(visitor_of(request), CHANNEL, number)
         if key not in default_loader().catalog.entries():
@@ -62,32 +69,26 @@ class Choosing:
             while not loading.done(within=PAUSE):
                 newest = tickets.newest(visitor_of(request), CHANNEL)
                 if newest == number + 1:
-                    yield {
-                        model: session.model,
-                        notes: components.lines("note", f"{name}: cancelled."),
-                    }
+                    yield {notes: components.lines("note", f"{name}: cancelled.")}
                 if newest != number:
                     return
                 yield {notes: busy(name, loading)}
             loading.result()
         except VisitorError as error:
-            yield {model: session.model, notes: components.lines("error", str(error))}
+            yield {notes: components.lines("error", str(error))}
         except Cancelled:  # given up in the moment in which we asked
-            yield {
-                model: session.model,
-                notes: components.lines("error", f"Please choose {name} again."),
-            }
+            yield {notes: components.lines("error", f"Please choose {name} again.")}
         else:
             yield {there: key, notes: components.lines("busy", f"Asking {name} …")}
         finally:
             default_loader().models.release(loading)
 
-    def begin(self, key: str, session: Session, request: gr.Request) -> Iterator[dict]:
+    def begin(self, request: gr.Request) -> Iterator[dict]:
         """Load the model that the app was started with; a link knows better what to open."""
         if any(name in link.NAMES for name in request.query_params):
             yield {self.there: None}
         else:
-            yield from self.load(key, session, request)
+            yield from self.load(self.first, request)
 
     def cancel(self, request: gr.Request) -> None:
         """Stop waiting for the model that was chosen last."""
@@ -100,20 +101,27 @@ class Choosing:
             yield from self.opener.other_model(key, session)
 
 
-def wire(opener: CaseOpener, app_state: AppState, model_queue: ModelQueue, page: gr.Blocks) -> None:
+def wire(
+    opener: CaseOpener,
+    model: gr.HTML,
+    app_state: AppState,
+    model_queue: ModelQueue,
+    page: gr.Blocks,
+) -> None:
     """Let a choice load its model, and then open the case with it.
 
-    The page opens with a finished example, and those are pico's: a page that begins with another
-    model chooses it by itself.
+    model: the list of models, see `components.model_input`. The page opens with a finished
+    example, and those are pico's: a page that begins with another model chooses it by itself.
     """
-    model, notes, session = opener.model, opener.model_notes, opener.tab.session
-    choosing = Choosing(opener, app_state, there=gr.State(None))
+    notes, session, first = opener.model_notes, opener.tab.session, model.value["chosen"]
+    choosing = Choosing(opener, app_state, gr.State(None), first)
     watching = {"concurrency_id": "loading", "concurrency_limit": MAX_WATCHING}
-    inputs, outputs = [model, session], [choosing.there, model, notes]
+    outputs = [choosing.there, notes]
     chosen = {"trigger_mode": "multiple"} | watching
-    ways = [connect(model.input, choosing.load, inputs, outputs, **chosen)]
-    if model.value != DEFAULT:
-        ways.append(connect(page.load, choosing.begin, inputs, outputs, **watching))
+    choose = checked(ModelMessage, notes, choosing.choose)
+    ways = [connect(model.choose, choose, [model], outputs, **chosen)]
+    if first != DEFAULT:
+        ways.append(connect(page.load, choosing.begin, None, outputs, **watching))
     for loaded in ways:
         there = [choosing.there, session]
         connect(loaded.success, choosing.ask, there, opener.outputs(), model_queue)

@@ -1,13 +1,14 @@
-"""Opening another case: by an upload, an example, a scene, a question or another model.
+"""Opening another case: by a picture, an example, a scene, a question, a link, a file, a model.
 
 Every way ends in `case`: the picture is shown at once, then the full answer word by word, then the
 maps of all methods. What goes wrong is said where it arises, and leaves everything else as it was.
+Nothing is written into the fields of the page: what stands there is the visitor's.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import gradio as gr
@@ -15,30 +16,45 @@ import gradio as gr
 from explorer.cases.answers import check_budget
 from explorer.cases.records import Analysis
 from explorer.cases.request import CaseRequest
-from explorer.errors import BadMessage, BadPicture, BadQuestion, VisitorError
+from explorer.errors import BadPicture, BadQuestion, VisitorError
 from explorer.media.image import open_picture
 from explorer.pico.data import questions, scenes
 from explorer.ui import components, examples, messages
 from explorer.ui import link as ui_link
 from explorer.ui.explore.blocks import Explore
-from explorer.ui.messages import ExampleMessage, LinkMessage, SceneMessage, SuggestionMessage
+from explorer.ui.explore.opening_messages import (
+    Example,
+    Link,
+    Opening,
+    OpeningMessage,
+    Question,
+    RightAnswer,
+    Scene,
+    Show,
+    Upload,
+)
+from explorer.ui.explore.photo_note import photo_note
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.case import case_payload, pending_payload
-from explorer.ui.session import PARTIAL_SECONDS, AppState, Session
+from explorer.ui.session import PARTIAL_SECONDS, AppState, Session, visitor_of
 from explorer.ui.web import uploads
 
-SEEDS = 1_000_000  # new scenes are numbered below this
 SCORING = "Scoring every patch by every method …"
+GONE = "This picture of yours was kept for one tab of the browser; please choose it anew."
+CHANNEL = "opening"  # of the tickets
 
 
 @dataclass(frozen=True)
 class CaseOpener:
-    """The handlers of all events that open a case; they give updates for the blocks of the tab."""
+    """The handlers of all events that open a case; they give updates for the blocks of the tab.
+
+    files: opens a saved case, given the text of a file.
+    """
 
     tab: Explore
     app_state: AppState
-    model: gr.Dropdown
     model_notes: gr.HTML
+    files: Callable[[CaseOpener, str], Iterator[dict]]
 
     def outputs(self) -> list:
         """List every block that a handler may change."""
@@ -48,15 +64,106 @@ class CaseOpener:
             tab.stage,
             tab.readout,
             tab.picture,
-            tab.thumbs,
-            tab.seed,
-            tab.chips,
-            tab.question,
+            tab.opened,
             tab.picture_notes,
             tab.question_notes,
-            self.model,
+            tab.share.stored,
+            tab.share.notes,
             self.model_notes,
         ]
+
+    def announce(self, sent: object, request: gr.Request) -> None:
+        """Take down that a visitor wants another case, so that what was opening before may stop."""
+        ticket = messages.ticket_of(sent)
+        self.app_state.tickets.announce(visitor_of(request), CHANNEL, ticket)
+
+    def is_stale(self, *inputs: object) -> bool:
+        """Tell whether the visitor has a newer wish. inputs: those of `open` or `upload`."""
+        *_, sent, _, request = inputs
+        newest = self.app_state.tickets.newest(visitor_of(request), CHANNEL)
+        return newest > messages.ticket_of(sent)
+
+    def refusal(self, error: VisitorError, *inputs: object) -> dict:
+        """Give what is said where a visitor asks for too much; inputs: see `open`, `upload`."""
+        *_, sent, _, _ = inputs
+        ended = {self.tab.opened: {"ticket": messages.ticket_of(sent)}}
+        return {self.tab.question_notes: components.lines("error", str(error))} | ended
+
+    def open(self, sent: object, session: Session, request: gr.Request) -> Iterator[dict]:
+        """Open what a message asks for, unless the visitor has asked for something else since."""
+        yield from self._newest(None, sent, session, request)
+
+    def upload(
+        self, path: str | None, sent: object, session: Session, request: gr.Request
+    ) -> Iterator[dict]:
+        """Open an uploaded, pasted or photographed picture with the question of the page."""
+        if path is None:
+            return
+        try:
+            yield {self.tab.picture: None}
+            yield from self._newest(path, sent, session, request)
+        finally:  # also where a newer wish came before it was opened
+            uploads.discard(path)
+
+    def _newest(
+        self, path: str | None, sent: object, session: Session, request: gr.Request
+    ) -> Iterator[dict]:
+        """Give the replies to a message until there is a newer one; the last says that it is."""
+        ticket = messages.ticket_of(sent)
+        ended = {self.tab.opened: {"ticket": ticket}}
+        place = self.tab.picture_notes
+        last = False
+        try:
+            opens = messages.read(OpeningMessage, sent).opens
+            place = self._error_place(opens)
+            with closing(self._opened(opens, path, session)) as replies:
+                for reply in replies:
+                    if self.is_stale(sent, session, request):
+                        return
+                    last = self._is_last(reply)
+                    opened = reply.get(self.tab.session)
+                    name = {"ticket": ticket, "picture": opened and opened.picture.digest}
+                    yield reply | {self.tab.opened: name} if last else reply
+            if not last:
+                yield ended
+        except VisitorError as error:
+            place = self.tab.picture_notes if isinstance(error, BadPicture) else place
+            yield {place: components.lines("error", str(error))} | ended
+        except Exception:  # a mistake of ours: nobody shall wait for it, and we hear of it
+            yield ended
+            raise
+
+    def _error_place(self, opens: Opening) -> gr.HTML:
+        """Name where to say what no other place is meant for."""
+        tab = self.tab
+        places = {"question": tab.question_notes, "truth": tab.question_notes}
+        return ({"file": tab.share.notes} | places).get(opens.kind, tab.picture_notes)
+
+    def _is_last(self, reply: dict) -> bool:
+        """Tell whether a case is open with this reply, or is known not to open."""
+        stage, readout = reply.get(self.tab.stage), reply.get(self.tab.readout)
+        return bool(stage and not stage.get("pending")) or bool(readout and readout.get("failed"))
+
+    def _opened(self, opens: Opening, path: str | None, session: Session) -> Iterator[dict]:
+        """Open a case in the way that a message names."""
+        if isinstance(opens, Question):
+            asked = replace(session, question=opens.question)
+            yield from self.case(asked, self.tab.question_notes)
+        elif isinstance(opens, RightAnswer):
+            yield from self.case(told(session, opens.truth), self.tab.question_notes)
+        elif isinstance(opens, Upload):
+            yield from self._picture(opens, path, session)
+        elif isinstance(opens, Scene):
+            asked = scene_session(session.model, opens.seed, opens.question)
+            yield from self.case(asked, self.tab.picture_notes, shown(opens.show))
+        elif isinstance(opens, Example):
+            if opens.chosen not in examples.names():
+                raise BadPicture("There is no such example.")
+            yield self.finished(opens.chosen)
+        elif isinstance(opens, Link):
+            yield from self._link(opens)
+        else:
+            yield from self.files(self, opens.text)
 
     def case(
         self,
@@ -74,6 +181,7 @@ class CaseOpener:
         question, model = " ".join(session.question.split()), session.model or ""
         session = replace(session, question=question, model=model)
         yield {tab.question_notes: components.lines("busy", SCORING)}
+        failed = {"ticket": 0, "case": session.id, "answers": [], "failed": True}
         try:
             analysis = yield from self._unfolded(session)
         except VisitorError as error:
@@ -81,25 +189,23 @@ class CaseOpener:
             yield {
                 tab.question_notes: None,
                 self.model_notes: None,
-                tab.readout: {"ticket": 0, "case": session.id, "answers": [], "failed": True},
+                tab.readout: failed,
                 place.get(type(error), error_place): components.lines("error", str(error)),
             }
             return
         except Exception:  # a mistake of ours: the page goes back to before, and we hear of it
-            yield {tab.readout: {"ticket": 0, "case": session.id, "answers": [], "failed": True}}
+            yield {tab.readout: failed}
             raise
         word_lines = [line for line in analysis.notes if line not in session.picture.notes]
         session = replace(session, question=analysis.question)
-        shown = case_payload(analysis, session.truth, list(session.suggestions), lean=True)
+        opened = case_payload(analysis, session.truth, list(session.suggestions), lean=True)
+        about = {"seed": session.seed, "show": show, "truth_told": session.is_truth_told}
+        about["remark"] = photo_note(session)
         yield {
             tab.session: session,
-            tab.stage: shown | {"seed": session.seed, "show": show},
-            tab.chips: components.chips_value(list(session.suggestions)),
-            tab.question: session.question,
-            tab.seed: session.seed,
+            tab.stage: opened | about,
             tab.picture_notes: components.lines("note", *session.picture.notes),
             tab.question_notes: components.lines("note", *word_lines),
-            self.model: session.model,
             self.model_notes: None,
             **also(),
         }
@@ -117,88 +223,42 @@ class CaseOpener:
             yield {tab.readout: {"ticket": 0, "case": id_, "answers": [payload]}}
         raise RuntimeError("an analysis ended without its result")
 
-    def upload(
-        self, path: str | None, question: str | None, model_key: str, session: Session
-    ) -> Iterator[dict]:
-        """Open an uploaded, pasted or photographed picture with the present question."""
-        tab = self.tab
-        if path is None:
-            return
+    def _picture(self, opens: Upload, path: str | None, session: Session) -> Iterator[dict]:
+        """Open an uploaded picture; a path that the message names may only be of an upload."""
+        if opens.path == "":
+            raise BadPicture(GONE)
+        path = path if opens.path is None else uploads.check(opens.path)
         try:
             picture = open_picture(path)
-        except BadPicture as error:
-            yield {tab.picture: None, tab.picture_notes: components.lines("error", str(error))}
-            return
         finally:
-            uploads.discard(path)
-        yield {tab.picture: None, tab.picture_notes: None, tab.thumbs: chosen()}
+            if opens.path is not None:
+                uploads.discard(path)
         general = tuple(questions.GENERAL_QUESTIONS)
-        words = question if question and question.strip() else general[0]
-        yield from self.case(Session(model_key, picture, words, None, general), tab.picture_notes)
-
-    def new_scene(self, seed: object, model_key: str) -> Iterator[dict]:
-        """Open the scene of a seed with the first question that fits it."""
-        tab = self.tab
-        try:
-            seed = messages.read(SceneMessage, {"seed": seed}).seed
-        except BadMessage:
-            line = "The seed of a scene is a whole number from 0 on."
-            yield {tab.picture_notes: components.lines("error", line)}
-            return
-        yield {tab.seed: seed, tab.thumbs: chosen()}
-        yield from self.scene(seed, model_key)
-
-    def scene(
-        self, seed: int, model: str, question: str | None = None, show: dict | None = None
-    ) -> Iterator[dict]:
-        """Open a scene with a question, or the first that fits it; show: see `case`."""
-        tab, session = self.tab, scene_session(model, seed, question)
-        yield from self.case(session, tab.picture_notes, show, lambda: {tab.thumbs: chosen()})
-
-    def some_scene(self, model_key: str) -> Iterator[dict]:
-        """Open a scene drawn at random; its seed is shown, so that it can be had again."""
-        yield from self.new_scene(random.randrange(SEEDS), model_key)
-
-    def ask_again(self, question: str | None, model_key: str, session: Session) -> Iterator[dict]:
-        """Ask something else about the same picture."""
-        session = replace(session, question=question or "", model=model_key)
-        yield from self.case(session, self.tab.question_notes)
-
-    def suggested(
-        self, message: SuggestionMessage, model_key: str, session: Session
-    ) -> Iterator[dict]:
-        """Ask a suggested question."""
-        if message.chosen in session.suggestions:
-            yield from self.ask_again(message.chosen, model_key, session)
+        words = opens.question if opens.question.strip() else general[0]
+        made = Session(opens.model or session.model, picture, words, suggestions=general)
+        yield {self.tab.picture_notes: None}
+        answers = {questions.normalise(words): truth for words, truth in opens.told.items()}
+        made = replace(made, told=answers)
+        yield from self.case(made, self.tab.picture_notes, shown(opens.show))
 
     def other_model(self, model_key: str, session: Session) -> Iterator[dict]:
         """Ask another model the same."""
         yield from self.case(replace(session, model=model_key), self.model_notes)
 
-    def example(self, message: ExampleMessage) -> dict:
-        """Open a finished example; no model runs."""
-        if message.chosen not in examples.names():
-            return {self.tab.picture_notes: components.lines("error", "There is no such example.")}
-        return self.finished(message.chosen)
-
     def finished(self, name: str, show: dict | None = None) -> dict:
-        """Show an example; show: see `case`."""
-        tab, shown = self.tab, examples.load(name)
-        session = example_session(shown)
+        """Show an example; no model runs. show: see `case`."""
+        tab, example = self.tab, examples.load(name)
+        session = example_session(example)
         return {
             tab.session: session,
-            self.model: session.model,
-            tab.stage: shown["case"] | {"seed": session.seed, "show": show},
-            tab.chips: components.chips_value(list(session.suggestions)),
-            tab.question: session.question,
-            tab.seed: session.seed,
+            tab.stage: example["case"] | {"seed": session.seed, "show": show},
             tab.picture_notes: None,
-            tab.question_notes: components.lines("note", *shown["case"]["notes"]),
+            tab.question_notes: components.lines("note", *example["case"]["notes"]),
         }
 
-    def link(self, message: LinkMessage) -> Iterator[dict]:
+    def _link(self, opens: Link) -> Iterator[dict]:
         """Open what a link asks for. Raises `BadLink` or `BadBudget` where that can't be had."""
-        wanted = ui_link.read(message.query)
+        wanted = ui_link.read(opens.query)
         if wanted is None:
             return
         picture = open_picture(scenes.make(wanted.seed).image)
@@ -208,10 +268,22 @@ class CaseOpener:
             tokens = app_state.use_cases.count_tokens(request, cache=app_state.cache)
             check_budget(wanted.budget, tokens)
         if wanted.example:
-            example = {self.tab.thumbs: chosen(wanted.example)}
-            yield self.finished(wanted.example, wanted.show) | example
+            yield self.finished(wanted.example, wanted.show)
             return
-        yield from self.scene(wanted.seed, wanted.model, wanted.question, wanted.show)
+        session = scene_session(wanted.model, wanted.seed, wanted.question)
+        yield from self.case(session, self.tab.picture_notes, wanted.show)
+
+
+def shown(show: Show) -> dict | None:
+    """Give where the page shall go, as `CaseOpener.case` takes it."""
+    return show.model_dump(exclude_none=True) or None
+
+
+def told(session: Session, truth: str) -> Session:
+    """Take down what a visitor says is right; an empty text takes it back."""
+    return replace(
+        session, told=session.told | {questions.normalise(session.question): truth.strip()}
+    )
 
 
 def example_session(shown: dict) -> Session:
@@ -239,8 +311,3 @@ def scene_session(model: str, seed: int, question: str | None = None) -> Session
         suggested,
         seed,
     )
-
-
-def chosen(name: str | None = None) -> dict:
-    """Give the value of the examples when this one is open, or none of them."""
-    return {"items": examples.thumbs(), "chosen": name, "asked": 0}

@@ -20,8 +20,8 @@ from explorer.methods import catalog as method_catalog
 from explorer.pico.data import questions
 from explorer.ui import components
 from explorer.ui.explore.blocks import Explore, Share
-from explorer.ui.explore.open_case import CaseOpener, chosen, scene_session
-from explorer.ui.messages import LinkMessage, OpenFileMessage, SaveMessage
+from explorer.ui.explore.open_case import CaseOpener, scene_session, told
+from explorer.ui.messages import SaveMessage
 from explorer.ui.payloads.encoding import rounded
 from explorer.ui.requests import ModelQueue, checked, connect
 from explorer.ui.session import AppState, Session
@@ -49,14 +49,12 @@ def build() -> Share:
             elem_id="vt-stored",
         ),
         save=components.outbound("mountSave", "save"),
-        file=components.outbound("mountOpen", "open"),
-        link=components.outbound("mountLink", "restore"),
         download=components.inbound("mountDownload"),
     )
 
 
-def wire(tab: Explore, opener: CaseOpener, app_state: AppState, model_queue: ModelQueue) -> None:
-    """Connect saving and opening. opener: the ways in which another case gets on the page."""
+def wire(tab: Explore, app_state: AppState, model_queue: ModelQueue) -> None:
+    """Connect saving; what opens a file is `open_file`."""
     share = tab.share
 
     def save(message: SaveMessage, session: Session) -> dict:
@@ -72,19 +70,9 @@ def wire(tab: Explore, opener: CaseOpener, app_state: AppState, model_queue: Mod
             share.notes: components.lines("note", f"Saved as {name}."),
         }
 
-    def open_file(message: OpenFileMessage) -> Iterator[dict]:
-        yield {share.notes: components.lines("busy", "Opening the case …")}
-        yield from _opened(message.text, share, opener, app_state)
-
-    outputs = opener.outputs()
-    restore = checked(LinkMessage, tab.picture_notes, opener.link)
-    connect(share.link.restore, restore, [share.link], outputs, model_queue)
     save = checked(SaveMessage, share.notes, save)
     saved = [share.download, share.notes]
     connect(share.save.save, save, [share.save, tab.session], saved, model_queue)
-    open_file = checked(OpenFileMessage, share.notes, open_file)
-    opened = [*outputs, share.stored, share.notes]
-    connect(share.file.open, open_file, [share.file], opened, model_queue)
 
 
 def _saved(session: Session, message: SaveMessage, app_state: AppState) -> str:
@@ -100,9 +88,11 @@ def _report(session: Session, saved: str, app_state: AppState) -> str:
     return report.page(case_file.load(saved), analysis.grid, session.picture.image)
 
 
-def _opened(text: str, share: Share, opener: CaseOpener, app_state: AppState) -> Iterator[dict]:
+def open_file(opener: CaseOpener, text: str) -> Iterator[dict]:
     """Show a stranger's case with its answers recomputed; all at once, as a page may miss a reply
     that another one follows within a frame."""
+    share, app_state = opener.tab.share, opener.app_state
+    yield {share.notes: components.lines("busy", "Opening the case …")}
     case = case_file.load(text)
     picture, entry = case.opened(), default_loader().catalog.entry(case.model.key)
     session = _session(case, picture)
@@ -114,7 +104,6 @@ def _opened(text: str, share: Share, opener: CaseOpener, app_state: AppState) ->
         return {
             share.stored: {"case": session.id, "rows": [_row(each) for each in differences]},
             share.notes: components.lines("note", *said),
-            opener.tab.thumbs: chosen(),
         }
 
     yield from opener.case(session, share.notes, _shown(case), recomputed)
@@ -127,8 +116,8 @@ def _session(case: CaseFile, picture: Picture) -> Session:
         scene = scene_session(model, case.seed, question)
         if scene.picture.digest == picture.digest:
             return scene
-    truths = {questions.normalise(question): case.truth} if case.truth else None
-    return Session(model, picture, question, truths, tuple(questions.GENERAL_QUESTIONS))
+    made = Session(model, picture, question, suggestions=tuple(questions.GENERAL_QUESTIONS))
+    return told(made, case.truth or "")
 
 
 def _shown(case: CaseFile) -> dict | None:

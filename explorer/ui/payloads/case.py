@@ -41,6 +41,7 @@ def case_payload(
         "cost": {**asdict(analysis.shape), "text": analysis.text, "bytes": analysis.bytes},
         "picture": {
             "src": picture_url(analysis.picture.image),
+            "digest": analysis.picture.digest,
             "width": width,
             "height": height,
             "alt": "The picture that the question is about",

@@ -17,10 +17,9 @@ from explorer.methods import catalog
 from explorer.methods.catalog import title
 from explorer.pico.data import scenes
 from explorer.ui import components
-from explorer.ui.explore.open_case import CaseOpener
-from explorer.ui.messages import FailuresMessage, OpenHitMessage
+from explorer.ui.messages import FailuresMessage
 from explorer.ui.payloads.encoding import rounded
-from explorer.ui.requests import Channel, ModelQueue, Stop, checked, connect, serve_request
+from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
 from explorer.ui.session import AppState, Session, UseCases
 from explorer.vlm.loader import default_loader
 
@@ -28,10 +27,8 @@ MAX_SCENES = {True: 4, False: 1}  # scenes of one event; few where a model takes
 THUMB_SIDE = 144  # pixels
 
 
-def build(
-    app_state: AppState, session: gr.State, opener: CaseOpener, model_queue: ModelQueue
-) -> None:
-    """Lay out the tab and wire it. opener: the ways in which a case gets into "Explore"."""
+def build(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> None:
+    """Lay out the tab and wire it. session: what the visitor looks at in the tab "Explore"."""
     against = [{"key": FULL, "title": "the full model"}]
     against += [
         {"key": method.spec, "title": title(method.spec)}
@@ -45,14 +42,10 @@ def build(
         settings,
         elem_id="vt-finding",
     )
-    outbound = components.outbound("mountFailuresRequest", "find", "pick")
+    outbound = components.outbound("mountFailuresRequest", "find")
 
     def find(session: Session, message: FailuresMessage, stop: Stop) -> Iterator[dict]:
         yield from hits(app_state.use_cases, message, session.model)
-
-    def pick(message: OpenHitMessage, session: Session) -> Iterator[dict]:
-        show = {"method": message.method, "budget": message.budget}
-        yield from opener.scene(message.hit.seed, session.model, message.hit.question, show)
 
     channel = Channel(
         "failures",
@@ -64,14 +57,6 @@ def build(
         defaults={"looked": 0, "hits": []},
     )
     serve_request(channel, FailuresMessage, find, model_queue.of_long_jobs)
-    connect(
-        outbound.pick,
-        checked(OpenHitMessage, opener.tab.picture_notes, pick),
-        [outbound, session],
-        opener.outputs(),
-        model_queue,
-        trigger_mode="always_last",
-    )
 
 
 def hits(use_cases: UseCases, message: FailuresMessage, model: str) -> Iterator[dict]:

@@ -6,6 +6,7 @@ for other exponents and for the maps of methods, and the reply grows while they 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -22,7 +23,7 @@ from explorer.ui import components
 from explorer.ui.messages import VideoMessage
 from explorer.ui.payloads.video import answers_payload, video_payload
 from explorer.ui.requests import Channel, ModelQueue, Stop, connect, serve_request
-from explorer.ui.session import AppState, visitor_of
+from explorer.ui.session import AppState, Session, visitor_of
 
 EXAMPLE = 1  # the seed of the built-in film,
 ACTS = ("cat", "tree", "owl", "bus", "robot", "owl", "pizza", "fish", "key")
@@ -61,8 +62,8 @@ class VideoSession:
         return TRUTH if not self.source and self.question == QUESTION else None
 
 
-def build(app_state: AppState, tab: gr.Tab, model: gr.Dropdown, model_queue: ModelQueue) -> None:
-    """Lay out the tab and wire it."""
+def build(app_state: AppState, tab: gr.Tab, explored: gr.State, model_queue: ModelQueue) -> None:
+    """Lay out the tab and wire it. explored: what the visitor looks at in the tab "Explore"."""
     with gr.Row(elem_id="vt-video"):
         with gr.Column(elem_id="vt-video-left"):
             inputs = _inputs()
@@ -75,7 +76,7 @@ def build(app_state: AppState, tab: gr.Tab, model: gr.Dropdown, model_queue: Mod
     inbound = components.inbound("mountVideoReply")
     outbound = components.outbound("mountVideoRequest", "ask", "announce")
     session = gr.State(None)
-    blocks = inputs | {"panel": panel, "session": session, "model": model, "tab": tab}
+    blocks = inputs | {"panel": panel, "session": session, "explored": explored, "tab": tab}
     _wire_opening(app_state, blocks, model_queue)
     channel = Channel("video", outbound, inbound, session, event="ask", tickets=app_state.tickets)
 
@@ -150,7 +151,7 @@ class VideoOpener:
 
     def outputs(self) -> list:
         """List every block that a handler may change."""
-        names = ("panel", "notes", "session", "question", "things", "seconds")
+        names = ("panel", "notes", "session")
         return [self.blocks[name] for name in names]
 
     def _show(self, made: VideoSession) -> Iterator[dict]:
@@ -166,7 +167,7 @@ class VideoOpener:
         yield {blocks["panel"]: shown, blocks["session"]: made, blocks["notes"]: None}
 
     def _take(
-        self, source: str, count: object, typed: VideoWords, model: str | None
+        self, source: str, count: object, typed: VideoWords, explored: Session
     ) -> Iterator[dict]:
         try:
             clip = _taken(source, count, typed.seconds)
@@ -174,41 +175,47 @@ class VideoOpener:
             yield {self.blocks["notes"]: components.lines("error", str(error))}
             return
         things = tuple(frame_scoring.typed(typed.things))
-        yield from self._show(VideoSession(model or "", source, clip, typed.question, things))
+        model = explored.model
+        yield from self._show(VideoSession(model, source, clip, typed.question, things))
 
     def upload(
-        self, path: str | None, count, seconds, question, things, model, request: gr.Request
+        self,
+        path: str | None,
+        count,
+        seconds,
+        question,
+        things,
+        explored: Session,
+        request: gr.Request,
     ) -> Iterator[dict]:
         """Open an uploaded film; its file is kept as long as other frames may be taken from it."""
         if path is not None:
             self.app_state.files.keep(visitor_of(request), path)
-            yield from self._take(path, count, _typed(question, things, seconds), model)
+            yield from self._take(path, count, _typed(question, things, seconds), explored)
 
-    def take(self, count, seconds, question, things, model, now) -> Iterator[dict]:
+    def take(self, count, seconds, question, things, explored: Session, now) -> Iterator[dict]:
         """Take other frames of the film that is open, or of the built-in one."""
         source = now.source if now else ""
-        yield from self._take(source, count, _typed(question, things, seconds), model)
+        yield from self._take(source, count, _typed(question, things, seconds), explored)
 
-    def ask(self, question, things, model, now: VideoSession | None) -> Iterator[dict]:
+    def ask(self, question, things, explored: Session, now: VideoSession | None) -> Iterator[dict]:
         """Ask something else about the film that is open."""
         typed = _typed(question, things)
         if now is None:
-            yield from self._take("", FRAMES, typed, model)
+            yield from self._take("", FRAMES, typed, explored)
             return
         looked_for = tuple(frame_scoring.typed(typed.things))
-        asked = {"question": typed.question.strip(), "things": looked_for, "model": model or ""}
+        asked = {"question": typed.question.strip(), "things": looked_for, "model": explored.model}
         yield from self._show(replace(now, **asked))
 
-    def example(self, count, model) -> Iterator[dict]:
+    def example(self, count, explored: Session) -> Iterator[dict]:
         """Open the built-in film with its own question."""
-        blocks = self.blocks
-        yield {blocks["question"]: QUESTION, blocks["things"]: "", blocks["seconds"]: ""}
-        yield from self._take("", count, VideoWords(QUESTION), model)
+        yield from self._take("", count, VideoWords(QUESTION), explored)
 
-    def first(self, model, now: VideoSession | None) -> Iterator[dict]:
+    def first(self, explored: Session, now: VideoSession | None) -> Iterator[dict]:
         """Open the built-in film where none was opened before."""
         if now is None:
-            yield from self._take("", FRAMES, VideoWords(QUESTION), model)
+            yield from self._take("", FRAMES, VideoWords(QUESTION), explored)
 
 
 @dataclass(frozen=True)
@@ -231,14 +238,18 @@ def _wire_opening(app_state: AppState, blocks: dict, model_queue: ModelQueue) ->
     runs = {"outputs": opener.outputs(), "trigger_mode": "always_last"}
     runs["queue"] = model_queue.of_long_jobs
     frames, words = [blocks["count"], blocks["seconds"]], [blocks["question"], blocks["things"]]
-    model, session = blocks["model"], blocks["session"]
-    uploaded = [blocks["file"], *frames, *words, model]
+    explored, session = blocks["explored"], blocks["session"]
+    uploaded = [blocks["file"], *frames, *words, explored]
     connect(blocks["file"].upload, opener.upload, uploaded, **runs)
     takes = partial(gr.on, [blocks["take"].click, blocks["count"].submit, blocks["seconds"].submit])
-    connect(takes, opener.take, [*frames, *words, model, session], **runs)
+    connect(takes, opener.take, [*frames, *words, explored, session], **runs)
     asks = partial(
         gr.on, [blocks["asking"].click, blocks["question"].submit, blocks["things"].submit]
     )
-    connect(asks, opener.ask, [*words, model, session], **runs)
-    connect(blocks["example"].click, opener.example, [blocks["count"], model], **runs)
-    connect(blocks["tab"].select, opener.first, [model, session], **runs)
+    connect(asks, opener.ask, [*words, explored, session], **runs)
+    # The fields are filled by the browser, at once: a reply would come when others are typing.
+    filled = [blocks["question"], blocks["things"], blocks["seconds"]]
+    own = f"() => {json.dumps([QUESTION, '', ''])}"
+    blocks["example"].click(None, None, filled, js=own, api_visibility="private")
+    connect(blocks["example"].click, opener.example, [blocks["count"], explored], **runs)
+    connect(blocks["tab"].select, opener.first, [explored, session], **runs)

@@ -22,7 +22,7 @@ def events(url) -> list[dict]:
         | {"kinds": [kinds[block] for block in event["inputs"]]}
         | {"ids": [ids[block] for block in event["inputs"]]}
         for event in config["dependencies"]
-        if event["api_visibility"] == "private" and event["outputs"]
+        if event["api_visibility"] == "private" and event["outputs"] and event["backend_fn"]
     ]
 
 
@@ -51,8 +51,8 @@ def is_skip(value: object) -> bool:
 
 
 def test_an_upload_that_has_been_taken_away_changes_nothing(url, events):
-    (upload,) = [each for each in events if each["ids"][:2] == ["vt-picture", "vt-question"]]
-    for outputs in post(url, upload, [None, "what is in the middle ?", "pico", None]):
+    (upload,) = [each for each in events if each["ids"][:1] == ["vt-picture"]]
+    for outputs in post(url, upload, [None, "what is in the middle ?", None]):
         assert len(outputs) == len(upload["outputs"])
         # a block of state is null in every reply: its value stays on the server
         states, others = outputs[:1], outputs[1:]
@@ -62,7 +62,7 @@ def test_an_upload_that_has_been_taken_away_changes_nothing(url, events):
 @pytest.mark.parametrize("nonsense", NONSENSE, ids=repr)
 def test_nonsense_never_empties_every_block_nor_raises(url, events, nonsense):
     told = [each for each in events if each["kinds"][:1] == ["html"]]
-    assert len(told) > 15
+    assert len(told) > 10
     for event in told:
         data = [nonsense if kind == "html" else None for kind in event["kinds"]]
         for outputs in post(url, event, data):

@@ -75,7 +75,7 @@ def page(browser, url):
 
 
 def test_the_page_goes_on_from_its_example_with_the_model_that_was_given(page):
-    expect(page.locator("#vt-model input")).to_have_value("tiny-next")
+    expect(page.locator("#vt-model option:checked")).to_have_text("tiny-next")
     assert state(page)["case"]["question"] == QUESTION
 
 

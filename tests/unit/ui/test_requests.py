@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 
 from explorer.errors import BadBudget, BadMessage
-from explorer.ui.messages import AnswerMessage, ExampleMessage
+from explorer.ui.messages import AnswerMessage, ModelMessage
 from explorer.ui.requests import Channel, checked, or_skip, replies
 from explorer.ui.session import RequestTickets
 
@@ -94,18 +94,18 @@ def test_a_generator_that_gives_nothing_skips_every_block():
 
 
 def test_what_a_handler_is_given_was_checked_and_mistakes_go_to_the_notes():
-    def open_example(message: ExampleMessage, other: int) -> dict:
+    def load(message: ModelMessage, other: int) -> dict:
         return {"opened": (message.chosen, other)}
 
-    def open_slowly(message: ExampleMessage, other: int) -> Iterator[dict]:
-        yield open_example(message, other)
+    def load_slowly(message: ModelMessage, other: int) -> Iterator[dict]:
+        yield load(message, other)
         raise BadMessage("No.")
 
     said = {"notes": {"kind": "error", "lines": ["No."]}}
-    whole = checked(ExampleMessage, "notes", open_example)
+    whole = checked(ModelMessage, "notes", load)
     assert whole({"chosen": "corner"}, 3) == {"opened": ("corner", 3)}
     assert set(whole(None, 3)) == {"notes"}
-    slowly = checked(ExampleMessage, "notes", open_slowly)
+    slowly = checked(ModelMessage, "notes", load_slowly)
     assert list(slowly({"chosen": "corner"}, 3)) == [{"opened": ("corner", 3)}, said]
     (refused,) = slowly({"chosen": 7}, 3)
     assert set(refused) == {"notes"}

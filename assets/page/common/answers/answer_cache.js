@@ -32,6 +32,11 @@ export class AnswerCache {
     return this.#failures.get(address(id, method, budget)) ?? null;
   }
 
+  /** Drop all answers on a case. */
+  forget(id) {
+    for (const [at, entry] of this.#answers) if (entry.id === id) this.#answers.delete(at);
+  }
+
   /** Let what failed be tried again. */
   forgive() {
     this.#failures.clear();

@@ -148,6 +148,7 @@ export function stage(store, { element, props, watch }) {
   const crops = cropsPanel(store);
   const empty = node("p", { class: "vt-empty" }, "Choose a picture and ask a question.");
   const waiting = waitingPicture(picture.node);
+  const remark = node("p", { class: "vt-remark vt-narrow", id: "vt-remark", hidden: true });
   const under = node(
     "div",
     { class: "vt-narrow" },
@@ -162,6 +163,7 @@ export function stage(store, { element, props, watch }) {
     { class: "vt-body", hidden: true },
     ...head.nodes,
     picture.node,
+    remark,
     under,
     ...budget.nodes,
     crops.node,
@@ -176,6 +178,8 @@ export function stage(store, { element, props, watch }) {
     mark(root, "data-pending", pending?.id);
     waiting.update(state);
     if (pending || !state.case) return;
+    write(remark, state.case.remark ?? "");
+    show(remark, Boolean(state.case.remark));
     for (const part of [head, picture, bar, shown, ...chosen, budget, crops]) part.update(state);
     label(root, store);
   });

@@ -1,0 +1,59 @@
+/**
+ * What the visitor wants to open: all ways share one request, so that the newest wish counts, be it a
+ * question, a scene, a picture or a link. Remembers what was uploaded until the page knows its name.
+ * Knows nothing of elements.
+ */
+import { Request } from "../request.js";
+
+const BESIDES = "truth"; // changes neither picture nor question: what is being typed stays
+
+export class OpeningRequest {
+  #request = new Request();
+  #store;
+  #uploads = new Map(); // what was uploaded, by the ticket of the wish
+  count = 0; // wishes so far
+  named = () => {}; // is told the name of an upload, and what was uploaded
+
+  constructor(store) {
+    this.#store = store;
+  }
+
+  /** Give the way to the server; a wish that came before there was one is sent now. */
+  connect(send) {
+    const waiting = this.pending;
+    this.#request.connect(send);
+    if (waiting) this.#request.send({ opens: waiting });
+  }
+
+  /** What is being opened, or null. */
+  get pending() {
+    return this.#request.busy ? this.#request.pending.opens : null;
+  }
+
+  /** Open something: {kind, ...}, see explorer/ui/explore/opening_messages.py. upload: a blob. */
+  ask(opens, upload = null) {
+    return this.#wish(opens, upload, true);
+  }
+
+  /** Tell the server that an upload is on its way; gives the message that shall go with it. */
+  announce(opens, upload = null) {
+    return this.#wish(opens, upload, false);
+  }
+
+  #wish(opens, upload, work) {
+    if (opens.kind !== BESIDES) this.count++;
+    const message = this.#request.send({ opens }, work);
+    this.#uploads.clear();
+    if (upload) this.#uploads.set(message.ticket, upload);
+    this.#store.changed();
+    return message;
+  }
+
+  /** A wish is done with: {ticket, picture}; picture: the name of what was uploaded. */
+  receive(reply) {
+    if (!reply) return;
+    const upload = this.#uploads.get(reply.ticket);
+    if (upload && reply.picture) this.named(reply.picture, upload);
+    if (this.#request.receive({ ...reply, done: true })) this.#store.changed();
+  }
+}

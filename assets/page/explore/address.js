@@ -1,0 +1,110 @@
+/**
+ * What is looked at stands in the address: picture, question, model, method, budget and tab. A reload
+ * finds it again, and Back undoes: another case, method or tab is a step of the history, a budget is
+ * not. Links that others have sent are followed in the same way.
+ */
+import { openTab, openedTab } from "../common/bridge.js";
+import { keep, keepTruth, toldAbout, uploadAgain } from "./own_pictures.js";
+
+const REST_MS = 150;
+const FIRST_TAB = "Explore";
+const OF_A_CASE = ["scene", "picture", "question", "model"];
+const NAMES = ["example", ...OF_A_CASE, "method", "budget", "tab"];
+
+/** The address of what is on the page, without what stands in it otherwise. */
+export function queryOf({ state: { case: open, method, wish } }) {
+  const scene = typeof open.seed === "number";
+  const place = scene ? { scene: open.seed } : { picture: open.picture.digest };
+  const { question, model } = open;
+  return new URLSearchParams({ ...place, question, model, method, budget: wish });
+}
+
+const parametersOf = (search) =>
+  Object.fromEntries([...new URLSearchParams(search)].filter(([name]) => NAMES.includes(name)));
+
+/** An address with these parameters of ours, and whatever else stands in it. */
+function addressWith(query) {
+  const all = new URLSearchParams(location.search);
+  for (const name of NAMES) all.delete(name);
+  for (const [name, value] of query) all.append(name, value);
+  return `${location.pathname}?${all}${location.hash}`;
+}
+
+/** @param {Store} store */
+export class Address {
+  #store;
+  #shown = null; // the parameters that the address stands for
+  #first = null; // those of the page without any
+  #following = false; // an address is being followed
+  #timer = 0;
+
+  constructor(store) {
+    this.#store = store;
+    store.opening.named = keep;
+    store.subscribe(() => this.#look());
+    window.addEventListener("popstate", () => this.#follow(parametersOf(location.search)));
+    // Which tab is open is Gradio's affair; a click may have changed it.
+    document.addEventListener("click", () => setTimeout(() => this.#look(), REST_MS));
+  }
+
+  /** Follow the address by which the visitor came. */
+  begin() {
+    const asked = parametersOf(location.search);
+    if (Object.keys(asked).length) this.#follow(asked);
+  }
+
+  get #here() {
+    const query = queryOf(this.#store);
+    const tab = openedTab();
+    if (tab && tab !== FIRST_TAB) query.set("tab", tab);
+    return Object.fromEntries(query);
+  }
+
+  #look() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#settle(), REST_MS);
+  }
+
+  #settle() {
+    const { state, answers, opening, coming } = this.#store;
+    if (!state.case || state.pending || opening.pending || coming || answers.held) return;
+    const { picture, question, truth, truth_told: told } = state.case;
+    if (told) keepTruth(picture.digest, question, truth ?? "");
+    const here = this.#here;
+    this.#first ??= here;
+    if (this.#shown === null || this.#following) {
+      this.#following = false;
+      this.#shown = here;
+      return;
+    }
+    const names = NAMES.filter((name) => here[name] !== this.#shown[name]);
+    if (!names.length) return;
+    this.#shown = here;
+    const to = addressWith(Object.entries(here));
+    if (names.every((name) => name === "budget")) history.replaceState(null, "", to);
+    else history.pushState(null, "", to);
+  }
+
+  /** Open what parameters name; what they leave out is as it was at first. */
+  async #follow(asked) {
+    const { state, opening } = this.#store;
+    this.#following = true;
+    openTab(asked.tab ?? FIRST_TAB, false);
+    const here = state.case && !opening.pending ? this.#here : null; // else it is about to change
+    const wanted = Object.keys(asked).length ? asked : (this.#first ?? {});
+    const same = here && !wanted.example && OF_A_CASE.every((name) => wanted[name] === here[name]);
+    const show = { method: wanted.method, budget: Number(wanted.budget) || undefined };
+    if (same) this.#store.show(show);
+    else if (wanted.picture) await this.#openOwn(wanted, show);
+    else if (Object.keys(wanted).some((name) => name !== "tab")) {
+      opening.ask({ kind: "link", query: `?${new URLSearchParams(wanted)}` });
+    }
+    this.#look();
+  }
+
+  async #openOwn({ picture, question, model }, show) {
+    const { path, blob } = await uploadAgain(picture);
+    const words = { kind: "picture", question: question ?? "", model, path, show };
+    this.#store.opening.ask({ ...words, told: toldAbout(picture) }, blob);
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * The question, suggestions for it, and the right answer where only the visitor can know it. Each
+ * opens the case anew with one wish. Knows nothing of methods, scores and answers.
+ */
+import { node, show } from "../common/dom.js";
+import { follow } from "./field.js";
+
+const LONGEST = 500; // letters of a right answer
+const TOLD = "Known here? Then answers count as right or wrong, in all tabs.";
+
+function questionForm(store) {
+  const box = node("textarea", { rows: 1, "aria-label": "Question", enterkeyhint: "send" });
+  const button = node("button", { type: "submit", id: "vt-ask-button" }, "Ask");
+  const form = node("form", {}, box, button);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    store.opening.ask({ kind: "question", question: box.value });
+  });
+  box.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
+  follow(store, box, ({ question }) => question);
+  return form;
+}
+
+function chips(store) {
+  const row = node("div", { class: "vt-chips", id: "vt-suggestions" });
+  let drawn = null;
+  store.subscribe(({ case: open }) => {
+    const questions = open?.suggestions ?? [];
+    if (drawn === JSON.stringify(questions)) return;
+    drawn = JSON.stringify(questions);
+    row.replaceChildren(
+      ...questions.map((question) => {
+        const chip = node("button", { type: "button" }, question);
+        chip.addEventListener("click", () => store.opening.ask({ kind: "question", question }));
+        return chip;
+      }),
+    );
+  });
+  return row;
+}
+
+/** The right answer, where no scene knows it. */
+function truthForm(store) {
+  const box = node("input", {
+    type: "text",
+    id: "vt-truth",
+    maxlength: LONGEST,
+    placeholder: "Right answer, if you know it",
+    "aria-label": "Right answer, if you know it",
+    title: TOLD,
+    autocomplete: "off",
+  });
+  const form = node("form", { id: "vt-truth-form", hidden: true }, box);
+  const tell = () => {
+    const truth = box.value.trim();
+    const { case: open } = store.state;
+    if (open && truth !== (open.truth ?? "")) store.opening.ask({ kind: "truth", truth });
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    tell();
+  });
+  box.addEventListener("change", tell);
+  follow(store, box, ({ truth }) => truth ?? "");
+  store.subscribe(({ case: open }) => show(form, open?.truth_told === true));
+  return form;
+}
+
+/**
+ * Mount the question on its block, whose value is nothing.
+ * @param {Store} store
+ * @param {Block} block see common/bridge.js
+ */
+export function questionInputs(store, { element }) {
+  const place = element.querySelector("#vt-question");
+  place.replaceChildren(questionForm(store));
+  place.after(chips(store), truthForm(store));
+}
