@@ -95,7 +95,7 @@ def explain(url: str, picture: dict, session: str, number: int = 0) -> str:
 
 
 def answered(url: str, picture: dict, session: str) -> bool:
-    data = [picture, "what is in the middle ?", "fastv", 64, "pico"]
+    data = [picture, "what is in the middle ?", "fastv", 64, "pico", False]
     kind, said = outcome(ask(url, "answer", data, session))
     return kind == "complete" and '"text"' in said
 
