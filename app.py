@@ -8,8 +8,8 @@ import threading
 from explorer import analyses
 from explorer.cases import gpu
 from explorer.cases.request import CaseRequest
-from explorer.errors import VisitorError
 from explorer.pico.data import scenes
+from explorer.ui.web import startup
 from explorer.vlm.catalog import CUSTOM_HELP, DEFAULT
 from explorer.vlm.devices import LoadSettings
 from explorer.vlm.loader import default_loader
@@ -18,8 +18,7 @@ from explorer.vlm.loader import default_loader
 def command_line() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Visual token explorer")
-    parser.add_argument("--host", default=None, help="address to listen on (default: this machine)")
-    parser.add_argument("--port", type=int, default=None, help="port (default: 7860 or the next)")
+    startup.add_arguments(parser)
     parser.add_argument("--at-once", type=int, default=gpu.MAX_MODEL_EVENTS, help="runs of a model")
     parser.add_argument("--model", default=DEFAULT, help=f"to begin with: {CUSTOM_HELP}")
     LoadSettings.add_arguments(parser)
@@ -38,22 +37,23 @@ def warm_up(load: str) -> None:
 
 
 def main() -> None:
-    """Build and launch; models load while the page is served, on ZeroGPU before."""
-    args, loader = command_line(), default_loader()
-    share = 1 if gpu.ON_ZEROGPU else args.at_once  # there every run has a process of its own
-    try:
-        loader.configure(LoadSettings.of(args, at_once=share), waits=False)
+    """Build and launch; the built-in model loads meanwhile, others while the page is served."""
+    with startup.told():
+        args, loader = command_line(), default_loader()
+        port = startup.port(args.host, args.port)
+        loader.configure(LoadSettings.of(args, at_once=gpu.sharing(args.at_once)), waits=False)
         model = loader.catalog.register(args.model)
-    except VisitorError as error:
-        sys.exit(str(error))
-    from explorer.ui import page  # gradio takes seconds: what can't be started is told before
+        loading = loader.models.acquire(DEFAULT)
+        from explorer.ui import page  # gradio takes seconds: other faults are told before
 
-    demo = page.build(at_once=args.at_once, model=model)
+        page.prepare_files()
+        demo, settings = page.build(at_once=args.at_once, model=model), page.launch_settings()
+        loading.result()  # with damaged weights nothing is served
+    warm = threading.Thread(target=warm_up, args=(args.load,), daemon=True)
+    warm.start()
     if gpu.ON_ZEROGPU:
-        warm_up(args.load)
-    else:
-        threading.Thread(target=warm_up, args=(args.load,), daemon=True).start()
-    demo.launch(server_name=args.host, server_port=args.port, **page.launch_settings())
+        warm.join()
+    demo.launch(server_name=args.host, server_port=port, **settings)
 
 
 if __name__ == "__main__":

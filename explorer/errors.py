@@ -74,8 +74,8 @@ class BadLink(VisitorError):
     """The link asks for something that can't be had."""
 
 
-class UploadsUnavailable(VisitorError):
-    """There is no folder in which uploads can be kept."""
+class CannotStart(VisitorError):
+    """Something is missing or taken without which the page can't be served."""
 
 
 class TooManyRequests(VisitorError):

@@ -267,3 +267,8 @@ ON_ZEROGPU = _gpu_worker is not None  # whether GPUs are lent, one use case at a
 MAX_MODEL_EVENTS = (
     6 if ON_ZEROGPU else 1
 )  # events that run a model: on ZeroGPU each has a GPU of its own
+
+
+def sharing(at_once: int) -> int:
+    """Tell how many of the runs that go on at once share a device: where each has its own, one."""
+    return 1 if ON_ZEROGPU else at_once

@@ -6,12 +6,13 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from explorer.cases import gpu
-from explorer.ui import components, endpoints
+from explorer.errors import CannotStart
+from explorer.ui import components, endpoints, examples
 from explorer.ui.explore import layout, model_picker
 from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState, UseCases, visitor_of
 from explorer.ui.tabs import compare, debug, failures, leaderboard, methods, region, sweep, video
-from explorer.ui.web import scripts, uploads
+from explorer.ui.web import scripts, startup, uploads
 from explorer.ui.web.request_limits import RequestLimits
 from explorer.ui.web.uploads import UploadLimits
 from explorer.vlm import fair_queue
@@ -67,6 +68,14 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
         page.unload(leave)
     page.queue(max_size=QUEUE, default_concurrency_limit=None)
     return page
+
+
+def prepare_files() -> None:
+    """Look for the files of the page, and make the folder for those of visitors."""
+    startup.check_scripts()
+    if not examples.names():
+        raise CannotStart("The folder assets/examples is empty or missing; please clone again.")
+    startup.delete_at_the_end(uploads.own_folder())
 
 
 def launch_settings() -> dict:

@@ -14,7 +14,7 @@ import yaml
 from transformers import PreTrainedConfig
 
 from explorer import ROOT
-from explorer.errors import ModelUnavailable, UnknownModel
+from explorer.errors import CannotStart, ModelUnavailable, UnknownModel
 from explorer.vlm import checkpoints
 from explorer.vlm.families import family_of
 
@@ -56,9 +56,16 @@ class Entry:
 
 
 def read_entries(file: Path = ROOT / "models.yaml") -> dict[str, Entry]:
-    """Read the models that are listed, in the order of the file."""
-    listed = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return {key: Entry(key=key, **fields) for key, fields in listed.items()}
+    """Read the models that are listed, in the order of the file. Raises `CannotStart`."""
+    try:
+        listed = yaml.safe_load(file.read_text(encoding="utf-8"))
+        entries = {key: Entry(key=key, **fields) for key, fields in listed.items()}
+    except (yaml.YAMLError, OSError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        why = " ".join(str(error).split())
+        raise CannotStart(f"{file.name} is no list of models that can be read: {why}.") from None
+    if DEFAULT not in entries:
+        raise CannotStart(f"{file.name} does not list {DEFAULT}, the built-in model.")
+    return entries
 
 
 class Catalog:

@@ -70,7 +70,9 @@ def read(name: str, folder: Path, options: dict, report: Report) -> tuple[nn.Mod
         report(Progress(stage="weights"))
         kind = AutoConfig.from_pretrained(folder).model_type
         processor = AutoProcessor.from_pretrained(folder)
-        return AutoModelForImageTextToText.from_pretrained(folder, **options), processor, kind
+        model = AutoModelForImageTextToText.from_pretrained(folder, **options)
+        _check_finite(model)
+        return model, processor, kind
     except (OSError, ImportError, ValueError, SafetensorError) as error:
         raise ModelUnavailable(
             f"{name} can't be loaded: what is in {folder} is no complete model that transformers "
@@ -79,6 +81,13 @@ def read(name: str, folder: Path, options: dict, report: Report) -> tuple[nn.Mod
     finally:
         set_tqdm_hook(before)
         _READING.release()
+
+
+def _check_finite(model: nn.Module) -> None:
+    """Raise `ValueError` if a weight is no number, as flipped bits make of some."""
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point() and not bool(weight.isfinite().all()):
+            raise ValueError(f"{name} holds what is no number")
 
 
 def _reported_bar(report: Report, bar: Callable, args: tuple, kwargs: dict) -> Iterable:

@@ -22,7 +22,7 @@ from gradio.utils import get_upload_folder
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from explorer.errors import UploadsUnavailable
+from explorer.errors import CannotStart
 from explorer.ui.web.request_limits import is_upload
 
 LOG = logging.getLogger(__name__)
@@ -40,10 +40,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 def own_folder() -> Path:
     """Make the folder of this process, tell Gradio of it, and delete those of processes that ended.
 
-    Raises `UploadsUnavailable` where no folder can be made.
+    Raises `CannotStart` where no folder can be made.
     """
     try:
-        base = Path(tempfile.gettempdir())
+        # what is named is meant: Python would go on to another folder where it can't be used
+        named = os.environ.get("GRADIO_TEMP_DIR") or os.environ.get("TMPDIR")
+        base = Path(named or tempfile.gettempdir())
         for left in base.glob(f"{PREFIX}*"):
             number = left.name.removeprefix(PREFIX)
             if number.isdigit() and not Path(f"/proc/{number}").exists() and _dead(int(number)):
@@ -53,8 +55,9 @@ def own_folder() -> Path:
         (folder / "probe").touch()
         (folder / "probe").unlink()
     except OSError as error:
-        raise UploadsUnavailable(
-            f"Uploads can't be kept ({error}); set TMPDIR to a folder that can be written to."
+        raise CannotStart(
+            f"Uploads can't be kept ({error}); set TMPDIR to a folder that exists and can be "
+            "written to."
         ) from None
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # the one way to tell Gradio
     return folder

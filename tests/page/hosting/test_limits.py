@@ -133,8 +133,7 @@ def test_a_file_goes_when_its_visitor_leaves_or_brings_another_one(tmp_path):
 
 
 def test_a_process_deletes_what_one_that_was_killed_has_left(tmp_path, monkeypatch):
-    monkeypatch.setattr(uploads.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setenv("GRADIO_TEMP_DIR", "before")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     left, alive, other = (tmp_path / f"{uploads.PREFIX}{n}" for n in (2**22 + 1, 1, "word"))
     for each in (left, alive, other):
         each.mkdir()

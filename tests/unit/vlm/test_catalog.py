@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from conftest import ROOT
@@ -104,9 +105,12 @@ def test_a_name_that_means_nothing_is_refused(catalog):
         catalog.register("lava")
 
 
-def test_the_app_says_in_one_sentence_what_is_wrong_with_a_model(monkeypatch, tmp_path):
+def test_the_app_says_in_one_sentence_what_is_wrong_with_a_model(monkeypatch, tmp_path, capsys):
     folder = folder_of(tmp_path / "model", model_type="bert")
     monkeypatch.setattr("sys.argv", ["app.py", "--model", str(folder)])
     monkeypatch.setattr(default_loader(), "configure", lambda settings, waits: None)
-    with pytest.raises(SystemExit, match=r"^Models of type bert are not supported yet[^.]*\.$"):
+    with pytest.raises(SystemExit) as ended:
         app.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert re.fullmatch(r"Models of type bert are not supported yet[^.]*\.\n", said)
