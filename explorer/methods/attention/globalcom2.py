@@ -40,9 +40,9 @@ class GlobalCom2(BeforeLLM):
         ),
         uncertain=(
             "The paper was not read. Whether it speaks of attention where the code has logits is "
-            "open, and whether its numbers come from a code that puts tokens of padded pictures at "
-            "wrong places, which this doesn't. A single view, what rounding leaves over, newline "
-            "tokens in the budget and towers without [CLS] are ours."
+            "open, and whether its numbers come from a code that misplaces tokens of padded "
+            "pictures. A single view, what rounding leaves over, newline tokens in the budget and "
+            "towers without [CLS] are ours."
         ),
         sentence=(
             "The small picture tells each big crop how many tokens it may keep, and where: a crop "
@@ -105,13 +105,14 @@ class GlobalCom2(BeforeLLM):
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Keep the best of every view, as many as the thumbnail has given it."""
-        score, (_, crop, sizes) = self.score(signals), self.seen(signals)
+        score = signals.once((self.spec, "score"), lambda: self.score(signals))
+        shares = signals.once((self.spec, "shares"), lambda: self.shares(signals))
+        _, crop, sizes = self.seen(signals)
         ends = (crop < 0).nonzero()[:, 0]
         # ours: half of the budget at most, but all that patches leave of it
         most = min(len(ends), stage.keep // 2) if self.newlines == "keep" else 0
-        rest = max(most, stage.keep - int(sizes.sum()))
-        kept = [ends[:rest]]
-        counts = thumbnail.share_out(sizes, self.shares(signals), stage.keep - rest)
+        kept = [ends[: max(most, stage.keep - int(sizes.sum()))]]
+        counts = thumbnail.share_out(sizes, shares, stage.keep - len(kept[0]))
         for number, count in enumerate(counts):
             tokens = (crop == number).nonzero()[:, 0]
             # differs: the official order of the thumbnail is by falling score

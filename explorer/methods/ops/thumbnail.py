@@ -49,20 +49,21 @@ def share_out(sizes: Tensor, shares: Tensor, total: int) -> list[int]:
 
     What is left goes one by one to the largest fractions, the lowest crop first.
     """
-    sizes, shares = sizes.double(), shares.double()
+    crops = list(zip(sizes.tolist(), shares.double().tolist(), strict=True))
 
-    def wanted(ratio: float) -> Tensor:
-        return sizes * (ratio * shares).clamp(max=1)
+    def wanted(ratio: float) -> list[float]:
+        return [size * min(ratio * share, 1.0) for size, share in crops]
 
-    ratio = largest(lambda r: int(wanted(r).long().sum()), total, 1 / float(shares.min()))
-    counts = wanted(ratio).long()
-    fraction = wanted(ratio) - counts
-    for _ in range(min(total, int(sizes.sum())) - int(counts.sum())):
-        fraction[counts >= sizes] = -1
-        lucky = int(fraction.argmax())
+    upper = 1 / min(share for _, share in crops)
+    found = wanted(largest(lambda ratio: sum(map(int, wanted(ratio))), total, upper))
+    counts = [int(tokens) for tokens in found]
+    fractions = [tokens - int(tokens) for tokens in found]
+    for _ in range(min(total, int(sizes.sum())) - sum(counts)):
+        open_ones = [number for number, (size, _) in enumerate(crops) if counts[number] < size]
+        lucky = max(open_ones, key=lambda number: (fractions[number], -number))
         counts[lucky] += 1
-        fraction[lucky] -= 1
-    return counts.tolist()
+        fractions[lucky] -= 1
+    return counts
 
 
 def _grid_of_crops(signals: Signals, crop: Tensor, count: int) -> tuple[int, int]:

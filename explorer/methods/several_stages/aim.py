@@ -42,12 +42,12 @@ class AIM(InsideLLM):
         ),
         uncertain=(
             "The paper was not read. The code hides tokens, which go on as queries and vote; here "
-            "they leave, which may exchange a token or two. One schedule is published: for videos, "
-            "a quarter of the tokens, layers 14 to 22 of 28. Others, and pictures, are ours."
+            "they leave, which may exchange one or two. One schedule is published, for videos: a "
+            "quarter of the tokens, layers 14 to 22 of 28. Others, and pictures, are ours."
         ),
         sentence=(
-            "Averages look-alike patches, then lets an eighth more leave after every layer, from "
-            "the middle of the language model on, until none is left."
+            "Averages look-alike patches; from the middle of the language model on, an eighth of "
+            "them leaves after every layer, until none is left."
         ),
         equation="p ← p · softmax(A / 0.1), 5 times from 1/n; s_j = √(1/H Σ_h p_h,j²)",
         headline=("7 times fewer FLOPs at little loss; at equal cost 4.6 more on MLVU. Abstract."),
@@ -61,6 +61,7 @@ class AIM(InsideLLM):
     where = "both"
     nested = False
     merges = True
+    slow = True  # its map runs most of the model for every budget
     parts: str = option("both", "merge", "prune", meaning="both halves, or one: its ablations")
     order: str = option("rounds", "raster", meaning="merged tokens as they come, or by first patch")
     positions: str = positions_option("renumber", "keep")
@@ -75,9 +76,8 @@ class AIM(InsideLLM):
 
     def stages(self, size: Size, budget: int) -> list[Stage]:
         """Merge down to m = K / c tokens, c being the mean of the rates; above N, prune later."""
-        if self.parts == "merge":
-            return [Stage(0, 0, budget)]
         counts = fading.entering(size, budget, merging=self.parts == "both")
+        counts = [budget] if self.parts == "merge" else counts
         # merged tokens are counted anew; those that leave later leave gaps
         found = [] if counts[0] == size.tokens else [Stage(0, 0, counts[0])]
         pairs = enumerate(pairwise(counts), 1)
@@ -116,5 +116,5 @@ class AIM(InsideLLM):
 
 def _views(signals: Signals) -> Tensor:
     """Tell the frame or view of each token, [N]; -1 for one without a patch."""
-    place = signals.frame_position
-    return (signals.grid_position if place is None else place)[:, 0]
+    frames = signals.frame_position
+    return (signals.grid_position if frames is None else frames)[:, 0]
