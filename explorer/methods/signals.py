@@ -297,11 +297,3 @@ def top(score: Tensor, k: int) -> Tensor:
     """Give the indices of the k largest scores, ascending; among equals the lowest index wins."""
     order = torch.argsort(score, descending=True, stable=True)
     return order[:k].sort().values
-
-
-def falling(order: Tensor) -> Tensor:
-    """Turn an order of all tokens into scores: 1 for the first token, 0 for the last; [N]."""
-    scores = torch.empty(len(order), device=order.device, dtype=torch.float32)
-    ranks = torch.arange(len(order), dtype=torch.float32, device=order.device)
-    scores[order] = 1 - ranks / max(len(order) - 1, 1)
-    return scores

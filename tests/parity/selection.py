@@ -11,7 +11,8 @@ from explorer.methods.attention.hired import HiRED
 from explorer.methods.inside_llm import dart
 from explorer.methods.inside_llm.dart import DART
 from explorer.methods.ops.crops import budgets
-from explorer.methods.signals import Signals, Size, Stage, falling
+from explorer.methods.ops.ranking import falling
+from explorer.methods.signals import Signals, Size, Stage
 from explorer.methods.similarity import cdpruner
 from explorer.methods.similarity.cdpruner import CDPruner
 from explorer.methods.similarity.keywords import keywords

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from explorer.methods.method import BeforeLLM, Card, Variant, option
 from explorer.methods.ops.crops import as_shares_grow, budgets, crop_of, inside
+from explorer.methods.ops.ranking import falling
 from explorer.methods.ops.saliency import attention_per_head
-from explorer.methods.signals import Signals, falling, top
+from explorer.methods.signals import Signals, top
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from explorer.errors import MethodUnavailable
 from explorer.methods.method import BeforeLLM, Card, option
 from explorer.methods.ops.crops import crop_of, in_turn
 from explorer.methods.ops.merging import rest
-from explorer.methods.signals import Signals, falling
+from explorer.methods.ops.ranking import falling
+from explorer.methods.signals import Signals
 from explorer.methods.similarity.volume import widest
 
 

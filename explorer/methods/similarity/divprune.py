@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from explorer.methods.method import BeforeLLM, Card
-from explorer.methods.signals import Signals, falling
+from explorer.methods.ops.ranking import falling
+from explorer.methods.signals import Signals
 
 
 class DivPrune(BeforeLLM):

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from explorer.methods.method import BeforeLLM, Card, Variant, option
-from explorer.methods.signals import Signals, falling
+from explorer.methods.ops.ranking import falling
+from explorer.methods.signals import Signals
 
 ALIKE = 0.5  # rerank: above this similarity to a kept patch, a patch has to wait
 

@@ -17,7 +17,8 @@ from torch.nn.functional import normalize
 from explorer.methods.method import BeforeLLM, Card, option
 from explorer.methods.ops.crops import crop_of, in_turn
 from explorer.methods.ops.merging import rest
-from explorer.methods.signals import Kept, Signals, Stage, falling
+from explorer.methods.ops.ranking import falling
+from explorer.methods.signals import Kept, Signals, Stage
 from explorer.methods.similarity.keywords import NOTHING_ASKED, keywords
 
 

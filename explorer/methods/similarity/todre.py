@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from explorer.methods.method import Card, Method, option
-from explorer.methods.signals import Kept, Signals, Size, Stage, falling
+from explorer.methods.ops.ranking import falling
+from explorer.methods.signals import Kept, Signals, Size, Stage
 
 
 @dataclass(frozen=True)

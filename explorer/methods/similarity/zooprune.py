@@ -16,7 +16,8 @@ from torch.nn.functional import normalize
 
 from explorer.methods.method import BeforeLLM, Card, option
 from explorer.methods.ops.crops import crop_of, in_turn
-from explorer.methods.signals import Signals, falling
+from explorer.methods.ops.ranking import falling
+from explorer.methods.signals import Signals
 
 
 @dataclass(frozen=True)
