@@ -140,6 +140,18 @@ def compare_to_full(full_run: FullRun, answer: Answer, logits: Tensor) -> Answer
     )
 
 
+def tower_flops(case: Case, run: PrefillRun) -> int:
+    """Count what the vision tower took, with the patches that a method left in it; 0 if unknown."""
+    shape = cost.tower_shape_of(case.vlm.model.config.vision_config)
+    if shape is None:
+        return 0
+    vision = case.vision.output
+    views, n = vision.hidden.shape[:2]
+    whole = [views * (n + (vision.cls_hidden is not None))] * shape.layers
+    fewer = (outcome.tower for outcome in run.outcomes if outcome.tower)
+    return cost.tower_flops(shape, views, next(fewer, whole))
+
+
 def measured(
     case: Case, run: PrefillRun, answer: Answer, prompt_seconds: float, decode_seconds: float
 ) -> Answer:
@@ -154,6 +166,7 @@ def measured(
     return replace(
         answer,
         flops=cost.prefill_flops(shape, run.length),
+        tower_flops=tower_flops(case, run),
         kv_bytes=cost.kv_bytes(shape, run.cached_length, case.vlm.model.dtype.itemsize),
         stages=tuple(stage_map(outcome) for outcome in run.outcomes),
         seconds={

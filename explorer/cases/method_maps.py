@@ -170,6 +170,7 @@ def stage_map(outcome: StageOutcome, score: Tensor | None = None) -> StageMap:
         extra=extra,
         score=shown,
         centres=tuple(source[holding].tolist()),
+        tower=outcome.tower or (),
     )
 
 

@@ -23,7 +23,8 @@ class StageMap:
     fate [N]: 0 kept, -1 dropped, g >= 1 folded into merged token g. extra: added tokens without a
     patch, such as [CLS]. score [N]: float32, NaN where nothing is left to score; None in answers.
     centres [G]: the token at whose place merged token g stands, at g - 1, which counts as kept; -1
-    for a merged token that stands at nobody's.
+    for a merged token that stands at nobody's. tower: tokens that entered each layer of the vision
+    tower, where some left there already; else empty.
     """
 
     layer: int
@@ -31,6 +32,7 @@ class StageMap:
     extra: int
     score: np.ndarray | None = None
     centres: tuple[int, ...] = ()
+    tower: tuple[int, ...] = ()
 
     @property
     def kept(self) -> np.ndarray:
@@ -100,7 +102,8 @@ class Answer:
     """An answer and what it cost.
 
     layers [L]: visual tokens that entered each layer, without those wiped out of its cache; stages:
-    who stayed. flops: exact, of the prefill. Fidelity of a pruned answer: same (equals the full
+    who stayed. flops: exact, of the prefill; tower_flops: of the vision tower, with the tokens that
+    were there, 0 where they can't be counted. Fidelity of a pruned answer: same (equals the full
     answer), p_full (probability that this run gives to the full answer), kl (first token, nats),
     drop (mean log-probability lost per token of the full answer, nats). seconds: vision, select,
     prefill, decode; full_seconds: the same of the full run that a pruned one is compared with.
@@ -114,6 +117,7 @@ class Answer:
     layers: tuple[int, ...] = ()
     stages: tuple[StageMap, ...] = ()
     flops: int = 0
+    tower_flops: int = 0
     kv_bytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     full_seconds: dict[str, float] = field(default_factory=dict)

@@ -67,13 +67,14 @@ class StageOutcome:
     alive_index [N0]: which of the N visual tokens now alive holds each of them, -1 if it is gone.
     source_index [N]: which of the N0 tokens each one now alive is, or at whose place it stands; -1
     for a merged or added one that stands at nobody's.
-    alive_index_before [N0]: `alive_index` as it was when the stage began.
+    alive_index_before [N0]: `alive_index` as it was when the stage began. tower: as in `Kept`.
     """
 
     stage: Stage
     alive_index: Tensor
     source_index: Tensor
     alive_index_before: Tensor
+    tower: tuple[int, ...] | None = None
 
 
 class Sequence:
@@ -149,7 +150,7 @@ class Sequence:
             self.attention_bias, kept, stage, order, is_kept, self.position_ids
         )
         self._refresh()
-        return StageOutcome(stage, self.alive_index, self.source_index, before)
+        return StageOutcome(stage, self.alive_index, self.source_index, before, kept.tower)
 
     def keep_all(self, kept: Kept, stage: Stage) -> tuple[StageOutcome, Tensor]:
         """Let all tokens stay at a stage that only wipes the cache.

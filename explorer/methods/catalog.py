@@ -26,6 +26,7 @@ from explorer.methods.baselines.random import Random
 from explorer.methods.baselines.random_inside import RandomInside
 from explorer.methods.baselines.uniform import Uniform
 from explorer.methods.frames.dycoke import DyCoke
+from explorer.methods.in_tower.flowcut import FlowCut
 from explorer.methods.inside_llm.corematching import CoreMatching
 from explorer.methods.inside_llm.dart import DART
 from explorer.methods.inside_llm.fastv import FastV
@@ -93,6 +94,7 @@ METHODS: tuple[type[Method], ...] = (
     PACT,
     Restore,
     IVCPrune,
+    FlowCut,
 )
 OF_VIDEOS: tuple[type[Method], ...] = (DyCoke,)
 """Offered for videos alone: what they choose by changes from frame to frame."""

@@ -49,3 +49,37 @@ class AnswerGradient:
     gradient: Tensor
     row: int
     visual: Tensor
+
+
+@dataclass(frozen=True)
+class TowerLayer:
+    """One layer of a vision tower that runs again, with the tokens that are still there.
+
+    number: 0 for the first layer; feeds: of the layer whose output the projector reads. hidden
+    [V, S, Dv]: what the layer gives, of [CLS] in front where has_cls, and of m patches. query, key,
+    value [V, H, S, d] of its attention.
+    """
+
+    number: int
+    feeds: int
+    has_cls: bool
+    hidden: Tensor
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    scaling: float
+
+    @property
+    def last(self) -> bool:
+        """Whether the projector reads what this layer gives."""
+        return self.number == self.feeds
+
+    def attention(self) -> Tensor:
+        """Give the mean over heads of the softmaxed attention to the patches, [V, m].
+
+        That of [CLS]; in a tower without one, that of the mean query of all patches.
+        """
+        first = int(self.has_cls)
+        asked = self.query[:, :, :1] if first else self.query.mean(2, keepdim=True)
+        logits = (asked.float() @ self.key.float().transpose(2, 3))[:, :, 0] * self.scaling
+        return logits.softmax(-1).mean(1)[:, first:]

@@ -14,7 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from explorer.methods.observed import AnswerGradient, Neurons, Transition
+from explorer.methods.observed import AnswerGradient, Neurons, TowerLayer, Transition
 
 Made = TypeVar("Made")
 
@@ -79,6 +79,8 @@ class Kept:
             ones; it is folded into it. None where they stand before and behind the kept ones. If
             no token stays as it is, they stand in any order, and -1 is at nobody's place.
     features: [K, D] what becomes of the kept tokens, where they don't stay as they are; or None.
+    tower:  tokens that entered each layer of the vision tower, [CLS] and all views counted, where
+            some left there; or None.
     weight: [K + M], kept tokens first: as how many each counts, in all attention from here on (its
             logarithm is added to the logits of its column); None: as one.
     first_weight: [K + M] the same in the first layer behind the stage alone; None: no exception.
@@ -94,6 +96,7 @@ class Kept:
     mix: Callable[[Tensor], Tensor] | None = None
     centre: Tensor | None = None
     features: Tensor | None = None
+    tower: tuple[int, ...] | None = None
     weight: Tensor | None = None
     first_weight: Tensor | None = None
     distance_bias: Callable[[Tensor], Tensor] | None = None
@@ -146,6 +149,10 @@ class Signals:
                            None for a picture.
       areas                [V, 4] x0 y0 x1 y1 of each view, as shares of the picture; view 0 is
                            the whole picture where there are several.
+      walk                 runs the tower again: maps a rule to what the projector then reads,
+                           [V, S, Dv], [CLS] in front where there is one. The rule gets a
+                           `TowerLayer` behind every layer, and gives the tokens that the next one
+                           reads, or None to go on as it is. None where the tower can't be run so.
       patch_embeds         [V, n, C] patches in the space that the tower shares with a text tower,
       text_embeds          [M, C] and the question in it; None where there is no such text tower.
 
@@ -219,6 +226,7 @@ class Signals:
     padding: Tensor | None = None
     frame_position: Tensor | None = None
     areas: Tensor | None = None
+    walk: Callable[[Callable[[TowerLayer], Tensor | None]], Tensor] | None = None
     patch_embeds: Tensor | None = None
     text_embeds: Tensor | None = None
     question: str | None = None

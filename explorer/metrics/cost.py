@@ -1,7 +1,8 @@
 """What a prefill costs in arithmetic and in cache memory, from the shape of the language model.
 
-Knows numbers of tokens per layer, not which tokens they are. Leaves out what no paper counts but a
-clock does: the vision tower, the selection itself, norms, rotary embedding and softmax. Letters in
+Knows numbers of tokens per layer, not which tokens they are. The vision tower is counted apart from
+the prefill. Leaves out what no paper counts but a clock does: the selection itself, norms, rotary
+embedding and softmax. Letters in
 the formulas: n tokens in the sequence, d hidden width, m FFN width, h query heads, h_kv key/value
 heads, d_h head width, V vocabulary.
 """
@@ -60,6 +61,37 @@ def prefill_flops(shape: Shape, lengths: Sequence[int]) -> int:
     _check(shape, lengths)
     head = 2 * shape.width * shape.vocabulary
     return sum(layer_flops(shape, int(n)) for n in lengths) + head
+
+
+@dataclass(frozen=True)
+class TowerShape:
+    """The widths of a vision tower: as many heads of keys as of queries, an FFN without a gate."""
+
+    layers: int
+    width: int
+    ffn: int
+
+
+def tower_shape_of(config) -> TowerShape | None:
+    """Read the widths from the config of a vision tower; None if it is of another build."""
+    widths = (
+        getattr(config, name, None)
+        for name in ("num_hidden_layers", "hidden_size", "intermediate_size")
+    )
+    found = list(widths)
+    return None if None in found else TowerShape(*found)
+
+
+def tower_flops(shape: TowerShape, views: int, lengths: Sequence[int]) -> int:
+    """Count the FLOPs of a vision tower's layers: V (8 n d^2 + 4 n^2 d + 4 n d m) in each.
+
+    lengths [L]: tokens that enter each layer, of all V views together, which don't see each other.
+    """
+    if len(lengths) != shape.layers:
+        raise ValueError(f"{len(lengths)} lengths for {shape.layers} layers")
+    each = [length // views for length in lengths]
+    d, m = shape.width, shape.ffn
+    return sum(views * (8 * n * d**2 + 4 * n**2 * d + 4 * n * d * m) for n in each)
 
 
 def kv_bytes(shape: Shape, lengths: Sequence[int], bytes_per_number: int) -> int:

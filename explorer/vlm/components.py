@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import NamedTuple
 
@@ -82,6 +82,8 @@ class Tower:
     and of its last. run: looks at a picture. project: maps [..., patches_per_token * Dv] to
     [..., D], the patches of a token one behind the other.
     projector_layers: the projector's layers in their order, if the last of them is linear.
+    layers: where they pass a tensor on and nothing besides, and so can run with fewer tokens; the
+    projector reads what `norm` makes of the output of number `feeds` of them.
     """
 
     attention: nn.Module
@@ -94,6 +96,9 @@ class Tower:
     project: nn.Module
     patches_per_token: int = 1
     projector_layers: tuple[nn.Module, ...] = ()
+    layers: tuple[nn.Module, ...] = ()
+    feeds: int = -1
+    norm: nn.Module = field(default_factory=nn.Identity)
 
 
 @dataclass(frozen=True)

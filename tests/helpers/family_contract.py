@@ -408,6 +408,31 @@ class Promises:
         assert torch.allclose(again.patch_attention, signals.patch_attention, atol=1e-6)
         assert torch.allclose(again.patch_logits, signals.patch_logits, atol=1e-4)
 
+    @torch.no_grad()
+    def test_a_walk_through_the_tower_gives_what_the_projector_reads(self, vlm):
+        tower, pixels = vlm.family.vision_tower(vlm), vlm.family.preprocess(vlm, noise())
+        vision = encode_image(tower, pixels)
+        if vision.walk is None:
+            assert not tower.layers
+            return
+        seen, skip = [], int(self.cls)
+        found = vision.walk(seen.append)
+        assert torch.allclose(found[:, skip:], vision.hidden, atol=1e-5)
+        assert [layer.number for layer in seen] == list(range(len(tower.layers)))
+        assert seen[tower.feeds].last
+
+        def drop(layer):
+            """Leave every second patch out behind the first layer."""
+            if layer.number == 0:
+                return torch.cat([layer.hidden[:, :skip], layer.hidden[:, skip::2]], 1)
+            return None
+
+        fewer = vision.walk(drop)
+        left = vision.hidden[:, ::2]
+        assert fewer.shape[1] == left.shape[1] + skip
+        assert (fewer[:, skip:] - left).abs().max() > 1e-3, "dropping changed nothing"
+        assert torch.allclose(encode_image(tower, pixels).hidden, vision.hidden), "hooks are idle"
+
     def test_what_stands_behind_the_question_does_not_depend_on_it(self, vlm):
         case = open_case(CaseRequest.make(vlm, noise(), QUESTION))
         asked = ("is", "a", "this", "e", "user", "assistant", "assistant :", ":", "<s>", QUESTION)

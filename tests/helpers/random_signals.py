@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from explorer.methods.method import Method
-from explorer.methods.observed import AnswerGradient, Neurons, Transition
+from explorer.methods.observed import AnswerGradient, Neurons, TowerLayer, Transition
 from explorer.methods.signals import Kept, Signals, Size, Stage
 
 WIDTH, TOWER_WIDTH, HEADS, LAYERS = 10, 6, 3, 12
@@ -125,6 +125,7 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
         project_difference=differing(lambda x: x @ projector),
         padding=torch.arange(len(place)) == len(place) - 1,
         areas=torch.tensor([[0.0, 0, 1, 1], [0.0, 0, 1, 0.5]])[:views],
+        walk=walker(content, views, n, cls),
         question="what is left of the red square ?",
         embed=embedder(WIDTH),
         tail=make(TAIL, WIDTH),
@@ -144,6 +145,23 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
             wide_cls_attention=last.mean(1),
         )
     return signals
+
+
+def walker(content: str, views: int, n: int, cls: bool) -> Callable:
+    """Give a tower of 5 layers, of which the projector reads the last but one, as a walk."""
+
+    def walk(rule: Callable[[TowerLayer], Tensor | None]) -> Tensor:
+        make = numbers(content, torch.Generator().manual_seed(13))
+        hidden, found = make(views, n + cls, TOWER_WIDTH), None
+        for number in range(5):
+            heads = hidden.unflatten(2, (HEADS, -1)).transpose(1, 2)
+            layer = TowerLayer(number, 3, cls, hidden, heads, heads, heads + number, 1.0)
+            changed = rule(layer)
+            hidden = hidden if changed is None else changed
+            found = hidden if number == 3 else found
+        return found
+
+    return walk
 
 
 def inner_signals(place: Tensor, content: str, layer: int, original: int | None = None) -> Signals:

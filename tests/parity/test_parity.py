@@ -18,6 +18,7 @@ from parity import (
     clusters,
     crops,
     graphs,
+    in_tower,
     inside,
     learned,
     llm,
@@ -36,7 +37,7 @@ FOLDER = Path(os.environ.get("GOLDENS") or ROOT / "tests" / "goldens")
 
 GROUPS = (
     tower, graphs, selection, before_llm, llm, inside, learned, metrics, oracles, regions,
-    allotting, several_stages, clusters, crops, repair, values,
+    allotting, several_stages, clusters, crops, repair, values, in_tower,
 )  # fmt: skip
 RUNNERS = {prefix: run for group in GROUPS for prefix, run in group.RUNNERS.items()}
 

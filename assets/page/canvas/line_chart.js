@@ -48,7 +48,7 @@ export function staircase() {
     drawing.replaceChildren(...columns.map(({ whole }) => whole));
   }
 
-  const update = (layers, n, wipes = false) => {
+  const update = (layers, n, wipes = false, sentence = null) => {
     if (columns.length !== layers.length) lay(layers.length);
     columns.forEach(({ bar, label }, l) => {
       const height = (100 * layers[l]) / n;
@@ -56,7 +56,8 @@ export function staircase() {
       mark(bar, "height", height.toFixed(1));
       write(label, `layer ${l + 1}: ${layers[l]} visual tokens`);
     });
-    write(words, `${counted(layers.length, wipes)}: ${inWords(layers)}.`);
+    const meaning = sentence ?? counted(layers.length, wipes);
+    write(words, `${meaning}: ${inWords(layers)}.`);
   };
   return { node: node("div", { class: "vt-stairs" }, drawing, words), update };
 }

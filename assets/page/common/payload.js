@@ -15,8 +15,9 @@
  * @property {number} budget mean over the layers
  * @property {number} final visual tokens at the last layer
  * @property {string} layers u16[L] visual tokens that enter each layer
- * @property {{layer: number, extra: number, centres: number[], fate: string,
+ * @property {{layer: number, extra: number, centres: number[], tower: number[], fate: string,
  *   score: ?(string|Steps)}[]} stages
+ *   tower: tokens that entered each layer of the vision tower, if some left there; or nothing.
  *   centres: at g - 1 the token at whose place merged token g stands, -1 for nobody's; or nothing.
  *   fate i8[N] or i16[N]: -1 dropped, 0 kept, g >= 1 folded into merged token g; or a bit each,
  *   lowest first: 1 kept, 0 dropped. score: of the tokens that were there when the stage began,
@@ -239,13 +240,13 @@ function stepwise(kase, method, budget) {
   const point = points.find((candidate) => candidate.budget === budget);
   const { n } = kase.grid;
   let before = null; // fates at the stage before: who is gone there has no score here
-  const stages = point.stages.map(({ layer, extra, fate, score, centres = [] }) => {
+  const stages = point.stages.map(({ layer, extra, fate, score, tower, centres = [] }) => {
     const fates = fatesOf(fate, n);
     const known = score === null ? scoreOf(method) : inSteps(score);
     const scores = scored(spread(known, before, n), null);
     before = fates;
     const groups = groupsOf(fates, centres);
-    return { layer, extra, centres, fate: fates, groups, scores, tally: count(fates) };
+    return { layer, extra, centres, tower, fate: fates, groups, scores, tally: count(fates) };
   });
   const result = { final: point.final, layers: [...numbers(point.layers, Uint16Array)], stages };
   read.set(budget, result);
@@ -273,7 +274,7 @@ export function costOf(kase, { method, layers }) {
  * What a method keeps at a budget it can show.
  * @returns {{method: Method, budget: number, final: number, mean: number, layers: number[],
  *   stages: {layer: number, extra: number, fate: Int16Array, scores: Object, tally: Object,
- *   centres?: number[], groups?: Int16Array}[]}} groups: see `groupsOf`; nothing where none merges
+ *   centres?: number[], tower?: number[], groups?: Int16Array}[]}} groups: see `groupsOf`; nothing where none merges
  */
 export function choiceAt(kase, method, budget) {
   const found = (method.knots ? stepwise : nested)(kase, method, budget);

@@ -27,6 +27,7 @@ def answer_payload(answer: Answer, truth: str | None = None, case: str | None = 
         "mean": rounded(answer.mean) if answer.layers else None,
         "layers": list(answer.layers),
         "flops": answer.flops,
+        "tower_flops": answer.tower_flops,
         "kv_bytes": answer.kv_bytes,
         "seconds": _rounded(answer.seconds),
         "full_seconds": _rounded(answer.full_seconds),

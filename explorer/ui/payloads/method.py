@@ -102,6 +102,7 @@ def _point_payload(point: BudgetPoint, first: np.ndarray, lean: bool) -> dict:
                 "score": scores(stage.score),
             }
             | ({"centres": list(stage.centres)} if max(stage.centres, default=-1) >= 0 else {})
+            | ({"tower": list(stage.tower)} if stage.tower else {})
             for stage in point.stages
         ],
     }

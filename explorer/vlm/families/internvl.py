@@ -124,6 +124,9 @@ def vision_tower(vlm: Vlm) -> Tower:
             projector.linear_2,
         ),
         patches_per_token=round(1 / config.downsample_ratio) ** 2,
+        layers=tuple(layers),
+        feeds=len(layers) - 1,
+        norm=inner.vision_tower.layernorm,
     )
 
 

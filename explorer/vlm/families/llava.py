@@ -66,8 +66,9 @@ def vision_tower(vlm: Vlm) -> Tower:
 
     # hidden_states[k] is what layer k - 1 gives; counted from the end both agree.
     layers = inner.vision_tower.encoder.layers
+    feeds = (layer if layer < 0 else layer - 1) % len(layers)
     return Tower(
-        attention=layers[layer if layer < 0 else layer - 1].self_attn,
+        attention=layers[feeds].self_attn,
         first=layers[0].self_attn,
         early=early_layer(layers).self_attn,
         object=object_layer(layers).self_attn,
@@ -76,6 +77,8 @@ def vision_tower(vlm: Vlm) -> Tower:
         run=run,
         project=projector,
         projector_layers=(projector.linear_1, projector.act, projector.linear_2),
+        layers=tuple(layers),
+        feeds=feeds,
     )
 
 

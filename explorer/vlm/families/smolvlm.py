@@ -135,6 +135,9 @@ def vision_tower(vlm: Vlm) -> Tower:
         project=inner.connector.modality_projection,
         projector_layers=(inner.connector.modality_projection.proj,),
         patches_per_token=vlm.model.config.scale_factor**2,
+        layers=tuple(layers),
+        feeds=len(layers) - 1,
+        norm=inner.vision_model.post_layernorm,
     )
 
 

@@ -79,6 +79,7 @@ CHOICES_AND_OPTIONS = [
             "transprune?direction=abs&alpha=1.0",
             "mustdrop?early=keep",
             "pact?proportional=False",
+            "flowcut?rerun=False",
             "ivcprune?early_layer=True",
             "ivcprune:llava?early_layer=True&early=keep",
             "restore?base=vispruner&anchors=denser",
@@ -426,6 +427,8 @@ def test_the_list_is_in_the_order_of_the_page():
         "corematching", "corematching:zero-kv",
         "visiondrop", "vscan", "aim", "mustdrop", "pact", "restore", "ivcprune",
         "ivcprune:llava",
+        "visiondrop", "vscan", "mustdrop", "pact", "restore", "ivcprune",
+        "ivcprune:llava", "flowcut",
     ]  # fmt: skip
     assert catalog.resolve("fopru:row") == FoPru(strategy="row")
     assert catalog.find("fastv") is FastV

@@ -42,6 +42,12 @@ const ROWS = [
     say: (full) => (x) => small(x / unit(full, FLOPS).divide),
   },
   {
+    key: "tower_flops",
+    name: (full) => `vision tower ${unit(full, FLOPS).name}`,
+    of: (run) => run?.tower_flops || null,
+    say: (full) => (x) => small(x / unit(full, FLOPS).divide),
+  },
+  {
     key: "kv_bytes",
     name: (full) => `KV cache, ${unit(full, BYTES).name}`,
     of: (run) => run?.kv_bytes,

@@ -9,6 +9,9 @@ import { floorOf, pointBudgets } from "../../common/payload.js";
 
 const SPEAK_MS = 150;
 const WORTH_A_WORD = 0.03; // a floor above this share of all tokens is named
+const IN_TOWER =
+  "The vision tower ran again with fewer patches, so that what the kept ones became differs from " +
+  "the full run; tokens that entered each of its layers";
 
 const uneven = ({ final, mean }) => Math.abs(final - mean) >= 0.5;
 
@@ -180,7 +183,7 @@ export function budgetPanel(store) {
   const spoken = node("p", { class: "vt-spoken", id: "vt-live", "aria-live": "polite" });
   const hand = slider(store);
   const rungs = ladder(store);
-  const stairs = staircase();
+  const [stairs, towerStairs] = [staircase(), staircase()];
   let speak = 0;
   let next = "";
 
@@ -203,9 +206,12 @@ export function budgetPanel(store) {
       speak = setTimeout(() => write(spoken, sentence), SPEAK_MS);
     }
     stairs.update(choice.layers, n, choice.method.wipes);
+    const { tower } = choice.stages[0];
+    show(towerStairs.node, Boolean(tower));
+    if (tower) towerStairs.update(tower, tower[0], false, IN_TOWER);
     for (const part of [hand, rungs]) part.update(state);
   };
   const row = node("div", { class: "vt-row" }, number, share, badge);
   const sticky = node("div", { class: "vt-budget" }, row, hand.node, floor, seen, spoken);
-  return { nodes: [sticky, rungs.node, stairs.node], update };
+  return { nodes: [sticky, rungs.node, towerStairs.node, stairs.node], update };
 }
