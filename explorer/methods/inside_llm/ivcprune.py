@@ -102,8 +102,7 @@ class IVCPrune(InsideLLM):
 
     def coordinates(self, signals: Signals, count: int) -> Tensor:
         """Give the tokens of the `count` largest mean cosines and mean sines, united."""
-        cosine, sine = signals.rotary.float().T
-        return torch.cat([top(cosine, count), top(sine, count)]).unique()
+        return torch.cat([top(mean, count) for mean in signals.rotary.float().T]).unique()
 
     def foreground(self, signals: Signals, room: int) -> tuple[Tensor, Tensor]:
         """Give the seeds, as many as there is room for at most, and the score [N]."""
@@ -115,8 +114,7 @@ class IVCPrune(InsideLLM):
 
     def likeness(self, signals: Signals, rows: Tensor) -> Tensor:
         """Give w of some rows [Hkv, R, d] to the visual tokens, [R, N], mean over heads."""
-        against = signals.values
-        if self.reading == "llava":
-            against = torch.cat([against, signals.other_values, signals.tail_values], 1)
+        others = [signals.other_values, signals.tail_values] if self.reading == "llava" else []
+        against = torch.cat([signals.values, *others], 1)
         logits = rows.float() @ against.float().transpose(1, 2) / rows.shape[-1] ** 0.5
         return logits.softmax(-1)[..., : signals.count].mean(0)
