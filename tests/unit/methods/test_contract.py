@@ -424,11 +424,9 @@ def test_the_list_is_in_the_order_of_the_page():
         "relevance", "relevance_map",
         "fastv", "feather", "feather:norope", "vtw",
         "dart", "pyramiddrop", "fitprune", "sparsevlm", "sparsevlm:plus", "transprune",
-        "corematching", "corematching:zero-kv",
-        "visiondrop", "vscan", "aim", "mustdrop", "pact", "restore", "ivcprune",
-        "ivcprune:llava",
-        "visiondrop", "vscan", "mustdrop", "pact", "restore", "ivcprune",
-        "ivcprune:llava", "flowcut",
+        "corematching",
+        "corematching:zero-kv", "visiondrop", "vscan", "aim", "mustdrop", "pact", "restore",
+        "ivcprune", "ivcprune:llava", "flowcut",
     ]  # fmt: skip
     assert catalog.resolve("fopru:row") == FoPru(strategy="row")
     assert catalog.find("fastv") is FastV
