@@ -94,14 +94,24 @@ def _staged_map(method: Method, size: Size, prefix: SharedPrefix) -> MethodMap:
     floor = method.floor(size)
     # a point costs a run through the first layers where a method prunes inside the LLM
     per_octave, length = (4, 24) if method.where == "before the LLM" else (2, LADDER_LENGTH)
-    points = _budget_points(method, size, ladder(size.tokens, floor, per_octave, length), prefix)
+    budgets = ladder(size.tokens, floor, per_octave, length)
+    rungs = ladder(size.tokens, floor, 2)
+    reachable = method.reachable(size)
+    if reachable:  # what lies between is no budget of this method
+        budgets, rungs = _met(reachable, budgets), _met(reachable, rungs)
+    points = _budget_points(method, size, budgets, prefix)
     return MethodMap(
         spec=method.spec,
         score=points[-1].stages[0].score,
         floor=floor,
-        ladder=tuple(ladder(size.tokens, floor, 2)),
+        ladder=tuple(rungs),
         points=points,
     )
+
+
+def _met(reachable: Sequence[int], budgets: Sequence[int]) -> list[int]:
+    """Replace budgets by the largest reachable ones within them."""
+    return sorted({max(each for each in reachable if each <= budget) for budget in budgets})
 
 
 def _budget_points(

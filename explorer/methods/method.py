@@ -129,6 +129,10 @@ class Method(ABC):
     def floor(self, size: Size) -> int:
         """Give the smallest budget that can be reached."""
 
+    def reachable(self, size: Size) -> list[int] | None:
+        """List the budgets that can be met, ascending; None where it's every one from the floor."""
+        return None
+
     @abstractmethod
     def score(self, signals: Signals) -> Tensor:
         """Give every token that is alive a finite score, [N] in float32: what the page paints."""

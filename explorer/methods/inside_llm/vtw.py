@@ -70,6 +70,10 @@ class VTW(InsideLLM):
         """One layer sees the picture."""
         return [Stage(1, 0)]
 
+    def reachable(self, size: Size) -> list[int]:
+        """List K N / L for every K, rounded up."""
+        return [-(-size.tokens * layer // size.layers) for layer in range(1, size.layers + 1)]
+
     def stages(self, size: Size, budget: int) -> list[Stage]:
         """Give the largest K whose mean K N / L is within the budget."""
         return [Stage(max(1, budget * size.layers // size.tokens), 0)]

@@ -289,6 +289,19 @@ def test_the_mean_over_layers_is_within_one_token_of_the_budget(method):
                 assert {(s.keep, s.merge) for s in stages} == {(size.tokens, 0)}, where
 
 
+def test_a_budget_that_is_said_to_be_reachable_is_met():
+    for method in CHOICES:
+        for size in (Size(576, 32, 24), Size(196, 12, 14), Size(7, 32, 7)):
+            reachable = method.reachable(size)
+            if reachable is None:
+                continue
+            assert reachable[-1] == size.tokens and reachable == sorted(reachable)
+            assert min(reachable) == method.floor(size)
+            for budget in reachable:
+                mean = sum(entering(method.schedule(size, budget), size)) / size.layers
+                assert budget - 1 < mean <= budget, method.spec
+
+
 def test_below_its_floor_a_method_refuses_in_words():
     size = Size(576, 32, 24)
     for method in CHOICES:
