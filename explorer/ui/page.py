@@ -12,8 +12,9 @@ from explorer.ui.explore import layout, model_picker
 from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState, UseCases, visitor_of
 from explorer.ui.tabs import compare, debug, failures, leaderboard, methods, region, sweep, video
-from explorer.ui.web import scripts, startup, uploads
+from explorer.ui.web import scripts, session_states, startup, uploads
 from explorer.ui.web.request_limits import RequestLimits
+from explorer.ui.web.session_states import SessionStates
 from explorer.ui.web.uploads import UploadLimits
 from explorer.vlm import fair_queue
 from explorer.vlm.catalog import DEFAULT
@@ -23,7 +24,7 @@ from explorer.vlm.loader import default_loader
 TITLE = "Visual token explorer"
 THREADS = fair_queue.MAX_RUNS + 32  # runs wait in theirs; others are for what runs no model
 QUEUE = 200  # events that may wait for a thread; more get a sentence instead of a place
-SESSIONS = 200  # sessions whose pictures are held; the oldest is forgotten beyond
+BEFORE_GRADIO = (RequestLimits, UploadLimits, SessionStates)
 
 
 def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = None) -> gr.Blocks:
@@ -91,11 +92,11 @@ def launch_settings() -> dict:
         ),
         "css": scripts.styles(),
         "head": scripts.head(),
-        "app_kwargs": scripts.web_app(Middleware(RequestLimits), Middleware(UploadLimits)),
+        "app_kwargs": scripts.web_app(*map(Middleware, BEFORE_GRADIO)),
         "max_threads": THREADS,
         "max_file_size": uploads.MAX_FILE,
         "run_history": False,
         "footer_links": ["api"],
         "show_error": True,
-        "state_session_capacity": SESSIONS,
+        "state_session_capacity": session_states.MAX_PRESENT + session_states.MAX_ABSENT,
     }

@@ -242,6 +242,19 @@ def serve_request(
     connect(event, answer, inputs, [channel.inbound], queue, stale, refusal, **last)
 
 
+FORGOTTEN = {
+    "forgotten": True,
+    "error": "The server has forgotten what was open here; it is being opened anew.",
+    "done": True,
+}
+"""Of a reply to a page that shows what its session does not hold any more."""
+
+
+def is_forgotten(session: object) -> bool:
+    """Tell whether a session that is not the one that a page speaks of was lost by the server."""
+    return session is None or getattr(session, "untouched", False)
+
+
 def replies(
     channel: Channel,
     kind: type[Message],
@@ -254,9 +267,11 @@ def replies(
     reply = (channel.defaults or {}) | {"ticket": messages.ticket_of(sent), "error": None}
     try:
         message = messages.read(kind, sent)
-        if not message.meant_for(session):
-            return
         reply |= message.place
+        if not message.meant_for(session):
+            if is_forgotten(session):
+                yield reply | FORGOTTEN
+            return
         with closing(handler(session, message, stop)) as given:
             for more in given:
                 if stop():

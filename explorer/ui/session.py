@@ -118,7 +118,8 @@ class Session:
     """What one visitor looks at.
 
     truths: the right answers that a scene makes known, by their questions. told: those that the
-    visitor has named.
+    visitor has named. untouched: whether he has opened nothing yet, or this is all that is left
+    since the server has forgotten what he had opened.
     """
 
     model: str
@@ -128,6 +129,17 @@ class Session:
     suggestions: tuple[str, ...] = ()
     seed: int | None = None
     told: dict[str, str] = field(default_factory=dict)
+    untouched: bool = False
+
+    def __deepcopy__(self, memo: dict) -> Session:
+        """Give itself: Gradio copies what every visitor begins with, pictures and all."""
+        return self
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held in memory."""
+        width, height = self.picture.image.size
+        return 3 * width * height
 
     @property
     def id(self) -> str:

@@ -6,6 +6,17 @@
 const LOST_MS = 60_000;
 
 let tickets = 0; // no two questions of a page have the same one
+let whenForgotten = () => {};
+
+/** Let something be done where the server has forgotten a case: it is given the reply that says so. */
+export function onForgotten(act) {
+  whenForgotten = act;
+}
+
+/** Look whether a reply says that its case is forgotten. */
+export function noteForgotten(reply) {
+  if (reply?.forgotten) whenForgotten(reply);
+}
 
 export class Request {
   #send = null;
@@ -71,7 +82,9 @@ export class Request {
    * Whether a reply answers what is asked now.
    * @param {{ticket: number, done?: boolean}} reply with `done` nothing more is awaited
    */
-  receive({ ticket, done = false }) {
+  receive(reply) {
+    const { ticket, done = false } = reply;
+    noteForgotten(reply);
     if (this.#pending?.ticket !== ticket) return false;
     this.#pending.at = performance.now();
     if (done) this.#pending = null;

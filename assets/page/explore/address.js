@@ -4,9 +4,11 @@
  * not. Links that others have sent are followed in the same way.
  */
 import { openTab, openedTab } from "../common/bridge.js";
+import { onForgotten } from "../common/request.js";
 import { keep, keepTruth, toldAbout, uploadAgain } from "./own_pictures.js";
 
 const REST_MS = 150;
+const AGAIN_MS = 10_000; // between two times that a forgotten case is opened anew
 const FIRST_TAB = "Explore";
 const OF_A_CASE = ["scene", "picture", "question", "model"];
 const NAMES = ["example", ...OF_A_CASE, "method", "budget", "tab"];
@@ -37,10 +39,12 @@ export class Address {
   #first = null; // those of the page without any
   #following = false; // an address is being followed
   #timer = 0;
+  #openedAgain = -AGAIN_MS; // when that was done last, in milliseconds
 
   constructor(store) {
     this.#store = store;
     store.opening.named = keep;
+    onForgotten((reply) => this.#openAgain(reply));
     store.subscribe(() => this.#look());
     window.addEventListener("popstate", () => this.#follow(parametersOf(location.search)));
     // Which tab is open is Gradio's affair; a click may have changed it.
@@ -83,6 +87,22 @@ export class Address {
     const to = addressWith(Object.entries(here));
     if (names.every((name) => name === "budget")) history.replaceState(null, "", to);
     else history.pushState(null, "", to);
+  }
+
+  /** The server has forgotten the open case: open it anew from what the page holds. */
+  async #openAgain({ case: id }) {
+    const { state, isOpening } = this.#store;
+    const lately = performance.now() - this.#openedAgain < AGAIN_MS;
+    if (id !== state.case?.id || isOpening || lately) return;
+    this.#openedAgain = performance.now();
+    const { model, question } = state.case;
+    const show = { method: state.method, budget: state.wish };
+    const here = this.#here;
+    if (here.picture) await this.#openOwn(here, show);
+    else {
+      const query = new URLSearchParams({ scene: here.scene, question, model, ...show });
+      this.#store.opening.ask({ kind: "link", query: `?${query}` });
+    }
   }
 
   /** Open what parameters name; what they leave out is as it was at first. */

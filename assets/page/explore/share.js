@@ -7,6 +7,7 @@ import { mark, node, rootOf, show, write } from "../common/dom.js";
 import { download, downloadTable, tableButton } from "../common/download.js";
 import { format } from "../common/format.js";
 import { inbound, sender } from "../common/bridge.js";
+import { noteForgotten } from "../common/request.js";
 import { queryOf } from "./address.js";
 import { patchRows, stagePng } from "./stage/stage_png.js";
 
@@ -176,7 +177,10 @@ export function share(store) {
     mountSave: (block) => (send.save = sender(block, "save")),
     /** What the server has packed for the visitor to take home: {name, type, text}. */
     mountDownload: (block) =>
-      inbound(block, (file) => file?.name && download(file.name, file.type, file.text)),
+      inbound(block, (file) => {
+        noteForgotten(file);
+        if (file?.name) download(file.name, file.type, file.text);
+      }),
     mountStored: (block) => stored(store, block),
   };
 }

@@ -6,6 +6,8 @@ one payload per case and then answers single questions of the form (method, budg
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gradio as gr
 
 from explorer.ui import components, examples
@@ -49,7 +51,7 @@ def build(
         '<div class="vt-enlarged" hidden></div>', "mountDominancePlot", elem_id="vt-larger"
     )
     tab = Explore(
-        session=gr.State(example_session(shown)),
+        session=gr.State(replace(example_session(shown), untouched=True)),
         stage=stage,
         readout=readout,
         opening=components.opening(),

@@ -36,6 +36,7 @@ from explorer.ui.explore.opening_messages import (
 from explorer.ui.explore.photo_note import photo_note
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.case import case_payload, pending_payload
+from explorer.ui.requests import FORGOTTEN
 from explorer.ui.session import PARTIAL_SECONDS, AppState, Session, visitor_of
 from explorer.ui.web import uploads
 
@@ -116,6 +117,10 @@ class CaseOpener:
         try:
             opens = messages.read(OpeningMessage, sent).opens
             place = self._error_place(opens)
+            case = getattr(opens, "case", None)
+            if session.untouched and case not in (None, session.id):
+                yield {self.tab.opened: {"ticket": ticket, "case": case} | FORGOTTEN}
+                return
             with closing(self._opened(opens, path, session)) as replies:
                 for reply in replies:
                     if self.is_stale(sent, session, request):
@@ -179,7 +184,7 @@ class CaseOpener:
         """
         tab = self.tab
         question, model = " ".join(session.question.split()), session.model or ""
-        session = replace(session, question=question, model=model)
+        session = replace(session, question=question, model=model, untouched=False)
         yield {tab.question_notes: components.lines("busy", SCORING)}
         failed = {"ticket": 0, "case": session.id, "answers": [], "failed": True}
         try:

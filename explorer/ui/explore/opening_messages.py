@@ -33,17 +33,22 @@ class Show(Opening):
 
 
 class Question(Opening):
-    """Asks something else about the picture that is open."""
+    """Asks something else about the picture that is open. case: what the page shows."""
 
     kind: Literal["question"]
     question: Words
+    case: Key | None = None
 
 
 class RightAnswer(Opening):
-    """Says what the right answer to the open question is; an empty one takes that back."""
+    """Says what the right answer to the open question is; an empty one takes that back.
+
+    case: what the page shows.
+    """
 
     kind: Literal["truth"]
     truth: Truth
+    case: Key | None = None
 
 
 class Example(Opening):

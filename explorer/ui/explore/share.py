@@ -23,7 +23,7 @@ from explorer.ui.explore.blocks import Explore, Share
 from explorer.ui.explore.open_case import CaseOpener, scene_session, told
 from explorer.ui.messages import SaveMessage
 from explorer.ui.payloads.encoding import rounded
-from explorer.ui.requests import ModelQueue, checked, connect
+from explorer.ui.requests import FORGOTTEN, ModelQueue, checked, connect, is_forgotten
 from explorer.ui.session import AppState, Session
 from explorer.vlm.catalog import Entry
 from explorer.vlm.loader import default_loader
@@ -59,7 +59,8 @@ def wire(tab: Explore, app_state: AppState, model_queue: ModelQueue) -> None:
 
     def save(message: SaveMessage, session: Session) -> dict:
         if not message.meant_for(session):
-            return {}
+            lost = {"case": message.case} | FORGOTTEN
+            return {share.download: lost} if is_forgotten(session) else {}
         kind, name, text = "json", f"case-{session.id}.json", _saved(session, message, app_state)
         if message.kind == "report":
             kind, name = "html", f"report-{session.id}.html"

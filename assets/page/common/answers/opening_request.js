@@ -3,8 +3,9 @@
  * question, a scene, a picture or a link. Remembers what was uploaded until the page knows its name.
  * Knows nothing of elements.
  */
-import { Request } from "../request.js";
+import { noteForgotten, Request } from "../request.js";
 
+const OF_THE_OPEN = ["question", "truth"]; // kinds that are about the open case
 const BESIDES = "truth"; // changes neither picture nor question: what is being typed stays
 
 export class OpeningRequest {
@@ -32,7 +33,8 @@ export class OpeningRequest {
 
   /** Open something: {kind, ...}, see explorer/ui/explore/opening_messages.py. upload: a blob. */
   ask(opens, upload = null) {
-    return this.#wish(opens, upload, true);
+    const about = OF_THE_OPEN.includes(opens.kind) ? { case: this.#store.state.case?.id } : {};
+    return this.#wish({ ...opens, ...about }, upload, true);
   }
 
   /** Tell the server that an upload is on its way; gives the message that shall go with it. */
@@ -54,6 +56,7 @@ export class OpeningRequest {
     if (!reply) return;
     const upload = this.#uploads.get(reply.ticket);
     if (upload && reply.picture) this.named(reply.picture, upload);
-    if (this.#request.receive({ ...reply, done: true })) this.#store.changed();
+    if (this.#request.receive({ ...reply, forgotten: false, done: true })) this.#store.changed();
+    noteForgotten(reply); // now that nothing is being opened
   }
 }

@@ -1,0 +1,80 @@
+"""Which visitors' states are held: of those who are here, and of a few who have not shown up.
+
+Gradio makes a state for whatever name of a session it is told, and forgets the one that was used
+longest ago. A page holds a connection open as long as it is looked at (its heartbeat): states of
+names without one go first, and with the connection the state. Knows names and bytes; not what a
+visitor looks at.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from gradio.state_holder import SessionState, StateHolder
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+MAX_ABSENT = 40  # states of names without a page: of scripts, and of inventions
+MAX_PRESENT = 1_000  # states of open pages,
+MAX_BYTES = 1_000_000_000  # and of all that they hold
+STATE_BYTES = 1_000_000  # of a state besides what it names as its bytes
+
+
+class SessionStates:
+    """Stands before Gradio: notes who is here, and bounds what is held of all others."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+        self._here: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        session = _of_heartbeat(scope)
+        if scope["type"] == "http" and scope["method"] == "POST":
+            self.bound(scope["app"].state_holder)
+        if session is None:
+            await self.app(scope, receive, send)
+            return
+        self._here[session] += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._here[session] -= 1
+            if not self._here[session]:
+                del self._here[session]
+                _drop(scope["app"].state_holder, session)
+
+    def bound(self, holder: StateHolder) -> None:
+        """Drop what is too much: of those who are not here, and then what was used longest ago."""
+        with self._lock:
+            names = list(holder.session_data)  # those used longest ago first
+            absent = [name for name in names if name not in self._here]
+            for name in absent[: max(0, len(absent) - MAX_ABSENT)]:
+                _drop(holder, name)
+            present = [name for name in names if name in self._here]
+            sizes = {name: _nbytes(holder.session_data.get(name)) for name in present}
+            total = sum(sizes.values())
+            while present and (total > MAX_BYTES or len(present) > MAX_PRESENT):
+                oldest = present.pop(0)
+                total -= sizes[oldest]
+                _drop(holder, oldest)
+
+
+def _of_heartbeat(scope: Scope) -> str | None:
+    """Name the session whose page holds this connection open; None for every other request."""
+    if scope["type"] != "http":
+        return None
+    *_, kind, name = ["", "", *scope["path"].rstrip("/").split("/")]
+    return name if kind == "heartbeat" else None
+
+
+def _drop(holder: StateHolder, name: str) -> None:
+    with holder.lock:
+        holder.session_data.pop(name, None)
+        holder.time_last_used.pop(name, None)
+
+
+def _nbytes(state: SessionState | None) -> int:
+    values = [] if state is None else list(state.state_data.values())
+    return STATE_BYTES + sum(getattr(value, "nbytes", 0) for value in values)
