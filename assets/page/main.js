@@ -15,8 +15,6 @@ import { scene, thumbs } from "./explore/scene_inputs.js";
 import { stage } from "./explore/stage/stage.js";
 import { snapshot } from "./snapshot.js";
 
-const AHEAD_MS = 8000; // after the page: its first example has long been looked at
-
 const store = new Store();
 const address = new Address(store);
 const picker = modelPicker(store);
@@ -97,12 +95,6 @@ function near({ target }) {
   fetchAll(BEHIND[button?.textContent.trim()]);
 }
 
-/** Fetch the rest in a quiet moment, but not for a phone, nor for who saves data. */
-function ahead() {
-  const desk = window.matchMedia("(hover: hover)").matches && !navigator.connection?.saveData;
-  if (desk) window.requestIdleCallback?.(() => fetchAll(Object.values(BEHIND).flat()));
-}
-
 export const mountNotes = notes;
 export const { mountModels, mountLoading } = picker;
 export const mountThumbs = (block) => thumbs(store, block);
@@ -152,4 +144,3 @@ export async function takeUpload(picture) {
 window.explorerState = () => snapshot(store, opened);
 for (const event of ["pointerover", "pointerdown", "focusin"])
   document.addEventListener(event, near);
-setTimeout(ahead, AHEAD_MS);

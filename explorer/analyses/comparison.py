@@ -145,7 +145,7 @@ def likelihood(answer: Answer, full: Answer) -> float:
     if not is_long(full):
         return float(answer.p_full)
     tokens = len(full.tokens) + 1  # and the end
-    return math.exp(math.log(max(full.p_full, 1e-300)) / tokens - answer.drop)
+    return math.exp(math.log(max(full.p_full, 1e-300)) / tokens - answer.log_prob_loss)
 
 
 def is_worse(p: float, random: Chance) -> bool:
@@ -167,7 +167,7 @@ def chance(method: str, budget: int, draws: Sequence[Answer], full: Answer) -> C
         likelihood=float(p.mean()),
         lowest=float(p.min()),
         spread=float(p.std(ddof=1)) if len(p) > 1 else 0.0,
-        same=float(np.mean([answer.same for answer in draws])),
+        same=float(np.mean([answer.agrees for answer in draws])),
     )
 
 

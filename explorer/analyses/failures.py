@@ -102,7 +102,7 @@ def _failure(seed: int, question: Question, right: Answer, pruned: Answer) -> Fa
         truth=question.answer,
         wrong=pruned.text,
         sure=math.prod(token.probability for token in right.tokens),
-        log_prob_loss=float(pruned.drop),
+        log_prob_loss=float(pruned.log_prob_loss),
     )
 
 

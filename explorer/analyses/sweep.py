@@ -150,7 +150,7 @@ class _Answers:
         )
         if None in answers:
             return swept
-        agrees = [answer.same for answer in answers]
+        agrees = [answer.agrees for answer in answers]
         return replace(
             swept, k_star=k_star(budgets, agrees), n_flips=n_flips(agrees), auc=auc(budgets, p)
         )

@@ -116,7 +116,7 @@ def finish_full_run(
     answer = generation.to_answer(run, FULL, case.size.tokens)
     answer = measured(case, run, answer, 0.0, decode_seconds)
     probability = fidelity.probability(generation.logits, generation.tokens)
-    answer = replace(answer, same=True, p_full=probability, kl=0.0, drop=0.0)
+    answer = replace(answer, agrees=True, p_full=probability, kl=0.0, log_prob_loss=0.0)
     return FullRun(answer, tuple(generation.tokens), generation.logits.cpu().numpy())
 
 
@@ -133,10 +133,10 @@ def compare_to_full(full_run: FullRun, answer: Answer, logits: Tensor) -> Answer
         # both runs take what one look at the picture gave
         seconds=answer.seconds | {"vision": full_seconds["vision"]},
         full_seconds=full_seconds,
-        same=fidelity.agrees(answer.text, full_run.answer.text),
+        agrees=fidelity.agrees(answer.text, full_run.answer.text),
         p_full=fidelity.probability(logits, tokens),
         kl=float(fidelity.kl(full_logits[:1], logits[:1])[0]),
-        drop=fidelity.log_probability_loss(full_logits, logits, tokens),
+        log_prob_loss=fidelity.log_probability_loss(full_logits, logits, tokens),
     )
 
 

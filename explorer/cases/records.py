@@ -105,8 +105,8 @@ class Answer:
     who stayed. flops: exact, of the prefill; tower_flops: of the vision tower, with the tokens that
     were there, 0 where they can't be counted. Fidelity of a pruned answer: same (equals the full
     answer), p_full (probability that this run gives to the full answer), kl (first token, nats),
-    drop (mean log-probability lost per token of the full answer, nats). seconds: vision, select,
-    prefill, decode; full_seconds: the same of the full run that a pruned one is compared with.
+    log_prob_loss (mean log-probability lost per token of the full answer, nats). seconds: vision,
+    select, prefill, decode; full_seconds: those of the full run that it is compared with.
     dominance_with_first: MDI and AEI with the prompt's first token counted as text.
     """
 
@@ -123,10 +123,10 @@ class Answer:
     full_seconds: dict[str, float] = field(default_factory=dict)
     dominance: Dominance | None = None
     dominance_with_first: Dominance | None = None
-    same: bool | None = None
+    agrees: bool | None = None
     p_full: float | None = None
     kl: float | None = None
-    drop: float | None = None
+    log_prob_loss: float | None = None
     partial: bool = False
 
     @property

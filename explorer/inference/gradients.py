@@ -89,7 +89,9 @@ def _forward(
             logits = logits.log_softmax(-1)
         scores = tuple(logits[step, token] for step, token in enumerate(tokens))
     if len(attentions) != len(body.layers):
-        raise RuntimeError("the language model is not set to the listening attention")
+        raise RuntimeError(
+            "the language model has its own attention; register_attention() is needed"
+        )
     return scores, tuple(attentions)
 
 

@@ -226,7 +226,9 @@ def prefill_together(
             row.run.record_input(row.state.sequence)
         run_layer(layer, states, body, record, index < n_recorded)
         if not mass:
-            raise RuntimeError("the language model is not set to the listening attention")
+            raise RuntimeError(
+                "the language model has its own attention; register_attention() is needed"
+            )
         for row in rows:
             row.run.prompt_attention_mass[index] = mass[id(row.state)]
             row.choose_neurons()

@@ -50,7 +50,7 @@ class Recording:
         if spec == FULL:
             return self.analysis.full
         if budget == self.analysis.grid.count:  # all tokens, the full answer
-            return replace(self.analysis.full, method=spec, budget=budget, same=True, p_full=1.0)
+            return replace(self.analysis.full, method=spec, budget=budget, agrees=True, p_full=1.0)
         return replace(self.answers[spec], budget=budget)
 
 

@@ -81,7 +81,7 @@ class CannedTasks:
         """Give progress, then two dropped patches that restore the target."""
         full, count = self._analysis.full, self._analysis.grid.count
         target = full.text if target is None else target
-        before = replace(full, method=HAND_PICKED, budget=len(kept), text=WRONG, same=False)
+        before = replace(full, method=HAND_PICKED, budget=len(kept), text=WRONG, agrees=False)
         result = RestorationResult(
             case=request.id,
             target=target,

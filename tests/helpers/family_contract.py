@@ -263,7 +263,7 @@ class Promises:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def memory(cls) -> ResultCache:
+    def cache(cls) -> ResultCache:
         return ResultCache(500_000_000)
 
     def inputs(self, vlm: Vlm, picture: Image.Image) -> dict[str, torch.Tensor]:
@@ -588,13 +588,13 @@ class Promises:
 
     # ---- the methods
 
-    def test_every_method_runs_or_says_why_not(self, vlm, memory):
+    def test_every_method_runs_or_says_why_not(self, vlm, cache):
         request = CaseRequest.make(replace(vlm, max_new_tokens=2), noise(), QUESTION)
-        size = open_case(request, memory).size
+        size = open_case(request, cache).size
         for method in method_catalog.choices():
             spec = method.spec
             try:
-                drawn = analyses.draw(request, spec, cache=memory)
+                drawn = analyses.draw(request, spec, cache=cache)
             except MethodUnavailable as reason:
                 sentence = str(reason)
                 assert sentence.endswith(".") and ". " not in sentence, spec
@@ -604,7 +604,7 @@ class Promises:
             assert len(drawn.score) == size.tokens and np.isfinite(drawn.score).all(), spec
             lowest = method.floor(size)
             for budget in sorted({lowest, (lowest + size.tokens) // 2, size.tokens}):
-                answer = analyses.answer(request, spec, budget, cache=memory)
+                answer = analyses.answer(request, spec, budget, cache=cache)
                 assert len(answer.layers) == LAYERS and np.isfinite(answer.p_full), spec
                 if budget == size.tokens:
                     assert set(answer.layers) == {size.tokens}, spec

@@ -16,17 +16,19 @@ def run_quota(golden: Golden) -> None:
     side, budget = int(golden["side"]), int(golden["budget"])
     scores = golden["yes_prob"].double().round(decimals=6).tolist()
     raw = golden["weights_raw"]
-    shares = quota.weights(scores)
+    shares = quota.frame_weights(scores)
     assert_close(torch.tensor(shares), raw / raw.sum())
-    assert_close(torch.tensor(quota.capped(shares, side**2 / budget)), golden["weights_capped"])
+    assert_close(
+        torch.tensor(quota.cap_weights(shares, side**2 / budget)), golden["weights_capped"]
+    )
     for version in quota.VERSIONS:
-        grids = quota.shapes(scores, budget, side**2, version=version)
+        grids = quota.grid_shapes(scores, budget, side**2, version=version)
         kept = [number for number, grid in enumerate(grids) if grid[0]]
         assert kept == golden[f"{version}_frames"].tolist()
         assert [list(grids[number]) for number in kept] == golden[f"{version}_shape"][
             :, :2
         ].tolist()
-        frames = quota.resized(golden["features"], grids, version)
+        frames = quota.resize_frames(golden["features"], grids, version)
         assert_close(torch.cat(frames), golden[f"{version}_out"], relative=1e-5)
         if version == "v1":
             newline = torch.full((golden["features"].shape[-1],), 7.0)

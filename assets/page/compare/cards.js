@@ -61,7 +61,7 @@ function cardOf(key, selection) {
     node(
       "span",
       { class: "vt-mini-p" },
-      node("span", { class: "vt-likely" }, bar, spread, mean),
+      node("span", { class: "vt-likelihood" }, bar, spread, mean),
       p,
     ),
     worse,

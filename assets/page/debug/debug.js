@@ -52,7 +52,7 @@ function boxes() {
     const rows = (things ?? []).map(({ name, share }) => {
       const bar = node("i", { style: `width: ${100 * share}%` });
       const words = node("span", {}, name);
-      const track = node("span", { class: "vt-likely" }, bar);
+      const track = node("span", { class: "vt-likelihood" }, bar);
       return node("li", { "data-share": share }, words, track, format.percent(share, 1));
     });
     list.replaceChildren(...rows);
@@ -105,7 +105,7 @@ function verdictInWords({ wanted, returned, after, p_before, p_after }, most) {
 
 /** The part that looks for dropped patches which broke the answer. */
 function culprits(store, picking, task, most) {
-  const truth = node("input", { type: "checkbox", id: "vt-blame-truth" });
+  const truth = node("input", { type: "checkbox", id: "vt-restoration-truth" });
   const label = node("label", {}, truth, " look for the right answer instead");
   const start = () => {
     const { case: kase } = store.state;
@@ -113,7 +113,7 @@ function culprits(store, picking, task, most) {
     const wanted = truth.checked && !label.hidden;
     task.ask({ case: kase.id, kept: picking.tokens, method, truth: wanted });
   };
-  const asks = taskBar(task, "What broke it?", "blame", start);
+  const asks = taskBar(task, "What broke it?", "restoration", start);
   const back = node(
     "button",
     { type: "button", class: "vt-ask", id: "vt-put-back" },
@@ -127,7 +127,7 @@ function culprits(store, picking, task, most) {
   back.addEventListener("click", () => picking.change(shown()?.returned ?? [], 1));
   const panel = node(
     "div",
-    { class: "vt-blame", id: "vt-blame" },
+    { class: "vt-restoration", id: "vt-restoration" },
     node("div", { class: "vt-tools" }, ...asks.buttons, back, label),
     ...asks.nodes,
   );
@@ -148,8 +148,8 @@ function culprits(store, picking, task, most) {
 
 /** The first panel: picture, tools and answers. */
 function pickPanel(store, picking, tasks, most) {
-  const blame = culprits(store, picking, tasks.blame, most);
-  const stage = pickStage(store, picking, blame.returned);
+  const restoration = culprits(store, picking, tasks.restoration, most);
+  const stage = pickStage(store, picking, restoration.returned);
   const hand = tools(picking);
   const count = node("output", { class: "vt-number", id: "vt-pick-count" });
   const share = node("span", { class: "vt-share" });
@@ -174,7 +174,7 @@ function pickPanel(store, picking, tasks, most) {
     full.node,
     picked.node,
     things.node,
-    blame.node,
+    restoration.node,
     spoken,
   );
   const body = node("div", { class: "vt-debug-pick" }, left, right);
@@ -198,7 +198,7 @@ function pickPanel(store, picking, tasks, most) {
     const error = none ? "Keep at least one patch." : (known?.error ?? "");
     picked.update(known?.answer ?? null, { busy: !none && !known, error });
     things.update(none ? null : (known ?? tasks.pick.reply)?.things);
-    blame.update();
+    restoration.update();
     const agreement = known?.answer?.same ? "unchanged" : "changed";
     const words = known?.answer ? `, answer ${agreement}: ${known.answer.text}` : "";
     clearTimeout(speak);
@@ -218,7 +218,7 @@ function mount(store, { page, picking, tasks }, { element, props }) {
   const { ways, most } = props.value;
   const parts = [
     pickPanel(store, picking, tasks, most),
-    importancePanel(store, tasks.oracle, ways, () => page.changed()),
+    importancePanel(store, tasks.attribution, ways, () => page.changed()),
     evaluationPanel(store, tasks.trial),
   ];
   const coming = node("p", { class: "vt-empty", role: "status", hidden: true });
@@ -251,8 +251,8 @@ export function debugTab(store) {
     changed();
   });
   const picking = new Picking(store, pick, changed);
-  const [oracle, blame, trial] = Array.from({ length: 3 }, () => new Task(changed));
-  const tasks = { pick, oracle, blame, trial };
+  const [attribution, restoration, trial] = Array.from({ length: 3 }, () => new Task(changed));
+  const tasks = { pick, attribution, restoration, trial };
   return {
     picking,
     region: regionPart(store),

@@ -155,7 +155,7 @@ export function importancePanel(store, task, ways, changed) {
     state.way = choice.value;
     ask();
   });
-  const asks = taskBar(task, "Explain the answer", "oracle", ask);
+  const asks = taskBar(task, "Explain the answer", "attribution", ask);
   const words = targets(task, choose);
   const picture = patchPicture({
     seen: () => ({ kase: store.state.case, view: store.state.view }),
@@ -165,13 +165,14 @@ export function importancePanel(store, task, ways, changed) {
     },
   });
   const ramp = bar();
-  const [line, worth, delta] = ["vt-oracle-patch", "vt-oracle-worth", "vt-oracle-delta"].map((id) =>
+  const ids = ["patch", "worth", "delta"].map((part) => `vt-attribution-${part}`);
+  const [line, worth, delta] = ids.map((id) =>
     node("p", { class: "vt-small", id }),
   );
-  const weak = node("p", { class: "vt-warning", role: "status", id: "vt-oracle-weak" }, WEAK);
+  const weak = node("p", { class: "vt-warning", role: "status", id: "vt-attribution-weak" }, WEAK);
   const panel = node(
     "section",
-    { class: "vt-panel", id: "vt-oracle" },
+    { class: "vt-panel", id: "vt-attribution" },
     node("h2", {}, "What the answer rests on"),
     ...words.nodes,
     node(

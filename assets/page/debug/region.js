@@ -34,7 +34,7 @@ function card(mode) {
   const chance = node("p", { class: "vt-small" });
   const top = node("p", { class: "vt-top" }, RUNS[mode], verdict);
   const whole = node("article", { class: "vt-answer-card", "data-mode": mode }, top, text);
-  whole.append(node("div", { class: "vt-likely" }, line), chance, count);
+  whole.append(node("div", { class: "vt-likelihood" }, line), chance, count);
   const update = (look, busy) => {
     const [picture, crop] = look?.tokens ?? [];
     write(count, look ? `${picture} + ${crop} visual tokens` : "");

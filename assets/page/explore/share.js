@@ -170,7 +170,7 @@ export function share(store) {
   return {
     /** value: {most}, the bytes that a file may have. */
     mountButtons({ element, props }) {
-      const root = rootOf(element, "vt-travel");
+      const root = rootOf(element, "vt-sharing");
       root.replaceChildren(...buttons(store, send, props.value.most));
     },
     /** What to save, as a case or a report: {case, method, budget, kind}. */

@@ -124,11 +124,11 @@ function controls(store, search, value) {
   const options = value.against.map(({ key, title }) => node("option", { value: key }, title));
   const against = node(
     "select",
-    { class: "vt-finding-field", id: "vt-against", "aria-label": "Who is right" },
+    { class: "vt-failures-field", id: "vt-against", "aria-label": "Who is right" },
     ...options,
   );
   const many = node("select", {
-    class: "vt-finding-field",
+    class: "vt-failures-field",
     id: "vt-scenes",
     "aria-label": "How many scenes",
   });
@@ -136,7 +136,7 @@ function controls(store, search, value) {
     ...SCENES.map((n) => node("option", { value: n, selected: n === 50 }, `${n} scenes`)),
   );
   const first = node("input", {
-    class: "vt-finding-field",
+    class: "vt-failures-field",
     type: "number",
     id: "vt-first",
     min: 0,
@@ -153,7 +153,7 @@ function controls(store, search, value) {
   });
   cancel.addEventListener("click", () => search.stop());
   const label = node("label", { for: "vt-first" }, "from scene ", first);
-  const row = node("div", { class: "vt-finding-row" }, against, many, label, find, cancel);
+  const row = node("div", { class: "vt-failures-row" }, against, many, label, find, cancel);
   const update = () => {
     show(find, !search.running);
     show(cancel, search.running);
@@ -166,13 +166,13 @@ function controls(store, search, value) {
 
 /** Mount the tab. Its value is {against, first, reply}: who may be right, first seed, latest reply. */
 function mount(store, search, { element, props, watch }) {
-  const root = rootOf(element, "vt-finding");
+  const root = rootOf(element, "vt-failures");
   const titles = new Map(props.value.against.map(({ key, title }) => [key, title]));
   const titleOf = (key) => titles.get(key) ?? key;
-  const head = node("p", { class: "vt-finding-head" });
+  const head = node("p", { class: "vt-failures-head" });
   const tools = controls(store, search, props.value);
   const bar = node("progress", { "aria-label": "Scenes looked at", max: 1, value: 0 });
-  const status = node("p", { class: "vt-finding-status", role: "status" });
+  const status = node("p", { class: "vt-failures-status", role: "status" });
   const gallery = node("div", { class: "vt-hits" });
   const csv = tableButton("failures", () =>
     search.hits.map(({ src, ...hit }) => ({ ...search.sought, first: undefined, ...hit })),

@@ -51,23 +51,23 @@ function range(id, label, attributes, selection, onInput) {
 
 /** The budget, QuoTA's settings and the choice of a method. */
 function hand(selection) {
-  const number = node("output", { class: "vt-number", id: "vt-film-number" });
+  const number = node("output", { class: "vt-number", id: "vt-video-view-number" });
   const share = node("span", { class: "vt-share" });
   const budget = range(
-    "vt-film-budget",
+    "vt-video-view-budget",
     "Budget: visual tokens over all frames",
     { min: 1, step: 1 },
     selection,
     (value) => selection.set({ budget: value }),
   );
   const alpha = range(
-    "vt-film-alpha",
+    "vt-video-view-alpha",
     "QuoTA's exponent",
     { min: 0, step: 1 },
     selection,
     (value) => selection.set({ alpha: value / 2 }),
   );
-  const exponent = node("output", { class: "vt-film-exponent" });
+  const exponent = node("output", { class: "vt-video-view-exponent" });
   const version = segments(
     "How QuoTA resizes frames",
     [
@@ -76,7 +76,7 @@ function hand(selection) {
     ],
     (value) => selection.set({ version: value }),
   );
-  const method = node("select", { id: "vt-film-method", "aria-label": "Method to compare with" });
+  const method = node("select", { id: "vt-video-view-method", "aria-label": "Method to compare with" });
   method.addEventListener("change", () => selection.set({ method: method.value }));
   let offered = null;
 
@@ -101,16 +101,16 @@ function hand(selection) {
   };
   const settings = node(
     "div",
-    { class: "vt-film-settings" },
+    { class: "vt-video-view-settings" },
     node("b", {}, "QuoTA"),
     exponent,
     alpha.input,
     version.group,
-    node("span", { class: "vt-film-against" }, "against"),
+    node("span", { class: "vt-video-view-against" }, "against"),
     node("span", { class: "vt-select" }, method),
   );
   const row = node("div", { class: "vt-row" }, number, share);
-  const whole = node("div", { class: "vt-film-hand" }, row, budget.input);
+  const whole = node("div", { class: "vt-video-view-hand" }, row, budget.input);
   return { nodes: [whole, settings], update };
 }
 
@@ -148,9 +148,9 @@ function answerCard(id) {
 
 function answersRow(selection) {
   const [full, quota, other] = ["full", "quota", "other"].map((name) =>
-    answerCard(`vt-film-${name}`),
+    answerCard(`vt-video-view-${name}`),
   );
-  const row = node("div", { class: "vt-film-answers" }, full.node, quota.node, other.node);
+  const row = node("div", { class: "vt-video-view-answers" }, full.node, quota.node, other.node);
   const update = () => {
     const { video, grids, choice, state, error } = selection;
     const { n } = video.grid;
@@ -172,17 +172,17 @@ function answersRow(selection) {
 
 /** What is to be known: where scores come from, the contact sheet, QuoTA itself. */
 function about() {
-  const notes = node("div", { class: "vt-notes vt-film-notes" });
-  const sheet = node("img", { class: "vt-film-sheet", alt: "The contact sheet of all frames" });
+  const notes = node("div", { class: "vt-notes vt-video-view-notes" });
+  const sheet = node("img", { class: "vt-video-view-sheet", alt: "The contact sheet of all frames" });
   const picture = node(
     "details",
-    { class: "vt-film-more", id: "vt-film-sheet" },
+    { class: "vt-video-view-more", id: "vt-video-view-sheet" },
     node("summary", {}, "The contact sheet that the model sees"),
     sheet,
   );
   const quota = node(
     "details",
-    { class: "vt-film-more" },
+    { class: "vt-video-view-more" },
     node("summary", {}, "About QuoTA, and what is not certain"),
     ...ABOUT.map((text) => node("p", {}, text)),
   );
@@ -208,16 +208,16 @@ function sentence({ grids, quota, state }) {
 
 /** Mount the tab. Its value is a Video (see selection.js), or null. */
 function mount(selection, { element, props, watch }) {
-  const root = rootOf(element, "vt-film");
+  const root = rootOf(element, "vt-video-view");
   root.classList.add("vt-panel");
   const empty = node("p", { class: "vt-empty" }, "Choose a video and ask a question.");
-  const caption = node("p", { class: "vt-film-caption" });
+  const caption = node("p", { class: "vt-video-view-caption" });
   const spoken = node("p", { class: "vt-spoken", "aria-live": "polite" });
   const parts = [hand(selection), answersRow(selection), frameStrip(selection)];
   const more = about();
   const body = node(
     "div",
-    { class: "vt-film-body", hidden: true },
+    { class: "vt-video-view-body", hidden: true },
     caption,
     ...parts.flatMap((part) => part.nodes ?? [part.node]),
     spoken,
@@ -244,7 +244,7 @@ function mount(selection, { element, props, watch }) {
       clearTimeout(speak); // a moving hand would make a screen reader stumble
       speak = setTimeout(() => write(spoken, words), SPEAK_MS);
     }
-    mark(root, "data-film", video.id);
+    mark(root, "data-video", video.id);
     mark(root, "data-budget", state.budget);
     mark(root, "data-used", grids ? used(grids) : null);
     mark(

@@ -27,11 +27,11 @@ def captum() -> ModuleType:
 
 
 def silent(done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 def counter(total: int, progress: ReportProgress) -> Callable[[int], None]:
-    """Give what is called with every few rows that have been evaluated, and tells how many are."""
+    """Give what is called with every few rows that have been evaluated, and reports how many."""
     done = 0
 
     def count(rows: int) -> None:
@@ -43,13 +43,13 @@ def counter(total: int, progress: ReportProgress) -> Callable[[int], None]:
 
 
 def counted(f: Score, total: int, progress: ReportProgress) -> Score:
-    """Tell after every call how many rows have been evaluated."""
+    """Report after every call how many rows have been evaluated."""
     count = counter(total, progress)
 
     def call(rows: Tensor) -> Tensor:
-        found = f(rows)
+        scores = f(rows)
         count(len(rows))
-        return found
+        return scores
 
     return call
 
@@ -76,7 +76,7 @@ def add_one_in(
         whole[:, back] = rows
         return f(whole)
 
-    found = (
+    attributions = (
         captum()
         .FeatureAblation(counted(with_those, len(back) + 1, progress))
         .attribute(
@@ -85,13 +85,13 @@ def add_one_in(
             perturbations_per_eval=per_call,
         )
     )
-    return -found[0]
+    return -attributions[0]
 
 
 def ablation(f: Score, tokens: Tensor, baseline: str, per_call: int = 16) -> Tensor:
     """Replace one token by the baseline: f(all) - f(i replaced), [N]. tokens [1, N, D]."""
     each = torch.arange(tokens.shape[1])[None, :, None]
-    found = (
+    attributions = (
         captum()
         .FeatureAblation(f)
         .attribute(
@@ -101,7 +101,7 @@ def ablation(f: Score, tokens: Tensor, baseline: str, per_call: int = 16) -> Ten
             perturbations_per_eval=per_call,
         )
     )
-    return found[0, :, 0]  # the same value stands in all D places
+    return attributions[0, :, 0]  # the same value stands in all D places
 
 
 def integrated(f: Score, tokens: Tensor, baseline: str, steps: int = 50) -> tuple[Tensor, float]:
@@ -110,7 +110,7 @@ def integrated(f: Score, tokens: Tensor, baseline: str, steps: int = 50) -> tupl
     The delta is how far the sum misses f(tokens) - f(baseline); under a hundredth of that it is
     good, else more steps are needed.
     """
-    found, delta = (
+    attributions, delta = (
         captum()
         .IntegratedGradients(f)
         .attribute(
@@ -121,7 +121,7 @@ def integrated(f: Score, tokens: Tensor, baseline: str, steps: int = 50) -> tupl
             return_convergence_delta=True,
         )
     )
-    return found.sum(-1)[0].detach(), float(delta)
+    return attributions.sum(-1)[0].detach(), float(delta)
 
 
 def shapley(
@@ -143,7 +143,7 @@ def shapley(
     shape = (1, -1) + (1,) * (inputs.dim() - 2)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        found = (
+        attributions = (
             captum()
             .ShapleyValueSampling(counted(f, samples * count + 1, progress))
             .attribute(
@@ -155,7 +155,7 @@ def shapley(
             )[0]
         )
     first = torch.tensor([int((groups == group).nonzero()[0, 0]) for group in range(count)])
-    return (found if inputs.dim() == 2 else found[:, 0])[first]
+    return (attributions if inputs.dim() == 2 else attributions[:, 0])[first]
 
 
 def occlusion(
@@ -166,7 +166,7 @@ def occlusion(
     pixels [1, C, side, side]; f maps pixels to [B].
     """
     channels = pixels.shape[1]
-    found = (
+    attributions = (
         captum()
         .Occlusion(f)
         .attribute(
@@ -176,7 +176,7 @@ def occlusion(
             baselines=baseline,
         )
     )
-    return found[0, 0]
+    return attributions[0, 0]
 
 
 def baseline_tokens(tokens: Tensor, baseline: str) -> Tensor | float:

@@ -199,7 +199,7 @@ def stored(answer: Answer) -> StoredRun:
         layers=[int(count) for count in answer.layers],
         p_full=answer.p_full,
         kl=answer.kl,
-        drop=answer.drop,
+        drop=answer.log_prob_loss,
         flops=answer.flops,
         kv_bytes=answer.kv_bytes,
         mdi=_curve(answer.dominance and answer.dominance.mdi),

@@ -49,7 +49,7 @@ class BudgetAllocation:
     ) -> list[quota.GridShape]:
         """Give every view's grid at a budget."""
         rows, columns = video.shape
-        return quota.shapes(
+        return quota.grid_shapes(
             video.of_views(scores), budget, rows * columns, self.alpha, self.version
         )
 
@@ -104,7 +104,7 @@ def _plan(
     cells = video.cells()
 
     def resized(rows: Tensor) -> list[Tensor]:
-        return quota.resized(rows[cells], grids, allocation.version, video.shape)
+        return quota.resize_frames(rows[cells], grids, allocation.version, video.shape)
 
     def resize(signals: Signals, stage: Stage) -> Kept:
         frames = resized(signals.features)

@@ -24,7 +24,7 @@ GridShape = tuple[int, int]
 """Rows and columns of a frame's grid; (0, 0) where the frame is dropped."""
 
 
-def weights(scores: Sequence[float], alpha: float = ALPHA) -> list[float]:
+def frame_weights(scores: Sequence[float], alpha: float = ALPHA) -> list[float]:
     """Give every frame its share w_i = q_i^alpha / sum q^alpha; alpha = 0 shares evenly.
 
     scores [F]: q_i, the probability that frame i shows what is asked for. Where no frame has any,
@@ -37,7 +37,7 @@ def weights(scores: Sequence[float], alpha: float = ALPHA) -> list[float]:
     return [value / sum(raised) for value in raised]
 
 
-def capped(shares: Sequence[float], most: float) -> list[float]:
+def cap_weights(shares: Sequence[float], most: float) -> list[float]:
     """Cut shares at `most` and hand what is over to the others, once (scale_weights).
 
     As in the code, what is over grows while it is handed out, what is handed out isn't, and the
@@ -58,35 +58,35 @@ def capped(shares: Sequence[float], most: float) -> list[float]:
     return shares
 
 
-def counts(shares: Sequence[float], budget: int) -> list[int]:
+def tokens_per_frame(shares: Sequence[float], budget: int) -> list[int]:
     """Turn shares into tokens, n_i = int(B w_i), cut off.
 
     # differs: where that leaves nobody, the frame with the largest share gets one token; the
     official code would go on without any.
     """
-    found = [int(budget * share) for share in shares]
-    if not any(found):
-        found[max(range(len(shares)), key=lambda number: shares[number])] = 1
-    return found
+    counts = [int(budget * share) for share in shares]
+    if not any(counts):
+        counts[max(range(len(shares)), key=lambda number: shares[number])] = 1
+    return counts
 
 
-def shape(tokens: int) -> GridShape:
+def grid_shape(tokens: int) -> GridShape:
     """Find the grid of at most `tokens` tokens: a square, or one row more where that fits."""
     side = math.isqrt(max(tokens, 0))
     return (side + 1, side) if 0 < (side + 1) * side <= tokens else (side, side)
 
 
-def shapes(
+def grid_shapes(
     scores: Sequence[float], budget: int, whole: int, alpha: float = ALPHA, version: str = "v1"
 ) -> list[GridShape]:
     """Give every frame its grid, [F]; version 2 lets no frame have more than its `whole` tokens."""
-    shares = weights(scores, alpha)
+    shares = frame_weights(scores, alpha)
     if version == "v2":
-        shares = capped(shares, whole / budget)
-    return [shape(tokens) for tokens in counts(shares, budget)]
+        shares = cap_weights(shares, whole / budget)
+    return [grid_shape(tokens) for tokens in tokens_per_frame(shares, budget)]
 
 
-def resized(
+def resize_frames(
     features: Tensor,
     grids: Sequence[GridShape],
     version: str = "v1",

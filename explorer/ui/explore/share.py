@@ -36,13 +36,13 @@ def build() -> Share:
     """Lay out the buttons, and the place where stored and recomputed values are shown."""
     gr.HTML("<h2>This case</h2>", apply_default_css=False)
     components.html_block(
-        '<div class="vt-travel"></div>',
+        '<div class="vt-sharing"></div>',
         "mountShare",
         {"most": case_file.MAX_BYTES},
-        elem_id="vt-travel-buttons",
+        elem_id="vt-sharing-buttons",
     )
     return Share(
-        notes=components.notes("vt-travel-notes"),
+        notes=components.notes("vt-sharing-notes"),
         stored=components.html_block(
             '<div class="vt-stored" hidden></div>',
             "mountStored",

@@ -52,7 +52,7 @@ def _point(budget: int, answer: Answer | None, likelihood: float | None) -> dict
     return {
         "budget": budget,
         "text": answer.text,
-        "same": answer.same,
+        "same": answer.agrees,
         "likeness": rounded(likelihood),
         "p_full": rounded(answer.p_full),
         "tokens_at_last_layer": answer.final,

@@ -157,7 +157,7 @@ def _evaluate(app_state: AppState, session: Session, message: EvaluationMessage)
 
 TASKS: dict[str, tuple[type[Message], Task]] = {
     "pick": (PickMessage, _pick),
-    "oracle": (ImportanceMessage, _explain),
-    "blame": (RestoreMessage, _restore),
+    "attribution": (ImportanceMessage, _explain),
+    "restoration": (RestoreMessage, _restore),
     "trial": (EvaluationMessage, _evaluate),
 }

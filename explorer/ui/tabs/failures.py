@@ -37,10 +37,10 @@ def build(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> No
     ]
     settings = {"against": against, "first": failures.FIRST_SEED, "reply": None}
     panel = components.html_block(
-        '<div class="vt-finding"></div>',
+        '<div class="vt-failures"></div>',
         "mountFailures",
         settings,
-        elem_id="vt-finding",
+        elem_id="vt-failures",
     )
     outbound = components.outbound("mountFailuresRequest", "find")
 

@@ -26,9 +26,11 @@ def build(folder: Path = FOLDER) -> None:
     table, drawn = folder / "leaderboard.csv", folder / "leaderboard.json"
     if not table.is_file():
         return  # nobody has measured yet
-    with gr.Accordion("Does pruning work here? A leaderboard", open=False, elem_id="vt-standings"):
+    with gr.Accordion(
+        "Does pruning work here? A leaderboard", open=False, elem_id="vt-leaderboard"
+    ):
         gr.Markdown(f"{TEXT}\n\n{verdict(read_table(table))}")
-        gr.Plot(plotly.io.read_json(drawn), show_label=False, elem_id="vt-standings-plot")
+        gr.Plot(plotly.io.read_json(drawn), show_label=False, elem_id="vt-leaderboard-plot")
         gr.DownloadButton("Table as CSV", table, size="sm")
 
 

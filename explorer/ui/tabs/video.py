@@ -69,9 +69,9 @@ def build(app_state: AppState, tab: gr.Tab, explored: gr.State, model_queue: Mod
             inputs = _inputs()
         with gr.Column(elem_id="vt-video-right"):
             panel = components.html_block(
-                '<div class="vt-film"></div>',
+                '<div class="vt-video-view"></div>',
                 "mountVideo",
-                elem_id="vt-film",
+                elem_id="vt-video-view",
             )
     inbound = components.inbound("mountVideoReply")
     outbound = components.outbound("mountVideoRequest", "ask", "announce")

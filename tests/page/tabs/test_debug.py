@@ -208,10 +208,10 @@ def test_a_stroke_is_drawn_within_8_ms(page):
 
 def test_what_broke_it_is_outlined_and_can_be_put_back(with_pico):
     page = with_pico
-    page.click("#vt-blame-go")
-    page.wait_for_selector('#vt-blame[data-state="done"]', timeout=PATIENCE)
-    back = page.locator("#vt-blame").get_attribute("data-returned").split()
-    line, said = page.locator("#vt-blame-line"), full_answer(page)["text"]
+    page.click("#vt-restoration-go")
+    page.wait_for_selector('#vt-restoration[data-state="done"]', timeout=PATIENCE)
+    back = page.locator("#vt-restoration").get_attribute("data-returned").split()
+    line, said = page.locator("#vt-restoration-line"), full_answer(page)["text"]
     restores = rf"restores “{re.escape(said)}” \(p = .* before, .* after\)"
     expect(line).to_contain_text(re.compile(restores))
     assert 1 <= len(back) <= 16 and not {int(t) for t in back} & set(kept(page))
@@ -237,36 +237,36 @@ def test_a_wrong_answer_of_the_whole_picture_is_held_against_the_truth(browser, 
     page.get_by_role("tab", name="Debug").click()
     answered(page)
     page.get_by_label("look for the right answer instead").check()
-    page.click("#vt-blame-go")
-    page.wait_for_selector('#vt-blame[data-state="done"]', timeout=PATIENCE)
+    page.click("#vt-restoration-go")
+    page.wait_for_selector('#vt-restoration[data-state="done"]', timeout=PATIENCE)
     truth = re.escape(state(page)["case"]["truth"])
-    expect(page.locator("#vt-blame-line")).to_contain_text(re.compile(rf"restores “{truth}”"))
+    expect(page.locator("#vt-restoration-line")).to_contain_text(re.compile(rf"restores “{truth}”"))
     assert page.errors == []
     page.context.close()
 
 
 def test_the_oracle_explains_the_answer_a_word_and_another_answer(page, canned):
-    panel, line = page.locator("#vt-oracle"), page.locator("#vt-oracle-line")
+    panel, line = page.locator("#vt-attribution"), page.locator("#vt-attribution-line")
     canned.tasks.hold(after=1)
-    page.click("#vt-oracle-go")
+    page.click("#vt-attribution-go")
     expect(line).to_contain_text("Evaluated", timeout=PATIENCE)
-    page.click("#vt-oracle-cancel")
+    page.click("#vt-attribution-cancel")
     expect(line).to_have_text("Cancelled.")
     expect(panel).not_to_have_attribute("data-state", "busy")
     canned.tasks.open()
-    page.click("#vt-oracle-go")
+    page.click("#vt-attribution-go")
     expect(panel).to_have_attribute("data-state", "done", timeout=PATIENCE)
     said = full_answer(page)["text"]
     expect(line).to_have_text(f"Explained: “{said}”.")
-    expect(page.locator("#vt-oracle-worth")).to_contain_text("without any patch")
-    expect(page.locator("#vt-oracle-worth")).to_contain_text(
+    expect(page.locator("#vt-attribution-worth")).to_contain_text("without any patch")
+    expect(page.locator("#vt-attribution-worth")).to_contain_text(
         "counted anew" if renumbers(state(page)["method"]) else "keep their positions"
     )
-    assert page.locator("#vt-oracle-weak").is_hidden()
-    drawn = "document.querySelectorAll('#vt-oracle canvas')[1].toDataURL()"
+    assert page.locator("#vt-attribution-weak").is_hidden()
+    drawn = "document.querySelectorAll('#vt-attribution canvas')[1].toDataURL()"
     whole = page.evaluate(drawn)
     last = said.split()[-1]
-    page.locator("#vt-oracle").get_by_role("button", name=last, exact=True).click()
+    page.locator("#vt-attribution").get_by_role("button", name=last, exact=True).click()
     expect(line).to_have_text(f"Explained: “{last}”.", timeout=PATIENCE)
     word = page.evaluate(drawn)
     other = "a tree" if said == "a robot" else "a robot"
@@ -291,9 +291,11 @@ def test_scores_are_tried_beside_oracle_and_random(with_pico):
     areas = [float(row[2]) for row in rows]
     assert areas == sorted(areas, reverse=True) and all(0 <= area <= 1 for area in areas)
     assert page.locator(".vt-trial path").count() == 6
-    page.click("#vt-oracle-go")  # which the trial has asked already
-    expect(page.locator("#vt-oracle")).to_have_attribute("data-state", "done", timeout=PATIENCE)
-    expect(page.locator("#vt-oracle-line")).to_have_text(
+    page.click("#vt-attribution-go")  # which the trial has asked already
+    expect(page.locator("#vt-attribution")).to_have_attribute(
+        "data-state", "done", timeout=PATIENCE
+    )
+    expect(page.locator("#vt-attribution-line")).to_have_text(
         f"Explained: “{full_answer(page)['text']}”."
     )
 

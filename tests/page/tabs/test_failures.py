@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from explorer.analyses import failures
 
 pytestmark = pytest.mark.browser
-BOARD = ".vt-finding"
+BOARD = ".vt-failures"
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_hits_are_those_of_the_command_and_open_where_they_were_found(with_pico)
     assert len(own) > 1, "they have an order"
     shown = page.locator(".vt-hit")
     assert shown.locator("b").all_inner_texts() == [failure.question for failure in own]
-    expect(page.locator(".vt-finding-status")).to_contain_text(f"2 of 2 scenes, {len(own)} fail")
+    expect(page.locator(".vt-failures-status")).to_contain_text(f"2 of 2 scenes, {len(own)} fail")
     shown.first.click()
     opened = "state.case.seed === seed && state.case.question === question"
     until(page, opened, seed=own[0].seed, question=own[0].question)
@@ -62,7 +62,7 @@ def test_hits_are_those_of_the_command_and_open_where_they_were_found(with_pico)
 def test_a_search_is_stopped_its_late_replies_are_dropped_and_errors_are_said(page, canned):
     canned.tasks.hold(after=2 * 7)  # a failure and the end of a scene, in the middle of an event
     search(page, 200, 40)
-    status = page.locator(".vt-finding-status")
+    status = page.locator(".vt-failures-status")
     expect(status).to_contain_text("4 of 200 scenes", timeout=60_000)
     canned.tasks.reached()
     page.get_by_role("button", name="Cancel", exact=True).click()
@@ -75,7 +75,7 @@ def test_a_search_is_stopped_its_late_replies_are_dropped_and_errors_are_said(pa
     expect(page.get_by_role("button", name="Find", exact=True)).to_be_disabled()
     page.locator("#vt-against").select_option("fastv")
     search(page, 6, 40)  # FastV can't keep as few as that
-    expect(page.locator(".vt-finding-status[data-error]")).to_contain_text(".", timeout=60_000)
+    expect(page.locator(".vt-failures-status[data-error]")).to_contain_text(".", timeout=60_000)
     expect(page.locator(BOARD)).to_have_attribute("data-is", "done")
 
 

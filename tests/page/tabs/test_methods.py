@@ -33,7 +33,7 @@ def test_every_method_has_a_card_that_follows_the_open_picture(page):
 
 def test_the_leaderboard_opens_above_the_cards(page):
     open_tab(page, "Methods")
-    box = page.locator("#vt-standings")
+    box = page.locator("#vt-leaderboard")
     box.get_by_text("Does pruning work here?").click()
     expect(box.locator(".js-plotly-plot").first).to_be_visible(timeout=PATIENCE)
     expect(box).to_contain_text("Worse than random at some budget: ")

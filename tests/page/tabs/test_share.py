@@ -24,15 +24,15 @@ from explorer.ui import examples
 
 pytestmark = pytest.mark.browser
 QUESTION = "what is in the middle ?"
-NOTES = "#vt-travel-notes"
+NOTES = "#vt-sharing-notes"
 
 
 @pytest.fixture(scope="module")
 def saved() -> dict:
     """A case of a scene, as a script would save it."""
-    image, memory = scenes.make(5).image, ResultCache(64_000_000)
-    full = analyses.answer(CaseRequest.make("pico", image, QUESTION), "full", 1, cache=memory)
-    run = analyses.answer(CaseRequest.make("pico", image, QUESTION), "visionzip", 40, cache=memory)
+    image, cache = scenes.make(5).image, ResultCache(64_000_000)
+    full = analyses.answer(CaseRequest.make("pico", image, QUESTION), "full", 1, cache=cache)
+    run = analyses.answer(CaseRequest.make("pico", image, QUESTION), "visionzip", 40, cache=cache)
     return json.loads(
         case_file.save(CaseRequest.make("pico", image, QUESTION), full, [run], seed=5)
     )
@@ -40,7 +40,7 @@ def saved() -> dict:
 
 def open_file(page: Page, path: Path, content: object) -> None:
     path.write_text(content if isinstance(content, str) else json.dumps(content))
-    page.locator("#vt-travel-buttons input[type=file]").set_input_files(path)
+    page.locator("#vt-sharing-buttons input[type=file]").set_input_files(path)
 
 
 def test_a_case_is_saved_opened_again_and_equal(page, tmp_path):

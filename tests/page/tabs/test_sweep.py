@@ -92,12 +92,12 @@ def test_the_page_sums_up_as_the_function_does(whole):
 def test_points_are_the_answers_that_the_function_gives(whole):
     shown = state(whole)
     question, seed = shown["case"]["question"], shown["case"]["seed"]
-    image, memory = scenes.make(seed).image, ResultCache(100_000_000)
+    image, cache = scenes.make(seed).image, ResultCache(100_000_000)
     for curve in shown["sweep"]["curves"][1::2]:
         for point in (curve["points"][1], curve["points"][-2], curve["points"][-1]):
             budget = point["budget"]
             own = analyses.answer(
-                CaseRequest.make("pico", image, question), curve["key"], budget, cache=memory
+                CaseRequest.make("pico", image, question), curve["key"], budget, cache=cache
             )
             assert point["answer"]["text"] == own.text
             assert point["likelihood"] == pytest.approx(own.p_full, abs=1e-3)

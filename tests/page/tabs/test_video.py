@@ -24,7 +24,7 @@ from explorer.ui.tabs.video import ACTS, EXAMPLE, FRAMES, QUESTION
 
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # milliseconds
-BOARD = ".vt-film"
+BOARD = ".vt-video-view"
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def grids(page: Page) -> list[str]:
 
 
 def answer(page: Page, which: str) -> str:
-    return page.locator(f"#vt-film-{which} .vt-answer").inner_text()
+    return page.locator(f"#vt-video-view-{which} .vt-answer").inner_text()
 
 
 def move(page: Page, slider: str, value: int) -> None:
@@ -82,36 +82,36 @@ def test_the_built_in_film_is_there_without_an_upload(page, own):
     assert answer(page, "other") == budgets.answer_by_method(opened, "clsattn", 48).text
     kept = page.locator(".vt-frame").evaluate_all("(all) => all.map((f) => Number(f.dataset.kept))")
     assert sum(kept) == 48
-    expect(page.locator(".vt-film-notes")).to_contain_text("contact sheet")
-    sheet = page.locator("#vt-film-sheet img")
+    expect(page.locator(".vt-video-view-notes")).to_contain_text("contact sheet")
+    sheet = page.locator("#vt-video-view-sheet img")
     assert sheet.evaluate("(image) => image.naturalWidth") == 224
 
 
 def test_the_frames_follow_every_budget_exponent_and_version(page, own):
     for budget in (1, 77, 144):
-        move(page, "#vt-film-budget", budget)
+        move(page, "#vt-video-view-budget", budget)
         assert grids(page) == wanted_grids(own, budget, BudgetAllocation())
-    move(page, "#vt-film-alpha", 0)
+    move(page, "#vt-video-view-alpha", 0)
     assert grids(page) == ["4x4"] * 9
-    move(page, "#vt-film-budget", 48)
+    move(page, "#vt-video-view-budget", 48)
     assert grids(page) == wanted_grids(own, 48, BudgetAllocation(alpha=0))
     assert answer(page, "quota") == "no", "an even share is too coarse here"
-    move(page, "#vt-film-alpha", 4)
+    move(page, "#vt-video-view-alpha", 4)
     page.get_by_role("button", name="v2", exact=True).click()
-    move(page, "#vt-film-budget", 100)
+    move(page, "#vt-video-view-budget", 100)
     assert grids(page) == wanted_grids(own, 100, BudgetAllocation(version="v2"))
     page.get_by_role("button", name="v1", exact=True).click()
 
 
 def test_a_moving_hand_asks_nothing_and_a_resting_one_once(page):
-    move(page, "#vt-film-budget", 60)
-    box = page.locator("#vt-film-budget").bounding_box()
+    move(page, "#vt-video-view-budget", 60)
+    box = page.locator("#vt-video-view-budget").bounding_box()
     y = box["y"] + box["height"] / 2
     sent = requests_of(page)
     page.mouse.move(box["x"] + box["width"] * 59 / 143, y)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.8, y, steps=12)
-    page.wait_for_function("Number(document.querySelector('.vt-film').dataset.budget) > 100")
+    page.wait_for_function("Number(document.querySelector('.vt-video-view').dataset.budget) > 100")
     assert state(page)["video"]["settled"] and sent == []
     page.mouse.up()
     done(page)
@@ -119,9 +119,9 @@ def test_a_moving_hand_asks_nothing_and_a_resting_one_once(page):
 
 
 def test_any_method_prunes_the_union_of_frames(page, own):
-    move(page, "#vt-film-budget", 48)
+    move(page, "#vt-video-view-budget", 48)
     for method in ("fastv", "pool", "random"):
-        page.locator("#vt-film-method").select_option(method)
+        page.locator("#vt-video-view-method").select_option(method)
         done(page)
         drawn = budgets.map_of_method(own[0], method)
         if drawn.order is not None:
@@ -131,16 +131,16 @@ def test_any_method_prunes_the_union_of_frames(page, own):
             "(all) => all.reduce((sum, f) => sum + Number(f.dataset.kept), 0)"
         )
         assert 0 < total <= 50
-    page.locator("#vt-film-method").select_option("clsattn")
+    page.locator("#vt-video-view-method").select_option("clsattn")
 
 
 def test_something_else_can_be_looked_for(page):
     page.locator("#vt-video-things textarea, #vt-video-things input").first.fill("pizza")
-    before = page.locator(".vt-film-caption").inner_text()
+    before = page.locator(".vt-video-view-caption").inner_text()
     page.locator("#vt-video-ask").click()
-    expect(page.locator(".vt-film-caption")).not_to_have_text(before, timeout=PATIENCE)
+    expect(page.locator(".vt-video-view-caption")).not_to_have_text(before, timeout=PATIENCE)
     done(page)
-    expect(page.locator(".vt-film-caption")).to_contain_text("pizza (you)")
+    expect(page.locator(".vt-video-view-caption")).to_contain_text("pizza (you)")
     biggest = page.locator(".vt-frame").evaluate_all(
         "(all) => all.map((f) => eval(f.dataset.grid.replace('x', '*')))"
     )
@@ -152,10 +152,10 @@ def test_words_are_never_run_as_a_page(page):
         "<img src=x onerror='window.broken=1'>, ${window.broken=1}, {{broken}}"
     )
     page.locator("#vt-video-ask").click()
-    expect(page.locator(".vt-film-caption")).to_contain_text("<img", timeout=PATIENCE)
+    expect(page.locator(".vt-video-view-caption")).to_contain_text("<img", timeout=PATIENCE)
     assert page.evaluate("window.broken") is None
     page.locator("#vt-video-example").click()
-    expect(page.locator(".vt-film-caption")).to_contain_text("owl", timeout=PATIENCE)
+    expect(page.locator(".vt-video-view-caption")).to_contain_text("owl", timeout=PATIENCE)
     done(page)
 
 
@@ -168,7 +168,9 @@ def test_a_video_is_uploaded_and_a_bad_one_gets_a_sentence(page, tmp_path):
     assert len(grids(page)) == 9, "the film before is still there"
     page.locator("#vt-video-file").get_by_label("Clear").first.click()
     page.locator("#vt-video-file input[type=file]").set_input_files(written(tmp_path / "film.mp4"))
-    expect(page.locator(".vt-film-caption")).to_contain_text("9 of 30 frames", timeout=PATIENCE)
+    expect(page.locator(".vt-video-view-caption")).to_contain_text(
+        "9 of 30 frames", timeout=PATIENCE
+    )
     done(page)
     seconds = page.get_by_label("or at these seconds")
     seconds.fill("0, 1, 2.5")
@@ -185,9 +187,11 @@ def test_a_gif_on_a_dark_phone(browser, url, tmp_path):
     open_tab(page, "Video")
     done(page)
     page.locator("#vt-video-file input[type=file]").set_input_files(gif(tmp_path / "film.gif"))
-    expect(page.locator(".vt-film-caption")).to_contain_text("9 of 9 frames", timeout=PATIENCE)
+    expect(page.locator(".vt-video-view-caption")).to_contain_text(
+        "9 of 9 frames", timeout=PATIENCE
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-    expect(page.locator("#vt-film-budget")).to_be_in_viewport()
+    expect(page.locator("#vt-video-view-budget")).to_be_in_viewport()
     assert page.errors == []
     page.context.close()
 
@@ -217,7 +221,7 @@ def cutting(browser, tmp_path):
 
 
 def test_frames_of_a_pair_share_grid_and_tokens(paired):
-    board = paired.locator(".vt-film")
+    board = paired.locator(".vt-video-view")
     expect(board).to_have_attribute("data-is", "done", timeout=PATIENCE)
     cards = paired.locator(".vt-frame")
     expect(cards).to_have_count(9)
@@ -230,9 +234,9 @@ def test_frames_of_a_pair_share_grid_and_tokens(paired):
     kept = cards.evaluate_all("(all) => all.map((f) => Number(f.dataset.kept))")
     budget = int(board.get_attribute("data-budget"))
     assert budget - 4 < sum(kept) < budget + 0.5  # the method has a ladder of budgets
-    expect(paired.locator(".vt-film-notes")).to_contain_text("reads frames in pairs")
-    expect(paired.locator(".vt-film-notes")).not_to_contain_text("contact sheet")
-    expect(paired.locator("#vt-film-sheet")).to_be_hidden()
+    expect(paired.locator(".vt-video-view-notes")).to_contain_text("reads frames in pairs")
+    expect(paired.locator(".vt-video-view-notes")).not_to_contain_text("contact sheet")
+    expect(paired.locator("#vt-video-view-sheet")).to_be_hidden()
 
 
 def test_a_model_that_cuts_pictures_up_says_that_it_reads_no_videos(cutting):

@@ -29,12 +29,10 @@ QUESTION = "what is in the middle ?"
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    image, memory = scenes.make(5).image, ResultCache(64_000_000)
+    image, cache = scenes.make(5).image, ResultCache(64_000_000)
 
     def answer(spec: str, budget: int) -> Answer:
-        return analyses.answer(
-            CaseRequest.make("pico", image, QUESTION), spec, budget, cache=memory
-        )
+        return analyses.answer(CaseRequest.make("pico", image, QUESTION), spec, budget, cache=cache)
 
     runs = [answer("clsattn", 20), answer("visiondrop", 48), answer("random?seed=3", 9)]
     full = answer("full", 196)

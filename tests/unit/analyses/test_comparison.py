@@ -32,13 +32,13 @@ def picture() -> Image.Image:
 
 
 @pytest.fixture(scope="module")
-def memory() -> ResultCache:
+def cache() -> ResultCache:
     return ResultCache(100_000_000)
 
 
 @pytest.fixture(scope="module")
-def found(picture, memory):
-    return analyses.compare(CaseRequest.make("pico", picture, QUESTION), BUDGET, FEW, cache=memory)
+def found(picture, cache):
+    return analyses.compare(CaseRequest.make("pico", picture, QUESTION), BUDGET, FEW, cache=cache)
 
 
 def test_baselines_are_always_among_the_methods(found):
@@ -51,31 +51,31 @@ def test_every_answer_is_the_one_a_single_run_gives(found, picture):
             CaseRequest.make("pico", picture, QUESTION), each.method, each.budget
         )
         assert each.answer.text == alone.text
-        assert each.answer.same == alone.same
-        assert each.answer.drop == pytest.approx(alone.drop, abs=1e-3)
+        assert each.answer.agrees == alone.agrees
+        assert each.answer.log_prob_loss == pytest.approx(alone.log_prob_loss, abs=1e-3)
         assert each.answer.layers == alone.layers
         assert each.kept.tolist() == alone.stages[-1].kept.tolist()
         assert np.allclose(each.answer.dominance.mdi, alone.dominance.mdi, rtol=1e-3)
 
 
-def test_what_is_remembered_is_told_first_and_not_computed_again(picture, found, memory):
+def test_what_is_remembered_is_told_first_and_not_computed_again(picture, found, cache):
     wanted = [("divprune", 50), ("clsattn", BUDGET), ("uniform", 50), ("random", BUDGET)]
     told = list(
-        scheduler.answer_many(CaseRequest.make("pico", picture, QUESTION), wanted, cache=memory)
+        scheduler.answer_many(CaseRequest.make("pico", picture, QUESTION), wanted, cache=cache)
     )
     assert [each.cached for each in told] == [True, True, False, False]
     assert {each.method for each in told[:2]} == {"clsattn", "random"}
     clsattn = next(each for each in found.methods if each.method == "clsattn")
     assert next(t for t in told if t.method == "clsattn").answer is clsattn.answer
     again = scheduler.cached_answers(
-        CaseRequest.make("pico", picture, QUESTION), [*wanted, ("pool", 3)], memory
+        CaseRequest.make("pico", picture, QUESTION), [*wanted, ("pool", 3)], cache
     )
     assert [each.method for each in again] == [spec for spec, _ in wanted]
 
 
-def test_a_method_whose_floor_is_above_the_budget_is_marked_and_not_hidden(picture, memory):
+def test_a_method_whose_floor_is_above_the_budget_is_marked_and_not_hidden(picture, cache):
     low = analyses.compare(
-        CaseRequest.make("pico", picture, QUESTION), 8, ["fastv", "clsattn"], cache=memory
+        CaseRequest.make("pico", picture, QUESTION), 8, ["fastv", "clsattn"], cache=cache
     )
     by_name = {each.method: each for each in low.methods}
     size = open_case(CaseRequest.make("pico", picture, QUESTION)).size
@@ -85,11 +85,11 @@ def test_a_method_whose_floor_is_above_the_budget_is_marked_and_not_hidden(pictu
     assert by_name["clsattn"].reached and by_name["clsattn"].budget == 8
 
 
-def test_everything_kept_is_agreement_of_everybody(picture, memory):
+def test_everything_kept_is_agreement_of_everybody(picture, cache):
     whole = analyses.compare(
-        CaseRequest.make("pico", picture, QUESTION), 196, ["clsattn", "fastv"], cache=memory
+        CaseRequest.make("pico", picture, QUESTION), 196, ["clsattn", "fastv"], cache=cache
     )
-    assert all(each.answer.same for each in whole.methods)
+    assert all(each.answer.agrees for each in whole.methods)
     assert np.nanmin(whole.jaccard) == 1
     assert whole.keep_counts.tolist() == [2] * 196
     assert whole.random.same == 1 and whole.random.spread == pytest.approx(0, abs=1e-4)
@@ -124,7 +124,7 @@ def test_random_is_several_draws_with_mean_and_spread(found, picture):
     mean = sum(likely) / len(likely)
     variance = sum((p - mean) ** 2 for p in likely) / (len(likely) - 1)
     assert found.random.spread == pytest.approx(math.sqrt(variance))
-    assert found.random.same == sum(a.same for a in found.random.draws) / len(likely)
+    assert found.random.same == sum(a.agrees for a in found.random.draws) / len(likely)
 
 
 def test_every_method_is_measured_by_the_random_that_chooses_alone_apart_from_it(found):
@@ -140,9 +140,9 @@ def test_every_method_is_measured_by_the_random_that_chooses_alone_apart_from_it
     assert by_name["fastv"].likelihood != found.random.likelihood
 
 
-def test_positions_that_are_kept_are_measured_by_kept_positions(picture, memory):
+def test_positions_that_are_kept_are_measured_by_kept_positions(picture, cache):
     named = ["clsattn?positions=keep", "gprune", "random?positions=keep"]
-    low = analyses.compare(CaseRequest.make("pico", picture, QUESTION), BUDGET, named, cache=memory)
+    low = analyses.compare(CaseRequest.make("pico", picture, QUESTION), BUDGET, named, cache=cache)
     *_, keeps, gprune, random = low.methods
     assert keeps.random is gprune.random is random.random is not low.random
     assert keeps.random.method == "random?positions=keep"
@@ -150,8 +150,8 @@ def test_positions_that_are_kept_are_measured_by_kept_positions(picture, memory)
     assert random.worse is None
 
 
-def test_below_its_floor_a_method_is_measured_at_its_floor(picture, memory):
-    low = analyses.compare(CaseRequest.make("pico", picture, QUESTION), 8, ["fastv"], cache=memory)
+def test_below_its_floor_a_method_is_measured_at_its_floor(picture, cache):
+    low = analyses.compare(CaseRequest.make("pico", picture, QUESTION), 8, ["fastv"], cache=cache)
     fastv = low.methods[-1]
     assert fastv.random.budget == fastv.budget > 8
     assert low.random.budget == 8
@@ -178,7 +178,7 @@ def test_worse_means_below_every_draw_at_the_digits_that_are_shown(found):
 def test_a_long_answer_is_judged_per_token():
     words = tuple(Token("word", 0.5) for _ in range(19))
     full = Answer("full", 196, "", words, p_full=0.5**20)
-    pruned = replace(full, method="clsattn", p_full=0.0, drop=math.log(2))
+    pruned = replace(full, method="clsattn", p_full=0.0, log_prob_loss=math.log(2))
     assert comparison.is_long(full)
     assert comparison.likelihood(full_run(full), full) == pytest.approx(0.5)
     assert comparison.likelihood(pruned, full) == pytest.approx(0.25)
@@ -187,7 +187,7 @@ def test_a_long_answer_is_judged_per_token():
 
 
 def full_run(full: Answer) -> Answer:
-    return replace(full, drop=0.0)
+    return replace(full, log_prob_loss=0.0)
 
 
 def test_stop_ends_a_comparison_between_two_steps(picture):
@@ -244,16 +244,16 @@ def test_long_and_short_answers_end_where_they_end_alone(picture):
         ((QUESTION, 40, ["fopru?strategy=nothing"]), UnknownMethod),
     ],
 )
-def test_bad_input_gets_a_sentence(picture, memory, arguments, error):
+def test_bad_input_gets_a_sentence(picture, cache, arguments, error):
     with pytest.raises(error, match=r"\w.*\.$"):
         question, *rest = arguments
-        analyses.compare(CaseRequest.make("pico", picture, question), *rest, cache=memory)
+        analyses.compare(CaseRequest.make("pico", picture, question), *rest, cache=cache)
 
 
-def test_settings_and_slow_methods_can_be_compared_by_name(picture, memory):
+def test_settings_and_slow_methods_can_be_compared_by_name(picture, cache):
     named = ["random?seed=3", "relevance"]
     found = analyses.compare(
-        CaseRequest.make("pico", picture, QUESTION), BUDGET, named, cache=memory
+        CaseRequest.make("pico", picture, QUESTION), BUDGET, named, cache=cache
     )
     assert [each.method for each in found.methods][3:] == named
     assert all(each.answer is not None for each in found.methods)

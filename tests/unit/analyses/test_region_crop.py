@@ -21,7 +21,7 @@ QUESTION = "what is in the middle ?"
 
 
 @pytest.fixture(scope="module")
-def memory() -> ResultCache:
+def cache() -> ResultCache:
     return ResultCache(64_000_000)
 
 
@@ -69,10 +69,10 @@ def test_a_small_crop_is_enlarged(image):
     assert crop.size == (max(28, width // 8), height)
 
 
-def test_four_runs_at_the_sizes_they_promise(image, memory):
+def test_four_runs_at_the_sizes_they_promise(image, cache):
     looks = list(
         answer_with_crop(
-            CaseRequest.make("pico", image, QUESTION), Cells(2, 2, 5, 5), "divprune", cache=memory
+            CaseRequest.make("pico", image, QUESTION), Cells(2, 2, 5, 5), "divprune", cache=cache
         )
     )
     assert [look.mode for look in looks] == list(MODES)
@@ -83,14 +83,14 @@ def test_four_runs_at_the_sizes_they_promise(image, memory):
         and looks[0].text
         == analyses.answer(CaseRequest.make("pico", image, QUESTION), "full", 1).text
     )
-    full = analyses.answer(CaseRequest.make("pico", image, QUESTION), "full", 1, cache=memory)
+    full = analyses.answer(CaseRequest.make("pico", image, QUESTION), "full", 1, cache=cache)
     assert looks[0].likelihood == pytest.approx(full.p_full, rel=1e-4)
 
 
-def test_the_crop_alone_is_the_crop_as_a_picture_of_its_own(image, memory):
+def test_the_crop_alone_is_the_crop_as_a_picture_of_its_own(image, cache):
     cells = Cells(4, 1, 7, 4)
     picture = open_case(CaseRequest.make("pico", image, QUESTION)).picture
-    *_, crop, _ = answer_with_crop(CaseRequest.make("pico", image, QUESTION), cells, cache=memory)
+    *_, crop, _ = answer_with_crop(CaseRequest.make("pico", image, QUESTION), cells, cache=cache)
     assert (
         crop.text
         == analyses.answer(
@@ -99,9 +99,9 @@ def test_the_crop_alone_is_the_crop_as_a_picture_of_its_own(image, memory):
     )
 
 
-def test_a_joined_prompt_does_not_change_what_stands_before(image, memory):
+def test_a_joined_prompt_does_not_change_what_stands_before(image, cache):
     """The first prompt's caches are the same, with or without the second behind it."""
-    case = open_case(CaseRequest.make("pico", image, QUESTION), memory)
+    case = open_case(CaseRequest.make("pico", image, QUESTION), cache)
     first = case.prompt()
     alone = prefill(case.decoder, first, KEEP_ALL)
     both = prefill(case.decoder, joined(first, first), KEEP_ALL)
@@ -111,17 +111,17 @@ def test_a_joined_prompt_does_not_change_what_stands_before(image, memory):
         torch.testing.assert_close(ours.keys[:, :, :length], theirs.keys, atol=1e-4, rtol=1e-4)
 
 
-def test_a_method_inside_the_model_gets_a_sentence_and_the_others_their_answers(image, memory):
+def test_a_method_inside_the_model_gets_a_sentence_and_the_others_their_answers(image, cache):
     *others, equal = answer_with_crop(
-        CaseRequest.make("pico", image, QUESTION), Cells(0, 0, 3, 3), "fastv", cache=memory
+        CaseRequest.make("pico", image, QUESTION), Cells(0, 0, 3, 3), "fastv", cache=cache
     )
     assert len(others) == 3 and all(look.text for look in others)
     assert "inside the language model" in equal.error
 
 
-def test_an_unknown_method_gets_a_sentence(image, memory):
+def test_an_unknown_method_gets_a_sentence(image, cache):
     *_, equal = answer_with_crop(
-        CaseRequest.make("pico", image, QUESTION), Cells(0, 0, 3, 3), "nonsense", cache=memory
+        CaseRequest.make("pico", image, QUESTION), Cells(0, 0, 3, 3), "nonsense", cache=cache
     )
     assert "nonsense" in equal.error
     with pytest.raises(VisitorError):

@@ -22,9 +22,9 @@ EVIL = "\"'><img src=x onerror=alert(1)></style><script>alert(1)</script>"
 
 @pytest.fixture(scope="module")
 def case() -> case_file.CaseFile:
-    image, memory = scenes.make(5).image, ResultCache(64_000_000)
-    full = analyses.answer(CaseRequest.make("pico", image, QUESTION), "full", 1, cache=memory)
-    run = analyses.answer(CaseRequest.make("pico", image, QUESTION), "visiondrop", 60, cache=memory)
+    image, cache = scenes.make(5).image, ResultCache(64_000_000)
+    full = analyses.answer(CaseRequest.make("pico", image, QUESTION), "full", 1, cache=cache)
+    run = analyses.answer(CaseRequest.make("pico", image, QUESTION), "visiondrop", 60, cache=cache)
     return case_file.load(
         case_file.save(CaseRequest.make("pico", image, QUESTION), full, [run], seed=5)
     )

@@ -30,15 +30,13 @@ def picture() -> Image.Image:
 
 
 @pytest.fixture(scope="module")
-def memory() -> ResultCache:
+def cache() -> ResultCache:
     return ResultCache(100_000_000)
 
 
 @pytest.fixture(scope="module")
-def found(picture, memory):
-    return analyses.sweep(
-        CaseRequest.make("pico", picture, QUESTION), CHOSEN, BUDGETS, cache=memory
-    )
+def found(picture, cache):
+    return analyses.sweep(CaseRequest.make("pico", picture, QUESTION), CHOSEN, BUDGETS, cache=cache)
 
 
 @pytest.mark.parametrize(
@@ -72,14 +70,14 @@ def test_every_point_is_the_answer_that_a_single_run_gives(found, picture):
                 CaseRequest.make("pico", picture, QUESTION), swept.method, budget
             )
             assert (answer.method, answer.budget) == (swept.method, budget)
-            assert (answer.text, answer.same) == (alone.text, alone.same)
+            assert (answer.text, answer.agrees) == (alone.text, alone.agrees)
             assert answer.p_full == pytest.approx(alone.p_full, abs=1e-4)
             assert answer.layers == alone.layers
 
 
 def test_the_summary_follows_from_the_points(found):
     for swept in (*found.methods, *found.draws):
-        same = [answer.same for answer in swept.answers]
+        same = [answer.agrees for answer in swept.answers]
         assert swept.k_star == budget_curve.k_star(swept.budgets, same)
         assert swept.n_flips == budget_curve.n_flips(same)
         assert swept.auc == budget_curve.auc(swept.budgets, swept.likelihood)
@@ -107,9 +105,9 @@ def test_a_method_that_can_not_go_so_low_starts_at_its_floor(found, picture):
     assert inside[1] != means[1]
 
 
-def test_a_floor_between_two_rungs_of_random_is_read_on_a_line(picture, memory):
+def test_a_floor_between_two_rungs_of_random_is_read_on_a_line(picture, cache):
     found = analyses.sweep(
-        CaseRequest.make("pico", picture, QUESTION), ["fopru:row"], BUDGETS, cache=memory
+        CaseRequest.make("pico", picture, QUESTION), ["fopru:row"], BUDGETS, cache=cache
     )
     [row] = found.methods
     assert found.budgets == (8, 64, 196) and 8 < row.floor < 64
@@ -129,19 +127,19 @@ def test_random_is_several_draws_at_every_budget(found):
 
 
 @pytest.mark.parametrize("method", ["pool", "visionzip", "sparsevlm", "corematching", "todre"])
-def test_at_all_tokens_every_method_is_the_full_run(found, picture, memory, method):
-    alone = analyses.answer(CaseRequest.make("pico", picture, QUESTION), method, 196, cache=memory)
+def test_at_all_tokens_every_method_is_the_full_run(found, picture, cache, method):
+    alone = analyses.answer(CaseRequest.make("pico", picture, QUESTION), method, 196, cache=cache)
     assert alone.text == found.full.text
     assert alone.p_full == pytest.approx(found.full.p_full, abs=1e-4)
     assert alone.layers == found.full.layers
 
 
-def test_the_ladder_is_the_one_of_the_slider(picture, memory):
+def test_the_ladder_is_the_one_of_the_slider(picture, cache):
     laid = analyses.sweep(
         CaseRequest.make("pico", picture, QUESTION),
         ["fastv"],
         None,
-        cache=memory,
+        cache=cache,
         stop=lambda: True,
     )
     assert laid.budgets == tuple(method_maps.ladder(196, 1, 2)) and laid.budgets[-1] == 196
@@ -152,14 +150,14 @@ def test_the_ladder_is_the_one_of_the_slider(picture, memory):
     assert fastv.random[-1].budget == 196
     for swept in (*laid.methods, laid.draws[0]):
         shown = analyses.draw(
-            CaseRequest.make("pico", picture, QUESTION), swept.method, cache=memory
+            CaseRequest.make("pico", picture, QUESTION), swept.method, cache=cache
         )
         assert swept.budgets == shown.ladder
 
 
-def test_what_is_remembered_is_not_computed_again(picture, memory, found):
+def test_what_is_remembered_is_not_computed_again(picture, cache, found):
     again = analyses.sweep(
-        CaseRequest.make("pico", picture, QUESTION), CHOSEN, BUDGETS, cache=memory
+        CaseRequest.make("pico", picture, QUESTION), CHOSEN, BUDGETS, cache=cache
     )
     for new, old in zip(again.methods, found.methods, strict=True):
         assert all(a is b for a, b in zip(new.answers[:-1], old.answers[:-1], strict=True))
@@ -183,11 +181,11 @@ def test_stop_leaves_the_rest_unanswered(picture):
     assert None in found.random
 
 
-def test_the_five_are_the_default_and_random_is_never_doubled(picture, memory):
-    default = analyses.sweep(CaseRequest.make("pico", picture, QUESTION), None, [64], cache=memory)
+def test_the_five_are_the_default_and_random_is_never_doubled(picture, cache):
+    default = analyses.sweep(CaseRequest.make("pico", picture, QUESTION), None, [64], cache=cache)
     assert [swept.method for swept in default.methods] == list(FIVE)
     named = ["random", "fopru:row", "random?seed=3", "fopru:row"]
-    few = analyses.sweep(CaseRequest.make("pico", picture, QUESTION), named, [64], cache=memory)
+    few = analyses.sweep(CaseRequest.make("pico", picture, QUESTION), named, [64], cache=cache)
     assert [swept.method for swept in few.methods] == ["fopru:row"]
 
 
@@ -203,7 +201,7 @@ def test_the_five_are_the_default_and_random_is_never_doubled(picture, memory):
         (("  ", CHOSEN, [8]), BadQuestion),
     ],
 )
-def test_bad_input_gets_a_sentence(picture, memory, arguments, error):
+def test_bad_input_gets_a_sentence(picture, cache, arguments, error):
     with pytest.raises(error, match=r"\w.*\.$"):
         question, *rest = arguments
-        analyses.sweep(CaseRequest.make("pico", picture, question), *rest, cache=memory)
+        analyses.sweep(CaseRequest.make("pico", picture, question), *rest, cache=cache)

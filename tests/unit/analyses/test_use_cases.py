@@ -57,7 +57,7 @@ def maps(analysis, picture) -> dict:
 
 
 @pytest.fixture
-def memory() -> ResultCache:
+def cache() -> ResultCache:
     return ResultCache(100_000_000)
 
 
@@ -128,7 +128,7 @@ def test_an_answer_keeps_exactly_what_the_map_shows(maps, picture, known, spec):
 @pytest.mark.parametrize("spec", [method.spec for method in catalog.choices()])
 def test_keeping_everything_changes_nothing(analysis, picture, known, spec):
     answer = analyses.answer(CaseRequest.make("pico", picture, QUESTION), spec, 196, cache=known)
-    assert answer.text == analysis.full.text and answer.same
+    assert answer.text == analysis.full.text and answer.agrees
     assert answer.p_full == pytest.approx(analysis.full.p_full, rel=1e-4)
     assert answer.kl == pytest.approx(0, abs=1e-5)
     assert answer.flops == analysis.full.flops and answer.kv_bytes == analysis.full.kv_bytes
@@ -160,10 +160,10 @@ def test_the_first_token_draws_attention_that_counts_only_if_asked_for(analysis)
     assert (counted.attention_text > without.attention_text).all()
 
 
-def test_a_stream_grows_and_ends_complete(picture, memory):
+def test_a_stream_grows_and_ends_complete(picture, cache):
     parts = list(
         analyses.stream(
-            CaseRequest.make("pico", picture, "describe the picture ."), "uniform", 48, cache=memory
+            CaseRequest.make("pico", picture, "describe the picture ."), "uniform", 48, cache=cache
         )
     )
     texts = [part.text for part in parts]
@@ -255,7 +255,7 @@ def test_a_question_cannot_smuggle_in_control_tokens(picture):
     assert found.grid.count == 196
 
 
-def test_memory_is_bounded_in_bytes(memory):
+def test_memory_is_bounded_in_bytes(cache):
     small = ResultCache(4_000)
     for number in range(100):
         small.put(number, "x", 700)
@@ -271,12 +271,10 @@ def test_a_memory_that_is_still_empty_is_one():
     assert empty and len(empty) == 0
 
 
-def test_results_come_from_memory_the_second_time(picture, memory):
-    first = analyses.answer(
-        CaseRequest.make("pico", picture, QUESTION), "clsattn", 50, cache=memory
-    )
+def test_results_come_from_memory_the_second_time(picture, cache):
+    first = analyses.answer(CaseRequest.make("pico", picture, QUESTION), "clsattn", 50, cache=cache)
     assert (
-        analyses.answer(CaseRequest.make("pico", picture, QUESTION), "clsattn", 50, cache=memory)
+        analyses.answer(CaseRequest.make("pico", picture, QUESTION), "clsattn", 50, cache=cache)
         is first
     )
 
@@ -294,21 +292,21 @@ def test_a_variant_may_treat_positions_in_its_own_way(analysis):
 
 
 def test_the_full_answer_comes_token_by_token_and_is_remembered(picture, analysis):
-    memory = ResultCache(64_000_000)
+    cache = ResultCache(64_000_000)
     told = list(
-        analyses.stream(CaseRequest.make("pico", picture, "describe the picture ."), cache=memory)
+        analyses.stream(CaseRequest.make("pico", picture, "describe the picture ."), cache=cache)
     )
     *partial, whole = told
     assert len(partial) > 2 and all(answer.partial for answer in partial)
     assert all(a.text in b.text for a, b in pairwise(partial))
-    assert not whole.partial and whole.same and whole.method == "full"
+    assert not whole.partial and whole.agrees and whole.method == "full"
     again = list(
-        analyses.stream(CaseRequest.make("pico", picture, "describe the picture ."), cache=memory)
+        analyses.stream(CaseRequest.make("pico", picture, "describe the picture ."), cache=cache)
     )
-    assert again == [whole], "from memory, at once"
+    assert again == [whole], "from cache, at once"
     assert (
         analyses.answer(
-            CaseRequest.make("pico", picture, "describe the picture ."), "full", 1, cache=memory
+            CaseRequest.make("pico", picture, "describe the picture ."), "full", 1, cache=cache
         )
         is whole
     )

@@ -44,7 +44,7 @@ def test_each_is_answered_as_if_alone(prepared, seed, question, specs):
     assert answers.keys() == set(specs), "all are remembered"
     for spec, answer in answers.items():
         own = analyses.answer(request, *spec)
-        assert answer.text == own.text and answer.same == own.same
+        assert answer.text == own.text and answer.agrees == own.agrees
         assert answer.p_full == pytest.approx(own.p_full, abs=1e-4)
         assert answer.kl == pytest.approx(own.kl, abs=1e-4)
         assert [s.kept.tolist() for s in answer.stages] == [s.kept.tolist() for s in own.stages]

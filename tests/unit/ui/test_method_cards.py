@@ -89,18 +89,18 @@ def test_where_methods_look_and_drop():
 
 
 def test_a_map_with_changed_settings_is_another_map():
-    image, memory = scenes.make(3).image, ResultCache(64_000_000)
+    image, cache = scenes.make(3).image, ResultCache(64_000_000)
     plain, changed = (
-        analyses.draw(CaseRequest.make("pico", image, QUESTION), spec, cache=memory)
+        analyses.draw(CaseRequest.make("pico", image, QUESTION), spec, cache=cache)
         for spec in ("random", "random?seed=3")
     )
     assert (plain.spec, changed.spec) == ("random", "random?seed=3")
     assert not np.array_equal(plain.order, changed.order)
-    analysis = analyses.analyse(CaseRequest.make("pico", image, QUESTION), cache=memory)
+    analysis = analyses.analyse(CaseRequest.make("pico", image, QUESTION), cache=cache)
     own = next(found for found in analysis.methods if found.spec == "random")
     assert np.array_equal(plain.order, own.order)
     assert (
-        analyses.draw(CaseRequest.make("pico", image, QUESTION), "random", cache=memory) is plain
+        analyses.draw(CaseRequest.make("pico", image, QUESTION), "random", cache=cache) is plain
     ), "remembered"
     with pytest.raises(UnknownMethod):
-        analyses.draw(CaseRequest.make("pico", image, QUESTION), "random?seed=77", cache=memory)
+        analyses.draw(CaseRequest.make("pico", image, QUESTION), "random?seed=77", cache=cache)

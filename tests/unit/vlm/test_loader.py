@@ -79,9 +79,9 @@ def test_switching_between_loaded_models_loads_nothing(loader, monkeypatch):
 
 def test_a_model_that_is_pushed_out_leaves_the_memory(loader):
     loader.configure(LoadSettings(budget=60e6))
-    memory = ResultCache(100_000_000)
+    cache = ResultCache(100_000_000)
     analyses.analyse(
-        CaseRequest.make(loader.load("twin"), scenes.make(3).image, QUESTION), cache=memory
+        CaseRequest.make(loader.load("twin"), scenes.make(3).image, QUESTION), cache=cache
     )
     gone = weakref.ref(loader.load("twin").model)
     loader.load("pico")
@@ -92,7 +92,7 @@ def test_a_model_that_is_pushed_out_leaves_the_memory(loader):
         CaseRequest.make(loader.load("twin"), scenes.make(3).image, QUESTION),
         "uniform",
         40,
-        cache=memory,
+        cache=cache,
     )
     assert again.text, "and it comes back when it is asked for"
 

@@ -21,7 +21,7 @@ from explorer.vlm.loader import default_loader
 from explorer.vlm.threads import cpu_threads, parallel, with_cpu_threads
 
 QUESTION = "what is in the middle ?"
-LANES = pytest.mark.parametrize("lanes", [1, 2, 3])
+N_THREADS = pytest.mark.parametrize("n_threads", [1, 2, 3])
 
 
 def squares(numbers: Iterator[int]) -> Iterator[int]:
@@ -29,10 +29,10 @@ def squares(numbers: Iterator[int]) -> Iterator[int]:
         yield number * number
 
 
-@LANES
-def test_every_piece_is_done_once(lanes):
-    assert sorted(parallel(squares, range(50), lanes)) == [n * n for n in range(50)]
-    assert list(parallel(squares, [], lanes)) == []
+@N_THREADS
+def test_every_piece_is_done_once(n_threads):
+    assert sorted(parallel(squares, range(50), n_threads)) == [n * n for n in range(50)]
+    assert list(parallel(squares, [], n_threads)) == []
 
 
 def test_pieces_are_done_at_the_same_time():
@@ -46,8 +46,8 @@ def test_pieces_are_done_at_the_same_time():
     assert sorted(parallel(meet, range(4), 2)) == [0, 1, 2, 3]
 
 
-@LANES
-def test_an_error_is_raised_where_the_results_are_wanted(lanes):
+@N_THREADS
+def test_an_error_is_raised_where_the_results_are_wanted(n_threads):
     done = []
 
     def fail(numbers: Iterator[int]) -> Iterator[int]:
@@ -59,12 +59,12 @@ def test_an_error_is_raised_where_the_results_are_wanted(lanes):
             yield number
 
     with pytest.raises(ValueError, match="three"):
-        list(parallel(fail, range(1000), lanes))
+        list(parallel(fail, range(1000), n_threads))
     assert len(done) < 900, "the others stopped, too"
 
 
-@LANES
-def test_who_wants_no_more_gets_no_more(lanes):
+@N_THREADS
+def test_who_wants_no_more_gets_no_more(n_threads):
     begun = []
 
     def slow(numbers: Iterator[int]) -> Iterator[int]:
@@ -73,7 +73,7 @@ def test_who_wants_no_more_gets_no_more(lanes):
             time.sleep(0.01)
             yield number
 
-    results = parallel(slow, range(1000), lanes)
+    results = parallel(slow, range(1000), n_threads)
     next(results)
     results.close()
     assert len(begun) < 900

@@ -31,7 +31,7 @@ OWLS = (2, 5)
 
 
 @pytest.fixture(scope="module")
-def memory() -> ResultCache:
+def cache() -> ResultCache:
     return ResultCache(100_000_000)
 
 
@@ -40,13 +40,13 @@ def clip(count: int = 9, acts=ACTS) -> video.Clip:
 
 
 @pytest.fixture(scope="module")
-def owls(memory) -> clip_case.VideoCase:
-    return clip_case.open_video_case(VideoRequest.make("pico", clip(), QUESTION), memory)
+def owls(cache) -> clip_case.VideoCase:
+    return clip_case.open_video_case(VideoRequest.make("pico", clip(), QUESTION), cache)
 
 
 @pytest.fixture(scope="module")
-def scores(owls, memory) -> list[float]:
-    return frame_scoring.frame_scores(owls, frame_scoring.frame_query(owls), memory)
+def scores(owls, cache) -> list[float]:
+    return frame_scoring.frame_scores(owls, frame_scoring.frame_query(owls), cache)
 
 
 def test_a_film_is_drawn_from_its_seed_alone():
@@ -74,18 +74,16 @@ def test_every_token_keeps_the_patch_of_the_tower_that_it_came_from(owls):
     torch.testing.assert_close(owls.case.vision.output.features, whole[14 * y0 + x0])
 
 
-def test_the_union_is_not_the_same_case_as_a_picture_of_the_sheet(owls, memory):
+def test_the_union_is_not_the_same_case_as_a_picture_of_the_sheet(owls, cache):
     as_picture = analyses.answer(
-        CaseRequest.make("pico", owls.sheet, QUESTION), "full", 196, cache=memory
+        CaseRequest.make("pico", owls.sheet, QUESTION), "full", 196, cache=cache
     )
     assert as_picture.layers[0] == 196
-    assert full_run(owls.case, memory).answer.layers[0] == 144
+    assert full_run(owls.case, cache).answer.layers[0] == 144
 
 
-def test_four_frames_fill_the_sheet_so_the_answer_is_that_of_the_picture(memory):
-    four = clip_case.open_video_case(
-        VideoRequest.make("pico", clip(4), "what do you see ?"), memory
-    )
+def test_four_frames_fill_the_sheet_so_the_answer_is_that_of_the_picture(cache):
+    four = clip_case.open_video_case(VideoRequest.make("pico", clip(4), "what do you see ?"), cache)
     as_picture = analyses.answer(
         CaseRequest.make("pico", four.sheet, "what do you see ?"), "full", 196
     )
@@ -100,16 +98,16 @@ def test_frames_that_show_what_is_asked_for_score_high(owls, scores):
     assert max(score for n, score in enumerate(scores) if n not in OWLS) < 0.1
 
 
-def test_a_visitor_may_name_other_things_and_several(owls, memory):
+def test_a_visitor_may_name_other_things_and_several(owls, cache):
     asked = frame_scoring.frame_query(owls, ["pizza", "fish"])
     assert asked.who == "you" and len(asked.questions) == 2
-    found = frame_scoring.frame_scores(owls, asked, memory)
+    found = frame_scoring.frame_scores(owls, asked, cache)
     assert {number for number, score in enumerate(found) if score > 0.5} == {6, 7}
 
 
-def test_with_nothing_to_look_for_all_frames_get_the_same(memory):
+def test_with_nothing_to_look_for_all_frames_get_the_same(cache):
     general = clip_case.open_video_case(
-        VideoRequest.make("pico", clip(), "what do you see ?"), memory
+        VideoRequest.make("pico", clip(), "what do you see ?"), cache
     )
     asked = frame_scoring.frame_query(general)
     assert asked.questions == () and "names nothing" in asked.notes[0]
@@ -141,7 +139,7 @@ def test_a_word_that_the_model_does_not_know_is_named(owls):
     assert "“zeppelin”" in frame_scoring.frame_query(owls, ["zeppelin"]).notes[0]
 
 
-def test_without_alpha_all_frames_get_the_same_and_with_it_the_better_ones_more(owls, memory):
+def test_without_alpha_all_frames_get_the_same_and_with_it_the_better_ones_more(owls, cache):
     scores = [0.1] * 4 + [0.9] + [0.1] * 4
     even, shared = (
         [h * w for h, w in BudgetAllocation(alpha=a).shapes(owls, scores, 48)] for a in (0, 2)
@@ -149,7 +147,7 @@ def test_without_alpha_all_frames_get_the_same_and_with_it_the_better_ones_more(
     assert len(set(even)) == 1 and len(set(shared[:4] + shared[5:])) == 1
     assert shared[4] > even[4] > shared[0]
     answers = [
-        budgets.answer_by_quota(owls, scores, 48, BudgetAllocation(alpha=a), memory) for a in (0, 2)
+        budgets.answer_by_quota(owls, scores, 48, BudgetAllocation(alpha=a), cache) for a in (0, 2)
     ]
     assert [answer.layers[0] for answer in answers] == [sum(even), sum(shared)]
     assert all(0 <= answer.p_full <= 1 for answer in answers)
@@ -185,23 +183,23 @@ def test_the_table_holds_the_grids_of_every_budget(owls, scores):
 
 
 @pytest.mark.parametrize("count", [2, 5, 9])
-def test_every_method_prunes_the_union_at_the_same_budget(count, memory):
-    opened = clip_case.open_video_case(VideoRequest.make("pico", clip(count), QUESTION), memory)
+def test_every_method_prunes_the_union_at_the_same_budget(count, cache):
+    opened = clip_case.open_video_case(VideoRequest.make("pico", clip(count), QUESTION), cache)
     n = opened.case.size.tokens
     for spec in [method.spec for method in catalog.choices() if not method.slow]:
-        drawn = budgets.map_of_method(opened, spec, memory)
+        drawn = budgets.map_of_method(opened, spec, cache)
         assert drawn.score.shape == (n,)
         budget = max(n // 3, drawn.floor)
-        answer = budgets.answer_by_method(opened, spec, budget, memory)
+        answer = budgets.answer_by_method(opened, spec, budget, cache)
         whole = {"fopru:row": opened.case.size.columns, "vtw": n / opened.case.size.layers}
         assert budget - whole.get(spec, 1) < answer.mean < budget + 1, spec
 
 
 def test_answers_are_remembered_by_what_the_frames_got(owls, scores):
-    memory = ResultCache(10_000_000)
-    one = budgets.answer_by_quota(owls, scores, 48, BudgetAllocation(), memory)
-    assert budgets.answer_by_quota(owls, scores, 48, BudgetAllocation(), memory) is one
-    other = budgets.answer_by_quota(owls, list(reversed(scores)), 48, BudgetAllocation(), memory)
+    cache = ResultCache(10_000_000)
+    one = budgets.answer_by_quota(owls, scores, 48, BudgetAllocation(), cache)
+    assert budgets.answer_by_quota(owls, scores, 48, BudgetAllocation(), cache) is one
+    other = budgets.answer_by_quota(owls, list(reversed(scores)), 48, BudgetAllocation(), cache)
     assert other is not one and other.p_full != one.p_full
 
 
@@ -265,12 +263,12 @@ def test_a_frame_of_one_colour_is_no_trouble():
     assert budgets.answer_by_quota(dull, scores, 30).text
 
 
-def test_dycoke_thins_out_the_frames_of_a_sheet(owls, memory):
+def test_dycoke_thins_out_the_frames_of_a_sheet(owls, cache):
     """Pico reads one picture, on which frames lie: they are told apart all the same."""
     assert owls.case.size.frames == 9
-    drawn = budgets.map_of_method(owls, "dycoke", memory)
+    drawn = budgets.map_of_method(owls, "dycoke", cache)
     assert drawn.floor == 16  # windows of 16: frame 0 alone is whole
-    answer = budgets.answer_by_method(owls, "dycoke", 72, memory)
+    answer = budgets.answer_by_method(owls, "dycoke", 72, cache)
     assert set(answer.layers) == {72}
     frame = owls.places[answer.stages[0].kept, 0]
     assert np.bincount(frame).tolist() == [16, 4, 4, 4, 16, 4, 4, 4, 16]
