@@ -8,8 +8,9 @@ import torch
 from transformers import Qwen2ForCausalLM
 
 from explorer.inference.prefill import PruningPlan, prefill
+from explorer.methods.ops import dual_attention
 from explorer.methods.ops.groups import bipartite
-from explorer.methods.several_stages import mustdrop
+from explorer.methods.several_stages import flat_windows
 from explorer.methods.several_stages.aim import AIM
 from explorer.methods.several_stages.mustdrop import MustDrop
 from explorer.methods.several_stages.vscan import VScan
@@ -126,15 +127,43 @@ def run_aim_llm(golden: Golden) -> None:
 
 
 def run_mustdrop(golden: Golden) -> None:
+    (run_mustdrop_tower if golden["part"] == "tower" else run_mustdrop_llm)(golden)
+
+
+def run_mustdrop_tower(golden: Golden) -> None:
+    """Which windows merge is told by the threshold; tokens stand as the tower's layer 1 reads."""
+    patches, side = golden["features"][1:], int(golden["side"])
+    windows = flat_windows.members(side, side)
+    like = flat_windows.likeness(patches, windows)
+    count = int((like >= float(golden["threshold"])).sum())
+    assert count == int(golden["n_merged_windows"])
+    chosen, group = flat_windows.grouped(windows, like, count, len(patches))
+    assert chosen[:, -1].tolist() == golden["anchor"].tolist()
+    row = torch.where(group < 0, count + (group < 0).cumsum(0) - 1, group)
+    assert row.tolist() == golden["group"].tolist()
+    tokens = torch.cat([golden["features"][:1], patches[chosen].mean(1), patches[group < 0]])
+    assert_close(tokens, golden["tokens_after_merge"])
+    n = int(golden["n_after"])
+    signals = Signals(
+        line(n),
+        torch.zeros(n, 1),
+        patches=torch.arange(n)[:, None],
+        last_cls_attention=golden["cls_attention"][None],
+        inputs=torch.zeros(n, 1),
+    )
+    assert_same_set(dual_attention.key_set(signals, n), golden["key_set"])
+
+
+def run_mustdrop_llm(golden: Golden) -> None:
     """The stages in the LLM: which tokens pass the filters is as many as the schedule says."""
     key, limits = golden["key_set"], (float(golden["global_thr"]), float(golden["individual_thr"]))
 
     def look(signals: Signals, stage: Stage, s: int) -> Kept:
-        together, single = mustdrop.attention(signals)
+        together, single = dual_attention.attention(signals)
         assert_close(together, golden[f"global_stage{s}"])
         assert_close(single, golden[f"individual_stage{s}"])
         alive = golden[f"tokens_stage{s}"]
-        score = mustdrop.filtered(together, single, *limits)
+        score = dual_attention.filtered(together, single, *limits)
         score[torch.isin(alive, key)] = torch.inf
         kept = top(score, stage.keep)
         assert kept.tolist() == (score >= 1).nonzero()[:, 0].tolist()

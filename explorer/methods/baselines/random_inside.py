@@ -31,7 +31,12 @@ from explorer.methods.several_stages.visiondrop import VisionDrop
 from explorer.methods.several_stages.vscan import VScan
 from explorer.methods.signals import Signals, Size, Stage
 
-MUSTDROP = (("cut", "prompt"), ("cut", "cache"), ("keep", "prompt"))  # three ways of its caches
+# with or without its part in the tower, and three ways of its caches
+MUSTDROP = [
+    (tower, *caches)
+    for tower in ("off", "on")
+    for caches in (("cut", "prompt"), ("cut", "cache"), ("keep", "prompt"))
+]
 # when it cuts, and which caches: from layer 0, from layer 1, or none
 IVCPRUNE = [
     (reading, early, caches)
@@ -59,7 +64,7 @@ SCHEDULES: dict[str, Method] = {
         AIM(parts="prune"),
         PACT(),
         *(IVCPrune(*each) for each in IVCPRUNE),
-        *(MustDrop(early=early, answer_at=at) for early, at in MUSTDROP),
+        *(MustDrop(*each) for each in MUSTDROP),
     )
 }
 

@@ -8,7 +8,6 @@ question; what the vision tower finds important never leaves.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,12 +16,12 @@ from torch import Tensor
 from explorer.methods.inside_llm import token_schedule
 from explorer.methods.inside_llm.token_schedule import InsideLLM
 from explorer.methods.method import Card, option
-from explorer.methods.ops.saliency import attention_per_head
+from explorer.methods.ops.dual_attention import attention, filtered, key_set, saliency
+from explorer.methods.several_stages import flat_windows
 from explorer.methods.signals import Kept, Signals, Size, Stage, top
 
 STAGES = (3, 7, 11, 15)  # before these of 32 layers
 SHARES = (1, 0.8, 0.64, 0.51)  # of the tokens that the first stage leaves
-KEYS = 0.08  # of the tokens: so many never leave
 
 
 @dataclass(frozen=True)
@@ -39,14 +38,16 @@ class MustDrop(InsideLLM):
         commit="909afa538bff22e10c02db2da101aa1870e21912",
         verified=(
             "What both filters look at, kept sets, logits, answers and cache lengths of the stages "
-            "in the LLM equal the official code's on 1 recorded run."
+            "in the LLM equal the official code's on 1 recorded run; windows, groups, merged "
+            "tokens and the key set of the tower's part on another."
         ),
         uncertain=(
             "Code, README and abstract were read, not the paper. The code's two thresholds are set "
             "for each benchmark, and how many tokens pass depends on the picture; to reach a "
             "budget, the numbers at the stages are fixed (ours) and both thresholds are equal. "
-            "Merging of flat areas in the tower is left out. Small budgets shrink the key set, "
-            "which the authors never do."
+            "Merging of flat areas in the tower is an option: a fixed share of the windows of one "
+            "view, where the code has a threshold, and the key set then comes from the untouched "
+            "tower. Small budgets shrink the key set, which the authors never do."
         ),
         sentence=(
             "Asks at four places whether the question, as a whole or in any word, still looks at a "
@@ -61,9 +62,12 @@ class MustDrop(InsideLLM):
         score_means="the larger of two shares: of the question's attention, of one word's",
         stand_in="the attention that a patch receives on average",
     )
-    needs = frozenset({"tail_attention", "last_cls_attention", "patch_attention", "inputs"})
+    needs = frozenset(
+        {"tail_attention", "last_cls_attention", "patch_attention", "inputs", "walk", "project"}
+    )
     reads_question = True
     nested = False
+    tower: str = option("off", "on", meaning="merge flat areas of 3 x 3 patches in the tower first")
     early: str = option("cut", "keep", meaning="cut the caches of early layers behind the prefill")
     # differs: the code lets new tokens stand at the length of each cut cache, where they may be
     # nearer than words of the question that were counted while more tokens were there
@@ -75,10 +79,17 @@ class MustDrop(InsideLLM):
 
     def smallest(self, size: Size) -> list[Stage]:
         """A single visual token is left after the first layers."""
-        return [Stage(min([size.layers, *self.layers(size)]), 1)]
+        last = Stage(min([size.layers, *self.layers(size)]), 1)
+        return [*self.in_tower(size, last.keep), last]
+
+    def in_tower(self, size: Size, budget: int) -> list[Stage]:
+        """Merge windows in the tower, if it is asked for and there are any to merge."""
+        return flat_windows.stage(size, budget) if self.tower == "on" else []
 
     def stages(self, size: Size, budget: int) -> list[Stage]:
         """Find k, of which the stages leave 1, .8, .64 and .51; where that is all, none leave."""
+        merging = self.in_tower(size, budget)
+        size = replace(size, tokens=merging[0].total) if merging else size
 
         def at(x: float) -> list[Stage]:
             counts = [2 * x * size.tokens * share for share in SHARES]
@@ -88,32 +99,18 @@ class MustDrop(InsideLLM):
         if self.early == "cut" and last.keep < size.tokens:  # layers that saw no stage stay whole
             first = (before or [last])[0].layer
             last = replace(last, cut_from=first - 1, cut_positions=self.answer_at == "cache")
-        return [*before, last]
+        return [*merging, *before, last]
 
     def score(self, signals: Signals) -> Tensor:
-        """Give lambda with equal thresholds, G = I = 1, [N]."""
+        """Give lambda with equal thresholds, G = I = 1, [N]; in the tower what it looks at."""
+        if signals.tail_attention is None:
+            return saliency(signals)
         return filtered(*attention(signals), 1, 1)
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Keep the key set, and of the others those with the largest lambda."""
+        if stage.layer == 0:
+            return flat_windows.merged(signals, stage)
         score = self.score(signals)
         score[key_set(signals, stage.keep)] = torch.inf
         return Kept(top(score, stage.keep))
-
-
-def attention(signals: Signals) -> tuple[Tensor, Tensor]:
-    """Give g_j and m_j [N]: attention of all words together, and of the one that looks the most."""
-    rows = signals.tail_attention.float().mean(0)  # [T, N]
-    return rows.sum(0), rows.amax(0)
-
-
-def filtered(together: Tensor, single: Tensor, least: float, least_single: float) -> Tensor:
-    """Give lambda [N]: at least 1 for a token that passes one of the filters, G or I."""
-    return torch.maximum(together / (least * together.sum()), single / least_single)
-
-
-def key_set(signals: Signals, room: int) -> Tensor:
-    """Give the tokens that never leave: what [CLS] looks at most in the tower's last layer."""
-    seen = signals.per_token(attention_per_head(signals, "last_cls_attention").mean(1))
-    # differs: at most half of the places, so that small budgets exist
-    return top(seen, min(math.ceil(KEYS * len(signals.inputs)), room // 2))
