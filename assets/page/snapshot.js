@@ -21,7 +21,7 @@ function comparison({ selection }) {
     case: open.id,
     ...state,
     ...asking(selection),
-    ...pick(selection, "missing", "chance"),
+    ...pick(selection, "missing", "chance", "calm"),
     entries: selection.entries.map(entryOf),
   };
 }

@@ -57,7 +57,15 @@ export class CompareSelection extends BatchRequest {
     if (!this.#shown || !this.visible()) return;
     super.tell();
     clearTimeout(this.#calm);
-    this.#calm = setTimeout(() => this.#redraw(), CALM_MS);
+    this.#calm = setTimeout(() => {
+      this.#calm = 0;
+      this.#redraw();
+    }, CALM_MS);
+  }
+
+  /** Whether what waits until nothing moves has been drawn. */
+  get calm() {
+    return this.#calm === 0;
   }
 
   /** The tab was opened, or something changed in the tab "Explore". */

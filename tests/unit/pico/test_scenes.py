@@ -170,9 +170,10 @@ def test_answers_are_looked_up_quickly():
 
 
 def timed(function, *arguments) -> float:
-    start = time.perf_counter()
+    """Measure the processor time of a call; what else is at work does not count."""
+    start = time.thread_time()
     function(*arguments)
-    return time.perf_counter() - start
+    return time.thread_time() - start
 
 
 def test_a_question_is_found_however_it_is_typed():
