@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Page, expect
 from explorer.tools.browser import chromium
 
 if TYPE_CHECKING:  # they import torch
-    from canned import Canned
+    from canned import Canned, Recording
 
     from explorer.ui.session import UseCases
 
@@ -101,13 +101,21 @@ def hosted_folder(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def _canned(tmp_path_factory) -> Iterator[tuple[Canned, str]]:
-    from canned import Canned, record
+def recording(tmp_path_factory) -> Recording:
+    """What pico says of one scene, asked once in a run; see helpers/canned.py."""
+    from canned import record
 
     of_the_run = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         of_the_run = of_the_run.parent
-    canned = Canned(record(of_the_run))
+    return record(of_the_run)
+
+
+@pytest.fixture(scope="session")
+def _canned(recording) -> Iterator[tuple[Canned, str]]:
+    from canned import Canned
+
+    canned = Canned(recording)
     with hosted(use_cases=canned.use_cases()) as address:
         yield canned, address
 

@@ -179,6 +179,7 @@ class Canned:
         return replace(
             self.recording.analysis,
             id=request.id,
+            model=request.model,
             picture=request.picture,
             question=request.question,
         )

@@ -8,6 +8,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+from canned import Canned
 from conftest import hosted, visit
 from huggingface_hub import constants
 from playwright.sync_api import Page, expect
@@ -29,8 +30,11 @@ def gate():
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory, gate):
-    """The page in this process, with a zoo of three: pico, a folder of its own, one far away."""
+def url(tmp_path_factory, gate, recording):
+    """The page in this process, with a zoo of three: pico, a folder of its own, one far away.
+
+    Models are loaded as ever; what they would say comes from the recording.
+    """
     folder = tmp_path_factory.mktemp("twin")
     shutil.copytree(ROOT / "assets/pico", folder, dirs_exist_ok=True)
     pico = read_entries()["pico"]
@@ -54,7 +58,7 @@ def url(tmp_path_factory, gate):
         patch.setattr(constants, "HF_HUB_OFFLINE", False)
         patch.setattr(constants, "ENDPOINT", "http://10.255.255.1")  # nobody there, nobody refuses
         loader.configure(LoadSettings(), waits=False)
-        with hosted() as address:
+        with hosted(use_cases=Canned(recording).use_cases()) as address:
             yield address
             gate.set()
     loader.configure(LoadSettings())
@@ -128,7 +132,6 @@ def test_the_row_fits_on_a_phone_and_in_the_dark(browser, url, gate, how):
     button = page.locator(NOTES).get_by_role("button", name="Cancel")
     expect(button).to_be_visible()
     expect(page.locator(NOTES).locator("progress")).to_be_visible()
-    page.screenshot(path=f"/tmp/loading-{'dark' if 'color_scheme' in how else 'phone'}.png")
     wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert wide <= 0
     button.click()

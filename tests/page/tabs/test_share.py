@@ -1,4 +1,8 @@
-"""Cases that travel, in a real Chromium: saved, opened, exchanged by strangers."""
+"""Cases that travel, in a real Chromium: saved, opened, exchanged by strangers.
+
+What a file says is asked again of pico itself; the page on which it is opened mostly answers from
+records.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,12 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from conftest import ready, state, until, visit
+from conftest import ready, state, until, visit, visiting
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -36,6 +41,24 @@ def saved() -> dict:
     return json.loads(
         case_file.save(CaseRequest.make("pico", image, QUESTION), full, [run], seed=5)
     )
+
+
+@pytest.fixture(scope="module")
+def visited_canned(browser, canned_url) -> Iterator[Page]:
+    with visiting(browser, canned_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def canned_page(visited_canned, canned) -> Page:
+    """One visit for tests that open something else, whatever is open; no file is, to begin with."""
+    if visited_canned.locator(".vt-stored").is_visible():
+        stage = visited_canned.locator(".vt-stage").first
+        before = stage.get_attribute("data-case")
+        visited_canned.locator("#vt-scene button").click()
+        expect(stage).not_to_have_attribute("data-case", before, timeout=60_000)
+        expect(visited_canned.locator(".vt-stored")).to_be_hidden(timeout=60_000)
+    return visited_canned
 
 
 def open_file(page: Page, path: Path, content: object) -> None:
@@ -65,7 +88,8 @@ def test_a_case_is_saved_opened_again_and_equal(page, tmp_path):
     assert place(page) == shown
 
 
-def test_what_differs_is_said_and_shown_beside_it_on_the_same_screen(page, saved, tmp_path):
+def test_what_differs_is_said_and_shown_beside_it_on_the_same_screen(canned_page, saved, tmp_path):
+    page = canned_page
     other = json.loads(json.dumps(saved))
     other["runs"][0]["text"] = "a submarine"
     other["packages"]["torch"] = "0.4"
@@ -83,8 +107,8 @@ def test_what_differs_is_said_and_shown_beside_it_on_the_same_screen(page, saved
     expect(page.locator(".vt-stored")).to_be_hidden(timeout=60_000)
 
 
-def test_on_a_phone_the_case_stands_behind_the_answers(browser, url, saved, tmp_path):
-    page = visit(browser, url, viewport={"width": 390, "height": 844})
+def test_on_a_phone_the_case_stands_behind_the_answers(browser, canned_url, saved, tmp_path):
+    page = visit(browser, canned_url, viewport={"width": 390, "height": 844})
     open_file(page, tmp_path / "case.json", saved)
     expect(page.locator(".vt-stored")).to_be_visible(timeout=60_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -96,7 +120,8 @@ def test_on_a_phone_the_case_stands_behind_the_answers(browser, url, saved, tmp_
 EVIL = "<img src=x onerror='window.hacked=1'> ${window.hacked=1} {{constructor}}<script>hacked=1"
 
 
-def test_scripts_in_every_text_of_a_file_stay_texts(page, saved, tmp_path):
+def test_scripts_in_every_text_of_a_file_stay_texts(canned_page, saved, tmp_path):
+    page = canned_page
     other = json.loads(json.dumps(saved))
     other["question"] = other["truth"] = EVIL
     other["seed"] = None
@@ -133,7 +158,8 @@ HOSTILE = {
 }
 
 
-def test_a_hostile_file_gets_a_sentence_and_changes_nothing(page, saved, tmp_path):
+def test_a_hostile_file_gets_a_sentence_and_changes_nothing(canned_page, saved, tmp_path):
+    page = canned_page
     before = page.locator(".vt-stage").first.get_attribute("data-case")
     said = page.locator("#vt-case .vt-notes[data-kind=error], #vt-case .vt-told")
     for name, content in HOSTILE.items():
@@ -157,11 +183,13 @@ def place(page: Page) -> list:
     return [shown["case"]["seed"], shown["case"]["question"], shown["method"], shown["budget"]]
 
 
-def test_a_link_restores_scene_question_method_and_budget(browser, url):
+def test_a_link_restores_scene_question_method_and_budget(browser, canned_url):
     asked = [5, "how many crowns are there ?", "divprune", 33]
     names = ("scene", "question", "method", "budget")
     query = urlencode(dict(zip(names, asked, strict=True)))
-    page = visit(browser, f"{url}/?{query}", permissions=["clipboard-read", "clipboard-write"])
+    page = visit(
+        browser, f"{canned_url}/?{query}", permissions=["clipboard-read", "clipboard-write"]
+    )
     until(page, "state.case.seed === 5")
     assert place(page) == asked
     expect(page.locator("#vt-seed input")).to_have_value("5")
@@ -176,16 +204,16 @@ def test_a_link_restores_scene_question_method_and_budget(browser, url):
     page.context.close()
 
 
-def test_a_link_to_an_example_shows_it_finished(browser, url):
-    page = visit(browser, f"{url}/?example=find&method=fastv&budget=70")
+def test_a_link_to_an_example_shows_it_finished(browser, canned_url):
+    page = visit(browser, f"{canned_url}/?example=find&method=fastv&budget=70")
     until(page, "state.case.question === 'find the cheese .'")
     assert state(page)["method"] == "fastv"
     expect(page.locator("#vt-examples [data-key=find]")).to_have_attribute("aria-pressed", "true")
     page.context.close()
 
 
-def test_a_wrong_link_gets_a_sentence_and_the_first_page(browser, url):
-    page = visit(browser, f"{url}/?example=opening&budget=500")
+def test_a_wrong_link_gets_a_sentence_and_the_first_page(browser, canned_url):
+    page = visit(browser, f"{canned_url}/?example=opening&budget=500")
     note = page.locator("#vt-picture-notes .vt-notes[data-kind=error]")
     expect(note).to_contain_text("196", timeout=60_000)
     shown = examples.load(examples.names()[0])
@@ -193,7 +221,8 @@ def test_a_wrong_link_gets_a_sentence_and_the_first_page(browser, url):
     page.context.close()
 
 
-def test_a_picture_of_ones_own_has_no_link(page, tmp_path):
+def test_a_picture_of_ones_own_has_no_link(canned_page, tmp_path):
+    page = canned_page
     path = tmp_path / "own.png"
     scenes.make(5).image.save(path)
     page.locator("#vt-picture input[type=file]").set_input_files(path)
