@@ -42,7 +42,9 @@ function sweep({ selection }) {
 
 const debug = ({ picking }) => pick(picking, "tokens", "known", "settled");
 
-const SEEN = { compare: comparison, sweep, debug, video: ({ selection }) => asking(selection) };
+const film = ({ selection }) => ({ ...asking(selection), ...pick(selection, "quota", "other") });
+
+const SEEN = { compare: comparison, sweep, debug, video: film };
 
 /**
  * @param {Store} store

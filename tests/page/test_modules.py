@@ -345,3 +345,32 @@ def test_the_staircase_says_what_a_budget_is_the_mean_of(run):
     )
     assert plain.startswith("Visual tokens that enter each of the 2 decoder layers")
     assert "enter every layer, so that the cost is that of all tokens" in wiped
+
+
+def test_costs_of_two_runs_are_set_against_each_other_only_if_they_belong_together(run):
+    stored = {"vision": 0.9, "prefill": 9.0, "decode": 9.0}
+    beside = {"vision": 0.06, "prefill": 0.04, "decode": 0.09}
+    rows = run(
+        "explore/readout/costs.js",
+        """({ costPanel }, full, kept) => {
+          const zero = { width: 1, ffn: 1, heads: 1, kv_heads: 1, head_width: 1 };
+          const cost = { ...zero, vocabulary: 1, text: 1, bytes: 4 };
+          const kase = { grid: { n: 8 }, cost };
+          const choice = { method: {}, layers: [4], final: 4, mean: 4 };
+          const answers = { pruned: { answer: kept } };
+          const panel = costPanel({ state: { case: kase }, full, choice, answers });
+          panel.update({ case: kase });
+          const text = (line) => [...line.children].map((cell) => cell.textContent);
+          return [...panel.node.querySelectorAll("tbody tr")].map(text);
+        }""",
+        {"seconds": stored, "full_seconds": {}, "dominance": {"answer": 4}, "flops": 1},
+        {
+            "seconds": {"vision": 0.06, "prefill": 0.02, "decode": 0.1},
+            "full_seconds": beside,
+            "dominance": {"answer": 6},
+        },
+    )
+    by_name = {name: cells for name, *cells in rows}
+    assert by_name["vision ms"] == ["60", "60", "one look"]
+    assert by_name["prefill ms"] == ["40", "20", "−50 %"], "not against the stored run"
+    assert by_name["decode ms per token"] == ["30", "20", "−33 %"], "three steps, and five"

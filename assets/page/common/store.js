@@ -13,7 +13,9 @@
  * @property {"rank"|"linear"} colouring
  * @property {"both"|"score"|"kept"} mode
  * @property {number} opacity of the colours, 0 to 1
- * @property {?{full: Answer, kept: Answer, choice: Object}} enlarged two runs whose curves are drawn large
+ * @property {boolean} first whether MDI and AEI count the prompt's first token as text
+ * @property {?{full: Answer, kept: Answer, choice: Object, first: boolean}} enlarged two runs whose
+ *   curves are drawn large
  * @property {number} cursor the token under the pointer or the arrow keys, -1 for none
  */
 import { AnswerCache } from "./answers/answer_cache.js";
@@ -39,6 +41,7 @@ export class Store extends Observable {
     mode: "both",
     opacity: 0.55,
     cursor: -1,
+    first: false,
     enlarged: null,
   };
   cache = new AnswerCache();

@@ -5,6 +5,12 @@
 import { announcer, inbound } from "../common/bridge.js";
 import { mark, node, rootOf, segments, show, write } from "../common/dom.js";
 import { format } from "../common/format.js";
+import {
+  aboutDominance,
+  dominanceTable,
+  firstTokenSwitch,
+  reading,
+} from "../explore/readout/dominance_table.js";
 import { frameStrip } from "./frames.js";
 import { VideoSelection } from "./selection.js";
 
@@ -170,6 +176,38 @@ function answersRow(selection) {
   return { node: row, update };
 }
 
+/** MDI and AEI of the three answers: does each listen to words or to frames? */
+function listening(selection) {
+  const table = dominanceTable([
+    ["full", "all tokens"],
+    ["quota", "QuoTA"],
+    ["other", "the method"],
+  ]);
+  let first = false;
+  const part = node(
+    "section",
+    { class: "vt-video-view-listening" },
+    node("h3", {}, "Does it listen to text or to the frames?"),
+    table.node,
+    firstTokenSwitch((counted) => {
+      first = counted;
+      selection.changed();
+    }),
+    aboutDominance(),
+  );
+  const update = () => {
+    const { video, quota, other, state } = selection;
+    const answers = { full: video.full, quota, other };
+    const found = Object.entries(answers).map(([key, answer]) => [
+      key,
+      reading(answer?.dominance, first),
+    ]);
+    const title = video.offered.find(({ key }) => key === state.method)?.title;
+    table.update(Object.fromEntries(found), { other: title });
+  };
+  return { node: part, update };
+}
+
 /** What is to be known: where scores come from, the contact sheet, QuoTA itself. */
 function about() {
   const notes = node("div", { class: "vt-notes vt-video-view-notes" });
@@ -213,7 +251,12 @@ function mount(selection, { element, props, watch }) {
   const empty = node("p", { class: "vt-empty" }, "Choose a video and ask a question.");
   const caption = node("p", { class: "vt-video-view-caption" });
   const spoken = node("p", { class: "vt-spoken", "aria-live": "polite" });
-  const parts = [hand(selection), answersRow(selection), frameStrip(selection)];
+  const parts = [
+    hand(selection),
+    answersRow(selection),
+    frameStrip(selection),
+    listening(selection),
+  ];
   const more = about();
   const body = node(
     "div",

@@ -19,6 +19,7 @@ from explorer.ui import examples
 
 pytestmark = pytest.mark.browser
 SIZE = {"width": 1366, "height": 1080}
+PATIENCE = 60_000  # milliseconds
 SLIDER = ".vt-stage input[type=range][aria-valuetext]"
 
 
@@ -168,6 +169,27 @@ def test_costs_follow_the_hand_and_are_those_that_the_server_counts(page):
     assert sum("/queue/join" in request for request in requests) == 1
     assert answer["budget"] == budget
     assert cells[1] == f"{answer['flops'] / 1e9:.2f}" and float(cells[1]) < float(cells[0])
+
+
+def test_the_first_token_and_compression_by_cls_are_shown_when_asked_for(canned_page):
+    panel = canned_page.locator("#vt-dominance")
+    about = panel.locator(".vt-about")
+    expect(about.locator("a")).to_have_attribute("href", "https://arxiv.org/abs/2508.10552")
+    expect(about).to_contain_text("re-implementation")
+    strip = panel.locator(".vt-compression")
+    strip.locator("summary").click()
+    full = state(canned_page)["full"]["dominance"]
+    texts = [full["text"], full["with_first"]["text"]]
+    assert texts[1] == texts[0] + 1
+    for label, cells in (("MDI full", panel), ("MDI 25 %", strip), ("MDI 5 %", strip)):
+        row = cells.get_by_role("row", name=label).locator("td")
+        expect(row.nth(3)).to_have_text(str(texts[0]), timeout=PATIENCE)
+    panel.get_by_label("count the first token").check()
+    for label, cells in (("MDI full", panel), ("MDI 25 %", strip), ("MDI 5 %", strip)):
+        row = cells.get_by_role("row", name=label).locator("td")
+        expect(row.nth(3)).to_have_text(str(texts[1]))
+    panel.get_by_label("count the first token").uncheck()
+    strip.locator("summary").click()
 
 
 @pytest.mark.parametrize("width", [1366, 390])

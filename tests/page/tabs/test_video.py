@@ -132,6 +132,13 @@ def test_any_method_prunes_the_union_of_frames(page, own):
         )
         assert 0 < total <= 50
     page.locator("#vt-video-view-method").select_option("clsattn")
+    done(page)
+    told = state(page)["video"]["other"]["dominance"]
+    row = page.get_by_role("row", name="MDI [CLS] attention").locator("td")
+    for counted in (told, told["with_first"]):
+        expect(row.nth(3)).to_have_text(str(counted["text"]))
+        expect(row.nth(4)).to_have_text(str(counted["image"][-1]))
+        page.locator(".vt-video-view").get_by_label("count the first token").click()
 
 
 def test_something_else_can_be_looked_for(page):

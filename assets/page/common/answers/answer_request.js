@@ -19,6 +19,7 @@ export class AnswerRequest extends Settling {
   #fresh = false; // the answer on the page was computed for this very question
   #opening = null; // {id, answer}: what has arrived of a full answer
   #ladderOf = null; // {case, method}: whose ladder the visitor asked for
+  #besides = null; // {case, method, budgets}: what another part of the page wants to know
 
   constructor(store) {
     super("answers");
@@ -49,7 +50,7 @@ export class AnswerRequest extends Settling {
   forget() {
     this.#one.drop();
     this.#few.drop();
-    this.#partial = this.#ladderOf = null;
+    this.#partial = this.#ladderOf = this.#besides = null;
   }
 
   /** Another method or budget is looked at. */
@@ -67,6 +68,14 @@ export class AnswerRequest extends Settling {
     this.#ladderOf = { case: id, method };
     this.#store.cache.forgive();
     this.settle();
+  }
+
+  /** Ask for a few answers that are not those under the slider, once; its own come first. */
+  askBesides(method, budgets) {
+    const wanted = { case: this.#here.case, method, budgets };
+    if (JSON.stringify(wanted) === JSON.stringify(this.#besides)) return;
+    this.#besides = wanted;
+    this.#askNext();
   }
 
   settle() {
@@ -91,11 +100,23 @@ export class AnswerRequest extends Settling {
     const { case: id, method, budget } = this.#here;
     const ready = this.#few.connected && !this.held && !this.#one.pending;
     if (!ready || !cache.answer(id, method, budget)) return;
+    const { besides } = this;
+    if (besides) {
+      if (!this.#few.busy) this.#few.send(besides);
+      return;
+    }
     if (!state.case.live && !this.#isHere(this.#ladderOf)) return;
     const untried = ladder.filter((rung) => !cache.tried(id, method, rung));
     if ((this.filling && this.#few.busy) || !untried.length) return;
     const budgets = untried.reverse().slice(0, BUDGETS_AT_ONCE);
     this.#few.send({ case: id, method, budgets });
+  }
+
+  /** What was asked for besides and is not answered yet, or null. */
+  get besides() {
+    const { case: id, method, budgets } = this.#besides ?? {};
+    const missing = budgets?.filter((rung) => !this.#store.cache.tried(id, method, rung));
+    return missing?.length ? { case: id, method, budgets: missing } : null;
   }
 
   /** Whether the ladder of this method is being worked out now. */

@@ -22,6 +22,12 @@ const ms = (name) => (answer) => {
   return typeof seconds === "number" ? seconds : null;
 };
 
+/** Seconds of one step of decoding; the prefill has given the answer's first token already. */
+function perToken(answer) {
+  const [seconds, steps] = [ms("decode")(answer), (answer?.dominance?.answer ?? 1) - 1];
+  return seconds !== null && steps > 0 ? seconds / steps : null;
+}
+
 const ROWS = [
   {
     key: "tokens_mean",
@@ -58,6 +64,7 @@ const ROWS = [
     name: () => "vision ms",
     of: ms("vision"),
     say: () => format.milliseconds,
+    shared: "one look",
   },
   {
     key: "selection_seconds",
@@ -72,9 +79,9 @@ const ROWS = [
     say: () => format.milliseconds,
   },
   {
-    key: "decode_seconds",
-    name: () => "decode ms",
-    of: ms("decode"),
+    key: "decode_seconds_per_token",
+    name: () => "decode ms per token",
+    of: perToken,
     say: () => format.milliseconds,
   },
 ];
@@ -102,7 +109,8 @@ export function costPanel(store) {
   const note = node(
     "p",
     { class: "vt-note" },
-    "A multiply and an add count as two. ms are measured.",
+    "A multiply and an add count as two. ms are measured; both runs take what one look at the " +
+      "picture gave. Decoding: a token after the first.",
   );
   /** The numbers of the full and the pruned run, as far as they are known. */
   const runs = (kase) => {
@@ -111,7 +119,10 @@ export function costPanel(store) {
     const { final, mean } = store.choice;
     const done = answer && !answer.partial && !answer.error ? answer : null;
     const counted = { ...costOf(kase, store.choice), final, mean };
-    return { full: { ...store.full, final: n, mean: n }, kept: { ...counted, ...done } };
+    const full = { ...store.full, final: n, mean: n };
+    // seconds of the full run that this answer was compared with: the one on the page may be stored
+    if (done?.full_seconds?.prefill !== undefined) full.seconds = done.full_seconds;
+    return { full, kept: { ...counted, ...done } };
   };
   const records = () => {
     const { full, kept } = runs(store.state.case);
@@ -135,7 +146,8 @@ export function costPanel(store) {
       write(lines[i].name, row.name(a));
       write(lines[i].full, known(a) && (a > 0 || b > 0) ? (a > 0 ? inWords(a) : "·") : "·");
       write(lines[i].kept, known(b) ? inWords(b) : "·");
-      write(lines[i].change, known(b) && a > 0 ? format.change(a, b) : "");
+      const change = known(b) && a > 0 ? (row.shared ?? format.change(a, b)) : "";
+      write(lines[i].change, change);
     });
   };
   return { node: panel, update };

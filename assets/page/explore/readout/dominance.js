@@ -1,37 +1,21 @@
 /**
  * Does the answer listen to text or to the picture? MDI and AEI over the decoder layers, for the
- * full and the pruned run, small beside the picture; large in dominance_plot.js. Knows nothing of how they are measured beyond the foot note.
+ * full and the pruned run, small beside the picture; large in dominance_plot.js.
  */
 import { logCurves } from "../../canvas/line_chart.js";
-import { node, write } from "../../common/dom.js";
+import { node, show } from "../../common/dom.js";
 import { tableButton } from "../../common/download.js";
-import { format } from "../../common/format.js";
+import { compressionStrip } from "./compression.js";
+import {
+  STAGES,
+  aboutDominance,
+  dominanceTable,
+  firstTokenSwitch,
+  reading,
+} from "./dominance_table.js";
 
-const STAGES = ["early", "middle", "late"];
-const MEASURES = ["MDI", "AEI"];
-const LINES = MEASURES.flatMap((name, i) => ["full", "kept"].map((run) => ({ name, i, run })));
-const FOOT =
-  "MDI: attention per text token over attention per visual token, by the answer's tokens. " +
-  "AEI: the text's share of attention over its share of tokens. 1 is balance. No BOS; " +
-  "early, middle, late: two layers each.";
-
-function figure(value) {
-  if (typeof value !== "number") return "–";
-  return value >= 100 ? format.count(value) : value >= 1 ? value.toFixed(1) : value.toFixed(2);
-}
-
-function counts(full, kept) {
-  const run = kept ?? full;
-  if (!run) return "";
-  const images = (d) => d?.image?.at(-1);
-  const [from, to] = [images(full), images(kept)];
-  const visual =
-    from === undefined || to === undefined || from === to
-      ? format.count(to ?? from)
-      : `${format.count(from)} → ${format.count(to)}`;
-  const answer = `G ${format.count(run.answer)} of the answer`;
-  return `Tokens: |T| ${format.count(run.text)} text · |O| ${visual} visual · ${answer}`;
-}
+const RUNS = ["full", "kept"].map((run) => [run, run]);
+const WIPED = "|O| counts tokens that are only wiped from the cache: they still get attention.";
 
 /** Every layer and every stage as a record. */
 function records(full, kept) {
@@ -60,59 +44,43 @@ export function dominancePanel(store) {
   const curves = logCurves(
     "MDI over the decoder layers, full and kept; numbers in the table below",
   );
-  const rows = LINES.map(({ name, run }) => {
-    const cells = STAGES.map(() => node("td"));
-    const whole = node(
-      "tr",
-      { "data-run": run },
-      node("th", { scope: "row" }, `${name} ${run}`),
-      ...cells,
-    );
-    return { cells, whole };
-  });
-  const heads = ["", ...STAGES].map((text) =>
-    text ? node("th", { scope: "col" }, text) : node("td"),
-  );
-  const table = node(
-    "table",
-    { class: "vt-table" },
-    node("thead", {}, node("tr", {}, ...heads)),
-    node("tbody", {}, ...rows.map(({ whole }) => whole)),
-  );
-  const sizes = node("p", { class: "vt-note" });
+  const table = dominanceTable(RUNS);
+  const strip = compressionStrip(store);
+  const wiped = node("p", { class: "vt-note" }, WIPED);
   const larger = node("button", { type: "button", class: "vt-larger" }, "Larger");
   larger.addEventListener("click", () => {
     const { full, choice } = store;
-    store.set({ enlarged: { full, choice, kept: complete(store) } });
+    const { first } = store.state;
+    store.set({ enlarged: { full, choice, kept: complete(store), first } });
   });
+  const read = (answer) => reading(answer?.dominance, store.state.first);
   const csv = tableButton("mdi-aei", () =>
-    records(store.full?.dominance, store.answers.pruned.answer?.dominance),
+    records(read(store.full), read(store.answers.pruned.answer)),
   );
   const panel = node(
     "section",
     { class: "vt-panel", id: "vt-dominance" },
     node("h2", {}, "Does it listen to text or to the picture?", larger, csv),
     curves.node,
-    table,
-    sizes,
-    node("p", { class: "vt-note" }, FOOT),
+    table.node,
+    wiped,
+    firstTokenSwitch((first) => store.set({ first })),
+    strip.node,
+    aboutDominance(),
   );
   let drawn = {};
 
   const update = (state) => {
     larger.disabled = !store.full?.dominance || !complete(store);
-    const { answer } = store.answers.pruned;
-    const full = store.full?.dominance ?? null;
-    const kept = answer?.dominance ?? null;
+    const full = read(store.full);
+    const kept = read(store.answers.pruned.answer);
+    show(wiped, Boolean(store.choice.method.wipes));
+    strip.update(state, state.first);
     if (drawn.id !== state.case.id) curves.reset();
     else if (drawn.full === full && drawn.kept === kept) return;
     drawn = { id: state.case.id, full, kept };
     curves.update(full?.mdi ?? [], kept?.mdi ?? []);
-    LINES.forEach(({ i, run }, row) => {
-      const stages = (run === "full" ? full : kept)?.stages;
-      STAGES.forEach((stage, s) => write(rows[row].cells[s], figure(stages?.[stage]?.[i])));
-    });
-    write(sizes, counts(full, kept));
+    table.update({ full, kept });
   };
   return { node: panel, update };
 }

@@ -4,6 +4,7 @@
  */
 import { PLOT_CONFIG, loadPlotly, plainText } from "../../canvas/plotly.js";
 import { node, rootOf, show } from "../../common/dom.js";
+import { reading } from "./dominance_table.js";
 
 const NARROW = 760; // pixels; the style sheet's phone begins there
 const HEIGHT = 420; // pixels of a row of plots
@@ -33,7 +34,13 @@ function domains(narrow) {
       ];
 }
 
-function traces({ full, kept, choice }) {
+/** What the curves count: "(|T| = 24, the first token left out)". */
+function countsInWords({ full, first }) {
+  const { text } = reading(full.dominance, first);
+  return `(|T| = ${text}, the first token ${first ? "counted as text" : "left out"})`;
+}
+
+function traces({ full, kept, choice, first }) {
   const runs = [
     { run: "full", answer: full, name: "all tokens", dash: "dot" },
     {
@@ -43,7 +50,11 @@ function traces({ full, kept, choice }) {
       dash: "solid",
     },
   ];
-  return runs.flatMap(({ run, answer: { dominance }, name, dash }) =>
+  const found = runs.map(({ answer, ...each }) => ({
+    ...each,
+    dominance: reading(answer.dominance, first),
+  }));
+  return found.flatMap(({ run, dominance, name, dash }) =>
     ["mdi", "aei"].map((measure, i) => ({
       x: dominance[measure].map((_, layer) => layer + 1),
       y: drawable(dominance[measure]),
@@ -120,7 +131,7 @@ export function dominancePlot(store, { element }) {
     const body = node(
       "details",
       { open: true },
-      node("summary", {}, "MDI and AEI, larger"),
+      node("summary", {}, `MDI and AEI, larger ${countsInWords(runs)}`),
       box,
       line,
     );
