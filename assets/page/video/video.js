@@ -10,7 +10,7 @@ import {
   dominanceTable,
   firstTokenSwitch,
   reading,
-} from "../explore/readout/dominance_table.js";
+} from "../common/dominance_table.js";
 import { frameStrip } from "./frames.js";
 import { VideoSelection } from "./selection.js";
 

@@ -5,7 +5,7 @@
  */
 import { node, show, write } from "../../common/dom.js";
 import { format } from "../../common/format.js";
-import { dominanceTable, reading } from "./dominance_table.js";
+import { dominanceTable, reading } from "../../common/dominance_table.js";
 
 const METHOD = "clsattn";
 const SHARES = [0.25, 0.1, 0.05];

@@ -12,7 +12,7 @@ import {
   dominanceTable,
   firstTokenSwitch,
   reading,
-} from "./dominance_table.js";
+} from "../../common/dominance_table.js";
 
 const RUNS = ["full", "kept"].map((run) => [run, run]);
 const WIPED = "|O| counts tokens that are only wiped from the cache: they still get attention.";

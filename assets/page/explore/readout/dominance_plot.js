@@ -4,7 +4,7 @@
  */
 import { PLOT_CONFIG, loadPlotly, plainText } from "../../canvas/plotly.js";
 import { node, rootOf, show } from "../../common/dom.js";
-import { reading } from "./dominance_table.js";
+import { reading } from "../../common/dominance_table.js";
 
 const NARROW = 760; // pixels; the style sheet's phone begins there
 const HEIGHT = 420; // pixels of a row of plots

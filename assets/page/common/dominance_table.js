@@ -2,8 +2,8 @@
  * MDI and AEI of a few runs as a table, with the numbers of tokens that they count, the switch for
  * the prompt's first token, and what is to be known of the two. Knows nothing of whose runs they are.
  */
-import { link, node, write } from "../../common/dom.js";
-import { format } from "../../common/format.js";
+import { link, node, write } from "./dom.js";
+import { format } from "./format.js";
 
 export const STAGES = ["early", "middle", "late"];
 const COLUMNS = ["", ...STAGES, "|T|", "|O|", "G"];
