@@ -219,10 +219,9 @@ class Sequence:
         self.source_index, self.grid_position = source_index, grid_position
         token_id = torch.empty_like(source_index)
         token_id[kept_slots] = self.token_id[kept.index]
-        token_id[merged_slots] = self.n_token_ids + torch.arange(
-            len(merged_slots), device=token_id.device
-        )
-        self.token_id, self.n_token_ids = token_id, self.n_token_ids + len(merged_slots)
+        number = torch.arange(len(merged_slots), device=token_id.device)
+        token_id[merged_slots] = self.n_token_ids + number
+        self.token_id, self.n_token_ids = token_id, self.n_token_ids + len(number)
 
     def add_deepstack(self, layer: int) -> None:
         """Add to the visual tokens what their picture has for them behind a layer (DeepStack)."""

@@ -42,10 +42,9 @@ class Stage:
     optional: the method may keep every token instead, if what it sees there tells it to.
     wipe_cache: no token leaves; what layer r - 1 has cached of those that are not kept becomes
     zero, so that decoding alone changes. r may then be L, behind the last layer.
-    cut_from: the caches of this layer and the later ones that have run lose the tokens that left,
-    at this stage or before, so that decoding reads those that are alive alone; None cuts no cache.
+    cut_from: what has left is cut out of the caches, from this layer to those that have run last;
+    None cuts no cache. cut_positions: there the next token stands at the length of the cut cache.
     keep_positions: those that stay keep their positions, whatever becomes of them elsewhere.
-    cut_positions: in those layers the next token stands at the length of the cut cache.
     """
 
     layer: int
@@ -67,25 +66,21 @@ class Stage:
 class Kept:
     """The outcome of one stage.
 
-    index:  [K] ascending, the tokens that stay as they are.
-    merged: [M, D] new tokens in the width of the language model, or None.
+    index: [K] ascending, those that stay; merged: [M, D] new tokens in the LLM's width, or None.
     group:  [N] which merged token a token was folded into, -1 for none, or None.
     lead:   how many of the merged tokens stand before the kept ones; the others stand behind.
     insert_before: [M] ascending, the token before which each merged one stands, where none is
             kept and text lies between (frames of a video); None otherwise.
-    mix:    maps rows [N, C] of all tokens to those of the merged ones [M, C], where `group` can't
-            tell who was folded into whom; None otherwise.
-    centre: [M] ascending, the token at whose place each merged one stands, in order with the kept
-            ones; it is folded into it. None where they stand before and behind the kept ones. If
-            no token stays as it is, they stand in any order, and -1 is at nobody's place.
+    mix:    maps rows [N, C] of all tokens to those of the merged ones [M, C], if `group` can't.
+    centre: [M] ascending, the token at whose place each merged one stands, folded into it; None if
+            they stand before and behind the kept ones. In any order if none is kept, -1: nobody's.
     features: [K, D] what becomes of the kept tokens, where they don't stay as they are; or None.
-    tower:  tokens that entered each layer of the vision tower, [CLS] and all views counted, where
-            some left there; or None.
-    weight: [K + M], kept tokens first: as how many each counts, in all attention from here on (its
-            logarithm is added to the logits of its column); None: as one.
+    tower:  tokens that entered each layer of the vision tower, if some left there, [CLS] counted.
+    weight: [K + M], kept ones first: as how many each counts in all attention from here on (its
+            logarithm is added to its column's logits); None: as one.
     first_weight: [K + M] the same in the first layer behind the stage alone; None: no exception.
-    distance_bias: maps distances between positions, [S, S] query minus key, to what is added to
-            the prompt's attention logits from here on, not to those of the answer; or None.
+    distance_bias: maps distances of positions [S, S], query minus key, to what is added to the
+            prompt's attention logits from here on; or None.
     """
 
     index: Tensor
@@ -149,10 +144,9 @@ class Signals:
                            None for a picture.
       areas                [V, 4] x0 y0 x1 y1 of each view, as shares of the picture; view 0 is
                            the whole picture where there are several.
-      walk                 runs the tower again: maps a rule to what the projector then reads,
-                           [V, S, Dv], [CLS] in front where there is one. The rule gets a
-                           `TowerLayer` behind every layer, and gives the tokens that the next one
-                           reads, or None to go on as it is. None where the tower can't be run so.
+      walk                 runs the tower again: maps a rule to what the projector reads then, with
+                           [CLS] in front. The rule gets a `TowerLayer` behind every layer, and
+                           gives the tokens that the next one reads, or None if they are the same.
       patch_embeds         [V, n, C] patches in the space that the tower shares with a text tower,
       text_embeds          [M, C] and the question in it; None where there is no such text tower.
 
@@ -185,9 +179,8 @@ class Signals:
                            earlier position, mean over heads.
       visual_keys          [N, d] layer r: keys, mean over heads.
       joined_keys          [N, Hkv * d] the same of all key heads, one behind the other.
-      values               [Hkv, N, d] layer r - 1: values,
-      tail_values          [Hkv, T, d] those of the tokens after the visual ones,
-      other_values         [Hkv, S - N - T, d] and of those before or between them.
+      values, tail_values, other_values  [Hkv, N, d], [Hkv, T, d], [Hkv, S - N - T, d] layer r - 1:
+                           values of visual tokens, of those after, and of those before or between.
       rotary               [N, 2] mean cosine and mean sine of a position's rotary angles.
       global_attention     [H, N] layer r, without positions: the mean query of all tokens up to the
                            last visual one, softmaxed over these tokens.
