@@ -14,6 +14,9 @@ const STRONGEST = 0.88; // opacity of the largest value
 const WEAK =
   "The answer hardly depends on the picture: without any of it, it is about as probable. " +
   "The colours are mostly noise.";
+const PAINTED =
+  "A picture all of one colour is itself a strong signal, and not no picture: these values and " +
+  "those of patches removed have no common scale.";
 const numbers = (text) =>
   new Float32Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
 const signed = (x) => (x > 0 ? `+${format.brief(x)}` : format.brief(x));
@@ -56,7 +59,8 @@ function worthInWords({ full, none, worth, tokens, way, renumber }) {
     `log-probability ${format.brief(full)} with all patches (${chance(full)}), ` +
     `${format.brief(none)} ${nothing ?? "with every patch replaced"} (${chance(none)}): ` +
     `the picture is worth ${signed(worth)} nats${each}.` +
-    (typeof renumber === "boolean" ? ` ${positionsInWords(renumber)}` : "")
+    (typeof renumber === "boolean" ? ` ${positionsInWords(renumber)}` : "") +
+    (way === "occlusion" ? ` ${PAINTED}` : "")
   );
 }
 
