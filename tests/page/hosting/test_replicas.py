@@ -65,9 +65,9 @@ class Proxy(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def replicas(url) -> Iterator[tuple[str, str]]:
+def replicas(canned_url) -> Iterator[tuple[str, str]]:
     with served() as (second, _):
-        yield url, second
+        yield canned_url, second
 
 
 def proxy(replicas: tuple[str, ...]) -> tuple[ThreadingHTTPServer, type[Proxy], str]:

@@ -101,7 +101,8 @@ def test_the_page_opens_with_a_finished_example(page):
     expect(page.locator("#vt-question textarea, #vt-question input").first).not_to_be_empty()
 
 
-def test_dragging_redraws_without_a_single_request(page):
+def test_dragging_redraws_without_a_single_request(canned_page):
+    page = canned_page
     answered_all(page)
     requests = requests_of(page)
     before = stage(page, "kept")
@@ -316,8 +317,8 @@ def test_the_stage_is_mounted_once_and_the_strip_of_answers_fills_in(canned_page
     answered_all(canned_page)
 
 
-def test_two_visitors_see_only_their_own(browser, url, tmp_path):
-    pages = [visit(browser, url), visit(browser, url)]
+def test_two_visitors_see_only_their_own(browser, canned_url, tmp_path):
+    pages = [visit(browser, canned_url), visit(browser, canned_url)]
     before = stage(pages[0], "case")
     for number, page in enumerate(pages):
         path = tmp_path / f"{number}.png"
@@ -341,8 +342,8 @@ def test_everything_of_a_question_fits_one_screen(page):
         assert box["y"] + box["height"] <= SIZE["height"] + 1, name
 
 
-def test_a_phone_shows_it_without_scrolling_sideways(browser, url):
-    page = visit(browser, url, viewport={"width": 390, "height": 844})
+def test_a_phone_shows_it_without_scrolling_sideways(browser, canned_url):
+    page = visit(browser, canned_url, viewport={"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     tops = [page.locator(name).first.bounding_box()["y"] for name in ("#vt-left", ".vt-stage")]
     assert tops[0] < tops[1] < page.locator(".vt-readout").first.bounding_box()["y"]
@@ -352,8 +353,8 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser, url):
     page.context.close()
 
 
-def test_dark_mode_is_dark(browser, url):
-    page = visit(browser, url + "/?__theme=dark")
+def test_dark_mode_is_dark(browser, canned_url):
+    page = visit(browser, canned_url + "/?__theme=dark")
     colour = page.evaluate("getComputedStyle(document.querySelector('.vt-stage')).color")
     assert min(int(number) for number in re.findall(r"\d+", colour)[:3]) > 150
     page.context.close()
