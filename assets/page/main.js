@@ -3,7 +3,7 @@
  * example comes after it; a tab other than "Explore" is fetched, script and style, when it is opened.
  * Every function takes a Block, see common/bridge.js.
  */
-import { announcer, inbound, sender } from "./common/bridge.js";
+import { announcer, inbound, openTab, sender, whenSeen } from "./common/bridge.js";
 import { stylesheet } from "./common/dom.js";
 import { Store } from "./common/store.js";
 import { Address } from "./explore/address.js";
@@ -133,6 +133,15 @@ export const mountVideoRequest = async (block) => (await video.open()).mountRequ
 export const mountVideoReply = async (block) => (await video.open()).mountReply(block);
 export const mountMethods = async (block) => (await methods.open()).methodCards(store, block);
 
+/** The link to the slider works from every tab. */
+function skip(event) {
+  if (!event.target.closest?.(".vt-skip")) return;
+  event.preventDefault();
+  openTab("Explore");
+  const slider = document.querySelector("#vt-budget");
+  whenSeen(slider, () => slider.focus());
+}
+
 /** Give an upload its place among the visitor's wishes: the message that goes with it. */
 export async function takeUpload(picture) {
   if (!picture) return null;
@@ -144,3 +153,4 @@ export async function takeUpload(picture) {
 window.explorerState = () => snapshot(store, opened);
 for (const event of ["pointerover", "pointerdown", "focusin"])
   document.addEventListener(event, near);
+document.addEventListener("click", skip);

@@ -37,7 +37,7 @@ function tokenAt(kase, view, box, event) {
  */
 export function patchPicture(hooks) {
   const { under: base, over, ready } = pictureLayers(() => resized());
-  const frame = node("div", { class: "vt-large", role: "img", tabindex: "0" }, base, over);
+  const frame = node("div", { class: "vt-large", role: "application", tabindex: "0" }, base, over);
   let cursor = -1;
   let resized = () => {};
 

@@ -152,7 +152,7 @@ export function pictureView(store) {
   const canvas = node("canvas", { "aria-hidden": "true" });
   const frame = node(
     "div",
-    { class: "vt-view", id: "vt-view", role: "img", tabindex: "0" },
+    { class: "vt-view", id: "vt-view", role: "application", tabindex: "0" },
     image,
     canvas,
   );

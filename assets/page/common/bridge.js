@@ -56,7 +56,12 @@ export function openTab(name, inView = true) {
       ?.click();
   }
   const shown = inView && document.querySelector(STAGES[name]);
-  if (shown) requestAnimationFrame(() => requestAnimationFrame(() => bringIntoView(shown)));
+  if (shown) whenSeen(shown, () => bringIntoView(shown));
+}
+
+/** Do something once an element of a tab that opens is laid out. */
+export function whenSeen(element, work) {
+  requestAnimationFrame(() => (element.offsetParent ? work() : whenSeen(element, work)));
 }
 
 /** Scroll so far that a stage is seen with its slider; the whole page where that is enough. */

@@ -18,6 +18,8 @@ export const format = {
   tenths: (x) => (Number.isInteger(x) || x >= 100 ? count(x) : x.toFixed(1)),
   percent: (part, whole) => `${Math.round((100 * part) / whole)} %`,
   probability: (p) => (p > 0 && p < 0.005 ? "< 0.01" : p.toFixed(2)),
+  /** "p = 0.88", "p < 0.01" */
+  chance: (p) => `p ${p > 0 && p < 0.005 ? "<" : "="} ${p > 0 && p < 0.005 ? "0.01" : p.toFixed(2)}`,
   milliseconds: (seconds) => {
     const ms = seconds * 1000;
     return ms < 10 ? ms.toFixed(1) : count(ms);

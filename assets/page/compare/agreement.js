@@ -15,7 +15,8 @@ import { scoreOf } from "../common/payload.js";
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 const STRONG = 0.75; // from here on a cell is so dark that its figure is white
-const TIGHT = 19; // pixels of a cell in which a figure has no room
+const PALE = 0.55; // the most colour under a dark figure,
+const DEEP = 0.94; // and the least under a white one: between them neither could be read
 
 /** ".88", "−.12", "1", "·" where there is nothing to compare. */
 function figure(value) {
@@ -23,6 +24,13 @@ function figure(value) {
   const digits = Math.round(100 * Math.abs(value));
   const sign = value < 0 && digits ? "−" : "";
   return sign + (digits === 100 ? "1" : `.${String(digits).padStart(2, "0")}`);
+}
+
+/** How much colour a cell of this value has, 0 to 1. */
+function colourOf(value) {
+  const size = Number.isNaN(value) ? 0 : Math.abs(value);
+  if (size <= STRONG) return (PALE * size) / STRONG;
+  return DEEP + ((1 - DEEP) * (size - STRONG)) / (1 - STRONG);
 }
 
 /** The table. `onPick(keyA, keyB)` is called with the pair of a cell. */
@@ -75,12 +83,8 @@ function table(onPick) {
     );
     at = at.map((x) => Math.min(x, entries.length - 1));
     if (cells.length) mark(cells[at[0]][at[1]].cell, "tabindex", "0");
+    whole.style.setProperty("--vt-methods", entries.length);
   }
-
-  new ResizeObserver(() => {
-    const cell = cells[0]?.[0]?.cell;
-    if (cell) mark(whole, "data-tight", cell.clientWidth < TIGHT ? "" : null);
-  }).observe(whole);
 
   const placeOf = (target) => target.closest("[data-at]")?.dataset.at.split(" ").map(Number);
 
@@ -132,7 +136,7 @@ function table(onPick) {
         if (known.text === text) return;
         known.text = text;
         known.cell.textContent = text;
-        known.cell.style.setProperty("--v", Number.isNaN(value) ? 0 : Math.abs(value).toFixed(2));
+        known.cell.style.setProperty("--v", colourOf(value).toFixed(3));
         mark(known.cell, "data-kind", i < j ? "kept" : "score");
         mark(known.cell, "data-strong", Math.abs(value) > STRONG ? "" : null);
         mark(known.cell, "data-opposed", value < 0 && text !== ".00" ? "" : null);
@@ -268,7 +272,7 @@ export function disputePanel(selection) {
     const between = votes.length - all - none;
     return (
       `${format.count(all)} patches are kept by all ${most} methods, ${format.count(none)} by none; ` +
-      `over ${format.count(between)} they disagree.`
+      `${format.count(between)} by some of them.`
     );
   }
 

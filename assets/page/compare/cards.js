@@ -164,7 +164,7 @@ function cardOf(key, selection) {
       ms: time,
       tag: letter,
     };
-    mark(card, "aria-label", inWords(entry, shown));
+    mark(card, "aria-description", inWords(entry, shown)); // its name is what stands on it
     mark(card, "data-kept", choice.stages.at(-1).tally.kept);
     mark(card, "data-budget", choice.budget);
   };

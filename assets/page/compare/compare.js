@@ -167,6 +167,7 @@ function inWords(selection, entries) {
   const { chance } = selection;
   const judged = entries.filter(({ method, answer }) => answer && !method.baseline);
   const left = selection.missing.length;
+  if (left && selection.held) return "The answers follow when the hand rests.";
   const rest = selection.cancelled && left ? `Stopped: ${left} answers are missing.` : "";
   if (!judged.length) return rest;
   const same = judged.filter(({ answer }) => answer.same).length;

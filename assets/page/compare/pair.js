@@ -55,7 +55,7 @@ function side(selection, i) {
     );
     const said = answer ? `“${answer.text}”` : "no answer yet";
     const same = answer?.same === true ? ", = full" : answer?.same === false ? ", ≠ full" : "";
-    const p = entry.likelihood === null ? "" : ` · p = ${format.probability(entry.likelihood)}`;
+    const p = entry.likelihood === null ? "" : ` · ${format.chance(entry.likelihood)}`;
     const tokens = `${format.count(choice.budget)} tokens on average`;
     write(says, `${tokens} · ${said}${same}${p}`);
   };

@@ -37,7 +37,7 @@ function answerCard(title, id) {
     write(text, error || answer?.text || (answer ? "" : "…"));
     mark(text, "data-long", (answer?.text ?? error).length > 48 ? "" : null);
     const p = answer?.p_full;
-    write(chance, typeof p === "number" ? `the full answer has p = ${format.probability(p)}` : "");
+    write(chance, typeof p === "number" ? `the full answer has ${format.chance(p)}` : "");
   };
   return { node: card, update };
 }
@@ -94,7 +94,7 @@ function sourceInWords({ title, budget, inside, merges }, edited) {
 
 /** What the search for the culprits found. */
 function verdictInWords({ wanted, returned, after, p_before, p_after }, most) {
-  const p = `(p = ${format.probability(p_before)} before, ${format.probability(p_after)} after)`;
+  const p = `(${format.chance(p_before)} before, ${format.chance(p_after)} after)`;
   if (after && !returned.length) return `Nothing is broken: the answer is “${wanted}” already.`;
   if (after) {
     const many = returned.length === 1 ? "patch" : `${returned.length} patches`;

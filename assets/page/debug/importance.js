@@ -48,7 +48,7 @@ const positionsInWords = (renumber) =>
 
 /** f(full) and f(none) in words. */
 function worthInWords({ full, none, worth, tokens, way, renumber }) {
-  const chance = (f) => `p = ${format.probability(Math.exp(f))}`;
+  const chance = (f) => format.chance(Math.exp(f));
   const nothing = {
     occlusion: "with the whole picture painted over",
     removed: "without any patch",

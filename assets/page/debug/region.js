@@ -44,7 +44,7 @@ function card(mode) {
     line.style.width = `${100 * (look?.likely ?? 0)}%`;
     const timed = look && !look.error;
     const words = timed
-      ? `the full answer has p = ${format.probability(look.likely)} · ${format.milliseconds(look.seconds)} ms`
+      ? `the full answer has ${format.chance(look.likely)} · ${format.milliseconds(look.seconds)} ms`
       : "";
     write(chance, look?.error ?? words);
   };

@@ -156,7 +156,7 @@ function cardOf(store, card) {
   const element = node(
     "article",
     { class: "vt-panel vt-card-method", "data-method": card.key },
-    node("h3", {}, card.title),
+    node("h2", { class: "vt-card-title" }, card.title),
     sources(card),
     node(
       "span",

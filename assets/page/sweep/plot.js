@@ -53,11 +53,11 @@ const verdict = ({ same, answer }) => {
 /** What a point says when the pointer is on it. */
 export const pointInWords = (title, point) =>
   `${title}, ${format.count(point.budget)} tokens: “${point.answer.text}” (${verdict(point)}), ` +
-  `p = ${format.probability(point.likelihood)}`;
+  format.chance(point.likelihood);
 
 const label = (title, point) =>
   `<b>${plainText(title)}</b>, ${format.count(point.budget)} tokens<br>“${wrapped(point.answer.text)}”<br>` +
-  `${verdict(point)} · p = ${format.probability(point.likelihood)}`;
+  `${verdict(point)} · ${format.chance(point.likelihood)}`;
 
 const figure = (value) => (typeof value === "number" && value > 0 ? value : null);
 
@@ -89,7 +89,7 @@ function band(chance, look) {
       text: known.map(
         ({ budget, mean, low, high, same }) =>
           `<b>Random</b>, ${format.count(budget)} tokens<br>the full answer in ${same} of ${draws} draws<br>` +
-          `mean p = ${format.probability(mean)}, from ${format.probability(low)} to ${format.probability(high)}`,
+          `mean ${format.chance(mean)}, from ${format.probability(low)} to ${format.probability(high)}`,
       ),
       hovertemplate: "%{text}<extra></extra>",
     },
@@ -112,7 +112,7 @@ function otherMeans(curves, look) {
       text: known.map(
         ({ budget, mean, low, high, same, draws }) =>
           `<b>Random in the way of ${plainText(title)}</b>, ${format.count(budget)} tokens<br>` +
-          `the full answer in ${same} of ${draws} draws<br>mean p = ${format.probability(mean)}, ` +
+          `the full answer in ${same} of ${draws} draws<br>mean ${format.chance(mean)}, ` +
           `from ${format.probability(low)} to ${format.probability(high)}`,
       ),
       hovertemplate: "%{text}<extra></extra>",

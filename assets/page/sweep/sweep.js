@@ -103,7 +103,7 @@ function progressLine(selection) {
 function plot(selection) {
   const box = node("div", {
     class: "vt-sweep-plot",
-    role: "img",
+    role: "figure",
     "aria-label":
       "Probability of the full answer and MDI against the budget; the table below has the same numbers",
   });

@@ -142,10 +142,12 @@ function answerCard(id) {
     const same = answer && full && answer.same;
     const right = answer?.right;
     const known = typeof right === "boolean";
-    const verdict = !answer ? null : known ? (right ? "right" : "wrong") : same ? null : "changed";
+    const changed = answer && full && !same; // the card of the full answer is never changed
+    const verdict = answer && known ? (right ? "right" : "wrong") : changed ? "changed" : null;
     mark(card, "data-verdict", verdict);
     const parts = [known ? (right ? "✓ right" : "✗ wrong") : ""];
-    if (full && answer) parts.push(`p ${format.probability(answer.p_full ?? 0)}`);
+    if (full && answer) parts.push(same ? "= same" : "≠ changed");
+    if (full && answer) parts.push(format.chance(answer.p_full ?? 0));
     write(sign, parts.filter(Boolean).join(" · "));
     mark(sign, "title", full ? "p: the probability that this run gives to the full answer" : null);
   };

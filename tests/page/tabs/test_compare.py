@@ -164,7 +164,7 @@ def cards(page: Page) -> list[dict]:
           ms: parseFloat(card.querySelector(".vt-mini-name small").textContent),
           floor: card.querySelector(".vt-out:not([hidden])")?.textContent ?? "",
           pressed: card.getAttribute("aria-pressed"),
-          label: card.getAttribute("aria-label"),
+          label: card.getAttribute("aria-description"),
         }))"""
     )
 

@@ -62,7 +62,7 @@ function tokenRow() {
       write(word, text.trim() || "␣");
       line.style.width = `${100 * (p ?? 0)}%`;
       mark(cell, "data-differs", changed ? "" : null);
-      const chance = typeof p === "number" ? `p = ${format.probability(p)}` : "p not known";
+      const chance = typeof p === "number" ? format.chance(p) : "p not known";
       mark(cell, "title", changed ? `${chance}, differs from the full answer` : chance);
     });
   };
@@ -145,7 +145,7 @@ function lossInWords({ kl, drop }) {
 const tokensInWords = (n) => `${format.count(n)} token${n === 1 ? "" : "s"}`;
 
 function fullCard(full, n) {
-  const chance = typeof full?.p_full === "number" ? `p = ${format.probability(full.p_full)}` : "";
+  const chance = typeof full?.p_full === "number" ? format.chance(full.p_full) : "";
   return {
     answer: full,
     full: null,
@@ -174,7 +174,7 @@ function prunedCard(store) {
   const done = answer && !answer.partial && !answer.error;
   const chance =
     done && typeof answer.p_full === "number"
-      ? `the full answer has p = ${format.probability(answer.p_full)} here`
+      ? `the full answer has ${format.chance(answer.p_full)} here`
       : "";
   return {
     answer,

@@ -8,6 +8,7 @@ import { format } from "../../common/format.js";
 import { floorOf, pointBudgets } from "../../common/payload.js";
 
 const SPEAK_MS = 150;
+const IN_A_ROW = 14; // budgets of the ladder beside each other
 const WORTH_A_WORD = 0.03; // a floor above this share of all tokens is named
 const IN_TOWER =
   "The vision tower ran again with fewer patches, so that what the kept ones became differs from " +
@@ -25,9 +26,11 @@ function floorInWords(store) {
   const { method } = store;
   const { n } = store.state.case.grid;
   const floor = floorOf(store.state.case, method);
-  if (floor <= WORTH_A_WORD * n) return "";
+  const { wish, budget } = store.state;
+  const wished = wish < floor && wish !== budget ? ` ${format.count(wish)} were wished.` : "";
+  if (floor <= WORTH_A_WORD * n && !wished) return "";
   const why = method.where === "before the LLM" ? "" : ": its first layers see more tokens";
-  return `Can't go below ${format.count(floor)} on average${why}.`;
+  return `Can't go below ${format.count(floor)} on average${why}.${wished}`;
 }
 
 /** "64 of 196 kept, answer unchanged." */
@@ -142,6 +145,8 @@ function ladder(store) {
       return { cell: node("button", { type: "button" }, number, sign), number, sign };
     });
     strip.replaceChildren(...cells.map(({ cell }) => cell));
+    const rows = Math.ceil(count / IN_A_ROW); // of equal length, so that none stands alone
+    strip.style.setProperty("--vt-rungs", Math.ceil(count / rows));
   }
 
   function describe({ cell, number, sign }, budget) {

@@ -1,0 +1,72 @@
+"""Every tab, light and dark, before axe-core's rules; and what axe can't measure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import open_tab, visit
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+AXE = Path(__file__).resolve().parents[1] / "helpers" / "axe" / "axe.min.js"  # 4.14.1, see LICENSE
+READY = {
+    "Explore": ".vt-stage[data-kept]",
+    "Compare": ".vt-compare[data-is=done] .vt-matrix td[data-kind]",
+    "Sweep": ".vt-sweep[data-is=done] .vt-sweep-plot .main-svg",
+    "Debug": ".vt-debug[data-picked=known]",
+    "Failures": ".vt-finding[data-is=waiting]",
+    "Video": ".vt-film[data-is=done]",
+    "Methods": ".vt-card-method .vt-diagram",
+}
+# The name of Gradio's own upload button is not what stands on it; no style sheet can change that.
+FOREIGN = ("label-content-name-mismatch", "upload-container")
+VIOLATIONS = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
+  .flatMap(({ id, nodes }) => nodes.map(({ html }) => [id, html.slice(0, 160)]))"""
+# The contrast of every figure of the matrix with its cell, as it is painted.
+CONTRASTS = """() => {
+  const pen = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const light = (...colours) => {
+    for (const colour of colours) {
+      pen.fillStyle = colour;
+      pen.fillRect(0, 0, 1, 1);
+    }
+    const [r, g, b] = [...pen.getImageData(0, 0, 1, 1).data]
+      .map((x) => x / 255)
+      .map((x) => (x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const panel = getComputedStyle(document.querySelector("#vt-agreement")).backgroundColor;
+  return [...document.querySelectorAll(".vt-matrix td[data-kind]")].map((cell) => {
+    const style = getComputedStyle(cell);
+    const [a, b] = [light(style.color), light(panel, style.backgroundColor)];
+    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  });
+}"""
+
+
+def violations(page: Page) -> list:
+    return [
+        each
+        for each in page.evaluate(VIOLATIONS)
+        if not (each[0] == FOREIGN[0] and FOREIGN[1] in each[1])
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_tab_breaks_a_rule_and_every_figure_can_be_read(browser, canned, canned_url, theme):
+    page = visit(browser, f"{canned_url}/?__theme={theme}")
+    page.add_script_tag(path=AXE)
+    for name, ready in READY.items():
+        open_tab(page, name)
+        page.wait_for_selector(ready, timeout=60_000)
+        assert violations(page) == [], name
+        if name == "Compare":
+            contrasts = page.evaluate(CONTRASTS)
+            assert len(contrasts) > 300 and min(contrasts) >= 4.5
+    expect(page.locator("h1")).to_have_count(1)
+    page.locator(".vt-skip").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#vt-budget")).to_be_focused()
+    assert page.errors == []
+    page.context.close()
