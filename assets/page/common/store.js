@@ -25,7 +25,7 @@ import { OpeningRequest } from "./answers/opening_request.js";
 import { Observable } from "./observable.js";
 import { choiceAt, ladderOf, readCase, snap } from "./payload.js";
 
-const FIRST_METHOD = "clsattn";
+export const FIRST_METHOD = "clsattn";
 
 export class Store extends Observable {
   /** @type {State} */

@@ -5,11 +5,13 @@
  */
 import { openTab, openedTab } from "../common/bridge.js";
 import { onForgotten } from "../common/request.js";
-import { keep, keepTruth, toldAbout, uploadAgain } from "./own_pictures.js";
+import { FIRST_METHOD } from "../common/store.js";
+import { keep, toldAbout, uploadAgain } from "./own_pictures.js";
 
 const REST_MS = 150;
 const AGAIN_MS = 10_000; // between two times that a forgotten case is opened anew
 const FIRST_TAB = "Explore";
+const FIRST = { method: FIRST_METHOD }; // asks for the example with which the page begins
 const OF_A_CASE = ["scene", "picture", "question", "model"];
 const NAMES = ["example", ...OF_A_CASE, "method", "budget", "tab"];
 
@@ -36,7 +38,8 @@ function addressWith(query) {
 export class Address {
   #store;
   #shown = null; // the parameters that the address stands for
-  #first = null; // those of the page without any
+  #first = null; // those of the page as it came without any
+  #plain = !Object.keys(parametersOf(location.search)).length;
   #following = false; // an address is being followed
   #timer = 0;
   #openedAgain = -AGAIN_MS; // when that was done last, in milliseconds
@@ -72,10 +75,8 @@ export class Address {
   #settle() {
     const { state, answers, opening, coming } = this.#store;
     if (!state.case || state.pending || opening.pending || coming || answers.held) return;
-    const { picture, question, truth, truth_told: told } = state.case;
-    if (told) keepTruth(picture.digest, question, truth ?? "");
     const here = this.#here;
-    this.#first ??= here;
+    if (this.#plain) this.#first ??= here;
     if (this.#shown === null || this.#following) {
       this.#following = false;
       this.#shown = here;
@@ -111,7 +112,7 @@ export class Address {
     this.#following = true;
     openTab(asked.tab ?? FIRST_TAB, false);
     const here = state.case && !opening.pending ? this.#here : null; // else it is about to change
-    const wanted = Object.keys(asked).length ? asked : (this.#first ?? {});
+    const wanted = Object.keys(asked).length ? asked : (this.#first ?? FIRST);
     const same = here && !wanted.example && OF_A_CASE.every((name) => wanted[name] === here[name]);
     const show = { method: wanted.method, budget: Number(wanted.budget) || undefined };
     if (same) this.#store.show(show);

@@ -4,6 +4,7 @@
  */
 import { node, show } from "../common/dom.js";
 import { follow } from "./field.js";
+import { keepTruth } from "./own_pictures.js";
 
 const LONGEST = 500; // letters of a right answer
 const TOLD = "Known here? Then answers count as right or wrong, in all tabs.";
@@ -58,7 +59,9 @@ function truthForm(store) {
   const tell = () => {
     const truth = box.value.trim();
     const { case: open } = store.state;
-    if (open && truth !== (open.truth ?? "")) store.opening.ask({ kind: "truth", truth });
+    if (!open || truth === (open.truth ?? "")) return;
+    keepTruth(open.picture.digest, open.question, truth);
+    store.opening.ask({ kind: "truth", truth });
   };
   form.addEventListener("submit", (event) => {
     event.preventDefault();
