@@ -143,6 +143,7 @@ export function costPanel(store) {
       const [a, b] = [row.of(full), row.of(kept)];
       const inWords = row.say(a);
       const known = (x) => x !== null && x !== undefined;
+      if (row.key === "tower_flops") show(lines[i].whole, known(b)); // not of what was stored before
       write(lines[i].name, row.name(a));
       write(lines[i].full, known(a) && (a > 0 || b > 0) ? (a > 0 ? inWords(a) : "·") : "·");
       write(lines[i].kept, known(b) ? inWords(b) : "·");
