@@ -1,11 +1,13 @@
 """Does this machine have what the explorer needs? `python -m explorer doctor`
 
 Looks at packages, device, memory, models, browser and write access, and says what to do about what
-is missing. Loads no model and asks no network; imports nothing heavy before it has looked.
+is missing. Loads no model and asks no network; imports nothing heavy before it has looked. With
+--load it drives a page with many visitors instead, see load.py.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import os
 import re
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explorer import ROOT
+from explorer.tools import load
 from explorer.tools.browser import NAMES
 
 PYTHON = (3, 11)
@@ -125,8 +128,23 @@ def writing(folder: Path | None = None) -> Finding:
         )
 
 
+def command_line() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m explorer doctor")
+    about = "instead: drive the page at this address with many visitors (default: one started here)"
+    parser.add_argument("--load", nargs="?", const="", default=None, metavar="URL", help=about)
+    parser.add_argument("--visitors", type=int, default=20, help="how many of them")
+    parser.add_argument("--minutes", type=float, default=3.0, help="for how long")
+    return parser.parse_args()
+
+
 def main() -> int:
-    """Print all findings; 1 if something is missing."""
+    """Print all findings; 1 if something is missing, or goes wrong under load."""
+    args = command_line()
+    if args.load is not None:
+        report = load.measure(args.load, args.visitors, args.minutes)
+        print(report)
+        return int(not report.well)
     found = [python(), *packages()]
     if all(finding.well for finding in found):
         found += [device(), *models()]
