@@ -48,6 +48,16 @@ def alive(stages: Sequence[Stage], size: Size) -> np.ndarray:
     return layers
 
 
+def cached(stages: Sequence[Stage], size: Size) -> np.ndarray:
+    """Count the visual tokens that each layer's cache holds after the prefill, [L]."""
+    layers = alive(stages, size)
+    for stage in stages:
+        if stage.cut_from is not None:
+            cut = slice(stage.cut_from, stage.layer)
+            layers[cut] = layers[cut].clip(max=stage.total)
+    return layers
+
+
 def ladder(tokens: int, floor: int, per_octave: int, length: int = LADDER_LENGTH) -> list[int]:
     """Give about `length` round budgets, `per_octave` in every doubling, from the floor upwards."""
     steps = {round(2**i * (1 + j / per_octave)) for i in range(16) for j in range(per_octave)}
@@ -149,6 +159,7 @@ def _budget_point(
     return BudgetPoint(
         budget=budget,
         layers=alive(happened, size),
+        cached=cached(happened, size),
         stages=tuple(
             stage_map(outcome, score) for outcome, score in zip(outcomes, scores, strict=True)
         ),

@@ -47,10 +47,14 @@ class StageMap:
 
 @dataclass(frozen=True)
 class BudgetPoint:
-    """A method's choice at one mean budget. layers [L]: visual tokens that enter each layer."""
+    """A method's choice at one mean budget.
+
+    layers [L]: visual tokens that enter each layer; cached [L]: those that its cache keeps.
+    """
 
     budget: int
     layers: np.ndarray
+    cached: np.ndarray
     stages: tuple[StageMap, ...]
 
 

@@ -15,6 +15,7 @@
  * @property {number} budget mean over the layers
  * @property {number} final visual tokens at the last layer
  * @property {string} layers u16[L] visual tokens that enter each layer
+ * @property {?string} cached u16[L] those that stay in its cache; null: all that enter it
  * @property {{layer: number, extra: number, centres: number[], tower: number[], fate: string,
  *   score: ?(string|Steps)}[]} stages
  *   tower: tokens that entered each layer of the vision tower, if some left there; or nothing.
@@ -248,24 +249,27 @@ function stepwise(kase, method, budget) {
     const groups = groupsOf(fates, centres);
     return { layer, extra, centres, tower, fate: fates, groups, scores, tally: count(fates) };
   });
-  const result = { final: point.final, layers: [...numbers(point.layers, Uint16Array)], stages };
+  const layers = [...numbers(point.layers, Uint16Array)];
+  const cached = point.cached ? [...numbers(point.cached, Uint16Array)] : layers;
+  const result = { final: point.final, layers, cached, stages };
   read.set(budget, result);
   return result;
 }
 
 /**
- * Exact cost of a prefill in which `layers` visual tokens enter each layer: explorer/metrics/cost.py's
- * layer_flops, prefill_flops and kv_bytes. A method that only wipes the cache saves nothing.
+ * Exact cost of a prefill in which `layers` visual tokens enter each layer and `cached` stay in its
+ * cache: explorer/metrics/cost.py's layer_flops, prefill_flops and kv_bytes. A method that only wipes
+ * the cache saves nothing.
  */
-export function costOf(kase, { method, layers }) {
+export function costOf(kase, { method, layers, cached = layers }) {
   const { width, ffn, heads, kv_heads, head_width, vocabulary, text, bytes } = kase.cost;
   let flops = 2 * width * vocabulary;
   let held = 0;
-  for (const alive of layers) {
+  for (const [layer, alive] of layers.entries()) {
     const n = text + (method.wipes ? kase.grid.n : alive);
     flops += 4 * n * width * head_width * (heads + kv_heads);
     flops += 4 * n * n * heads * head_width + 6 * n * width * ffn;
-    held += n;
+    held += method.wipes ? n : text + cached[layer];
   }
   return { flops, kv_bytes: 2 * kv_heads * head_width * bytes * held };
 }

@@ -90,10 +90,12 @@ def _point_payload(point: BudgetPoint, first: np.ndarray, lean: bool) -> dict:
             return packed(np.packbits(found == 0, bitorder="little"), "u1")
         return packed(found, "i1" if found.max() < 128 else "i2")
 
+    cuts_none = np.array_equal(point.cached, point.layers)
     return {
         "budget": point.budget,
         "final": int(point.layers[-1]),
         "layers": packed(point.layers, "u2"),
+        "cached": None if cuts_none else packed(point.cached, "u2"),
         "stages": [
             {
                 "layer": stage.layer,
