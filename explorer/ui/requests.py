@@ -204,8 +204,7 @@ def serve_request(
 
     handler: gives replies to a message of this kind about a session; one with all that is known by
     now, as a page may miss a reply that another one follows. Empty ones are not sent. It is closed
-    as soon as the session has asked anew. While others take turns, the first reply says with how
-    many.
+    as soon as the session has asked anew.
     """
     tickets = channel.tickets
 

@@ -275,6 +275,12 @@ def give_way() -> None:
         run._queue.give_way(run)
 
 
+def others() -> int:
+    """Count the other runs with which the one of this thread takes turns; 0 outside a queue."""
+    run = _RUN.get()
+    return 0 if run is None else run.others
+
+
 def clock() -> float:
     """Give seconds for measuring what a run takes: without those in which others had their turn."""
     run = _RUN.get()

@@ -77,7 +77,8 @@ export function taskBar(task, label, id, start) {
     show(bar, busy);
     bar.value = done / total;
     const far = `Evaluated ${done} of ${total} …`;
-    if (busy) return write(line, done ? far : "Starting …");
+    const turns = reply?.others ? ` (taking turns with ${reply.others} of others)` : "";
+    if (busy) return write(line, (done ? far : "Starting …") + turns);
     write(line, reply?.error ?? (task.cancelled ? "Cancelled." : sentence));
   };
   return { buttons: [go, cancel], nodes: [bar, line], go, update };

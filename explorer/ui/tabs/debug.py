@@ -30,6 +30,7 @@ from explorer.ui.payloads.attribution import importance_payload, restoration_pay
 from explorer.ui.payloads.encoding import rounded
 from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
 from explorer.ui.session import AppState, Session
+from explorer.vlm.fair_queue import others
 from explorer.vlm.progress import Progress
 
 PAUSE = 0.2  # seconds between two reports of progress
@@ -66,6 +67,8 @@ def _wire(
     )
 
     def work(session: Session, message: Message, stop: Stop) -> Iterator[dict]:
+        if beside := others():
+            yield {"others": beside}
         yield from _calmly(task(app_state, session, message))
 
     queue = model_queue if name == "pick" else model_queue.of_long_jobs

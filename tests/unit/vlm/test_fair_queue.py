@@ -215,6 +215,14 @@ def test_without_slices_a_run_keeps_its_turn_until_it_has_ended():
     assert queue.join("b").call(lambda: 5) == 5
 
 
+def test_a_run_knows_with_how_many_it_takes_turns():
+    queue = FairQueue()
+    run = queue.join("a")
+    queue.join("b")
+    assert run.call(fair_queue.others) == 1
+
+
 def test_outside_a_queue_nobody_waits():
     give_way()
+    assert fair_queue.others() == 0
     assert clock() <= clock()
