@@ -8,7 +8,7 @@ import { onForgotten } from "../common/request.js";
 import { FIRST_METHOD } from "../common/store.js";
 import { keep, toldAbout, uploadAgain } from "./own_pictures.js";
 
-const REST_MS = 150;
+const REST_MS = 300; // browsers refuse an address that changes more often
 const AGAIN_MS = 10_000; // between two times that a forgotten case is opened anew
 const FIRST_TAB = "Explore";
 const FIRST = { method: FIRST_METHOD }; // asks for the example with which the page begins
@@ -40,8 +40,10 @@ export class Address {
   #shown = null; // the parameters that the address stands for
   #first = null; // those of the page as it came without any
   #plain = !Object.keys(parametersOf(location.search)).length;
-  #following = false; // an address is being followed
-  #timer = 0;
+  #following = false; // what is shown next is what the address says already,
+  #wishes = 0; // unless the visitor has wished for something since: so many were there then
+  #restoring = false; // the picture of an address is on its way
+  #timer = null;
   #openedAgain = -AGAIN_MS; // when that was done last, in milliseconds
 
   constructor(store) {
@@ -68,20 +70,24 @@ export class Address {
   }
 
   #look() {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#settle(), REST_MS);
+    // Not put off by what comes meanwhile: answers arrive for seconds, and a reload may be near.
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      this.#settle();
+    }, REST_MS);
   }
 
   #settle() {
     const { state, answers, opening, coming } = this.#store;
     if (!state.case || state.pending || opening.pending || coming || answers.held) return;
+    if (this.#restoring) return;
     const here = this.#here;
-    if (this.#plain) this.#first ??= here;
-    if (this.#shown === null || this.#following) {
-      this.#following = false;
-      this.#shown = here;
-      return;
-    }
+    const untouched = opening.count === this.#wishes;
+    if (this.#plain && opening.count === 0) this.#first ??= here;
+    const known = untouched && (this.#shown === null || this.#following);
+    this.#following = false;
+    if (known) this.#shown = here;
+    this.#shown ??= {};
     const names = NAMES.filter((name) => here[name] !== this.#shown[name]);
     if (!names.length) return;
     this.#shown = here;
@@ -109,7 +115,7 @@ export class Address {
   /** Open what parameters name; what they leave out is as it was at first. */
   async #follow(asked) {
     const { state, opening } = this.#store;
-    this.#following = true;
+    this.#following = this.#restoring = true;
     openTab(asked.tab ?? FIRST_TAB, false);
     const here = state.case && !opening.pending ? this.#here : null; // else it is about to change
     const wanted = Object.keys(asked).length ? asked : (this.#first ?? FIRST);
@@ -120,6 +126,8 @@ export class Address {
     else if (Object.keys(wanted).some((name) => name !== "tab")) {
       opening.ask({ kind: "link", query: `?${new URLSearchParams(wanted)}` });
     }
+    this.#wishes = opening.count;
+    this.#restoring = false;
     this.#look();
   }
 
