@@ -41,6 +41,7 @@ from explorer.methods.inside_llm.vtw import VTW
 from explorer.methods.method import Method
 from explorer.methods.several_stages.aim import AIM
 from explorer.methods.several_stages.mustdrop import MustDrop
+from explorer.methods.several_stages.todre import ToDRE
 from explorer.methods.several_stages.visiondrop import VisionDrop
 from explorer.methods.several_stages.vscan import VScan
 from explorer.methods.similarity.cdpruner import CDPruner
@@ -50,7 +51,6 @@ from explorer.methods.similarity.lexrank import LexRank
 from explorer.methods.similarity.mmtok import MMTok
 from explorer.methods.similarity.restore import Restore
 from explorer.methods.similarity.scope import SCOPE
-from explorer.methods.similarity.todre import ToDRE
 from explorer.methods.similarity.tome import ToMe
 from explorer.methods.similarity.zooprune import ZooPrune
 
@@ -58,26 +58,27 @@ METHODS: tuple[type[Method], ...] = (
     Random,
     Uniform,
     Pool,
+    # attention of the vision tower
     ClsAttention,
     FoPru,
-    LexRank,
-    GPrune,
-    DivPrune,
-    ToDRE,
-    ZooPrune,
     HiRED,
     GlobalCom2,
-    CDPruner,
-    MMTok,
-    SCOPE,
-    ToMe,
     VisionZip,
     VisPruner,
     HoloV,
     HiPrune,
     PruMerge,
-    Relevance,
-    RelevanceMap,
+    # similarity
+    LexRank,
+    GPrune,
+    DivPrune,
+    ZooPrune,
+    CDPruner,
+    MMTok,
+    SCOPE,
+    ToMe,
+    Restore,
+    # inside the LLM
     FastV,
     Feather,
     VTW,
@@ -87,20 +88,45 @@ METHODS: tuple[type[Method], ...] = (
     SparseVLM,
     TransPrune,
     CoreMatching,
+    PACT,
+    IVCPrune,
+    # before and inside it
+    ToDRE,
     VisionDrop,
     VScan,
     AIM,
     MustDrop,
-    PACT,
-    Restore,
-    IVCPrune,
+    # in the tower
     FlowCut,
+    # the answer
+    Relevance,
+    RelevanceMap,
 )
 OF_VIDEOS: tuple[type[Method], ...] = (DyCoke,)
 """Offered for videos alone: what they choose by changes from frame to frame."""
 MAX_SPEC = 100  # characters of a spec
 BY_NAME_ALONE = (RandomInside,)
 """Found by their spec, but not offered: what others are compared with."""
+EXPLAINING = (Relevance, RelevanceMap)
+"""Stand in the folder of attention, but score by what explains the answer."""
+GROUPS = {
+    "baselines": "baselines",
+    "attention": "attention of the vision tower",
+    "similarity": "similarity",
+    "inside_llm": "inside the LLM",
+    "several_stages": "before and inside the LLM",
+    "in_tower": "in the vision tower",
+    "frames": "frames of a video",
+}
+"""What a method's score is computed from, by the folder of its file."""
+
+
+def group_of(method: Method | type[Method]) -> str:
+    """Say what a method's score is computed from: a group of the page's lists."""
+    known = method if isinstance(method, type) else type(method)
+    if known in EXPLAINING:
+        return "what explains the answer"
+    return GROUPS.get(known.__module__.split(".")[-2], "others")
 
 
 def find(key: str) -> type[Method]:

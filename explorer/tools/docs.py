@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from textwrap import fill
 
 from explorer import ROOT
-from explorer.methods.catalog import METHODS, OF_VIDEOS
+from explorer.methods.catalog import METHODS, OF_VIDEOS, group_of
 from explorer.methods.method import Method
 from explorer.tools.browser import chromium, served
 
@@ -17,18 +18,13 @@ BETWEEN = re.compile(r"(<!-- methods:[^\n]*-->\n)(.*?)(<!-- /methods -->)", re.S
 
 
 def titles() -> str:
-    """List the methods for README.md by where they prune: title, key and paper."""
-    lines, groups = [], {}
+    """List the methods for README.md by what their score is computed from: title and key."""
+    groups: dict[str, list[str]] = {}
     for method in (*METHODS, *OF_VIDEOS):
-        groups.setdefault(_where(method), []).append(method.card)
-    for where, cards in groups.items():
-        listed = []
-        for card in cards:
-            link = f"[{card.title}](https://arxiv.org/abs/{card.arxiv})"
-            listed.append(f"{link if card.arxiv else card.title} `{card.key}`")
-        rows = [", ".join(row) for row in (listed[at : at + 2] for at in range(0, len(listed), 2))]
-        lines.append(f"- {where}:\n  " + ",\n  ".join(rows))
-    return "\n".join(lines) + "\n"
+        card = method.card
+        groups.setdefault(group_of(method), []).append(f"{card.title} `{card.key}`")
+    listed = [f"- {group}: {', '.join(titles)}" for group, titles in groups.items()]
+    return "".join(fill(line, 110, subsequent_indent="  ") + "\n" for line in listed)
 
 
 def _where(method: type[Method]) -> str:

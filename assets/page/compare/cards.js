@@ -6,6 +6,8 @@
 import { SMALL_LINES, drawKept, pictureLayers } from "../canvas/thumbnails.js";
 import { mark, node, show, write } from "../common/dom.js";
 import { format } from "../common/format.js";
+import { groupIndex, grouped } from "../common/grouping.js";
+import { BY_GROUP } from "./selection.js";
 
 /** ".41", "< .01", "1" */
 const chance = (p) => format.probability(p).replace("0.", ".").replace(".00", "");
@@ -171,30 +173,73 @@ function cardOf(key, selection) {
   return { node: card, update };
 }
 
-/** The grid of cards. */
+/** Cards by group, under each method those of its readings, which are folded up. */
+function groupsOf(entries, cards, folds, selection) {
+  const listed = entries.toSorted((a, b) => a.place - b.place).map(({ method }) => method);
+  const family = ({ key, members }) => {
+    const [main, ...readings] = members.map((method) => cards.get(method.key).node);
+    if (!readings.length) return main;
+    if (!folds.has(key)) {
+      const fold = node("details", { class: "vt-mini-fold" }, node("summary"), node("div"));
+      fold.addEventListener("toggle", () => selection.changed()); // what was folded is not drawn
+      folds.set(key, fold);
+    }
+    const fold = folds.get(key);
+    write(fold.firstChild, readings.length === 1 ? "1 reading" : `${readings.length} readings`);
+    fold.lastChild.replaceChildren(...readings);
+    return node("div", { class: "vt-mini-family" }, main, fold);
+  };
+  const methods = entries.map(({ method }) => method);
+  return grouped(methods, listed).map(({ label, families }) =>
+    node(
+      "section",
+      { "data-group": label },
+      node("h3", {}, label),
+      node("div", { class: "vt-minis" }, ...families.map(family)),
+    ),
+  );
+}
+
+/** All names in a few lines, folded up: a name brings its card into view. */
+function finder(cards) {
+  const list = node("div");
+  const whole = node("details", { class: "vt-finder" }, node("summary", {}, "Find a method"), list);
+  const go = (key) => {
+    const card = cards.get(key).node;
+    card.scrollIntoView({ block: "center" });
+    card.focus({ preventScroll: true });
+  };
+  return { node: whole, offer: (methods) => list.replaceChildren(groupIndex(methods, go)) };
+}
+
+/** The cards: in groups, or as one list where they are sorted across groups. */
 export function cardGrid(selection) {
-  const grid = node("div", { class: "vt-minis", role: "group", "aria-label": "All methods" });
+  const list = node("div", { class: "vt-mini-groups", role: "group", "aria-label": "All methods" });
   const cards = new Map();
+  const folds = new Map();
+  const find = finder(cards);
   let laid = "";
 
-  function lay(keys) {
+  function lay(entries, inGroups) {
     const focused = document.activeElement;
-    for (const key of keys) {
+    for (const { key } of entries) {
       if (!cards.has(key)) cards.set(key, cardOf(key, selection));
     }
-    grid.replaceChildren(...keys.map((key) => cards.get(key).node));
-    if (grid.contains(focused)) focused.focus({ preventScroll: true });
+    const all = entries.map(({ key }) => cards.get(key).node);
+    const groups = () => groupsOf(entries, cards, folds, selection);
+    list.replaceChildren(...(inGroups ? groups() : [node("div", { class: "vt-minis" }, ...all)]));
+    if (list.contains(focused)) focused.focus({ preventScroll: true });
+    find.offer(entries.toSorted((a, b) => a.place - b.place).map(({ method }) => method));
   }
 
   const update = (entries, context) => {
-    const keys = entries.map(({ key }) => key);
-    if (laid !== JSON.stringify(keys)) {
-      lay(keys);
-      laid = JSON.stringify(keys);
-    }
+    const inGroups = selection.state.sort === BY_GROUP;
+    const now = JSON.stringify([inGroups, entries.map(({ key }) => key)]);
+    if (laid !== now) lay(entries, inGroups);
+    laid = now;
     const [x0, y0, x1, y1] = context.kase.grid.views[context.view].box;
-    grid.style.setProperty("--vt-aspect", (x1 - x0) / (y1 - y0));
+    list.style.setProperty("--vt-aspect", (x1 - x0) / (y1 - y0));
     for (const entry of entries) cards.get(entry.key).update(entry, context);
   };
-  return { node: grid, update };
+  return { node: node("div", {}, find.node, list), update };
 }

@@ -7,6 +7,7 @@ import { drawDifference, drawKept } from "../canvas/thumbnails.js";
 import { openTab } from "../common/bridge.js";
 import { mark, node, show, write } from "../common/dom.js";
 import { format } from "../common/format.js";
+import { groupedOptions } from "../common/grouping.js";
 import { jaccard, keptBits, overlap } from "../common/measures.js";
 
 const LETTERS = ["A", "B"];
@@ -34,9 +35,7 @@ function side(selection, i) {
 
   const update = (entry, methods) => {
     if (offered !== methods) {
-      select.replaceChildren(
-        ...methods.map(({ key, title }) => node("option", { value: key }, title)),
-      );
+      select.replaceChildren(...groupedOptions(methods));
       offered = methods;
     }
     if (select.value !== entry.key) select.value = entry.key;

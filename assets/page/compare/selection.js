@@ -22,9 +22,13 @@ export const FAMILIES = [
   ["merges", "merges tokens", (method) => method.merges],
 ];
 
+/** The sort by which cards stand in groups; all others sort them across groups. */
+export const BY_GROUP = "p";
+
 /** What a visitor can sort by; smaller values come first, what is not known comes last. */
 export const SORTS = [
-  ["p", "probability of the full answer", (entry) => -entry.likelihood],
+  [BY_GROUP, "in groups, probability of the full answer", (entry) => -entry.likelihood],
+  ["likely", "probability of the full answer", (entry) => -entry.likelihood],
   ["same", "same answer first", (entry) => -(entry.answer?.same ?? -1) - entry.likelihood / 2],
   ["right", "right answer first", (entry) => -(entry.answer?.right ?? -1) - entry.likelihood / 2],
   ["ms", "selection time", (entry) => entry.answer?.seconds?.select ?? Infinity],

@@ -7,6 +7,7 @@ import { drawSmall } from "../canvas/thumbnails.js";
 import { openTab } from "../common/bridge.js";
 import { link, node, rootOf, show, svg, write } from "../common/dom.js";
 import { format } from "../common/format.js";
+import { groupIndex, grouped } from "../common/grouping.js";
 import { choiceAt, snap } from "../common/payload.js";
 
 const LOOKS = {
@@ -203,7 +204,17 @@ function cardOf(store, card) {
 export function methodCards(store, { element, props }) {
   const root = rootOf(element, "vt-cards");
   const cards = props.value.cards.map((card) => cardOf(store, card));
-  root.append(...cards.map((card) => card.element));
+  const elements = new Map(props.value.cards.map(({ key }, i) => [key, cards[i].element]));
+  const go = (key) => elements.get(key).scrollIntoView({ block: "start" });
+  const groups = grouped(props.value.cards).map(({ label, families }) =>
+    node(
+      "section",
+      { "data-group": label },
+      node("h2", {}, label),
+      node("div", { class: "vt-cards-group" }, ...families.map(({ key }) => elements.get(key))),
+    ),
+  );
+  root.append(groupIndex(props.value.cards, go), ...groups);
   store.subscribe((state) => {
     if (root.offsetParent === null) return; // another tab is open
     for (const card of cards) card.update(state);

@@ -1,5 +1,6 @@
 /** Which methods a sweep has: a box for each, in a list that opens. Knows nothing of answers. */
 import { mark, node, write } from "../common/dom.js";
+import { grouped } from "../common/grouping.js";
 
 /** The boxes, those of slow methods among them. */
 export function chooser(selection) {
@@ -14,12 +15,22 @@ export function chooser(selection) {
   let boxes = [];
 
   function offer(methods) {
-    boxes = methods.map(({ key, title }) => {
+    boxes = [];
+    const boxOf = (base, { key, title }) => {
       const box = node("input", { type: "checkbox", value: key });
       box.addEventListener("change", () => selection.choose(key, box.checked));
-      return { key, box, whole: node("label", {}, box, title) };
-    });
-    list.replaceChildren(...boxes.map((each) => each.whole));
+      boxes.push({ key, box });
+      return node("label", { "data-reading": key === base ? null : "" }, box, title);
+    };
+    const groups = grouped(methods).map(({ label, families }) =>
+      node(
+        "fieldset",
+        {},
+        node("legend", {}, label),
+        ...families.flatMap(({ key, members }) => members.map((method) => boxOf(key, method))),
+      ),
+    );
+    list.replaceChildren(...groups);
   }
 
   const update = (kase) => {

@@ -62,6 +62,7 @@ def case_payload(
             {
                 "key": method.card.key,
                 "title": method.card.title,
+                "group": method_catalog.group_of(method),
                 "where": method.where,
                 "baseline": False,
             }

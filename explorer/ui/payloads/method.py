@@ -50,6 +50,7 @@ def method_words(spec: str) -> dict:
     return {
         "key": spec,
         "title": title(spec),
+        "group": catalog.group_of(method),
         "sentence": method.card.sentence,
         "badges": [*badges(method), *(["costs as much as all tokens"] if wipes else [])],
         "score_means": method.card.score_means,

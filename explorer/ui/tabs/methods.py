@@ -76,6 +76,7 @@ def card_payload(method: type[Method]) -> dict:
     return {
         "key": card.key,
         "title": card.title,
+        "group": catalog.group_of(method),
         "source": source(card),
         "paper": card.paper,
         "arxiv": card.arxiv,

@@ -16,12 +16,14 @@ from playwright.sync_api import Browser, Page, expect
 from explorer import analyses
 from explorer.analyses import comparison
 from explorer.cases.request import CaseRequest
+from explorer.methods import catalog
 from explorer.pico.data import scenes
 
 pytestmark = pytest.mark.browser
 SIZE = {"width": 1366, "height": 1080}
 SLIDER = "#vt-compare-budget"
 PATIENCE = 60_000  # milliseconds
+SHOWN = ".vt-mini canvas:nth-child(2):visible"  # not those of readings, which are folded up
 
 
 def visit_tab(browser: Browser, url: str, **context) -> Page:
@@ -185,14 +187,41 @@ def test_every_method_has_a_card_with_a_picture_and_an_answer(page):
         assert card["text"] and card["label"]
         if card["method"] != "random":
             assert card["sign"] in "=≠" and card["ms"] > 0
-    drawn = pixels(page, ".vt-mini canvas:nth-child(2)")[:14]  # those in view
+    drawn = pixels(page, SHOWN)[:14]  # those in view
     assert len(set(drawn)) > len(drawn) / 2, "different methods keep different patches"
+
+
+def test_cards_stand_in_groups_with_readings_folded_under_their_method(page):
+    groups = page.locator(".vt-mini-groups section")
+    named = list(dict.fromkeys(catalog.group_of(method) for method in catalog.METHODS))
+    assert groups.evaluate_all("(all) => all.map((g) => g.dataset.group)") == named
+    for group in named:
+        own = page.locator(f"[data-group='{group}'] .vt-mini")
+        keys = own.evaluate_all("(all) => all.map((card) => card.dataset.method)")
+        assert keys and {catalog.group_of(catalog.resolve(key)) for key in keys} == {group}
+    family = page.locator(".vt-mini-family", has=page.locator("[data-method=lexrank]"))
+    reading = family.locator("[data-method='lexrank:degree']")
+    expect(reading).to_be_hidden()
+    family.locator("summary").click()
+    expect(reading).to_be_visible()
+    family.locator("summary").click()
+    page.locator("#vt-compare-sort").select_option("likely")  # across groups, all in one list
+    expect(groups).to_have_count(0)
+    expect(reading).to_be_visible()
+
+
+def test_a_card_is_found_by_its_name(page):
+    page.get_by_text("Find a method").click()
+    page.locator(".vt-finder button[data-key=vispruner]").click()
+    expect(page.locator(".vt-mini[data-method=vispruner]")).to_be_focused()
+    expect(page.locator(".vt-mini[data-method=vispruner]")).to_be_in_viewport()
+    page.get_by_text("Find a method").click()
 
 
 def test_dragging_moves_all_cards_without_a_single_request(page):
     answered_all(page)
     requests = requests_of(page)
-    before, pictures = cards(page), pixels(page, ".vt-mini canvas:nth-child(2)")
+    before, pictures = cards(page), pixels(page, SHOWN)
     drag(page, 0.9, 0.5, 0.15, 0.75, release=False)
     until(page, "state.compare.budget > 120")
     drawn(page)
@@ -203,7 +232,7 @@ def test_dragging_moves_all_cards_without_a_single_request(page):
         if new["kept"] == old["kept"]
     }
     assert set(still.values()) <= {"0"}, "those that merge everything keep no patch as it was"
-    now = pixels(page, ".vt-mini canvas:nth-child(2)")
+    now = pixels(page, SHOWN)
     assert all(a != b for a, b in zip(now[:14], pictures[:14], strict=True)), "those in view"
     assert requests == []
     page.mouse.up()

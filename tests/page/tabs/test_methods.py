@@ -31,6 +31,19 @@ def test_every_method_has_a_card_that_follows_the_open_picture(page):
         expect(card.locator(".vt-diagram title")).not_to_be_empty()
 
 
+def test_a_card_is_found_by_its_name_in_a_list_of_groups(page):
+    open_tab(page, "Methods")
+    lines = page.locator("#vt-cards .vt-index li")
+    groups = [catalog.group_of(method) for method in catalog.METHODS]
+    expect(lines).to_have_count(len(set(groups)))
+    for method, group in zip(catalog.METHODS, groups, strict=True):
+        expect(lines.filter(has_text=group).locator(f"[data-key={method.card.key}]")).to_have_count(
+            1
+        )
+    lines.locator("[data-key=pact]").click()
+    expect(page.locator(".vt-card-method[data-method=pact] h3")).to_be_in_viewport()
+
+
 def test_the_leaderboard_opens_above_the_cards(page):
     open_tab(page, "Methods")
     box = page.locator("#vt-leaderboard")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterator
-from itertools import pairwise, product
+from itertools import groupby, pairwise, product
 from pathlib import Path
 
 import pytest
@@ -429,20 +429,29 @@ def test_a_method_file_can_be_read_in_one_go():
 def test_the_list_is_in_the_order_of_the_page():
     assert [method.spec for method in catalog.choices()] == [
         "random", "uniform", "pool",
-        "clsattn", "fopru", "fopru:row", "lexrank", "lexrank:continuous", "lexrank:degree",
-        "gprune", "divprune", "todre", "zooprune", "hired", "hired:paper", "globalcom2",
-        "cdpruner", "mmtok",
-        "scope", "tome",
-        "visionzip", "vispruner", "holov", "hiprune", "prumerge", "prumerge:plus",
+        "clsattn", "fopru", "fopru:row", "hired", "hired:paper", "globalcom2", "visionzip",
+        "vispruner", "holov", "hiprune", "prumerge", "prumerge:plus",
+        "lexrank", "lexrank:continuous", "lexrank:degree", "gprune", "divprune", "zooprune",
+        "cdpruner", "mmtok", "scope", "tome", "restore",
+        "fastv", "feather", "feather:norope", "vtw", "dart", "pyramiddrop", "fitprune",
+        "sparsevlm", "sparsevlm:plus", "transprune", "corematching", "corematching:zero-kv",
+        "pact", "ivcprune", "ivcprune:llava",
+        "todre", "visiondrop", "vscan", "aim", "mustdrop", "flowcut",
         "relevance", "relevance_map",
-        "fastv", "feather", "feather:norope", "vtw",
-        "dart", "pyramiddrop", "fitprune", "sparsevlm", "sparsevlm:plus", "transprune",
-        "corematching",
-        "corematching:zero-kv", "visiondrop", "vscan", "aim", "mustdrop", "pact", "restore",
-        "ivcprune", "ivcprune:llava", "flowcut",
     ]  # fmt: skip
     assert catalog.resolve("fopru:row") == FoPru(strategy="row")
     assert catalog.find("fastv") is FastV
+
+
+def test_a_group_is_the_folder_of_a_methods_file_and_stands_together():
+    groups = [catalog.group_of(method) for method in catalog.METHODS]
+    assert "others" not in groups
+    assert [group for group, _ in groupby(groups)] == list(dict.fromkeys(groups))
+    assert catalog.group_of(ClsAttention) == "attention of the vision tower"
+    assert catalog.group_of(catalog.resolve("lexrank:degree")) == "similarity"
+    for method in catalog.METHODS:
+        inside = catalog.group_of(method) in ("inside the LLM", "before and inside the LLM")
+        assert inside == (method.where != "before the LLM"), method.card.key
 
 
 def test_a_spec_may_set_options():

@@ -3,27 +3,14 @@
  * Knows nothing of pictures, scores or answers.
  */
 import { node, show, write } from "../../common/dom.js";
+import { groupedOptions } from "../../common/grouping.js";
 
-const GROUPS = ["baselines", "before the LLM", "inside the LLM", "before and inside the LLM"];
 const BADGES = 4;
-
-function groupOf({ baseline, where }) {
-  if (baseline) return GROUPS[0];
-  return where === "both" ? GROUPS[3] : where;
-}
 
 function offer(select, { methods, later = [] }) {
   const missing = later.filter(({ key }) => !methods.some((method) => method.key === key));
-  methods = [...methods, ...missing.map((m) => ({ ...m, title: `${m.title} · on demand` }))];
-  const groups = GROUPS.map((label) => {
-    const mine = methods.filter((method) => groupOf(method) === label);
-    return node(
-      "optgroup",
-      { label },
-      ...mine.map(({ key, title }) => node("option", { value: key }, title)),
-    );
-  });
-  select.replaceChildren(...groups.filter((group) => group.children.length));
+  const slow = missing.map((m) => ({ ...m, title: `${m.title} · on demand` }));
+  select.replaceChildren(...groupedOptions([...methods, ...slow]));
 }
 
 /** The method chooser with what is said about the chosen method. */

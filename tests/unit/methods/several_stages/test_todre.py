@@ -11,9 +11,9 @@ from tiny_models import random_prompt, taken_apart, tiny_llama
 
 from explorer.cases.method_maps import plan_of
 from explorer.inference.prefill import prefill
+from explorer.methods.several_stages import todre
+from explorer.methods.several_stages.todre import ToDRE
 from explorer.methods.signals import Signals, Size, Stage
-from explorer.methods.similarity import todre
-from explorer.methods.similarity.todre import ToDRE
 
 X = torch.tensor([[1, 0], [0.9, 0.1], [0, 1], [-0.1, 1], [-1, 0.1], [-0.95, -0.2]])
 
