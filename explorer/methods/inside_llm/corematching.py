@@ -39,10 +39,9 @@ class CoreMatching(Method):
             "2 recorded runs of tiny random models."
         ),
         uncertain=(
-            "Only the code and copies of the paper's equations could be read. Core neurons over "
-            "the whole prompt, dropped tokens (where: ours) and fewer neurons in decoding are the "
-            "paper's; their shares are CoreInfer's. The code cuts off at an elbow of the scores; "
-            "here the budget does, and of equal scores the first are kept."
+            "Read: the code, copies of the paper's equations. Core neurons of the whole prompt, "
+            "dropping (where: ours) and fewer neurons in decoding are the paper's, their shares "
+            "CoreInfer's. Here the budget cuts off, not an elbow; of equal scores, the first stay."
         ),
         sentence=(
             "Drops, early in the language model, the patches that wake the fewest of the neurons "
@@ -50,7 +49,8 @@ class CoreMatching(Method):
         ),
         equation="s_i = Σ_n [a_in > 0] [a_qn > 0], a the input of down_proj, q behind the question",
         headline=(
-            "TextVQA: full 57.8; at 80, 60, 40 and 20 % 56.3, 55.8, 53.2 and 45.1 (second-hand)."
+            "TextVQA: full 57.8; with 80, 60, 40 and 20 % retained 56.3, 55.8, 53.2 and 45.1 "
+            "(second-hand, not confirmed by a second source)."
         ),
         traps=(
             "The code (zero-kv) drops nothing: cost, memory and first word stay those of all "
