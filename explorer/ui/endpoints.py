@@ -37,13 +37,12 @@ def build(app_state: AppState, model_queue: ModelQueue) -> None:
         method, methods = gr.Textbox("clsattn", label="method"), gr.Textbox("", label="methods")
         budget = gr.Number(64, label="budget", precision=0)
         budgets = gr.Textbox("", label="budgets")
-        first_token = gr.Checkbox(False, label="first_token")
         answer, way = gr.Textbox("", label="answer"), gr.Textbox("removed", label="way")
         result, run = gr.JSON(label="result"), gr.Button()
     long_jobs = model_queue.of_long_jobs  # others come before these
     served = {
         endpoints.analyse: ([image, question, model], model_queue),
-        endpoints.answer: ([image, question, method, budget, model, first_token], model_queue),
+        endpoints.answer: ([image, question, method, budget, model], model_queue),
         endpoints.compare: ([image, question, budget, methods, model], long_jobs),
         endpoints.sweep: ([image, question, methods, budgets, model], long_jobs),
         endpoints.oracle: ([image, question, answer, way, model], long_jobs),
@@ -107,7 +106,6 @@ class Endpoints:
         method: str,
         budget: int,
         model: str = DEFAULT,
-        first_token: bool = False,
     ) -> dict:
         """Answer a question about a picture from the visual tokens that a pruning method keeps.
 
@@ -117,22 +115,18 @@ class Endpoints:
             method: key of the method, such as "visionzip", or "full" for all tokens
             budget: visual tokens kept, averaged over the layers of the language model
             model: key of the model, such as "pico"
-            first_token: count the prompt's first token (BOS), an attention sink, as text in MDI and
-                AEI
 
         Returns:
             the answer with probabilities, tokens per layer, seconds (full_seconds: of the full run
             that it is compared with), FLOPs, fidelity, and MDI and AEI with the numbers of text
-            (|T|), image (|O|) and answer tokens that they count
+            (|T|), image (|O|) and answer tokens that they count; in with_first the prompt's first
+            token (BOS), an attention sink, counts as text
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
         with _sentences(model=model, method=method):
             request = CaseRequest.make(model, image, question)
             found = use_cases.answer(request, method, budget, cache=cache)
-        payload = answer_payload(found) | {"stages": stages_payload(found)}
-        dominance = payload["dominance"]
-        with_first = dominance.pop("with_first")
-        return payload | {"dominance": with_first if first_token else dominance}
+        return answer_payload(found) | {"stages": stages_payload(found)}
 
     def compare(
         self, image: str, question: str, budget: int, methods: str = "", model: str = DEFAULT

@@ -13,7 +13,8 @@ import gradio as gr
 from explorer.ui import components, examples
 from explorer.ui.explore import answers, model_picker, share
 from explorer.ui.explore.blocks import Explore
-from explorer.ui.explore.open_case import CaseOpener, example_session
+from explorer.ui.explore.open_case import CaseOpener
+from explorer.ui.explore.sessions import example_session
 from explorer.ui.requests import ModelQueue, connect
 from explorer.ui.session import AppState
 

@@ -34,6 +34,7 @@ from explorer.ui.explore.opening_messages import (
     Upload,
 )
 from explorer.ui.explore.photo_note import photo_note
+from explorer.ui.explore.sessions import example_session, scene_session, told
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.case import case_payload, pending_payload
 from explorer.ui.requests import FORGOTTEN
@@ -282,37 +283,3 @@ class CaseOpener:
 def shown(show: Show) -> dict | None:
     """Give where the page shall go, as `CaseOpener.case` takes it."""
     return show.model_dump(exclude_none=True) or None
-
-
-def told(session: Session, truth: str) -> Session:
-    """Take down what a visitor says is right; an empty text takes it back."""
-    return replace(
-        session, told=session.told | {questions.normalise(session.question): truth.strip()}
-    )
-
-
-def example_session(shown: dict) -> Session:
-    """Make the session of a finished example."""
-    scene = scenes.make(shown["seed"])
-    return Session(
-        model=shown["case"]["model"],
-        picture=open_picture(scene.image),
-        question=shown["case"]["question"],
-        truths=questions.truths(scene),
-        suggestions=tuple(shown["case"]["suggestions"]),
-        seed=scene.seed,
-    )
-
-
-def scene_session(model: str, seed: int, question: str | None = None) -> Session:
-    """Make the session of a scene, with the first question that fits it if none is given."""
-    scene = scenes.make(seed)
-    suggested = tuple(questions.suggest(scene))
-    return Session(
-        model,
-        open_picture(scene.image),
-        question or suggested[0],
-        questions.truths(scene),
-        suggested,
-        seed,
-    )

@@ -20,7 +20,8 @@ from explorer.methods import catalog as method_catalog
 from explorer.pico.data import questions
 from explorer.ui import components
 from explorer.ui.explore.blocks import Explore, Share
-from explorer.ui.explore.open_case import CaseOpener, scene_session, told
+from explorer.ui.explore.open_case import CaseOpener
+from explorer.ui.explore.sessions import scene_session, told
 from explorer.ui.messages import SaveMessage
 from explorer.ui.payloads.encoding import rounded
 from explorer.ui.requests import FORGOTTEN, ModelQueue, checked, connect, is_forgotten
