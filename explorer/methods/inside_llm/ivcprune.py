@@ -85,7 +85,7 @@ class IVCPrune(InsideLLM):
         keep = max(1, round(left / (size.layers - layer)))
         if keep >= size.tokens:
             return untouched(size, [layer])
-        # the code for LLaVA leaves layer 0 whole: transformers takes the length from there
+        # the code for LLaVA leaves layer 0 whole: the library takes the length from there
         cut_from = int(self.reading == "llava") if self.early == "cut" else None
         return [Stage(layer, keep, cut_from=cut_from)]
 

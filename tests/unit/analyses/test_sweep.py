@@ -169,7 +169,7 @@ def test_stop_leaves_the_rest_unanswered(picture):
     def stop() -> bool:
         nonlocal asked
         asked += 1
-        return asked > 14  # after the first few have been told
+        return asked > 6  # after the first few have been told
 
     found = analyses.sweep(
         CaseRequest.make("pico", picture, QUESTION), CHOSEN, [24, 48, 96], stop=stop

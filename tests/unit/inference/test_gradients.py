@@ -218,7 +218,7 @@ def test_eos_is_no_part_of_the_answer():
 
 def test_a_model_that_is_not_listening_is_refused():
     decoder = taken_apart(tiny_llama(attention="sdpa"))
-    with pytest.raises(RuntimeError, match="listening"):
+    with pytest.raises(RuntimeError, match="own attention"):
         next(gradients(decoder, random_prompt(), ANSWER))
 
 

@@ -175,7 +175,7 @@ def test_what_is_not_named_is_not_there(kv_heads):
             for field in set(Signals.__dataclass_fields__) - {"_known", "patches_per_token"}
             if getattr(seen[-1], field) is not None
         }
-        assert there == {"grid_position", "features", name}
+        assert there == {"grid_position", "patches", "features", name}
 
 
 def test_all_visual_tokens_may_leave_or_stay(kv_heads):

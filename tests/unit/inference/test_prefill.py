@@ -229,7 +229,7 @@ def test_decoding_ends_at_eos():
 
 
 def test_a_model_that_is_not_listening_is_refused():
-    with pytest.raises(RuntimeError, match="listening"):
+    with pytest.raises(RuntimeError, match="own attention"):
         prefill(taken_apart(tiny_llama(attention="sdpa")), random_prompt())
 
 

@@ -62,7 +62,7 @@ def test_the_app_refuses_what_is_not_there_in_one_sentence():
     done = subprocess.run(
         [sys.executable, "app.py", "--device", wished], cwd=ROOT, capture_output=True, text=True
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Traceback" not in done.stderr and done.stderr.strip().endswith(".")
 
 
