@@ -23,6 +23,7 @@ from explorer.cases.method_maps import ladder
 from explorer.cases.request import CaseRequest
 from explorer.media.grid import Box
 from explorer.methods import catalog
+from explorer.methods.catalog import resolve
 from explorer.metrics.fidelity import agrees
 from explorer.pico.data import questions, scenes
 from explorer.pico.data.questions import Question
@@ -119,7 +120,9 @@ def outside(box: Box, patches: np.ndarray) -> list[int]:
 def _right(
     request: CaseRequest, specs: list[tuple[str, int]], truth: str, cache: ResultCache
 ) -> tuple[int, int]:
-    """Count the right answers, and all; methods that can't go so low give none."""
-    results = analyses.answer_many(request, specs, cache=cache)
+    """Count the right answers, and all; methods that can't meet the budget give none."""
+    size = open_case(request, cache).size
+    met = [(s, budget) for s, budget in specs if budget in (resolve(s).reachable(size) or [budget])]
+    results = analyses.answer_many(request, met, cache=cache)
     verdicts = [agrees(r.answer.text, truth) for r in results if r.answer is not None]
     return sum(verdicts), len(verdicts)
