@@ -105,7 +105,7 @@ def test_sweep_is_what_the_function_gives(client, picture):
         assert [point["budget"] for point in each["points"]] == list(swept.budgets)
         assert each["points"][-1]["mdi"]["late"] > 0
         assert {c["method"] for c in each["random"]} == {chance_of(swept.method)}
-    assert [each["same"] for each in told["random"]] == [c.agrees for c in own.random]
+    assert [each["same"] for each in told["random"]] == [c.same for c in own.random]
     assert len(told["draws"]) >= 5
     with pytest.raises(AppError, match="whole numbers"):
         client.predict(*ask, "24; 64", "pico", api_name="/sweep")

@@ -301,7 +301,7 @@ def test_cancel_stops_and_go_on_goes_on(canned_page, canned):
     page.click("#vt-keep-all")
     until(page, "state.debug.tokens.length === 196 && state.debug.known")
     assert len(canned.runs) == 1 and len(canned.given) == 5
-    assert canned.runs[0] - 5 <= len(compared(page)["missing"]) <= canned.runs[0]
+    assert len(compared(page)["missing"]) >= canned.runs[0] - 5
     compare(page)
     page.get_by_role("button", name="Go on").click()
     done(page, 30)
