@@ -11,14 +11,17 @@ from importlib import import_module
 _FITTING = "explorer.tools.calibration"
 COMMANDS = {
     "bench": ("explorer.tools.bench.run", "measure the numbers of the README on this machine"),
-    "leaderboard": ("explorer.tools.leaderboard", "every method on new scenes, with intervals"),
+    "leaderboard": ("explorer.tools.leaderboard.run", "every method on new scenes, with intervals"),
     "failures": ("explorer.tools.failures", "find scenes on which a method fails"),
     "replay": ("explorer.tools.replay", "recompute saved cases and say what differs"),
     "doctor": ("explorer.tools.doctor", "look at this machine: packages, device, memory, models"),
     "examples": ("explorer.tools.examples.build", "build the finished examples of the page"),
     "train": ("explorer.pico.training.run", "train the built-in model, stage by stage"),
-    "evaluate": ("explorer.pico.training.evaluate", "evaluate the built-in model on new scenes"),
-    "relevance-map": ("explorer.tools.train_relevance_map", "train the network of relevance_map"),
+    "evaluate": ("explorer.tools.evaluate", "evaluate the built-in model on new scenes"),
+    "relevance-map": (
+        "explorer.tools.calibration.train_relevance_map",
+        "train the network of relevance_map",
+    ),
     "vtw-layer": (f"{_FITTING}.vtw_layer", "search the layer from which VTW needs no picture"),
     "fitprune-recipe": (f"{_FITTING}.fitprune_recipe", "fit how many tokens leave each layer"),
     "icons": ("explorer.pico.data.icons", "draw the icons that scenes are made of"),

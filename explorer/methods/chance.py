@@ -58,6 +58,16 @@ def chances_of(specs: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(map(chance_of, specs)))
 
 
+def title_of(chance: str) -> str:
+    """Name what `chance_of` gives so that it says what it is: "Random where FastV drops"."""
+    baseline = catalog.resolve(chance)
+    where = ""
+    if isinstance(baseline, RandomInside):
+        where = f" where {catalog.title(baseline.schedule_of)} drops"
+    usual = type(baseline)().positions == baseline.positions
+    return f"Random{where}" + ("" if usual else f" · positions={baseline.positions}")
+
+
 def _alike(one: Method, other: Method, size: Size) -> bool:
     """Tell whether two methods drop the same numbers at the same layers, at any budget tried."""
     least = one.floor(size)

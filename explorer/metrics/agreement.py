@@ -33,6 +33,16 @@ def keep_counts(kept: Sequence[np.ndarray], n: int) -> np.ndarray:
     return _marks(kept, n).sum(0)
 
 
+def kendall(a: Sequence[float], b: Sequence[float]) -> float:
+    """Give Kendall's tau-b of two rankings: pairs in the same order less pairs in the other.
+
+    Ties are left out of the pairs that could agree (Kendall 1945); NaN if one row is flat.
+    """
+    first, second = (np.sign(np.subtract.outer(row, row)) for row in (a, b))
+    pairs = np.sqrt((first**2).sum() * (second**2).sum())
+    return float((first * second).sum() / pairs) if pairs else float("nan")
+
+
 def spearman(scores: np.ndarray) -> np.ndarray:
     """Give the rank correlation of every two rows of scores [M, N], [M, M]; NaN for a flat row.
 

@@ -1,4 +1,4 @@
-"""What is written by the project itself: the lists of methods, and the screenshots."""
+"""What is written by the project itself: methods, what the leaderboard says, the screenshots."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from textwrap import fill
 from explorer import ROOT
 from explorer.methods.catalog import METHODS, OF_VIDEOS, group_of
 from explorer.methods.method import Method
+from explorer.metrics import phenomena
+from explorer.metrics.leaderboard import FOLDER, read_table
+from explorer.metrics.leaderboard_text import markdown
 from explorer.tools.browser import chromium, served
 
 README = ROOT / "README.md"
 OF_METHODS = ROOT / "explorer" / "methods" / "README.md"
-BETWEEN = re.compile(r"(<!-- methods:[^\n]*-->\n)(.*?)(<!-- /methods -->)", re.S)
+OF_PICO = phenomena.FILE.with_name("README.md")
+STANDINGS = FOLDER / "README.md"
+BETWEEN = re.compile(r"(<!-- (methods|leaderboard|phenomena):[^\n]*-->\n)(.*?)(<!-- /\2 -->)", re.S)
 
 
 def titles() -> str:
@@ -57,19 +62,29 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-GENERATED = {README: titles, OF_METHODS: table}
+def standings() -> str:
+    """Give what the leaderboard's table says, as Markdown."""
+    return markdown(read_table(FOLDER / "leaderboard.csv"))
+
+
+def shown() -> str:
+    """Give what pico shows and does not show of large models, as Markdown."""
+    return phenomena.markdown(*phenomena.read())
+
+
+GENERATED = {README: titles, OF_METHODS: table, STANDINGS: standings, OF_PICO: shown}
 
 
 def written(file: Path) -> str:
     """Give what stands in a file now where something is generated."""
-    return BETWEEN.search(file.read_text(encoding="utf-8")).group(2)
+    return BETWEEN.search(file.read_text(encoding="utf-8")).group(3)
 
 
-def write_methods() -> None:
-    """Write the list of methods into README.md, and the table into that of the methods."""
+def write_generated() -> None:
+    """Write the lists of methods and what the leaderboard says into the READMEs."""
     for file, generate in GENERATED.items():
         text = file.read_text(encoding="utf-8")
-        first, end = BETWEEN.search(text).span(2)
+        first, end = BETWEEN.search(text).span(3)
         file.write_text(text[:first] + generate() + text[end:], encoding="utf-8")
 
 
@@ -101,10 +116,10 @@ def take_screenshots() -> None:
 
 
 def main() -> None:
-    """Read the command line: the lists of methods, or the screenshots."""
+    """Read the command line: what is generated, or the screenshots."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--screenshots", action="store_true", help="take pictures of the page")
     if parser.parse_args().screenshots:
         take_screenshots()
     else:
-        write_methods()
+        write_generated()

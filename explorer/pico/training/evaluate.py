@@ -1,14 +1,13 @@
 """How often pico is right: exact match of whole answers on new scenes, by kind of question.
 
-`python -m explorer evaluate --scenes 300` runs the plain Hugging Face model with all visual
-tokens, greedily until EOS; the picture is passed once and its questions follow as one batch.
-`--dropped` takes the 500 scenes that weights are chosen by, and counts too how many answers stay
-the same when tokens leave at the input. Knows none of the page's methods of pruning.
+`evaluate` runs the plain Hugging Face model with all visual tokens, greedily until EOS; the
+picture is passed once and its questions follow as one batch. `evaluate_dropped` is for the 500
+scenes that weights are chosen by, and counts too how many answers stay the same when tokens leave
+at the input. Knows none of the page's methods of pruning, and no command line.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -266,24 +265,3 @@ def farthest_first(tokens: Tensor) -> Tensor:
         chosen.append(int(nearest.argmax()))
         nearest = torch.minimum(nearest, distance[chosen[-1]])
     return torch.tensor(chosen, device=tokens.device)
-
-
-def main() -> None:
-    """Print the share of exactly right answers by kind of question."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--scenes", type=int, default=300)
-    parser.add_argument("--questions", type=int, default=QUESTIONS, help="per scene")
-    parser.add_argument("--model", type=Path, default=FOLDER, help="folder of the weights")
-    parser.add_argument(
-        "--dropped", action="store_true", help="validate: 500 scenes, and with fewer tokens too"
-    )
-    options = parser.parse_args()
-    model, processor = load(options.model)
-    if options.dropped:
-        score, retention = evaluate_dropped(model, processor, VALIDATION_SEEDS, options.questions)
-        print(f"{score.table()}\n\n{retention.table()}\n")
-    else:
-        seeds = range(FIRST_SEED, FIRST_SEED + options.scenes)
-        score = evaluate(model, processor, seeds, options.questions)
-        print(score.table())
-    print(f"overall {score.overall:.3f}")

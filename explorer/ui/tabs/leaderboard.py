@@ -1,6 +1,7 @@
-"""What the leaderboard has measured, above the cards of the tab "Methods".
+"""What the leaderboard has measured, above the cards of the tab "Methods", and how far to trust it.
 
-Layout only: figure and table are files that `python -m explorer leaderboard` has written.
+Layout only: figure and tables are files that `python -m explorer leaderboard` and
+`evaluate --phenomena` have written.
 """
 
 from __future__ import annotations
@@ -8,16 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import gradio as gr
-import pandas as pd
 import plotly.io
 
+from explorer.metrics import phenomena
 from explorer.metrics.leaderboard import FOLDER, read_table
+from explorer.metrics.leaderboard_text import findings
 
 TEXT = (
     "Every method answered the same questions about scenes whose answers are known, on pico, the "
-    "built-in model; other models may differ. “≈” is no better than random patches, “↓” worse: "
-    "McNemar's paired test at 5 %, each by itself, so that a few in a hundred are chance. Run it "
-    "again: `python -m explorer leaderboard --scenes 200`."
+    "built-in model; other models may differ. Each is measured by its own random, which counts "
+    "positions as it does and drops at the same layers: “↑” is better, “≈” no better, “↓” worse "
+    "(McNemar's paired test at 5 %, corrected after Holm for all comparisons). What it costs tells "
+    "the cell under the pointer. Run it again: `python -m explorer leaderboard --scenes 200`."
 )
 
 
@@ -29,19 +32,8 @@ def build(folder: Path = FOLDER) -> None:
     with gr.Accordion(
         "Does pruning work here? A leaderboard", open=False, elem_id="vt-leaderboard"
     ):
-        gr.Markdown(f"{TEXT}\n\n{verdict(read_table(table))}")
+        gr.Markdown("\n- ".join([f"{TEXT}\n", *findings(read_table(table))]))
         gr.Plot(plotly.io.read_json(drawn), show_label=False, elem_id="vt-leaderboard-plot")
         gr.DownloadButton("Table as CSV", table, size="sm")
-
-
-def verdict(rows: pd.DataFrame) -> str:
-    """Say in a sentence who is no better than random at any budget, and who is worse somewhere."""
-    tested = rows[rows["verdict"] != ""]
-    budgets = {name: set(said) for name, said in tested.groupby("method", sort=False)["verdict"]}
-    never = [name for name, said in budgets.items() if "better than random" not in said]
-    worse = [name for name, said in budgets.items() if "worse than random" in said]
-    sentences = [
-        f"Nowhere better than random here: {', '.join(never)}." if never else "",
-        f"Worse than random at some budget: {', '.join(worse)}." if worse else "",
-    ]
-    return " ".join(filter(None, sentences))
+    with gr.Accordion("What pico shows of large models, and what it doesn't", open=False):
+        gr.Markdown(phenomena.markdown(*phenomena.read()), elem_id="vt-phenomena")

@@ -7,6 +7,7 @@ from conftest import open_tab, visiting
 from playwright.sync_api import expect
 
 from explorer.methods import catalog
+from explorer.metrics import phenomena
 from explorer.metrics.leaderboard import read_table
 
 pytestmark = pytest.mark.browser
@@ -49,11 +50,13 @@ def test_the_leaderboard_opens_above_the_cards(page):
     box = page.locator("#vt-leaderboard")
     box.get_by_text("Does pruning work here?").click()
     expect(box.locator(".js-plotly-plot").first).to_be_visible(timeout=PATIENCE)
-    expect(box).to_contain_text("Worse than random at some budget: ")
+    expect(box).to_contain_text("better than its own random: ")
     with page.expect_download() as table:
         box.get_by_role("button", name="Table as CSV").click()
     rows = read_table(table.value.path())
     assert set(rows["method"]) >= {"full", "random", "visionzip", "fastv"}
+    page.get_by_text("What pico shows of large models").click()
+    expect(page.locator("#vt-phenomena tbody tr")).to_have_count(len(phenomena.read()[0]))
 
 
 def test_a_changed_setting_is_worked_out_and_can_be_shown(page):

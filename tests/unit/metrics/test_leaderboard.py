@@ -1,8 +1,7 @@
-"""The leaderboard: what is measured, what the table says, and that it can be read again."""
+"""The leaderboard's table: what it says of answers that are made up, and that it can be read."""
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 
 import numpy as np
@@ -12,34 +11,46 @@ import pytest
 from explorer.metrics.leaderboard import (
     FOLDER,
     EvalRecord,
-    figure,
-    read_records,
     read_table,
     table,
     to_frame,
-    write_records,
     write_table,
 )
-from explorer.tools.leaderboard import measure
-from explorer.tools.shards import Shard, shard
+from explorer.metrics.leaderboard_figure import figure
+from explorer.metrics.leaderboard_text import findings, markdown
 
 
 def trial(seed: int, method: str, right: bool, budget: int = 8, kind: str = "at") -> EvalRecord:
-    return EvalRecord(seed, "what ?", kind, method, budget, right, right, 0.5, 0.001, 0.02)
+    return EvalRecord(seed, "what ?", kind, method, budget, right, right, 0.5, 0.25, 0.3)
 
 
 def made_up() -> list[EvalRecord]:
-    """Of 40 scenes the full model knows all, `good` 36, `random` and `uniform` 12, `bad` none."""
+    """Of 40 scenes the full model knows all, `good` 36, `random` and `equal` 12, `bad` none."""
     found = []
     for seed in range(40):
         found += [
-            trial(seed, "full", True, budget=1),
+            replace(trial(seed, "full", True, budget=1), random=""),
             trial(seed, "random", seed < 12),
-            trial(seed, "uniform", seed >= 28),
+            trial(seed, "equal", seed >= 28),
             trial(seed, "good", seed < 36, kind="at" if seed < 20 else "read"),
             trial(seed, "bad", False),
         ]
     return found
+
+
+def told(records: list[EvalRecord]) -> pd.DataFrame:
+    """The table as the command describes it."""
+    rows = table(to_frame(records))
+    return rows.assign(
+        title=rows["method"].str.title(),
+        random_title=rows["random"].str.title(),
+        positions=np.where(rows["method"] == "full", "", "keep"),
+    )
+
+
+def rows_of(records: list[EvalRecord]) -> pd.DataFrame:
+    """The table, a row by the name of its method."""
+    return table(to_frame(records)).set_index("method")
 
 
 def test_a_method_is_measured_by_its_own_random():
@@ -54,39 +65,50 @@ def test_a_method_is_measured_by_its_own_random():
     inside = [replace(t, right=t.seed < 36) if t.method == "random_inside" else t for t in inside]
     rows = rows_of(made_up() + inside)
     assert rows["verdict"]["good"] == "better than random"
-    assert rows["verdict"]["like"] == "no better than random" and rows["vs_random"]["like"] == 1
+    assert rows["verdict"]["like"] == "no better than random" and rows["p"]["like"] == 1
     assert rows["verdict"]["poor"] == "worse than random"
     assert rows["random"]["like"] == "random_inside" and rows["random"]["good"] == "random"
     assert rows["verdict"]["random_inside"] == ""
 
 
-def rows_of(records: list[EvalRecord]) -> pd.DataFrame:
-    """The table, a row by the name of its method."""
-    return table(to_frame(records)).set_index("method")
-
-
-def test_the_table_tells_shares_intervals_and_who_beats_random():
+def test_the_table_tells_shares_intervals_costs_and_who_beats_random():
     rows = rows_of(made_up())
     good = rows.loc["good"]
-    assert (good["n"], good["right"], good["kinds"]) == (40, 0.9, "at=1.000 read=0.800")
-    assert good["low"] < 0.9 < good["high"]
-    assert good["verdict"] == "better than random" and good["vs_random"] < 1e-4
+    assert (good["n"], good["right"], good["right_at"], good["right_read"]) == (40, 0.9, 1, 0.8)
+    assert good["low"] < 0.9 < good["high"] and (good["flops"], good["kv"]) == (0.25, 0.3)
+    assert good["verdict"] == "better than random" and good["p"] < 1e-4
+    assert good["gain"] == pytest.approx(0.6) and good["gain_low"] < 0.6 < good["gain_high"]
+    assert rows["gain"]["bad"] == pytest.approx(-0.3)
     assert rows["verdict"]["bad"] == "worse than random"
-    assert rows["verdict"]["uniform"] == "no better than random"
-    assert rows["vs_random"]["uniform"] == 1
-    assert rows["verdict"]["random"] == "" and np.isnan(rows["vs_random"]["random"])
-    assert rows["verdict"]["full"] == ""
+    assert rows["verdict"]["equal"] == "no better than random" and rows["p"]["equal"] == 1
+    assert rows["gain_low"]["equal"] < 0 < rows["gain_high"]["equal"]
+    for measured_by_nothing in ("random", "full"):
+        assert rows["verdict"][measured_by_nothing] == ""
+        assert np.isnan(rows["p"][measured_by_nothing])
+
+
+def test_a_chance_find_among_many_tests_is_none():
+    few = [trial(s, "random", s >= 8) for s in range(40)] + [
+        trial(s, "lucky", True) for s in range(40)
+    ]
+    alone = rows_of(few)
+    assert alone["verdict"]["lucky"] == "better than random" and alone["p"]["lucky"] == 2 / 2**8
+    others = [replace(trial(s, f"m{i}", s >= 8)) for i in range(9) for s in range(40)]
+    among = rows_of(few + others)
+    assert among["p"]["lucky"] == alone["p"]["lucky"]
+    assert among["p_holm"]["lucky"] == pytest.approx(10 * 2 / 2**8)
+    assert among["verdict"]["lucky"] == "no better than random"
 
 
 def test_only_questions_that_both_answered_are_compared():
     found = made_up()
     found += [replace(t, seed=t.seed + 100) for t in found if t.method == "bad"]
     rows = rows_of(found)
-    assert rows["n"]["bad"] == 80
-    assert rows["vs_random"]["bad"] == rows_of(made_up())["vs_random"]["bad"]
+    assert rows["n"]["bad"] == 80 and rows["n"]["random"] == 40
+    assert rows["p"]["bad"] == rows_of(made_up())["p"]["bad"]
 
 
-def test_an_answer_that_two_shares_measured_counts_once():
+def test_an_answer_that_was_measured_twice_counts_once():
     found = made_up()
     assert table(to_frame(found + found)).equals(table(to_frame(found)))
 
@@ -95,10 +117,10 @@ def test_a_table_can_be_written_and_read(tmp_path):
     rows = table(to_frame(made_up()))
     write_table(rows, tmp_path / "table.csv")
     again = read_table(tmp_path / "table.csv")
-    names = ["method", "budget", "n", "verdict", "kinds"]
+    names = ["method", "budget", "n", "verdict", "random"]
     assert again[names].values.tolist() == rows[names].values.tolist()
     assert np.allclose(again["low"], rows["low"], rtol=1e-3)
-    assert again["vs_random"].isna().tolist() == rows["vs_random"].isna().tolist()
+    assert again["p"].isna().tolist() == rows["p"].isna().tolist()
 
 
 def test_the_shipped_table_is_written_as_it_was_read(tmp_path):
@@ -107,59 +129,30 @@ def test_the_shipped_table_is_written_as_it_was_read(tmp_path):
     assert (tmp_path / "again.csv").read_bytes() == shipped.read_bytes()
 
 
-def test_single_answers_are_read_as_they_were_written(tmp_path):
-    first = replace(made_up()[0], question='what is on the sign "EXIT, left" ?', total=float("nan"))
-    records = [first, *made_up()[1:]]
-    write_records(records, tmp_path / "answers.csv")
-    assert read_records(tmp_path / "answers.csv").equals(to_frame(records))
+def test_the_figure_puts_the_best_first_and_marks_who_beats_random():
+    drawn = figure(told(made_up()))
+    (heat,) = drawn.data
+    assert list(heat.y) == ["Good", "Random", "Equal", "Bad"] and list(heat.x) == ["8"]
+    assert [line[0] for line in heat.text] == ["90% ↑", "30%", "30% ≈", "0% ↓"]
+    assert "against Random" in heat.customdata[0][0] and "FLOPs 25%" in heat.customdata[0][0]
 
 
-def test_the_figure_puts_the_best_first_and_marks_who_does_not_beat_random():
-    (drawn,) = figure(table(to_frame(made_up()))).data
-    assert list(drawn.y) == ["good", "random", "uniform", "bad"]
-    at_eight = [line[list(drawn.x).index("8")] for line in drawn.text]
-    assert at_eight == ["90%", "30%", "30% ≈", "0% ↓"]
-    assert {text for line in drawn.text for text in line if text} == set(at_eight)
+def test_a_menu_of_the_figure_shows_one_kind_of_question():
+    (menu,) = figure(told(made_up())).layout.updatemenus
+    assert [button.label for button in menu.buttons] == ["all questions", "at", "read"]
+    (change,) = menu.buttons[2].args
+    assert change["text"] == [[["80%"], [""], [""], [""]]], "only `good` was asked to read"
 
 
-def test_shares_measured_apart_make_the_same_table(tmp_path):
-    found, parts = made_up(), []
-    for share in (shard("2/3"), shard("1/3"), shard("3/3")):
-        seeds = set(share.take(range(40)))
-        parts.append(tmp_path / f"answers-{share}.csv")
-        write_records([t for t in found if t.seed in seeds], parts[-1])
-    merged = table(pd.concat(map(read_records, parts)))
-    assert merged.sort_values("method", ignore_index=True).equals(
-        table(to_frame(found)).sort_values("method", ignore_index=True)
-    )
+def test_findings_name_who_beats_its_random_and_who_never_does():
+    said = " ".join(findings(told(made_up())))
+    assert "40 questions" in said and "100.0% of the answers are right" in said
+    assert "At 8 tokens better than its own random: Good (+60); worse: Bad (-30)." in said
+    assert "At no budget better: Equal, Bad." in said
 
 
-def test_every_item_is_in_exactly_one_share():
-    items = list(range(11))
-    shares = [list(Shard(number, 4).take(items)) for number in (1, 2, 3, 4)]
-    assert sorted(item for share in shares for item in share) == items
-    assert max(map(len, shares)) == 3
-    for text in ("0/4", "5/4", "2", "a/b", "1/0"):
-        with pytest.raises(argparse.ArgumentTypeError, match="no share"):
-            shard(text)
-
-
-def test_two_scenes_measured_on_pico():
-    specs, budgets = ["random", "clsattn", "fastv"], (4, 64)
-    batches = list(measure([7, 10], specs, budgets, questions=1, workers=1))
-    assert [{t.seed for t in batch} for batch in batches] == [{7}, {10}]
-    for batch in batches:
-        # FastV can't keep a mean of four: its first layers see every token
-        assert {(t.method, t.budget) for t in batch} == {
-            ("full", 1), ("random", 4), ("random", 64), ("clsattn", 4), ("clsattn", 64),
-            ("fastv", 64), ("random_inside", 64),
-        }  # fmt: skip
-        assert {t.method: t.random for t in batch} == {
-            "full": "", "random": "random", "clsattn": "random", "fastv": "random_inside",
-            "random_inside": "random_inside",
-        }  # fmt: skip
-        assert batch[0].same and batch[0].drop == 0
-    assert all(np.isnan(t.total) for t in batches[0])
-    assert all(t.total > t.select >= 0 for t in batches[1][1:]), "every tenth scene is timed"
-    again = next(iter(measure([7], specs, budgets, questions=1, workers=1)))
-    assert [t.right for t in again] == [t.right for t in batches[0]]
+def test_findings_say_where_a_method_was_asked_less():
+    some = [t for t in made_up() if t.method != "bad" or t.seed < 10]
+    assert "40 questions, of some methods 10" in findings(told(some))[0]
+    (line,) = [line for line in markdown(told(some)).splitlines() if line.startswith("| Bad")]
+    assert line.endswith("| Random | 10 |")

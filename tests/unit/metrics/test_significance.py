@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from explorer.metrics.significance import interval, mcnemar
+from explorer.metrics.significance import holm, interval, mcnemar
 
 
 def test_the_interval_surrounds_the_share_and_narrows_with_more_answers():
@@ -39,3 +39,21 @@ def test_mcnemar_of_equals_is_one():
     right = np.arange(30) % 2 > 0
     assert mcnemar(right, right) == 1
     assert mcnemar(np.array([1, 0], bool), np.array([0, 1], bool)) == 1
+
+
+def test_the_interval_of_a_difference_is_that_of_its_pairs():
+    more = np.repeat([1, 0, -1], [30, 60, 10])
+    low, high = interval(more)
+    # variance of a pair: E[x^2] - E[x]^2 = .4 - .04
+    assert (high - low) == pytest.approx(2 * 1.96 * (0.36 / 100) ** 0.5, rel=0.1)
+    assert low < 0.2 < high
+
+
+def test_holm_raises_the_smallest_most_and_keeps_the_order():
+    assert np.allclose(holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
+    assert np.allclose(holm(np.array([0.5, 0.9])), [1, 1])
+
+
+def test_holm_counts_only_tests_that_were_made():
+    adjusted = holm(np.array([np.nan, 0.02, np.nan, 0.01]))
+    assert np.isnan(adjusted[[0, 2]]).all() and np.allclose(adjusted[[1, 3]], [0.02, 0.02])

@@ -15,6 +15,7 @@ from explorer.pico import architecture
 from explorer.pico.data import questions, scenes
 from explorer.pico.data.vocabulary import CLASSES, WORDS, encode
 from explorer.pico.training import evaluate
+from explorer.tools import evaluate as command
 
 FOLDER = ROOT / "assets" / "pico"
 
@@ -109,7 +110,7 @@ def test_the_score_is_the_share_of_exact_answers(monkeypatch):
 
 def test_evaluate_prints_a_column_per_kind_and_the_overall_share_last(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["evaluate", "--scenes", "2", "--questions", "3"])
-    evaluate.main()
+    command.main()
     header, _, right, counts, last = capsys.readouterr().out.strip().splitlines()
     kinds = header.strip("| ").split(" | ")
     assert set(kinds[:-1]) <= set(questions.TEMPLATES) and kinds[-1] == "overall"

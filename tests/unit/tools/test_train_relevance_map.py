@@ -17,7 +17,7 @@ from explorer.methods.attention.relevance import Relevance
 from explorer.methods.attention.relevance_net import RelevanceNet
 from explorer.methods.signals import Signals
 from explorer.pico.data import questions, scenes
-from explorer.tools import train_relevance_map
+from explorer.tools.calibration import train_relevance_map
 from explorer.vlm.loader import default_loader
 
 SMALL = (4, 8)

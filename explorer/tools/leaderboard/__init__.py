@@ -1,0 +1,1 @@
+"""The leaderboard: its command, and the file that answers wait in."""

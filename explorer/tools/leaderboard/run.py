@@ -1,0 +1,194 @@
+"""Does pruning work on pico? Every method at every budget on new scenes: a table to re-run.
+
+`python -m explorer leaderboard --scenes 200` asks one question about each of 200 scenes whose
+answers are known and writes assets/leaderboard: one row per method and budget, as CSV and as a
+plotly figure; `python -m explorer docs` then writes what they say into the README. Answers come
+side by side, from the functions that the page uses. A method is measured by the random that counts
+positions as it does and drops at the same layers; every random draws other tokens from scene to
+scene. Answers are written down as they come: after an interruption, with more scenes or with a new
+method the same command does what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+
+from explorer.cases.answers import answer as answer_case
+from explorer.cases.cache import ResultCache
+from explorer.cases.generation import FULL
+from explorer.cases.records import Answer
+from explorer.cases.request import CaseRequest
+from explorer.cases.scheduler import answer_many
+from explorer.media.image import open_picture
+from explorer.methods import catalog, chance
+from explorer.metrics.leaderboard import (
+    BUDGETS,
+    FOLDER,
+    EvalRecord,
+    table,
+    to_frame,
+    write_table,
+)
+from explorer.metrics.leaderboard_figure import figure
+from explorer.pico.data import scenes
+from explorer.pico.data.questions import Question, sample
+from explorer.tools.leaderboard import answer_log
+from explorer.tools.leaderboard.answer_log import Measured
+from explorer.vlm.devices import LoadSettings
+from explorer.vlm.loader import default_loader
+from explorer.vlm.threads import cpu_threads
+
+FIRST_SEED = 2_000_000_000  # neither training nor evaluation goes there
+LOG = "answers.jsonl"
+
+
+def evaluate(seed: int, rows: Sequence[str], budgets: Sequence[int]) -> Measured:
+    """Ask one question about a scene: every row at every budget that it can reach.
+
+    rows: specs of methods, and of randoms without a draw, of which the seed chooses one.
+    """
+    drawn = {_draw(row, seed): row for row in rows}
+    with cpu_threads(default_loader().load("pico").run_threads):
+        scene, cache = scenes.make(seed), ResultCache(64_000_000)
+        (question,) = sample(scene, random.Random(f"leaderboard {seed}"), 1)
+        request = CaseRequest.make("pico", open_picture(scene.image), question.text)
+        full = answer_case(request, cache=cache)
+        records = [_record(seed, question, FULL, full, full)]
+        specs = [(spec, budget) for spec in drawn for budget in budgets]
+        for result in answer_many(request, specs, cache=cache):
+            if result.answer is not None:  # else the budget is below the method's floor
+                row = drawn[result.method]
+                records.append(_record(seed, question, row, result.answer, full))
+    order = {row: number for number, row in enumerate([FULL, *rows])}
+    records.sort(key=lambda record: (order[record.method], record.budget))
+    return Measured(seed, tuple(rows), tuple(budgets), tuple(records))
+
+
+def _draw(row: str, seed: int) -> str:
+    """Give the spec that stands for a row on one scene."""
+    if not chance.is_random(row):
+        return row
+    draws = chance.draws_of(row)
+    return draws[seed % len(draws)]
+
+
+def rows_for(specs: Iterable[str]) -> list[str]:
+    """List the rows of a table: the randoms that some methods are measured by, and the methods."""
+    specs = list(specs)
+    return list(dict.fromkeys([*chance.chances_of(specs), *specs]))
+
+
+def _record(seed: int, question: Question, row: str, answer: Answer, full: Answer) -> EvalRecord:
+    return EvalRecord(
+        seed,
+        question.text,
+        question.kind,
+        method=row,
+        budget=1 if row == FULL else answer.budget,
+        right=answer.text == question.answer,
+        agrees=bool(answer.agrees),
+        log_prob_loss=float(answer.log_prob_loss),
+        flops=answer.flops / full.flops,
+        kv=answer.kv_bytes / full.kv_bytes,
+        random="" if row == FULL else chance.chance_of(row),
+    )
+
+
+def measure(
+    missing: Mapping[int, Sequence[str]], budgets: Sequence[int] = BUDGETS, workers: int = 2
+) -> Iterator[Measured]:
+    """Give what each scene gives, in the order of the seeds; one process per core.
+
+    missing: the rows to ask for, by seed.
+    """
+    if workers == 1:
+        yield from (evaluate(seed, rows, budgets) for seed, rows in missing.items())
+        return
+    with ProcessPoolExecutor(workers, None, _share_cores, (workers,)) as pool:
+        waiting = [pool.submit(evaluate, seed, rows, budgets) for seed, rows in missing.items()]
+        yield from (done.result() for done in waiting)
+
+
+def _share_cores(workers: int) -> None:
+    default_loader().configure(LoadSettings(at_once=workers))
+
+
+def described(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add what readers call a method, what becomes of positions, and what it is measured by."""
+    full, methods = rows["method"] == FULL, rows["method"]
+    told = rows.copy()
+    told.insert(1, "title", [title(each) for each in methods])
+    positions = ["" if each == FULL else catalog.resolve(each).positions for each in methods]
+    told.insert(3, "positions", positions)
+    titles = [title(each) if each else "" for each in rows["random"].where(~full, "")]
+    told.insert(told.columns.get_loc("random") + 1, "random_title", titles)
+    return told
+
+
+def title(row: str) -> str:
+    """Name a row for readers."""
+    if row == FULL:
+        return "All tokens"
+    return chance.title_of(row) if chance.is_random(row) else catalog.title(row)
+
+
+def main() -> None:
+    """Ask about scenes what has not been asked yet, write assets/leaderboard, print the table."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--scenes", type=int, default=200, help="one question each")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--methods", nargs="*", help="default: all, with their variants")
+    parser.add_argument("--budgets", type=int, nargs="+", default=BUDGETS, help="mean tokens")
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--log", type=Path, help="answers so far; default: answers.jsonl in --out")
+    chosen = parser.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    rows = rows_for(chosen.methods or [method.spec for method in catalog.choices()])
+    seeds = range(FIRST_SEED, FIRST_SEED + chosen.scenes)
+    log = chosen.log or chosen.out / LOG
+    measured = fill(log, seeds, rows, chosen.budgets, chosen.workers)
+    shown = {FULL, *rows}
+    records = (record for one in measured for record in one.records)
+    publish([r for r in records if r.seed in seeds and r.method in shown], chosen.out)
+
+
+def fill(
+    log: Path, seeds: Sequence[int], rows: Sequence[str], budgets: Sequence[int], workers: int = 2
+) -> list[Measured]:
+    """Measure what the log doesn't have, say how far it is, and give all that it has then."""
+    measured = list(answer_log.read(log))
+    known, missing = answer_log.done(measured, budgets), {}
+    for seed in seeds:
+        new = [row for row in rows if row not in known.get(seed, ())]
+        if new:
+            missing[seed] = new
+    began = time.perf_counter()
+    for number, one in enumerate(measure(missing, budgets, workers), 1):
+        answer_log.append(log, one)
+        measured.append(one)
+        if number % 10 == 0 or number == len(missing):
+            seconds = time.perf_counter() - began
+            left = seconds / number * (len(missing) - number)
+            print(
+                f"{number} of {len(missing)} scenes, {seconds:.0f} s, {left:.0f} left", flush=True
+            )
+    return measured
+
+
+def publish(records: Iterable[EvalRecord], folder: Path) -> None:
+    """Write the table and its figure, and print what they say."""
+    rows = described(table(to_frame(records)))
+    write_table(rows, folder / "leaderboard.csv")
+    (folder / "leaderboard.json").write_text(figure(rows).to_json(), encoding="utf-8")
+    for row in rows.itertuples():
+        print(
+            f"{row.title:40} {row.budget:4} right {row.right:.3f} [{row.low:.3f}, {row.high:.3f}] "
+            f"agrees {row.agrees:.3f}  FLOPs {row.flops:.2f}  {row.gain:+.3f} {row.verdict}"
+        )

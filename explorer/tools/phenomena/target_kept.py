@@ -1,0 +1,46 @@
+"""How much of the thing that is asked for lies under the patches that [CLS] attention keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from explorer.metrics.phenomena import Finding
+from explorer.tools.phenomena.asked import Asked
+
+BUDGETS = (64, 21)
+SPECS = [("clsattn", budget) for budget in BUDGETS]
+
+
+def findings(asked: Sequence[Asked]) -> list[Finding]:
+    """Compare the share of the target's patches that stays with what chance would leave."""
+    about = [each for each in asked if len(each.question.targets) == 1]
+    kept, chance = [], []
+    for budget in BUDGETS:
+        shares = []
+        for each in about:
+            own = touched(each)
+            stays = each.answers["clsattn", budget].stages[-1].fate == 0
+            shares.append(stays[own].mean())
+        kept.append(float(np.mean(shares)))
+        chance.append(budget / about[0].tokens)
+    told = [
+        f"{share:.2f} at {budget} (chance {by_lot:.2f})"
+        for share, budget, by_lot in zip(kept, BUDGETS, chance, strict=True)
+    ]
+    return [
+        Finding(
+            "[CLS] attention keeps the thing that is asked for without knowing the question",
+            "[CLS] looks at what is salient (FasterVLM, VisionZip)",
+            "share of its patches: " + ", ".join(told),
+            all(share >= 1.5 * by_lot for share, by_lot in zip(kept, chance, strict=True)),
+        )
+    ]
+
+
+def touched(asked: Asked) -> np.ndarray:
+    """Tell of each patch whether the thing that is asked for lies on it, bool [N]."""
+    x0, y0, x1, y1 = asked.question.targets[0].box
+    left, top, right, bottom = asked.boxes.numpy().T
+    return (left < x1) & (right > x0) & (top < y1) & (bottom > y0)

@@ -1,0 +1,194 @@
+"""What pico shows of large models: each rule on answers that are made up, and pico asked once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from explorer.cases.case import open_case
+from explorer.cases.generation import FULL
+from explorer.cases.records import Answer, StageMap
+from explorer.cases.request import CaseRequest
+from explorer.inference.prefill import prefill
+from explorer.metrics import phenomena, text_dominance
+from explorer.metrics.agreement import kendall
+from explorer.metrics.phenomena import Finding
+from explorer.pico.data import scenes
+from explorer.pico.data.questions import Question
+from explorer.pico.data.scenes import Scene, Thing
+from explorer.tools.phenomena import (
+    attention_depth,
+    lower_half,
+    measure,
+    method_order,
+    question_kinds,
+    retention,
+    target_kept,
+    withdrawal,
+)
+from explorer.tools.phenomena import text_dominance as dominance
+from explorer.tools.phenomena.asked import Asked, ask, last_rows
+
+N, SIDE = 196, 14
+OWL = Thing("object", "owl", None, 0, (0, 0, 32, 32))  # on the four patches at the top left
+AT = Question("what is at the top left ?", "an owl", "at", (OWL,))
+COUNT = Question("how many owls are there ?", "one", "count", (OWL,))
+
+
+def boxes() -> torch.Tensor:
+    row, column = torch.arange(N) // SIDE, torch.arange(N) % SIDE
+    return 16 * torch.stack([column, row, column + 1, row + 1], 1)
+
+
+def answered(spec: str, budget: int, right: bool = True, kept: np.ndarray | None = None) -> Answer:
+    fate = np.full(N, -1)
+    fate[np.arange(budget) if kept is None else kept] = 0
+    text = "right" if right else "wrong"
+    stages = (StageMap(0, fate, 0, None),)
+    return Answer(spec, budget, text, (), stages=stages, agrees=right, dominance=listening(2.0))
+
+
+def listening(mdi: float) -> text_dominance.Dominance:
+    """A dominance whose MDI is the same in every layer."""
+    return text_dominance.measure(np.full(12, mdi), np.ones(12), 10, [10] * 12, 1)
+
+
+def asked(question: Question = AT, rows: torch.Tensor | None = None) -> Asked:
+    """One question that every method answers rightly."""
+    answers = {spec: answered(*spec) for spec in [(FULL, N), *measure.SPECS]}
+    scene = Scene(Image.new("RGB", (224, 224)), (OWL,), 0)
+    rows = torch.full((12, N + 4), 1 / (N + 4)) if rows is None else rows
+    told = replace(question, answer="right")
+    return Asked(scene, told, answers, rows, torch.arange(1, N + 1), boxes())
+
+
+def changing(each: Asked, *answers: Answer) -> Asked:
+    new = {(answer.method, answer.budget): answer for answer in answers}
+    return replace(each, answers={**each.answers, **new})
+
+
+def wrong(each: Asked, specs) -> Asked:
+    return changing(each, *(answered(*spec, right=False) for spec in specs))
+
+
+def test_retention_counts_what_comes_again_under_each_policy():
+    few, policy, best = retention.findings([asked()] * 3)
+    assert few.shown and policy.shown and "1.00 / 1.00 / 1.00" in few.pico
+    assert not best.shown, "nothing is 10 points above chance where chance keeps all"
+    renumbered = wrong(asked(), [("random", budget) for budget in retention.BUDGETS])
+    few, policy, best = retention.findings([renumbered, asked()])
+    assert few.shown and not policy.shown and "0.50 / 0.50 / 0.50" in policy.pico
+    lost = wrong(asked(), [("random?positions=keep", budget) for budget in retention.BUDGETS])
+    few, _, best = retention.findings([lost, asked()])
+    assert not few.shown and best.shown and "+50 points" in best.pico
+
+
+def test_methods_in_the_published_order_are_shown_and_others_are_not():
+    third = method_order.THIRD
+    worst = wrong(asked(), [("fastv", third)])
+    both = wrong(asked(), [("fastv", third), ("sparsevlm", third)])
+    (found,) = method_order.findings([worst, both, asked()])
+    assert found.shown and "tau 1.00" in found.pico
+    (found,) = method_order.findings([wrong(asked(), [("mmtok", third), ("divprune", third)])])
+    assert not found.shown
+
+
+def test_reading_the_question_is_judged_where_the_answer_is_in_one_place():
+    blind = [(spec, question_kinds.BUDGET) for spec in question_kinds.BLIND]
+    (found,) = question_kinds.findings([wrong(asked(), blind), asked(COUNT)])
+    assert found.shown and "localised +100 points, counting +0" in found.pico
+    (found,) = question_kinds.findings([asked(), wrong(asked(COUNT), blind)])
+    assert not found.shown
+
+
+def test_a_thing_lies_on_the_patches_that_its_box_shares_area_with():
+    each = asked()
+    own = np.flatnonzero(target_kept.touched(each)).tolist()
+    assert own == [0, 1, SIDE, SIDE + 1]
+    all_kept = [answered("clsattn", b, kept=np.array(own)) for b in target_kept.BUDGETS]
+    (found,) = target_kept.findings([changing(each, *all_kept)])
+    assert found.shown and "1.00 at 64 (chance 0.33), 1.00 at 21 (chance 0.11)" in found.pico
+    none = [answered("clsattn", b, kept=np.array([N - 1])) for b in target_kept.BUDGETS]
+    (found,) = target_kept.findings([changing(each, *none)])
+    assert not found.shown
+
+
+def test_a_preference_for_the_lower_end_is_seen_in_what_is_kept():
+    upper, lower = np.arange(64), np.arange(N - 64, N)
+    even = np.concatenate([upper[:32], lower[:32]])
+    plain = answered(*lower_half.PLAIN, kept=even)
+    for kept, share, shown in ((lower, "1.00", True), (upper, "0.00", False)):
+        prefers, goes = lower_half.findings(
+            [changing(asked(), answered(*lower_half.ROTARY, kept=kept), plain)]
+        )
+        assert prefers.shown is shown and share in prefers.pico
+        assert goes.shown is shown, "what isn't there can't go"
+
+
+def test_a_sink_and_a_fall_of_attention_are_seen_by_depth():
+    rows = torch.zeros(12, N + 4)
+    rows[:2, 1 : N + 1] = 1 / N  # two layers that see nothing but the picture,
+    rows[2:, 0] = 1  # then the first token alone
+    sink, fall = attention_depth.findings([asked(rows=rows)])
+    assert sink.shown and fall.shown and fall.pico.startswith("by layer: 1.00 1.00 0.00")
+    sink, fall = attention_depth.findings([asked()])
+    assert not sink.shown and not fall.shown
+
+
+def test_withdrawal_names_the_first_layer_from_which_answers_stay():
+    lost = [("vtw", withdrawal.BUDGETS[layer]) for layer in (1, 2)]
+    (found,) = withdrawal.findings([wrong(asked(), lost)])
+    assert found.shown and "2: 0.00, 4: 1.00" in found.pico and "from layer 4 on" in found.pico
+    late = [("vtw", withdrawal.BUDGETS[layer]) for layer in withdrawal.BEFORE if layer < 10]
+    (found,) = withdrawal.findings([wrong(asked(), late)])
+    assert not found.shown
+
+
+def test_dominance_is_told_by_stage_and_falls_with_compression():
+    levels = zip(dominance.SPECS, (4.0, 2.0, 1.0), strict=True)
+    fewer = [replace(answered(*spec), dominance=listening(mdi)) for spec, mdi in levels]
+    each = changing(asked(), *fewer)
+    full = replace(answered(FULL, N), dominance=listening(8.0))
+    text, falls = dominance.findings([changing(each, full)])
+    assert falls.shown and "25 %: 4.0 / 4.0 / 4.0" in falls.pico
+    assert not text.shown and "MDI 8.0 / 8.0 / 8.0" in text.pico, "no more in later layers"
+    _, falls = dominance.findings([each])
+    assert not falls.shown, "it rises from 2 to 4 first"
+
+
+def test_kendall_counts_pairs_in_the_same_order():
+    assert kendall([1, 2, 3], [10, 20, 30]) == 1 and kendall([1, 2, 3], [3, 2, 1]) == -1
+    assert kendall([1, 2, 3, 4], [1, 3, 2, 4]) == pytest.approx(4 / 6)
+    assert kendall([1, 1, 2], [1, 2, 3]) == pytest.approx(2 / (2 * 3) ** 0.5)
+    assert np.isnan(kendall([1, 1], [1, 2]))
+
+
+def test_the_table_is_read_as_it_was_written_and_puts_what_is_shown_first(tmp_path):
+    found = [Finding("a", "b", "c", False), Finding("d", "e", "f", True)]
+    phenomena.write(found, 1200, tmp_path / "found.json")
+    assert phenomena.read(tmp_path / "found.json") == (found, 1200)
+    lines = phenomena.markdown(found, 1200).splitlines()
+    assert "1,200 questions" in lines[0]
+    assert lines[-2:] == ["| d | e | f | yes |", "| a | b | c | **no** |"]
+
+
+def test_the_last_row_of_attention_gives_the_dominance_of_the_engine():
+    image = scenes.make(3).image
+    case = open_case(CaseRequest.make("pico", image, "what is in the middle ?"))
+    rows, run = last_rows(case), prefill(case.decoder, case.prompt())
+    assert rows.shape[0] == 12 and torch.allclose(rows.sum(1), torch.ones(12), atol=1e-4)
+    picture = rows[:, case.prompt().visual_positions.cpu()].sum(1)
+    assert torch.allclose(picture, run.attention_mass[:, 1].cpu().float(), atol=1e-3)
+
+
+def test_pico_is_asked_one_question_a_scene_and_answers_by_every_spec():
+    specs = [("clsattn", 21), ("vtw", withdrawal.BUDGETS[2])]
+    (each,) = ask([5], specs)
+    assert set(each.answers) == {(FULL, N), *specs} and each.full.agrees
+    assert each.answers[specs[1]].layers[:3] == (N, N, 0), "all leave before layer 2"
+    with pytest.raises(ValueError, match="fastv at 2"):
+        list(ask([5], [("fastv", 2)]))
