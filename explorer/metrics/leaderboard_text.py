@@ -10,6 +10,8 @@ import pandas as pd
 from explorer.metrics.leaderboard import BETTER, EQUAL, KIND, WORSE
 from explorer.metrics.leaderboard_figure import MARKS
 
+PLACES = [f"{KIND}{kind}" for kind in ("at", "rel", "where")]  # answered by where a thing stands
+
 
 def findings(rows: pd.DataFrame) -> list[str]:
     """Say how much was asked, who beats its own random at which budget, and who never does."""
@@ -61,7 +63,7 @@ def markdown(rows: pd.DataFrame) -> str:
         lines.append(
             f"| {name} | {' | '.join(shares)} | {row['positions']} | {cost} | {random} | {counts} |"
         )
-    return "\n".join([*lines, "", _by_kind(rows)]) + "\n"
+    return "\n".join([*lines, "", _by_kind(rows), *_policies(rows)]) + "\n"
 
 
 def _share(row: pd.Series) -> str:
@@ -84,3 +86,33 @@ def _by_kind(rows: pd.DataFrame) -> str:
         for name, row in table
     ]
     return "\n".join(lines)
+
+
+def _policies(rows: pd.DataFrame) -> list[str]:
+    """Write what the same choice gives with positions counted anew and kept, where both are there.
+
+    A method that keeps them has "positions=keep" in its name.
+    """
+    twins = {name: f"{name}?positions=keep" for name in dict.fromkeys(rows["method"])}
+    twins = {a: b for a, b in twins.items() if b in set(rows["method"])}
+    if not twins:
+        return []
+    kinds = [column for column in rows if column.startswith(KIND)]
+    places = [kind for kind in PLACES if kind in kinds]
+    others = [kind for kind in kinds if kind not in places]
+    found = rows.set_index("method")
+    lines = ["", "| the same choice, counted anew → kept | right | places | other kinds |"]
+    lines += ["|---|---|---|---|"]
+    for anew, kept in twins.items():
+        changes = [
+            " → ".join(
+                f"{found.loc[[name], columns].to_numpy().mean():.0%}" for name in (anew, kept)
+            )
+            for columns in (["right"], places, others)
+        ]
+        lines.append(f"| {found.loc[[anew], 'title'].iloc[0]} | {' | '.join(changes)} |")
+    lines += [
+        "",
+        "Means over budgets; of places (at, rel, where) and other kinds, means over kinds.",
+    ]
+    return lines

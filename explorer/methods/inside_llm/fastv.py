@@ -48,8 +48,9 @@ class FastV(OneStep):
             "67.1, 90 % 55.2. FastV, table 1."
         ),
         traps=(
-            "The last token is the end of the template, not a word of the question, and it prefers "
-            "the lower end of the picture."
+            "The last token is the end of the template, not a word of the question. On large "
+            "models it prefers the lower end of the picture (FEATHER); pico does not show that: of "
+            "64 patches that it keeps, 40 % lie in the lower half."
         ),
         score_means="attention from the prompt's last token",
     )

@@ -54,7 +54,9 @@ class VTW(InsideLLM):
         traps=(
             "No patch is better than another, so the map is even, and random inside the LLM does "
             "the very same. From layer K on nothing of the picture can be read: details and "
-            "printed text are lost first. Later papers run it at a K that fits their budgets, "
+            "printed text are lost first. Pico "
+            "reads the picture for longer than large models: it keeps 95 % of its answers from "
+            "layer 10 of 12 on. Later papers run it at a K that fits their budgets, "
             "which is not the authors' setting."
         ),
         score_means="the same for every patch: none is chosen",

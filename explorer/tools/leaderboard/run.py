@@ -47,6 +47,8 @@ from explorer.vlm.threads import cpu_threads
 
 FIRST_SEED = 2_000_000_000  # neither training nor evaluation goes there
 LOG = "answers.jsonl"
+KEEPING = ("clsattn", "divprune", "cdpruner", "mmtok", "visionzip")
+"""Asked with positions kept as well, to tell the choice from what becomes of positions."""
 
 
 def evaluate(seed: int, rows: Sequence[str], budgets: Sequence[int]) -> Measured:
@@ -77,6 +79,12 @@ def _draw(row: str, seed: int) -> str:
         return row
     draws = chance.draws_of(row)
     return draws[seed % len(draws)]
+
+
+def all_specs() -> list[str]:
+    """List every method and variant, and some methods again with positions kept."""
+    kept = [f"{name}?positions=keep" for name in KEEPING]
+    return [method.spec for method in catalog.choices()] + kept
 
 
 def rows_for(specs: Iterable[str]) -> list[str]:
@@ -150,7 +158,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, help="answers so far; default: answers.jsonl in --out")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
-    rows = rows_for(chosen.methods or [method.spec for method in catalog.choices()])
+    rows = rows_for(chosen.methods or all_specs())
     seeds = range(FIRST_SEED, FIRST_SEED + chosen.scenes)
     log = chosen.log or chosen.out / LOG
     measured = fill(log, seeds, rows, chosen.budgets, chosen.workers)

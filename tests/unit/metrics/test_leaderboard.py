@@ -156,3 +156,13 @@ def test_findings_say_where_a_method_was_asked_less():
     assert "40 questions, of some methods 10" in findings(told(some))[0]
     (line,) = [line for line in markdown(told(some)).splitlines() if line.startswith("| Bad")]
     assert line.endswith("| Random | 10 |")
+
+
+def test_the_same_choice_under_both_policies_is_told_by_places_and_other_kinds():
+    anew = [trial(s, "good", s % 2 == 0, kind="where" if s < 20 else "count") for s in range(40)]
+    kept = [replace(t, method="good?positions=keep", right=t.seed < 20) for t in anew]
+    full = [replace(t, method="full", budget=1, right=True, random="") for t in anew]
+    other = [replace(t, method="random") for t in anew]
+    text = markdown(told(full + other + anew + kept))
+    assert "| Good | 50% → 50% | 50% → 100% | 50% → 0% |" in text
+    assert "counted anew → kept" not in markdown(told(full + other + anew))
