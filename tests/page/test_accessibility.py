@@ -15,8 +15,8 @@ READY = {
     "Compare": ".vt-compare[data-is=done] .vt-matrix td[data-kind]",
     "Sweep": ".vt-sweep[data-is=done] .vt-sweep-plot .main-svg",
     "Debug": ".vt-debug[data-picked=known]",
-    "Failures": ".vt-finding[data-is=waiting]",
-    "Video": ".vt-film[data-is=done]",
+    "Failures": ".vt-failures[data-is=waiting]",
+    "Video": ".vt-video-view[data-is=done]",
     "Methods": ".vt-card-method .vt-diagram",
 }
 # The name of Gradio's own upload button is not what stands on it; no style sheet can change that.

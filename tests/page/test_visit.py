@@ -117,7 +117,7 @@ def test_a_picture_of_ones_own_and_its_right_answer_survive_a_reload(page, tmp_p
 
 def test_a_failure_opens_in_debug_without_the_case_before(page, canned):
     open_tab(page, "Debug")
-    expect(page.locator("#vt-blame-go")).to_be_visible(timeout=60_000)
+    expect(page.locator("#vt-restoration-go")).to_be_visible(timeout=60_000)
     open_tab(page, "Failures")
     page.locator("#vt-scenes").select_option("20")
     page.get_by_role("button", name="Find", exact=True).click()
@@ -126,9 +126,9 @@ def test_a_failure_opens_in_debug_without_the_case_before(page, canned):
     canned.words.hold()
     hit.click()
     expect(page.locator(".vt-debug .vt-empty")).to_contain_text("Opening")
-    expect(page.locator("#vt-blame-go")).to_be_hidden()
+    expect(page.locator("#vt-restoration-go")).to_be_hidden()
     canned.words.open()
-    expect(page.locator("#vt-blame-go")).to_be_visible(timeout=60_000)
+    expect(page.locator("#vt-restoration-go")).to_be_visible(timeout=60_000)
 
 
 def test_a_look_at_the_list_of_models_asks_nothing(page):

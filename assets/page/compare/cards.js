@@ -194,7 +194,7 @@ function groupsOf(entries, cards, folds, selection) {
     node(
       "section",
       { "data-group": label },
-      node("h3", {}, label),
+      node("h2", {}, label),
       node("div", { class: "vt-minis" }, ...families.map(family)),
     ),
   );

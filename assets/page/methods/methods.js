@@ -157,7 +157,7 @@ function cardOf(store, card) {
   const element = node(
     "article",
     { class: "vt-panel vt-card-method", "data-method": card.key },
-    node("h2", { class: "vt-card-title" }, card.title),
+    node("h3", { class: "vt-card-title" }, card.title),
     sources(card),
     node(
       "span",

@@ -42,12 +42,17 @@ def test_a_page_opens_anew_what_the_server_has_forgotten(browser, demo):
     answered_all(page)
     own = state(page)["case"]["id"]
     demo.app.state_holder.session_data.clear()
-    page.evaluate("document.querySelector('.vt-budget').focus()")
+    page.evaluate("document.querySelector('.vt-stage input[aria-valuetext]').focus()")
     page.keyboard.press("ArrowLeft")
-    answered_all(page)
+    for _ in range(600):
+        states = [each.state_data for each in demo.app.state_holder.session_data.values()]
+        ids = [getattr(value, "id", None) for held in states for value in held.values()]
+        if own in ids:
+            break
+        page.wait_for_timeout(100)
+    assert own in ids
     until(page, "state.case.id === own", own=own)
-    held = [each.state_data for each in demo.app.state_holder.session_data.values()]
-    assert own in [getattr(value, "id", None) for values in held for value in values.values()]
+    answered_all(page)
     assert page.errors == []
     page.context.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,8 @@ class Uploading:
             self.sent.append(message)
 
         scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": []}
-        asyncio.run(self.limits(scope, receive, send))
+        with ThreadPoolExecutor(1) as other:  # a browser's loop may run in this thread
+            other.submit(asyncio.run, self.limits(scope, receive, send)).result()
         return b"".join(each.get("body", b"") for each in self.sent).decode()
 
 
