@@ -96,7 +96,7 @@ def pagerank(
 ) -> Tensor:
     """Give the PageRank of every token on a layer's attention, [S]: AIM's importance.
 
-    query [H, S, d], key [Hkv, S, d]; bias [S, S] is added to the logits. Each head walks by itself
+    query [H, S, d], key [Hkv, S, d]; bias [S, S] is added to the logits. Each head is ranked
     from 1 / S everywhere, without damping; heads are joined by the root of the mean square.
     """
     (H, S, _), group = query.shape, query.shape[0] // key.shape[0]
@@ -105,10 +105,10 @@ def pagerank(
     for head in range(H):  # one at a time: all of them may take gigabytes
         logits = query[head].float() @ key[head // group].float().T * scaling
         logits = logits if bias is None else logits + bias
-        walk = (logits.masked_fill_(future, -torch.inf) / temperature).softmax(-1)
+        transition = (logits.masked_fill_(future, -torch.inf) / temperature).softmax(-1)
         rank = torch.full((S,), 1 / S, device=key.device)
         for _ in range(steps):
-            rank = rank @ walk
+            rank = rank @ transition
         total += rank**2
     return (total / H).sqrt()
 

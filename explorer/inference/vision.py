@@ -21,7 +21,7 @@ from explorer.inference.tower_layers import OF_CLS, LayerSignals, cls_attention,
 from explorer.methods.signals import Signals
 from explorer.vlm.attention import record_attention
 from explorer.vlm.components import Pixels, Tower
-from explorer.vlm.tower_walk import Rule, walk
+from explorer.vlm.tower_rerun import Rule, rerun_tower
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class VisionOutput:
     what was taken of single layers, by the name of the signal (see tower_layers.py);
     hidden [V, n, Dv] what the projector reads; cls_hidden [V, Dv] or None; features [N, D] the
     visual tokens, deepstack what is added to them later on; project maps [..., J * Dv] to [..., D],
-    project_difference x and nudges to project(x + nudge) - project(x - nudge). walk runs the tower
-    again by a rule, on the picture's pixels, which take pixel_bytes; None where that can't be.
+    project_difference x and nudges to project(x + nudge) - project(x - nudge). rerun_tower runs the
+    tower again by a rule, on the picture's pixels, which take pixel_bytes; None where it can't.
     """
 
     query: Tensor
@@ -47,7 +47,7 @@ class VisionOutput:
     project: Callable[[Tensor], Tensor]
     project_difference: Callable[[Tensor, Tensor], Tensor]
     patches_per_token: int
-    walk: Callable[[Rule], Tensor] | None = None
+    rerun_tower: Callable[[Rule], Tensor] | None = None
     pixel_bytes: int = 0
 
     @property
@@ -72,7 +72,7 @@ def encode_image(tower: Tower, pixels: Pixels) -> VisionOutput:
         keys.append(key)
         scaling = layer_scaling
 
-    walkable = bool(tower.layers) and "pixel_values_videos" not in pixels
+    can_rerun = bool(tower.layers) and "pixel_values_videos" not in pixels
     layers = LayerSignals(tower)
     layers.listen(tower.attention, record_qk)
     with record_attention(layers.listeners()):
@@ -91,8 +91,8 @@ def encode_image(tower: Tower, pixels: Pixels) -> VisionOutput:
             project_difference, tower.project, tower.projector_layers, hidden_states.dtype
         ),
         patches_per_token=tower.patches_per_token,
-        walk=partial(walk, tower, pixels) if walkable else None,
-        pixel_bytes=sum(t.numel() * t.element_size() for t in pixels.values()) if walkable else 0,
+        rerun_tower=partial(rerun_tower, tower, pixels) if can_rerun else None,
+        pixel_bytes=sum(t.numel() * t.element_size() for t in pixels.values()) if can_rerun else 0,
     )
 
 
@@ -123,8 +123,8 @@ def tower_signals(
         signals["hidden"] = vision.hidden.float()
     if "cls_hidden" in needs and first:
         signals["cls_hidden"] = vision.cls_hidden.float().repeat(1, vision.patches_per_token)
-    if "walk" in needs:
-        signals["walk"] = vision.walk
+    if "rerun_tower" in needs:
+        signals["rerun_tower"] = vision.rerun_tower
     if "project" in needs:
         signals["project"] = vision.project
     if "project_difference" in needs:

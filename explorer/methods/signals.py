@@ -144,7 +144,7 @@ class Signals:
                            None for a picture.
       areas                [V, 4] x0 y0 x1 y1 of each view, as shares of the picture; view 0 is
                            the whole picture where there are several.
-      walk                 runs the tower again: maps a rule to what the projector reads then, with
+      rerun_tower          runs the tower again: maps a rule to what the projector reads then, with
                            [CLS] in front. The rule gets a `TowerLayer` behind every layer, and
                            gives the tokens that the next one reads, or None if they are the same.
       patch_embeds         [V, n, C] patches in the space that the tower shares with a text tower,
@@ -219,7 +219,7 @@ class Signals:
     padding: Tensor | None = None
     frame_position: Tensor | None = None
     areas: Tensor | None = None
-    walk: Callable[[Callable[[TowerLayer], Tensor | None]], Tensor] | None = None
+    rerun_tower: Callable[[Callable[[TowerLayer], Tensor | None]], Tensor] | None = None
     patch_embeds: Tensor | None = None
     text_embeds: Tensor | None = None
     question: str | None = None

@@ -60,17 +60,19 @@ class Vision(NamedTuple):
     deepstack: tuple[Tensor, ...] = ()
 
 
-def early_layer(layers: Sequence[nn.Module]) -> nn.Module:
-    """Give the layer of a tower that sees details: the 6th of CLIP-L's 24, as far up in others."""
-    return layers[round(5 / 24 * len(layers))]
+def hooked_modules(attentions: Sequence[nn.Module]) -> dict[str, nn.Module]:
+    """Name the attention modules, one per layer, from which a tower's signals are taken.
 
-
-def object_layer(layers: Sequence[nn.Module]) -> nn.Module:
-    """Give the layer of a tower that looks at things: the 9th of CLIP-L's 24, as far up in others.
-
-    The one that HiPrune takes.
+    early: of the layer that sees details, the 6th of CLIP-L's 24, as far up in others; object: of
+    the one that looks at things, the 9th there, which HiPrune takes.
     """
-    return layers[max(round(9 / 24 * len(layers)), 1) - 1]
+    n = len(attentions)
+    return {
+        "first": attentions[0],
+        "early": attentions[round(5 / 24 * n)],
+        "object": attentions[max(round(9 / 24 * n), 1) - 1],
+        "last": attentions[-1],
+    }
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Tower:
     """The vision side.
 
     attention, first, early, object, last: the attention modules of the layer that feeds the
-    projector, of the tower's first layer, of two on the way up (see `early_layer`, `object_layer`)
+    projector, of the tower's first layer, of two on the way up (see `hooked_modules`)
     and of its last. run: looks at a picture. project: maps [..., patches_per_token * Dv] to
     [..., D], the patches of a token one behind the other.
     projector_layers: the projector's layers in their order, if the last of them is linear.

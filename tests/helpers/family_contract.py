@@ -409,14 +409,14 @@ class Promises:
         assert torch.allclose(again.patch_logits, signals.patch_logits, atol=1e-4)
 
     @torch.no_grad()
-    def test_a_walk_through_the_tower_gives_what_the_projector_reads(self, vlm):
+    def test_a_rerun_of_the_tower_gives_what_the_projector_reads(self, vlm):
         tower, pixels = vlm.family.vision_tower(vlm), vlm.family.preprocess(vlm, noise())
         vision = encode_image(tower, pixels)
-        if vision.walk is None:
+        if vision.rerun_tower is None:
             assert not tower.layers
             return
         seen, skip = [], int(self.cls)
-        found = vision.walk(seen.append)
+        found = vision.rerun_tower(seen.append)
         assert torch.allclose(found[:, skip:], vision.hidden, atol=1e-5)
         assert [layer.number for layer in seen] == list(range(len(tower.layers)))
         assert seen[tower.feeds].last
@@ -427,7 +427,7 @@ class Promises:
                 return torch.cat([layer.hidden[:, :skip], layer.hidden[:, skip::2]], 1)
             return None
 
-        fewer = vision.walk(drop)
+        fewer = vision.rerun_tower(drop)
         left = vision.hidden[:, ::2]
         assert fewer.shape[1] == left.shape[1] + skip
         assert (fewer[:, skip:] - left).abs().max() > 1e-3, "dropping changed nothing"

@@ -125,7 +125,7 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
         project_difference=differing(lambda x: x @ projector),
         padding=torch.arange(len(place)) == len(place) - 1,
         areas=torch.tensor([[0.0, 0, 1, 1], [0.0, 0, 1, 0.5]])[:views],
-        walk=walker(content, views, n, cls),
+        rerun_tower=tower_of(content, views, n, cls),
         question="what is left of the red square ?",
         embed=embedder(WIDTH),
         tail=make(TAIL, WIDTH),
@@ -147,10 +147,10 @@ def tower_signals(layout: str, content: str = "random", cls: bool = True) -> Sig
     return signals
 
 
-def walker(content: str, views: int, n: int, cls: bool) -> Callable:
-    """Give a tower of 5 layers, of which the projector reads the last but one, as a walk."""
+def tower_of(content: str, views: int, n: int, cls: bool) -> Callable:
+    """Give a tower of 5 layers, of which the projector reads the last but one."""
 
-    def walk(rule: Callable[[TowerLayer], Tensor | None]) -> Tensor:
+    def rerun_tower(rule: Callable[[TowerLayer], Tensor | None]) -> Tensor:
         make = numbers(content, torch.Generator().manual_seed(13))
         hidden, found = make(views, n + cls, TOWER_WIDTH), None
         for number in range(5):
@@ -161,7 +161,7 @@ def walker(content: str, views: int, n: int, cls: bool) -> Callable:
             found = hidden if number == 3 else found
         return found
 
-    return walk
+    return rerun_tower
 
 
 def inner_signals(place: Tensor, content: str, layer: int, original: int | None = None) -> Signals:

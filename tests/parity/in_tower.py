@@ -8,13 +8,13 @@ import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from explorer.methods.in_tower import criteria
-from explorer.methods.in_tower.flowcut import FlowCut, asked, leaving
-from explorer.methods.in_tower.patch_walk import PatchWalk
+from explorer.methods.in_tower.flowcut import FlowCut, leaving, n_leaving
+from explorer.methods.in_tower.tower_pruning import TowerPruning
 from explorer.methods.observed import TowerLayer
 from explorer.methods.signals import Signals, Stage
 from explorer.vlm.attention import register_attention
 from explorer.vlm.components import Tower, Vision
-from explorer.vlm.tower_walk import walk
+from explorer.vlm.tower_rerun import rerun_tower
 from parity.reading import Golden, assert_close
 
 
@@ -63,15 +63,15 @@ def signals_of(golden: Golden) -> Signals:
         patches=number[:, None],
         hidden=torch.zeros(views, n, width),
         project=lambda x: x,
-        walk=partial(walk, tiny_tower(golden), {}),
+        rerun_tower=partial(rerun_tower, tiny_tower(golden), {}),
     )
 
 
 def run_flowcut(golden: Golden) -> None:
     signals, target = signals_of(golden), int(golden["target"])
-    judge, alive, leave = leaving(target), [], []
+    rule, alive, leave = leaving(target), [], []
 
-    def watch(layer: TowerLayer, going: PatchWalk) -> int | None:
+    def watch(layer: TowerLayer, going: TowerPruning) -> int | None:
         number, n = layer.number, going.alive.shape[1]
         alive.append(n)
         if number < int(golden["scored_layers"]):
@@ -81,10 +81,10 @@ def run_flowcut(golden: Golden) -> None:
             assert_close(criteria.layer_score(layer), golden[f"score_layer{number}"])
         if number in golden["prune_layers"].tolist():
             left = layer.feeds - number - 1
-            leave.append(asked(layer.attention(), target, left))
-        return judge(layer, going)
+            leave.append(n_leaving(layer.attention(), target, left))
+        return rule(layer, going)
 
-    going = PatchWalk(signals, watch)
+    going = TowerPruning(signals, watch)
     assert alive == golden["alive_entering"].tolist()
     assert leave == golden["prune_asked"].tolist()
     assert going.alive.tolist() == golden["keep"].tolist()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from explorer.methods.in_tower.criteria import layer_score
-from explorer.methods.in_tower.patch_walk import Judge, PatchWalk, Units, walkable
+from explorer.methods.in_tower.tower_pruning import KeepRule, TowerPruning, Units, can_prune_tower
 from explorer.methods.method import BeforeLLM, Card, option
 from explorer.methods.observed import TowerLayer
 from explorer.methods.signals import Kept, Signals, Stage, top
@@ -43,7 +43,7 @@ class FlowCut(BeforeLLM):
             "number of patches; the second stage of the code for crops, in the LLM, is left out "
             "(ours). Patches that become one token leave together (ours). Qwen-VL's tower and "
             "frames of a video can't be run again with fewer patches: one look at its last layer "
-            "takes the place of the walk there, another method in effect."
+            "takes the place of the rerun there, another method in effect."
         ),
         sentence=(
             "Drops patches already inside the vision model, whenever its attention is peaked, and "
@@ -58,7 +58,7 @@ class FlowCut(BeforeLLM):
         score_means="attention, likeness and size of values over all tower layers",
         stand_in="the mean query of all patches, without likeness of values",
     )
-    needs = frozenset({"walk", "project", "hidden", "patch_attention"})
+    needs = frozenset({"rerun_tower", "project", "hidden", "patch_attention"})
     nested = False
     slow = True  # the tower runs again for every budget
     rerun: bool = option(
@@ -67,50 +67,50 @@ class FlowCut(BeforeLLM):
 
     def score(self, signals: Signals) -> Tensor:
         """Give r_j behind the last layer of a tower in which nobody leaves, [N]."""
-        if signals.walk is None:  # differs: one layer alone, see the card
+        if signals.rerun_tower is None:  # differs: one layer alone, see the card
             size = signals.hidden.float().abs().sum(-1)
             return signals.per_token(signals.patch_attention.float().mean(1) * size)
-        return signals.once("untouched", lambda: PatchWalk(signals, accumulate).token_scores())
+        return signals.once("untouched", lambda: TowerPruning(signals, accumulate).token_scores())
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
-        """Walk through the tower, and keep those that are left of its patches."""
-        if stage.keep == signals.count or not (self.rerun and walkable(signals)):
+        """Run the tower again, and keep those that are left of its patches."""
+        if stage.keep == signals.count or not (self.rerun and can_prune_tower(signals)):
             return super().keep(signals, stage)
-        walk = PatchWalk(signals, leaving(Units.of(signals).per_view(stage.keep)))
-        if walk.score is None:  # enough left for newlines alone to go
+        pruning = TowerPruning(signals, leaving(Units.of(signals).per_view(stage.keep)))
+        if pruning.score is None:  # enough left for newlines alone to go
             return super().keep(signals, stage)
-        index = top(walk.token_scores(), stage.keep)
-        features = signals.project(walk.unprojected()[index]).float()
+        index = top(pruning.token_scores(), stage.keep)
+        features = signals.project(pruning.unprojected()[index]).float()
         newline = signals.grid_position[index, 0] < 0
         features[newline] = signals.features[index[newline]].float()
-        return Kept(index, features=features, tower=tuple(walk.lengths))
+        return Kept(index, features=features, tower=tuple(pruning.lengths))
 
 
-def accumulate(layer: TowerLayer, walk: PatchWalk) -> None:
+def accumulate(layer: TowerLayer, pruning: TowerPruning) -> None:
     """Take a layer into the running average r: half of the past, half of s_j."""
     if layer.number <= layer.feeds:
-        score = walk.means(layer_score(layer))
-        walk.score = score if walk.score is None else 0.5 * walk.score + 0.5 * score
+        score = pruning.means(layer_score(layer))
+        pruning.score = score if pruning.score is None else 0.5 * pruning.score + 0.5 * score
 
 
-def leaving(target: int) -> Judge:
+def leaving(target: int) -> KeepRule:
     """Let patches leave behind every second layer, until `target` are left of each view."""
 
-    def judge(layer: TowerLayer, walk: PatchWalk) -> int | None:
-        n = walk.alive.shape[1]
+    def rule(layer: TowerLayer, pruning: TowerPruning) -> int | None:
+        n = pruning.alive.shape[1]
         if n <= target or layer.number > layer.feeds:
             return None
-        accumulate(layer, walk)
+        accumulate(layer, pruning)
         # without [CLS] the layer that feeds the projector counts, too
         left = max(layer.feeds - layer.number - layer.has_cls, 0)
         if left % 2:
             return None
-        return n - asked(walk.means(layer.attention()), target, left) if left else target
+        return n - n_leaving(pruning.means(layer.attention()), target, left) if left else target
 
-    return judge
+    return rule
 
 
-def asked(attention: Tensor, target: int, left: int) -> int:
+def n_leaving(attention: Tensor, target: int, left: int) -> int:
     """Give how many leave behind a layer: the more, the more peaked its attention [V, n] is."""
     n = attention.shape[1]
     share = attention / attention.sum(1, keepdim=True)

@@ -58,7 +58,7 @@ def merged(signals: Signals, stage: Stage) -> Kept:
     """Run the tower again on merged windows and single patches, behind its first layer."""
     place = signals.grid_position
     single = signals.patches.shape[1] == 1 and int(place[:, 0].max()) == 0
-    if signals.walk is None or signals.last_cls_attention is None or not single:
+    if signals.rerun_tower is None or signals.last_cls_attention is None or not single:
         raise MethodUnavailable(
             "MustDrop can merge in the tower only where it has a [CLS] and sees the picture once."
         )
@@ -76,7 +76,7 @@ def merged(signals: Signals, stage: Stage) -> Kept:
         means = patches[chosen].mean(1)
         return torch.cat([layer.hidden[0, :1], means, patches[group < 0]])[None]
 
-    features = signals.project(signals.walk(merge)[0, 1:].float())
+    features = signals.project(signals.rerun_tower(merge)[0, 1:].float())
     return Kept(
         (group < 0).nonzero()[:, 0],
         merged=features[: stage.merge],

@@ -62,8 +62,8 @@ class MustDrop(InsideLLM):
         score_means="the larger of two shares: of the question's attention, of one word's",
         stand_in="the attention that a patch receives on average",
     )
-    needs = frozenset(
-        {"tail_attention", "last_cls_attention", "patch_attention", "inputs", "walk", "project"}
+    needs = frozenset({"tail_attention", "last_cls_attention", "patch_attention"}) | frozenset(
+        {"inputs", "rerun_tower", "project"}
     )
     reads_question = True
     nested = False

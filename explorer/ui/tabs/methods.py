@@ -25,7 +25,7 @@ PLACES = {
     "tower": (
         "cls_attention", "first_cls_attention", "early_cls_attention", "last_cls_attention",
         "last_cls_logits", "wide_cls_attention", "object_attention", "patch_attention",
-        "patch_logits", "keys", "last_keys", "hidden", "cls_hidden", "patch_embeds", "walk",
+        "patch_logits", "keys", "last_keys", "hidden", "cls_hidden", "patch_embeds", "rerun_tower",
     ),
     "projector": ("features", "project", "project_difference", "inputs"),
     "question": ("question", "embed", "tail", "text_embeds", "question_attention", "relevance_net"),

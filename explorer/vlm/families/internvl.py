@@ -20,16 +20,7 @@ from explorer.errors import ModelUnavailable
 from explorer.media.grid import Grid, Timeline
 from explorer.media.layouts import frames as frame_grid
 from explorer.media.layouts import tiled
-from explorer.vlm.components import (
-    ChatPrompt,
-    Pixels,
-    Tower,
-    Vision,
-    Vlm,
-    decoder,
-    early_layer,
-    object_layer,
-)
+from explorer.vlm.components import ChatPrompt, Pixels, Tower, Vision, Vlm, decoder, hooked_modules
 from explorer.vlm.prompt import build_chat
 
 
@@ -110,10 +101,7 @@ def vision_tower(vlm: Vlm) -> Tower:
 
     return Tower(
         attention=layers[-1].attention,
-        first=layers[0].attention,
-        early=early_layer(layers).attention,
-        object=object_layer(layers).attention,
-        last=layers[-1].attention,
+        **hooked_modules([layer.attention for layer in layers]),
         has_cls=config.vision_feature_select_strategy == "default",
         run=run,
         project=projector,

@@ -14,16 +14,7 @@ from explorer.errors import ModelUnavailable
 from explorer.media.grid import Grid
 from explorer.media.image import pad_to_square
 from explorer.media.layouts import padded_square
-from explorer.vlm.components import (
-    ChatPrompt,
-    Pixels,
-    Tower,
-    Vision,
-    Vlm,
-    decoder,
-    early_layer,
-    object_layer,
-)
+from explorer.vlm.components import ChatPrompt, Pixels, Tower, Vision, Vlm, decoder, hooked_modules
 from explorer.vlm.prompt import build_chat
 
 
@@ -69,10 +60,7 @@ def vision_tower(vlm: Vlm) -> Tower:
     feeds = (layer if layer < 0 else layer - 1) % len(layers)
     return Tower(
         attention=layers[feeds].self_attn,
-        first=layers[0].self_attn,
-        early=early_layer(layers).self_attn,
-        object=object_layer(layers).self_attn,
-        last=layers[-1].self_attn,
+        **hooked_modules([layer.self_attn for layer in layers]),
         has_cls=config.vision_feature_select_strategy == "default",
         run=run,
         project=projector,

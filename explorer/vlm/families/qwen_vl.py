@@ -24,7 +24,7 @@ from transformers.vision_utils import get_vision_window_index
 from explorer.media.grid import Grid, Timeline
 from explorer.media.layouts import frames as frame_grid
 from explorer.media.layouts import merged
-from explorer.vlm.components import ChatPrompt, Pixels, Tower, Vision, Vlm, decoder, early_layer
+from explorer.vlm.components import ChatPrompt, Pixels, Tower, Vision, Vlm, decoder, hooked_modules
 from explorer.vlm.families.video_metadata import metadata
 from explorer.vlm.prompt import build_chat
 
@@ -149,12 +149,10 @@ def vision_tower(vlm: Vlm) -> Tower:
             tuple(torch.cat(list(features)) for features in deepstack),
         )
 
+    hooked = hooked_modules([block.attn for block in blocks])
     return Tower(
         attention=blocks[full[-1]].attn,
-        first=blocks[0].attn,
-        early=early_layer(blocks).attn,
-        object=blocks[half].attn,
-        last=blocks[full[-1]].attn,
+        **hooked | {"object": blocks[half].attn, "last": blocks[full[-1]].attn},
         has_cls=False,
         run=run,
         project=_Merger(inner.visual.merger, width),

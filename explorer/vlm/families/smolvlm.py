@@ -21,16 +21,7 @@ from explorer.errors import ModelUnavailable
 from explorer.media.grid import Grid, Timeline
 from explorer.media.layouts import frames as frame_grid
 from explorer.media.layouts import tiled
-from explorer.vlm.components import (
-    ChatPrompt,
-    Pixels,
-    Tower,
-    Vision,
-    Vlm,
-    decoder,
-    early_layer,
-    object_layer,
-)
+from explorer.vlm.components import ChatPrompt, Pixels, Tower, Vision, Vlm, decoder, hooked_modules
 from explorer.vlm.families.video_metadata import metadata
 from explorer.vlm.prompt import build_chat
 
@@ -126,10 +117,7 @@ def vision_tower(vlm: Vlm) -> Tower:
 
     return Tower(
         attention=layers[-1].self_attn,
-        first=layers[0].self_attn,
-        early=early_layer(layers).self_attn,
-        object=object_layer(layers).self_attn,
-        last=layers[-1].self_attn,
+        **hooked_modules([layer.self_attn for layer in layers]),
         has_cls=False,
         run=run,
         project=inner.connector.modality_projection,

@@ -16,13 +16,13 @@ from torch import Tensor
 from explorer.methods.observed import TowerLayer
 from explorer.methods.signals import Signals
 
-Judge = Callable[[TowerLayer, "PatchWalk"], int | None]
+KeepRule = Callable[[TowerLayer, "TowerPruning"], int | None]
 """Scores the units behind a layer, and tells how many of each view stay; None for all."""
 
 
-def walkable(signals: Signals) -> bool:
+def can_prune_tower(signals: Signals) -> bool:
     """Tell whether the tower can run with fewer patches, whose tokens are then known."""
-    return signals.walk is not None and signals.patches.shape[1] == signals.patches_per_token
+    return signals.rerun_tower is not None and signals.patches.shape[1] == signals.patches_per_token
 
 
 @dataclass(frozen=True)
@@ -55,26 +55,26 @@ class Units:
         return int((total >= min(count, int(real.sum()))).to(torch.uint8).argmax()) + 1
 
 
-class PatchWalk:
-    """A rule for `Signals.walk` that lets a judge score units, and drops those that it rates least.
+class TowerPruning:
+    """A rule for `Signals.rerun_tower` that drops the units which a keep rule scores least.
 
-    alive [V, m]: the units that are left, ascending; score [V, m]: what the judge thinks of them;
+    alive [V, m]: the units that are left, ascending; score [V, m]: what the rule gives them;
     lengths: tokens that entered each layer, all views together.
     """
 
-    def __init__(self, signals: Signals, judge: Judge):
-        self.signals, self.judge, self.units = signals, judge, Units.of(signals)
+    def __init__(self, signals: Signals, keep_rule: KeepRule):
+        self.signals, self.keep_rule, self.units = signals, keep_rule, Units.of(signals)
         views, count = self.units.real.shape
         self.slots = self.units.members  # where in the sequence the patches of a unit stand
         self.alive = torch.arange(count, device=self.slots.device).expand(views, count)
         self.score: Tensor | None = None
         self.lengths: list[int] = []
-        self.hidden = signals.walk(self)
+        self.hidden = signals.rerun_tower(self)
 
     def __call__(self, layer: TowerLayer) -> Tensor | None:
-        """Go on behind a layer with fewer patches, if the judge says so."""
+        """Go on behind a layer with fewer patches, if the rule says so."""
         self.lengths.append(layer.hidden.shape[0] * layer.hidden.shape[1])
-        keep = self.judge(layer, self)
+        keep = self.keep_rule(layer, self)
         if keep is None or keep >= self.alive.shape[1]:
             return None
         no_token = ~self.units.real.gather(1, self.alive)

@@ -1,7 +1,7 @@
 """Run a vision tower again, layer by layer, while a rule takes patches out or puts others in.
 
 Works where a tower's layers pass one tensor of tokens on and nothing besides: not where positions
-or windows go along (Qwen-VL). Hooks stay on the layers, but do nothing outside of a walk. Knows
+or windows go along (Qwen-VL). Hooks stay on the layers, but do nothing outside of a rerun. Knows
 layers and tokens; not what a rule goes by.
 """
 
@@ -25,7 +25,7 @@ OutputListener = Callable[[nn.Module, Tensor], Tensor]
 _LISTENER: ContextVar[OutputListener | None] = ContextVar("listener", default=None)
 
 
-class _Walked(Exception):
+class _LastLayerDone(Exception):
     """The last layer has run; what stands behind it can't read fewer tokens."""
 
 
@@ -48,7 +48,7 @@ def _listening(layers: tuple[nn.Module, ...], listener: OutputListener) -> Itera
 
 
 @torch.no_grad()
-def walk(tower: Tower, pixels: Pixels, rule: Rule) -> Tensor:
+def rerun_tower(tower: Tower, pixels: Pixels, rule: Rule) -> Tensor:
     """Give what the projector would read, [V, S', Dv], [CLS] in front where there is one."""
     numbers = {layer: number for number, layer in enumerate(tower.layers)}
     attended: list[tuple[Tensor, Tensor, Tensor, float]] = []
@@ -66,12 +66,12 @@ def walk(tower: Tower, pixels: Pixels, rule: Rule) -> Tensor:
         if number == tower.feeds:
             found.append(tower.norm(output))
         if number == len(tower.layers) - 1:
-            raise _Walked
+            raise _LastLayerDone
         return output
 
     try:
         with override_attention(attend), _listening(tower.layers, listen):
             tower.run(pixels)
-    except _Walked:
+    except _LastLayerDone:
         pass
     return found[0]
