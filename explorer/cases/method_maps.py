@@ -136,8 +136,7 @@ def _budget_points(
 
         def look(signals: Signals, stage: Stage) -> Kept:
             # before the language model every budget looks at the same signals
-            score = signals.once(("score", method.spec), lambda: method.score(signals))
-            seen.append(score)
+            seen.append(method.known_score(signals))
             return method.keep(signals, stage)
 
         return replace(plan, choose=look)

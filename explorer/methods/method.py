@@ -24,6 +24,7 @@ TOWER_ATTENTION = frozenset(
         "early_cls_attention",
         "last_cls_attention",
         "wide_cls_attention",
+        "last_cls_logits",
         "object_attention",
         "patch_attention",
     }
@@ -125,9 +126,9 @@ class Method(ABC):
     def schedule(self, size: Size, budget: int) -> list[Stage]:
         """Tell where tokens leave, so that the mean over layers is the budget; or `BadBudget`."""
 
-    @abstractmethod
     def floor(self, size: Size) -> int:
-        """Give the smallest budget that can be reached."""
+        """Give the smallest budget that can be reached: here, one token."""
+        return 1
 
     def reachable(self, size: Size) -> list[int] | None:
         """List the budgets that can be met, ascending; None where it's every one from the floor."""
@@ -139,7 +140,11 @@ class Method(ABC):
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Choose who stays: here, the largest scores, in the order of the picture."""
-        return Kept(top(self.score(signals), stage.keep))
+        return Kept(top(self.known_score(signals), stage.keep))
+
+    def known_score(self, signals: Signals) -> Tensor:
+        """Give the score, computed once however many budgets choose by it; not to be changed."""
+        return signals.once(("score", self.spec), lambda: self.score(signals))
 
     def crop_shares(self, signals: Signals) -> tuple[float, Tensor] | None:
         """Give the whole picture's part of a budget and how crops 1..k share the rest, [k].
@@ -193,7 +198,3 @@ class BeforeLLM(Method):
     def schedule(self, size: Size, budget: int) -> list[Stage]:
         """Give one stage that leaves `budget` tokens."""
         return [Stage(0, budget)]
-
-    def floor(self, size: Size) -> int:
-        """Any budget from one token on can be reached."""
-        return 1

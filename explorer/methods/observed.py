@@ -69,11 +69,6 @@ class TowerLayer:
     value: Tensor
     scaling: float
 
-    @property
-    def last(self) -> bool:
-        """Whether the projector reads what this layer gives."""
-        return self.number == self.feeds
-
     def attention(self) -> Tensor:
         """Give the mean over heads of the softmaxed attention to the patches, [V, m].
 

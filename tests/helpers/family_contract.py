@@ -419,7 +419,7 @@ class Promises:
         found = vision.rerun_tower(seen.append)
         assert torch.allclose(found[:, skip:], vision.hidden, atol=1e-5)
         assert [layer.number for layer in seen] == list(range(len(tower.layers)))
-        assert seen[tower.feeds].last
+        assert seen[tower.feeds].number == seen[tower.feeds].feeds
 
         def drop(layer):
             """Leave every second patch out behind the first layer."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from explorer.methods.method import SINKS, BeforeLLM, Card, option
+from explorer.methods.method import BeforeLLM, Card, option
 from explorer.methods.ops import thumbnail
 from explorer.methods.ops.crops import crop_of
 from explorer.methods.signals import Kept, Signals, Stage, top
@@ -55,7 +55,7 @@ class GlobalCom2(BeforeLLM):
         ),
         traps=(
             "z are logits, of either sign: attention would give nearly even shares. With a single "
-            "view it is [CLS] of the last layer, ranked by the mean of its logits. " + SINKS
+            "view it is [CLS] of the last layer, ranked by the mean of its logits."
         ),
         score_means="logits of [CLS], of the crop and of the whole picture, each by its length",
         stand_in="the logits that a patch receives on average, in the layer before",
@@ -105,7 +105,7 @@ class GlobalCom2(BeforeLLM):
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Keep the best of every view, as many as the thumbnail has given it."""
-        score = signals.once((self.spec, "score"), lambda: self.score(signals))
+        score = self.known_score(signals)
         shares = signals.once((self.spec, "shares"), lambda: self.shares(signals))
         _, crop, sizes = self.seen(signals)
         ends = (crop < 0).nonzero()[:, 0]

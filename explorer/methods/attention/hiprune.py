@@ -71,7 +71,7 @@ class HiPrune(BeforeLLM):
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Keep the anchors, buffers and registers of every view, in the order of the picture."""
-        deep, middle = self.score(signals), signals.per_token(signals.object_attention)
+        deep, middle = self.known_score(signals), signals.per_token(signals.object_attention)
         *crops, (patchless, left) = equal_shares(
             signals, signals.object_attention.shape[1], stage.keep
         )

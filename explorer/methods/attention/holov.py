@@ -15,7 +15,7 @@ from torch import Tensor
 
 from explorer.methods.method import BeforeLLM, Card, option
 from explorer.methods.ops.merging import rest
-from explorer.methods.ops.saliency import attention_per_head
+from explorer.methods.ops.saliency import saliency
 from explorer.methods.ops.strips import filled, quotas, runs, shares
 from explorer.methods.signals import Kept, Signals, Stage
 
@@ -70,13 +70,13 @@ class HoloV(BeforeLLM):
 
     def score(self, signals: Signals) -> Tensor:
         """Give A, the mean over heads of attn[h, CLS, j], [N]."""
-        return signals.per_token(attention_per_head(signals).mean(1))
+        return saliency(signals)
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Keep what every strip is given; tokens without a patch come in behind all others."""
         patches = (signals.grid_position[:, 0] >= 0).nonzero()[:, 0]
         count = min(stage.keep, len(patches))
-        seen = self.score(signals)[patches]
+        seen = self.known_score(signals)[patches]
         strips = runs(seen, strip_count(len(patches), count))
         chosen = patches[self.order(signals.features[patches], seen, strips, count)]
         others = rest(patches, signals.count)[: stage.keep - count]

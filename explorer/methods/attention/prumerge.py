@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 
 from explorer.methods.method import BeforeLLM, Card, Variant, option
 from explorer.methods.ops.crops import equal_shares
+from explorer.methods.ops.merging import all_merged
 from explorer.methods.ops.outliers import centres
 from explorer.methods.signals import Kept, Signals, Size, Stage
 
@@ -70,7 +71,7 @@ class PruMerge(BeforeLLM):
 
     def schedule(self, size: Size, budget: int) -> list[Stage]:
         """Make `budget` new tokens; keep all as they are if none must go."""
-        return [Stage(0, budget) if budget == size.tokens else Stage(0, 0, budget)]
+        return [all_merged(size, budget)]
 
     def score(self, signals: Signals) -> Tensor:
         """Give s_j = softmax over [CLS] and patches of q_CLS · k_j / √(H d), [N]."""
@@ -83,7 +84,7 @@ class PruMerge(BeforeLLM):
         group, first = torch.full_like(signals.patches[:, 0], -1), 0
         if stage.merge == 0:
             return Kept(torch.arange(signals.count, device=group.device))
-        scores, centre = self.score(signals), group.new_full((stage.merge,), -1)
+        scores, centre = self.known_score(signals), group.new_full((stage.merge,), -1)
         mix = scores.new_zeros(stage.merge, signals.count)
         *views, (patchless, left) = equal_shares(signals, signals.hidden.shape[1], stage.merge)
         for number, (tokens, count) in enumerate(views[: stage.merge]):  # others get no token

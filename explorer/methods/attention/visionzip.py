@@ -75,7 +75,7 @@ class VisionZip(BeforeLLM):
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Give [CLS], the dominant patches in the order of the picture, the contextual tokens."""
-        index = top(self.score(signals), stage.keep)
+        index = top(self.known_score(signals), stage.keep)
         if stage.merge == 0:
             return Kept(index)
         lead = int(signals.cls_hidden is not None)

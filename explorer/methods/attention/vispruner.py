@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 
 from explorer.methods.method import BeforeLLM, Card, option
 from explorer.methods.ops.crops import equal_shares
-from explorer.methods.ops.saliency import attention_per_head
+from explorer.methods.ops.saliency import saliency
 from explorer.methods.signals import Kept, Signals, Stage
 
 PER_PASS = 8  # the most that leave in one pass
@@ -73,11 +73,11 @@ class VisPruner(BeforeLLM):
 
     def score(self, signals: Signals) -> Tensor:
         """Give s_j = mean over heads of attn[h, CLS, j], [N]."""
-        return signals.per_token(attention_per_head(signals).mean(1))
+        return saliency(signals)
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Keep the important and the diverse tokens of every crop, in the order of the picture."""
-        scores, chosen = self.score(signals), []
+        scores, chosen = self.known_score(signals), []
         crops = equal_shares(signals, signals.hidden.shape[1], stage.keep)
         for number, (tokens, count) in enumerate(crops):
             cosine = signals.once(("alike", number), lambda at=tokens: alike(signals, at))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from explorer.methods.baselines.regions import regions
 from explorer.methods.method import BeforeLLM, Card
+from explorer.methods.ops.merging import all_merged
 from explorer.methods.signals import Kept, Signals, Size, Stage
 
 
@@ -31,9 +32,7 @@ class Pool(BeforeLLM):
 
     def schedule(self, size: Size, budget: int) -> list[Stage]:
         """Fold all tokens into `budget` means; keep all of them if none must go."""
-        if budget == size.tokens:
-            return [Stage(0, budget)]
-        return [Stage(0, 0, budget)]
+        return [all_merged(size, budget)]
 
     def score(self, signals: Signals) -> Tensor:
         """Give every token the same score, [N] ones: all weigh alike in their mean."""

@@ -70,7 +70,7 @@ class FlowCut(BeforeLLM):
         if signals.rerun_tower is None:  # differs: one layer alone, see the card
             size = signals.hidden.float().abs().sum(-1)
             return signals.per_token(signals.patch_attention.float().mean(1) * size)
-        return signals.once("untouched", lambda: TowerPruning(signals, accumulate).token_scores())
+        return TowerPruning(signals, accumulate).token_scores()
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Run the tower again, and keep those that are left of its patches."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from explorer.methods.inside_llm.token_schedule import InsideLLM, untouched
+from explorer.methods.inside_llm.token_schedule import InsideLLM, behind, untouched
 from explorer.methods.method import Card, Variant, option
 from explorer.methods.signals import Kept, Signals, Size, Stage, top
 
@@ -81,8 +81,7 @@ class IVCPrune(InsideLLM):
     def stages(self, size: Size, budget: int) -> list[Stage]:
         """Solve K = (r N + (L - r) n) / L for the n tokens that stay."""
         [layer] = self.layers(size)
-        left = budget * size.layers - layer * size.tokens
-        keep = max(1, round(left / (size.layers - layer)))
+        keep = behind(size, layer, budget)
         if keep >= size.tokens:
             return untouched(size, [layer])
         # the code for LLaVA leaves layer 0 whole: the library takes the length from there

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from explorer.methods.inside_llm.token_schedule import InsideLLM
+from explorer.methods.inside_llm.token_schedule import InsideLLM, behind
 from explorer.methods.method import Card, option
 from explorer.methods.ops.groups import bounded_clusters
 from explorer.methods.ops.merging import group_means
@@ -78,8 +78,7 @@ class PACT(InsideLLM):
     def stages(self, size: Size, budget: int) -> list[Stage]:
         """Solve K = (r N + (L - r) n) / L for the n clusters."""
         [layer] = self.layers(size)
-        left = (budget * size.layers - layer * size.tokens) / (size.layers - layer)
-        return [Stage(layer, 0, min(max(1, round(left)), size.tokens))]
+        return [Stage(layer, 0, min(behind(size, layer, budget), size.tokens))]
 
     def score(self, signals: Signals) -> Tensor:
         """Give s_j, [N]: attention of the mean query, times the norm of the hidden state."""

@@ -171,6 +171,14 @@ class InsideLLM(Method):
         return self.stages(size, budget)
 
 
+def behind(size: Size, layer: int, budget: int) -> int:
+    """Give the k tokens, one at least, that layer K and all later ones see for a mean budget.
+
+    Solves T = (K N + (L - K) k) / L.
+    """
+    return max(1, round((budget * size.layers - layer * size.tokens) / (size.layers - layer)))
+
+
 class OneStep(InsideLLM):
     """A method all of whose tokens leave before one layer K, `layer`."""
 
@@ -185,6 +193,5 @@ class OneStep(InsideLLM):
         return [Stage(min(self.layer, size.layers), 1)]
 
     def stages(self, size: Size, budget: int) -> list[Stage]:
-        """Solve T = (K N + (L - K) k) / L for the k tokens that layer K and all later ones see."""
-        seen = budget * size.layers - self.layer * size.tokens
-        return [Stage(self.layer, max(1, round(seen / (size.layers - self.layer))))]
+        """Give the one step, see `behind`."""
+        return [Stage(self.layer, behind(size, self.layer, budget))]

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from explorer.methods.ops.saliency import attention_per_head
+from explorer.methods.ops.saliency import saliency
 from explorer.methods.signals import Signals, top
 
 KEYS = 0.08  # of the tokens: so many never leave
@@ -30,11 +30,6 @@ def filtered(together: Tensor, single: Tensor, least: float, least_single: float
 
 def key_set(signals: Signals, room: int) -> Tensor:
     """Give the tokens that never leave: what [CLS] looks at most in the tower's last layer."""
-    seen = saliency(signals)
+    seen = saliency(signals, "last_cls_attention")
     # differs: at most half of the places, so that small budgets exist
     return top(seen, min(math.ceil(KEYS * len(signals.inputs)), room // 2))
-
-
-def saliency(signals: Signals) -> Tensor:
-    """Give what [CLS] looks at in the tower's last layer, [N]."""
-    return signals.per_token(attention_per_head(signals, "last_cls_attention").mean(1))

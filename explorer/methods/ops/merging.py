@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from explorer.methods.signals import Stage
+from explorer.methods.signals import Size, Stage
 
 
 def split(layer: int, total: int, contextual: int, cls: bool) -> Stage:
@@ -22,6 +22,11 @@ def split(layer: int, total: int, contextual: int, cls: bool) -> Stage:
     lead = int(cls and total > 1)
     contextual = min(contextual, total - lead - 1)
     return Stage(layer, total - contextual - lead, contextual + lead)
+
+
+def all_merged(size: Size, budget: int) -> Stage:
+    """Fold all tokens into `budget` means before the LLM; keep all of them if none must go."""
+    return Stage(0, budget) if budget == size.tokens else Stage(0, 0, budget)
 
 
 def rest(kept: Tensor, count: int) -> Tensor:
@@ -62,6 +67,18 @@ def into_nearest(features: Tensor, centre: Tensor, among: Tensor) -> Tensor:
     group[others] = (unit[others] @ unit[centre].T).argmax(1)
     group[centre] = torch.arange(len(centre), device=centre.device)
     return group
+
+
+def group_tokens(group: Tensor, median: bool = False) -> Tensor:
+    """Give the first token of every group, or the lower median one, [M]; group [n] has no -1."""
+    size = group.bincount()
+    first = size.cumsum(0) - size
+    return group.argsort(stable=True)[first + ((size - 1) // 2 if median else 0)]
+
+
+def in_token_order(group: Tensor, median: bool = False) -> Tensor:
+    """Number the groups of tokens [n] in the order of their `group_tokens`, [n]."""
+    return group_tokens(group, median).argsort().argsort()[group]
 
 
 def group_means(features: Tensor, group: Tensor) -> Tensor:

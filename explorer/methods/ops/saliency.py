@@ -21,3 +21,8 @@ def attention_per_head(signals: Signals, name: str = "cls_attention") -> Tensor:
     if rows is not None:
         return rows.float()
     return signals.patch_attention.float().mean(1, keepdim=True)
+
+
+def saliency(signals: Signals, name: str = "cls_attention") -> Tensor:
+    """Give the mean over heads of `attention_per_head`, by token, [N]."""
+    return signals.per_token(attention_per_head(signals, name).mean(1))

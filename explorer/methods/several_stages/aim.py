@@ -19,8 +19,9 @@ from explorer.methods.inside_llm.token_schedule import InsideLLM
 from explorer.methods.method import Card, option, positions_option
 from explorer.methods.ops.crops import equal_shares_of
 from explorer.methods.ops.groups import bipartite
+from explorer.methods.ops.merging import in_token_order
 from explorer.methods.several_stages import fading
-from explorer.methods.signals import Kept, Signals, Size, Stage, top
+from explorer.methods.signals import Kept, Signals, Size, Stage
 
 
 @dataclass(frozen=True)
@@ -95,21 +96,20 @@ class AIM(InsideLLM):
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Merge every view's tokens down to its share; in the LLM, keep the most important."""
         if stage.merge == 0:
-            return Kept(top(self.score(signals), stage.keep))
+            return super().keep(signals, stage)
         x, view = signals.features.float(), _views(signals)
         group, weight, made = torch.full_like(view, -1), torch.ones_like(x[:, 0]), 0
         *views, (patchless, left) = equal_shares_of(view, stage.merge)
         for tokens, count in [each for each in views if each[1]]:
             lists = signals.once(("aim", int(tokens[0])), partial(bipartite.thinned, x[tokens]))
             own, weight[tokens] = bipartite.thinned_down(lists, count)
-            group[tokens] = made + (bipartite.by_first(own) if self.order == "raster" else own)
+            group[tokens] = made + (in_token_order(own) if self.order == "raster" else own)
             made += count
         group[patchless[:left]] = made + torch.arange(left, device=group.device)
 
         def mix(rows: Tensor) -> Tensor:
-            shown = (group >= 0).nonzero()[:, 0]
-            shares = weight[shown, None].to(rows) * rows[shown]
-            return rows.new_zeros(stage.merge, rows.shape[1]).index_add_(0, group[shown], shares)
+            shown, sums = group >= 0, rows.new_zeros(stage.merge, rows.shape[1])
+            return sums.index_add_(0, group[shown], weight[shown, None].to(rows) * rows[shown])
 
         return Kept(group.new_empty(0), mix(x), group, mix=mix)
 

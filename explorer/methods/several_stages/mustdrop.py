@@ -16,7 +16,8 @@ from torch import Tensor
 from explorer.methods.inside_llm import token_schedule
 from explorer.methods.inside_llm.token_schedule import InsideLLM
 from explorer.methods.method import Card, option
-from explorer.methods.ops.dual_attention import attention, filtered, key_set, saliency
+from explorer.methods.ops.dual_attention import attention, filtered, key_set
+from explorer.methods.ops.saliency import saliency
 from explorer.methods.several_stages import flat_windows
 from explorer.methods.signals import Kept, Signals, Size, Stage, top
 
@@ -104,7 +105,7 @@ class MustDrop(InsideLLM):
     def score(self, signals: Signals) -> Tensor:
         """Give lambda with equal thresholds, G = I = 1, [N]; in the tower what it looks at."""
         if signals.tail_attention is None:
-            return saliency(signals)
+            return saliency(signals, "last_cls_attention")
         return filtered(*attention(signals), 1, 1)
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:

@@ -65,10 +65,6 @@ class ToDRE(Method):
             return [Stage(0, budget)]
         return [Stage(0, budget), Stage(layer, 0, optional=True)]
 
-    def floor(self, size: Size) -> int:
-        """Any budget from one token on can be reached."""
-        return 1
-
     def score(self, signals: Signals) -> Tensor:
         """Give the rank of choice turned around; at the late stage the text's attention; [N]."""
         if signals.tail_attention is not None:

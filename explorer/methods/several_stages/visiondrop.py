@@ -76,10 +76,6 @@ class VisionDrop(Method):
             alive = total
         return stages
 
-    def floor(self, size: Size) -> int:
-        """Any budget from one token on can be reached: even the first layers see few tokens."""
-        return 1
-
     def score(self, signals: Signals) -> Tensor:
         """Give [CLS] attention in the tower; in the LLM S_j = mean over visual queries and heads.
 
@@ -93,7 +89,7 @@ class VisionDrop(Method):
         """Give the dominant tokens in their order, then the contextual ones."""
         if stage.layer == 0:
             return TOWER.keep(signals, stage)
-        index = top(self.score(signals), stage.keep)
+        index = top(self.known_score(signals), stage.keep)
         if stage.merge == 0:
             return Kept(index)
         tokens = rest(index, signals.count)

@@ -8,12 +8,15 @@ stage reads the question, the first does not.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from explorer.methods.inside_llm.token_schedule import behind
 from explorer.methods.method import Card, Method
-from explorer.methods.ops.merging import group_means, into_nearest
-from explorer.methods.ops.saliency import attention_per_head
+from explorer.methods.ops.merging import all_merged, group_means, into_nearest
+from explorer.methods.ops.saliency import saliency
 from explorer.methods.ops.windows import windows
 from explorer.methods.signals import Kept, Signals, Size, Stage, top
 
@@ -70,22 +73,17 @@ class VScan(Method):
         """Leave 1.5 K tokens before the LLM, and from its middle on as few as make the mean K."""
         middle = round(size.layers / 2)
         if budget == size.tokens or not 0 < middle < size.layers:
-            return [_tower_stage(size, budget)]
+            return [all_merged(size, budget)]
         first = min(round(1.5 * budget), size.tokens)
-        late = (budget * size.layers - first * middle) / (size.layers - middle)
-        late = min(max(1, round(late)), first)
-        stages = [_tower_stage(size, first)]
+        late = min(behind(replace(size, tokens=first), middle, budget), first)
+        stages = [all_merged(size, first)]
         return [*stages, Stage(middle, late)] if late < first else stages
-
-    def floor(self, size: Size) -> int:
-        """Any budget from one token on can be reached."""
-        return 1
 
     def score(self, signals: Signals) -> Tensor:
         """Give the mean over heads of a_j: of [CLS] in the tower, of the last token in the LLM."""
         if signals.next_last_attention is not None:
             return signals.next_last_attention.float().mean(0)
-        return signals.per_token(attention_per_head(signals).mean(1))
+        return saliency(signals)
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Merge everything into the tokens of both scans; in the LLM, keep the best."""
@@ -99,7 +97,7 @@ class VScan(Method):
     def scan(self, signals: Signals, count: int) -> Tensor:
         """Give the tokens of both scans, ascending, [count]."""
         local = self.local(signals, count)
-        deep = self.score(signals).clone()
+        deep = self.known_score(signals).clone()
         deep[local] = -torch.inf  # the code sets 0: the same unless it runs out of other patches
         return torch.cat([local, top(deep, count - len(local))]).sort().values
 
@@ -107,13 +105,8 @@ class VScan(Method):
         """Give, window by window and best first, the k tokens that the shallow [CLS] looks at."""
         views = int(signals.grid_position[:, 0].max()) + 1
         per_window = count // 2 // (WINDOWS**2 * views)
-        early = signals.early_cls_attention
-        shallow = self.score(signals) if early is None else signals.per_token(early.float().mean(1))
+        shallow = saliency(signals, "early_cls_attention")
         best = shallow.argsort(descending=True, stable=True)
         window = windows(signals.grid_position, WINDOWS)[best]
         chosen = [best[window == w][:per_window] for w in range(WINDOWS**2 * views)]
         return torch.cat(chosen)
-
-
-def _tower_stage(size: Size, count: int) -> Stage:
-    return Stage(0, count) if count == size.tokens else Stage(0, 0, count)

@@ -80,7 +80,7 @@ class Restore(BeforeLLM):
 
     def score(self, signals: Signals) -> Tensor:
         """Give the base method's score, [N]."""
-        return BASES[self.base].score(signals)
+        return BASES[self.base].known_score(signals)
 
     def keep(self, signals: Signals, stage: Stage) -> Kept:
         """Keep what the base keeps, merge the others, and tell what attention is to make up for."""

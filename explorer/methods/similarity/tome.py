@@ -17,7 +17,8 @@ from torch import Tensor
 
 from explorer.methods.method import BeforeLLM, Card, option
 from explorer.methods.ops.crops import crop_of, equal_shares
-from explorer.methods.ops.groups.bipartite import halvings, means, merged_down, unlike
+from explorer.methods.ops.groups.bipartite import halvings, merged_down, unlike
+from explorer.methods.ops.merging import all_merged, group_means, in_token_order
 from explorer.methods.signals import Kept, Signals, Size, Stage
 
 
@@ -65,7 +66,7 @@ class ToMe(BeforeLLM):
 
     def schedule(self, size: Size, budget: int) -> list[Stage]:
         """Fold all tokens into `budget` means; keep all of them if none must go."""
-        return [Stage(0, budget) if budget == size.tokens else Stage(0, 0, budget)]
+        return [all_merged(size, budget)]
 
     def score(self, signals: Signals) -> Tensor:
         """Give 1 - the highest cosine with another token of the same crop, [N]."""
@@ -96,23 +97,21 @@ class ToMe(BeforeLLM):
             return Kept(torch.arange(signals.count, device=signals.grid_position.device))
         single = signals.patches.shape[1] == 1
         x = signals.once((self.spec, "x"), partial(self.averaged, signals))
-        metric, rows = self.compared(signals, x), []
+        metric, made = self.compared(signals, x), 0
         group = torch.full_like(signals.patches[:, 0], -1)
         *crops, (patchless, left) = equal_shares(signals, signals.hidden.shape[1], stage.merge)
         for number, (tokens, count) in enumerate(crops[: stage.merge]):  # others get no token
             lists = signals.once((self.spec, number), partial(halvings, metric[tokens]))
-            own = self.in_order(merged_down(lists, count), count)
-            group[tokens] = own + sum(map(len, rows))
-            rows.append(means(x[tokens], own, count))
-        merged = signals.project(torch.cat(rows)) if single else torch.cat(rows)
+            group[tokens] = made + self.in_order(merged_down(lists, count))
+            made += count
+        merged = group_means(x, group)
+        merged = signals.project(merged) if single else merged
         group[patchless[:left]] = len(merged) + torch.arange(left, device=group.device)
         merged = torch.cat([merged, signals.features[patchless[:left]].float()])
         return Kept(group.new_empty(0), merged=merged, group=group)
 
-    def in_order(self, group: Tensor, count: int) -> Tensor:
+    def in_order(self, group: Tensor) -> Tensor:
         """Number the groups of tokens [n] as the option has it."""
         if self.listed == "rounds":
             return group
-        members = [(group == number).nonzero()[:, 0] for number in range(count)]
-        places = [own[0] if self.listed == "first" else own.median() for own in members]
-        return torch.stack(places).argsort().argsort()[group]
+        return in_token_order(group, median=self.listed == "median")

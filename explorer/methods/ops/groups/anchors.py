@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from explorer.methods.ops.merging import group_tokens, in_token_order
 from explorer.methods.signals import top
 
 
@@ -40,8 +41,7 @@ def around_anchors(
     anchor = anchors(cosine, count, rivals)
     joins = cosine[:, anchor].argmax(1)
     joins[anchor] = torch.arange(count, device=joins.device)
-    members = [others[joins == k] for k in range(count)]
-    centre = torch.stack([mine[(len(mine) - 1) // 2] for mine in members])
+    centre = others[group_tokens(joins, median=True)]
     group = torch.full((len(features),), -1, device=others.device)
-    group[others] = centre.argsort().argsort()[joins]
+    group[others] = in_token_order(joins, median=True)
     return group, centre.sort().values

@@ -106,17 +106,3 @@ def _alike(groups: Groups, share: Tensor, going: int) -> tuple[Groups, Tensor]:
     """Do one round in which every token of the list counts as one."""
     metric, size, group = merged(groups, going)
     return Groups(metric, torch.ones_like(size), group), share / size[group]
-
-
-def by_first(group: Tensor) -> Tensor:
-    """Number groups of tokens [n] by their first token instead, [n]."""
-    count = int(group.max()) + 1
-    token = torch.arange(len(group), device=group.device)
-    first = token.new_full((count,), len(group)).scatter_reduce(0, group, token, "amin")
-    return first.argsort().argsort()[group]
-
-
-def means(rows: Tensor, group: Tensor, count: int) -> Tensor:
-    """Give the mean of the rows [n, C] of each group, [count, C]; none is empty."""
-    sums = rows.new_zeros(count, rows.shape[1]).index_add_(0, group, rows)
-    return sums / group.bincount(minlength=count)[:, None]

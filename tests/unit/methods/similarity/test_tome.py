@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from random_signals import NEWLINES, grid, tower_signals
 
-from explorer.methods.ops.groups.bipartite import halvings, means, merged, merged_down
+from explorer.methods.ops.groups.bipartite import halvings, merged, merged_down
+from explorer.methods.ops.merging import group_means
 from explorer.methods.signals import Signals, Stage
 from explorer.methods.similarity.tome import ToMe
 
@@ -41,7 +42,7 @@ def test_rounds_halve_the_list_until_enough_are_gone():
         count = len(each.size)
         assert torch.equal(merged_down(lists, count), each.group)
         assert torch.equal(each.size, each.group.bincount(minlength=count).float())
-        assert torch.allclose(each.metric, means(x, each.group, count), atol=1e-6)
+        assert torch.allclose(each.metric, group_means(x, each.group), atol=1e-6)
     assert torch.equal(merged_down(lists, 4), merged(lists[2], 2).group)
 
 
