@@ -107,7 +107,7 @@ class Answer:
 
     layers [L]: visual tokens that entered each layer, without those wiped out of its cache; stages:
     who stayed. flops: exact, of the prefill; tower_flops: of the vision tower, with the tokens that
-    were there, 0 where they can't be counted. Fidelity of a pruned answer: same (equals the full
+    were there, 0 where they can't be counted. Fidelity of a pruned answer: agrees (equals the full
     answer), p_full (probability that this run gives to the full answer), kl (first token, nats),
     log_prob_loss (mean log-probability lost per token of the full answer, nats). seconds: vision,
     select, prefill, decode; full_seconds: those of the full run that it is compared with.

@@ -82,6 +82,12 @@ class Picture:
     notes: tuple[str, ...]
     digest: str
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pixels in memory."""
+        width, height = self.image.size
+        return 3 * width * height
+
 
 def open_picture(source: str | Path | bytes | Image.Image | None) -> Picture:
     """Read a picture from a path, the bytes of a file or a PIL image, and make it plain RGB.

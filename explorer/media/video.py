@@ -62,6 +62,11 @@ class Clip:
     notes: tuple[str, ...] = ()
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the frames in memory."""
+        return sum(frame.picture.nbytes for frame in self.frames)
+
+    @property
     def digest(self) -> str:
         """16 hexadecimal digits, equal for equal frames."""
         text = "\n".join(frame.picture.digest for frame in self.frames)

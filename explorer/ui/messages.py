@@ -59,14 +59,6 @@ class Message(BaseModel):
         return True
 
 
-class Show(BaseModel):
-    """Where the page goes when a case opens."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
-    method: Key | None = None
-    budget: Budget | None = None
-
-
 class CaseMessage(Message):
     """A message about a case. case: its id; one about an earlier case is not answered."""
 

@@ -102,6 +102,16 @@ def has_left() -> Stop:
     return lambda: event is not None and not event.alive
 
 
+def announce(tickets: RequestTickets, channel: str, sent: object, request: gr.Request) -> None:
+    """Take down that a visitor has asked anew on a channel, and no longer for what was before."""
+    tickets.announce(visitor_of(request), channel, messages.ticket_of(sent))
+
+
+def is_stale(tickets: RequestTickets, channel: str, sent: object, request: gr.Request) -> bool:
+    """Tell whether a visitor has asked anew on a channel since this message."""
+    return tickets.newest(visitor_of(request), channel) > messages.ticket_of(sent)
+
+
 def connect(
     trigger: Callable,
     handler: Callable,
@@ -208,12 +218,11 @@ def serve_request(
     """
     tickets = channel.tickets
 
-    def announce(sent: object, request: gr.Request) -> None:
-        tickets.announce(visitor_of(request), channel.name, messages.ticket_of(sent))
+    def announced(sent: object, request: gr.Request) -> None:
+        announce(tickets, channel.name, sent, request)
 
     def stale(sent: object, session: object, request: gr.Request) -> bool:
-        newest = tickets.newest(visitor_of(request), channel.name) if tickets else 0
-        return newest > messages.ticket_of(sent)
+        return tickets is not None and is_stale(tickets, channel.name, sent, request)
 
     def answer(sent: object, session: object, request: gr.Request) -> Iterator[object]:
         def stop() -> bool:
@@ -234,8 +243,8 @@ def serve_request(
 
     last = {"trigger_mode": "always_last"}
     if tickets is not None:
-        announced = channel.outbound.announce
-        connect(announced, announce, [channel.outbound], None, queue=False, **last)
+        trigger = channel.outbound.announce
+        connect(trigger, announced, [channel.outbound], None, queue=False, **last)
     event = getattr(channel.outbound, channel.event)
     inputs = [channel.outbound, channel.session]
     connect(event, answer, inputs, [channel.inbound], queue, stale, refusal, **last)

@@ -138,8 +138,7 @@ class Session:
     @property
     def nbytes(self) -> int:
         """Bytes held in memory."""
-        width, height = self.picture.image.size
-        return 3 * width * height
+        return self.picture.nbytes
 
     @property
     def id(self) -> str:

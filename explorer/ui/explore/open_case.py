@@ -37,8 +37,8 @@ from explorer.ui.explore.photo_note import photo_note
 from explorer.ui.explore.sessions import example_session, scene_session, told
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.case import case_payload, pending_payload
-from explorer.ui.requests import FORGOTTEN
-from explorer.ui.session import PARTIAL_SECONDS, AppState, Session, visitor_of
+from explorer.ui.requests import FORGOTTEN, announce, is_stale
+from explorer.ui.session import PARTIAL_SECONDS, AppState, Session
 from explorer.ui.web import uploads
 
 SCORING = "Scoring every patch by every method …"
@@ -76,14 +76,12 @@ class CaseOpener:
 
     def announce(self, sent: object, request: gr.Request) -> None:
         """Take down that a visitor wants another case, so that what was opening before may stop."""
-        ticket = messages.ticket_of(sent)
-        self.app_state.tickets.announce(visitor_of(request), CHANNEL, ticket)
+        announce(self.app_state.tickets, CHANNEL, sent, request)
 
     def is_stale(self, *inputs: object) -> bool:
         """Tell whether the visitor has a newer wish. inputs: those of `open` or `upload`."""
         *_, sent, _, request = inputs
-        newest = self.app_state.tickets.newest(visitor_of(request), CHANNEL)
-        return newest > messages.ticket_of(sent)
+        return is_stale(self.app_state.tickets, CHANNEL, sent, request)
 
     def refusal(self, error: VisitorError, *inputs: object) -> dict:
         """Give what is said where a visitor asks for too much; inputs: see `open`, `upload`."""

@@ -57,6 +57,11 @@ class VideoSession:
         return self.request.id
 
     @property
+    def nbytes(self) -> int:
+        """Bytes held in memory."""
+        return self.clip.nbytes
+
+    @property
     def truth(self) -> str | None:
         """The right answer, where it is known."""
         return TRUTH if not self.source and self.question == QUESTION else None

@@ -11,10 +11,11 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
+from gradio.queueing import Queue
 from gradio.state_holder import SessionState, StateHolder
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-MAX_ABSENT = 40  # states of names without a page: of scripts, and of inventions
+MAX_ABSENT = 40  # states and unread replies of names without a page: scripts, and inventions
 MAX_PRESENT = 1_000  # states of open pages,
 MAX_BYTES = 1_000_000_000  # and of all that they hold
 STATE_BYTES = 1_000_000  # of a state besides what it names as its bytes
@@ -33,6 +34,7 @@ class SessionStates:
         session = _of_heartbeat(scope)
         if scope["type"] == "http" and scope["method"] == "POST":
             self.bound(scope["app"].state_holder)
+            self.bound_replies(scope["app"].get_blocks()._queue)
         if session is None:
             await self.app(scope, receive, send)
             return
@@ -59,6 +61,19 @@ class SessionStates:
                 oldest = present.pop(0)
                 total -= sizes[oldest]
                 _drop(holder, oldest)
+
+    def bound_replies(self, queue: Queue) -> None:
+        """Drop replies that nobody has fetched: of those who are not here, the oldest sessions'.
+
+        Gradio keeps a copy of every reply for 2,000 names. Where something is still being computed
+        the replies stay, since it has to send its own.
+        """
+        unread, events = queue.pending_messages_per_session, queue.event_ids_to_events
+        busy = {event.session_hash for event in list(events.values())}
+        absent = [name for name in unread if name not in self._here and name not in busy]
+        for name in absent[: max(0, len(absent) - MAX_ABSENT)]:
+            unread.pop(name, None)
+            queue.pending_event_ids_session.pop(name, None)
 
 
 def _of_heartbeat(scope: Scope) -> str | None:

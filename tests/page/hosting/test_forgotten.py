@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 
 import gradio as gr
@@ -84,6 +85,21 @@ def test_invented_sessions_do_not_cost_an_open_page_its_state(demo):
         httpx.post(f"{url}/queue/join", json={"session_hash": "more", "data": [], "fn_index": 0})
         assert "visitor" in holder and len(holder.session_data) <= MAX_ABSENT + 2
         assert "invented0" not in holder and lines
+
+
+def test_replies_that_nobody_fetches_are_not_kept(demo):
+    url, queue = f"{demo.local_url}gradio_api/queue/join", demo._queue
+    for number in range(MAX_ABSENT + 20):
+        unread = {"session_hash": f"unread{number}", "data": [None, 1, "", 1, "pico"]}
+        httpx.post(url, json=unread | {"fn_index": 0}).raise_for_status()
+    held, names = queue.pending_messages_per_session, queue.pending_event_ids_session
+    for _ in range(600):  # until all of them have been refused, a moment after they came
+        if not queue.event_ids_to_events:
+            break
+        time.sleep(0.1)
+    httpx.post(url, json={"session_hash": "last", "data": [], "fn_index": 0})
+    assert len(held) <= MAX_ABSENT + 1 and "unread0" not in held and "unread0" not in names
+    assert f"unread{MAX_ABSENT + 19}" in held, "what is new waits for its reader"
 
 
 def test_what_open_pages_hold_is_bounded_in_bytes(monkeypatch):
