@@ -13,7 +13,7 @@ from pathlib import Path
 
 from explorer.metrics import phenomena
 from explorer.pico.training import evaluate
-from explorer.tools.phenomena import asked, measure
+from explorer.tools.phenomena import measure, observation
 
 
 def main() -> None:
@@ -58,6 +58,6 @@ def show_phenomena(questions: int, file: Path) -> None:
             seconds = time.perf_counter() - began
             print(f"{done} of {questions} questions, {seconds:.0f} s", flush=True)
 
-    found = measure.measure(range(asked.FIRST_SEED, asked.FIRST_SEED + questions), tell)
+    found = measure.measure(range(observation.FIRST_SEED, observation.FIRST_SEED + questions), tell)
     phenomena.write(found, questions, file)
     print(phenomena.markdown(found, questions))

@@ -85,11 +85,11 @@ class ModelQueue:
     def _join(self, stale: Callable[..., bool] | None, inputs: tuple) -> Run:
         left = has_left()
 
-        def unwanted() -> bool:
+        def cancelled() -> bool:
             return left() or (stale is not None and stale(*inputs))
 
         visitor = visitor_of(LocalContext.request.get())
-        return self.fair_queue.join(visitor, self.long, unwanted)
+        return self.fair_queue.join(visitor, self.long, cancelled)
 
 
 def has_left() -> Stop:

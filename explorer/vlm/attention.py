@@ -16,7 +16,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from explorer.vlm.fair_queue import give_way
+from explorer.vlm.fair_queue import yield_turn
 
 QkListener = Callable[[Tensor, Tensor, float], None]
 AttentionOverride = Callable[[Tensor, Tensor, Tensor, float], Tensor]
@@ -34,7 +34,7 @@ def _attention(
     scaling: float | None = None,
     **kwargs,
 ) -> tuple[Tensor, None]:
-    give_way()  # every layer of every model passes here
+    yield_turn()  # every layer of every model passes here
     factor = query.shape[-1] ** -0.5 if scaling is None else scaling
     override, listeners = _OVERRIDE.get(), _LISTENERS.get()
     if override is not None:

@@ -2,8 +2,8 @@
 
 Start-time fair queueing (Goyal, Vin and Cheng, 1996) with preemption: every visitor has a virtual
 time, the seconds of the model that were spent on him, and whoever has had the least comes next; one
-who arrives starts at the virtual time of those who are served, not at zero. A run gives way between
-two layers, in whatever thread it computes (`give_way`, called by the attention of every model), so
+who arrives starts at the virtual time of those who are served, not at zero. A run gives way
+between two layers, in whatever thread it computes (`yield_turn`, called by all attention), so
 that nothing that is computed has to know of others. Knows visitors by a name; not models or pages.
 """
 
@@ -29,7 +29,7 @@ MAX_VISITORS = 1_000  # whose virtual times are remembered
 POLL_SECONDS = 0.2  # between two looks at whether a waiting run is still wanted
 
 
-class Unwanted(BaseException):
+class Cancelled(BaseException):
     """Raised inside a run for which nobody waits any more; no error, so that none catches it."""
 
 
@@ -37,19 +37,19 @@ class Run:
     """What one request computes: joins the queue, computes while it has a turn, and leaves.
 
     visitor: whose virtual time it is charged to. long: whether it is a job of many answers.
-    unwanted: tells, from any thread, whether nobody waits for it any more.
+    cancelled: tells, from any thread, whether nobody waits for it any more.
     """
 
-    def __init__(self, queue: FairQueue, visitor: str, long: bool, unwanted: Callable[[], bool]):
+    def __init__(self, queue: FairQueue, visitor: str, long: bool, cancelled: Callable[[], bool]):
         self.visitor, self.long = visitor, long
         self.has_turn, self.began, self.number = False, 0.0, 0
-        self._queue, self._unwanted = queue, unwanted
+        self._queue, self._unwanted = queue, cancelled
         self._ended = False
         self._stood_at: float | None = time.perf_counter()  # its clock's, while that stands still
         self._behind = 0.0  # seconds for which its clock has stood still
 
     @property
-    def unwanted(self) -> bool:
+    def cancelled(self) -> bool:
         """Whether it should stop."""
         return self._ended or self._unwanted()
 
@@ -89,7 +89,7 @@ class Run:
         try:
             with self.turn():
                 return function()
-        except Unwanted:
+        except Cancelled:
             return None
         finally:
             self._leave()
@@ -104,7 +104,7 @@ class Run:
                     except StopIteration:
                         return
                 yield value
-        except Unwanted:
+        except Cancelled:
             return
         finally:
             self._ended = True  # threads of it that still compute stop at their next layer
@@ -137,10 +137,10 @@ class FairQueue:
         self._number = 0
 
     def join(
-        self, visitor: str, long: bool = False, unwanted: Callable[[], bool] = lambda: False
+        self, visitor: str, long: bool = False, cancelled: Callable[[], bool] = lambda: False
     ) -> Run:
         """Let a visitor's request join; it has to leave. Raises `TooManyRequests`."""
-        run = Run(self, visitor, long, unwanted)
+        run = Run(self, visitor, long, cancelled)
         with self.changed:
             mine = sum(other.visitor == visitor for other in self._runs)
             if mine >= MAX_RUNS_OF_ONE:
@@ -174,7 +174,7 @@ class FairQueue:
             return len(self._runs - {without})
 
     def take(self, run: Run) -> None:
-        """Wait until it is a run's turn. Raises `Unwanted`."""
+        """Wait until it is a run's turn. Raises `Cancelled`."""
         with self.changed:
             if not run.has_turn:
                 self._enqueue(run)
@@ -187,14 +187,14 @@ class FairQueue:
                 self._end_turn(run)
                 self._next()
 
-    def give_way(self, run: Run) -> None:
+    def yield_turn(self, run: Run) -> None:
         """Let others have their turn if the run's slice is over, and wait for its next one.
 
         What is drawn at random goes on as if nothing had happened in between. Threads of a run that
-        has no turn wait here, too, until it has one. Raises `Unwanted`.
+        has no turn wait here, too, until it has one. Raises `Cancelled`.
         """
-        if run.unwanted:
-            raise Unwanted
+        if run.cancelled:
+            raise Cancelled
         if run.has_turn and not (self._waiting and self._is_over(run)):
             return
         state = None
@@ -236,10 +236,10 @@ class FairQueue:
 
     def _wait(self, run: Run) -> None:
         while not run.has_turn:
-            if run.unwanted:
+            if run.cancelled:
                 if run in self._waiting:
                     self._waiting.remove(run)
-                raise Unwanted
+                raise Cancelled
             self.changed.wait(POLL_SECONDS)
 
     def _charge(self, run: Run) -> None:
@@ -265,14 +265,14 @@ class FairQueue:
                 del times[name]
 
 
-def give_way() -> None:
+def yield_turn() -> None:
     """Let other visitors have their turn if it is time; to be called between two pieces of work.
 
-    Does nothing outside a queue. Raises `Unwanted` where nobody waits for the work any more.
+    Does nothing outside a queue. Raises `Cancelled` where nobody waits for the work any more.
     """
     run = _RUN.get()
     if run is not None:
-        run._queue.give_way(run)
+        run._queue.yield_turn(run)
 
 
 def others() -> int:

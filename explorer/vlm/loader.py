@@ -31,7 +31,7 @@ FOUR_BIT_SHARE = 0.35  # of the bytes in half precision: a quarter, and what sta
 
 
 @dataclass(frozen=True)
-class Fitting:
+class RunnableModel:
     """A model that this machine has room for. here: nothing has to be fetched."""
 
     entry: Entry
@@ -124,11 +124,13 @@ class ModelLoader:
         self._only_loaded = only
         return sentences
 
-    def fitting(self) -> list[Fitting]:
+    def runnable(self) -> list[RunnableModel]:
         """List what runs here beside the built-in model, those whose weights are here first."""
         entries = self.catalog.entries().values()
         there = [
-            Fitting(entry, entry.key in self.models or checkpoints.here(entry.path, entry.hub))
+            RunnableModel(
+                entry, entry.key in self.models or checkpoints.here(entry.path, entry.hub)
+            )
             for entry in entries
             if entry.key != DEFAULT and self.needed_bytes(entry) <= self.models.max_bytes
         ]

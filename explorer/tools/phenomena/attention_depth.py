@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from explorer.metrics.phenomena import Finding
-from explorer.tools.phenomena.asked import Asked
+from explorer.tools.phenomena.observation import Observation
 
 SPECS: list[tuple[str, int]] = []  # all tokens are there
 
 
-def findings(asked: Sequence[Asked]) -> list[Finding]:
+def findings(observations: Sequence[Observation]) -> list[Finding]:
     """Tell the shares of attention behind the first two layers, and how the picture's falls."""
-    first = torch.stack([each.attention[:, 0] for each in asked]).mean(0)
-    picture = torch.stack([each.attention[:, each.visual].sum(1) for each in asked]).mean(0)
+    first = torch.stack([each.attention[:, 0] for each in observations]).mean(0)
+    picture = torch.stack([each.attention[:, each.visual].sum(1) for each in observations]).mean(0)
     early, late = float(picture[:2].mean()), float(picture[2:].mean())
     return [
         Finding(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from explorer.metrics.phenomena import Finding
-from explorer.tools.phenomena.asked import Asked
+from explorer.tools.phenomena.observation import Observation
 
 BUDGET = 64
 ROTARY, PLAIN = ("fastv", BUDGET), ("feather:norope", BUDGET)
@@ -15,9 +15,11 @@ SPECS = [ROTARY, PLAIN]
 PREFERS = 0.6  # the share from which that is a preference
 
 
-def findings(asked: Sequence[Asked]) -> list[Finding]:
+def findings(observations: Sequence[Observation]) -> list[Finding]:
     """Tell what share of the patches that FastV keeps lies in the lower half, with and without."""
-    rotary, plain = (float(np.mean([lower_share(each, spec) for each in asked])) for spec in SPECS)
+    rotary, plain = (
+        float(np.mean([lower_share(each, spec) for each in observations])) for spec in SPECS
+    )
     return [
         Finding(
             "FastV prefers the lower end of the picture",
@@ -34,8 +36,8 @@ def findings(asked: Sequence[Asked]) -> list[Finding]:
     ]
 
 
-def lower_share(asked: Asked, spec: tuple[str, int]) -> float:
+def lower_share(observation: Observation, spec: tuple[str, int]) -> float:
     """Give the share of the kept patches whose middle is below that of the picture."""
-    middles = asked.boxes.numpy()[:, [1, 3]].mean(1)
-    kept = asked.answers[spec].stages[-1].kept
-    return float((middles[kept] > asked.scene.image.height / 2).mean())
+    middles = observation.boxes.numpy()[:, [1, 3]].mean(1)
+    kept = observation.answers[spec].stages[-1].kept
+    return float((middles[kept] > observation.scene.image.height / 2).mean())

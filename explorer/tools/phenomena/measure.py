@@ -15,7 +15,7 @@ from explorer.tools.phenomena import (
     text_dominance,
     withdrawal,
 )
-from explorer.tools.phenomena.asked import Asked, ask
+from explorer.tools.phenomena.observation import Observation, observe
 
 PHENOMENA = (
     retention,
@@ -32,8 +32,8 @@ SPECS = list(dict.fromkeys(spec for module in PHENOMENA for spec in module.SPECS
 
 def measure(seeds: Sequence[int], tell: Callable[[int], None] = lambda done: None) -> list[Finding]:
     """Ask one question about each scene and give what is found. tell: hears how many are done."""
-    asked: list[Asked] = []
-    for done, each in enumerate(ask(seeds, SPECS), 1):
-        asked.append(each)
+    observations: list[Observation] = []
+    for done, each in enumerate(observe(seeds, SPECS), 1):
+        observations.append(each)
         tell(done)
-    return [finding for module in PHENOMENA for finding in module.findings(asked)]
+    return [finding for module in PHENOMENA for finding in module.findings(observations)]

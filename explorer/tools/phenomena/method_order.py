@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from explorer.methods import catalog
 from explorer.metrics.agreement import kendall
 from explorer.metrics.phenomena import Finding
-from explorer.tools.phenomena.asked import Asked
+from explorer.tools.phenomena.observation import Observation
 
 PUBLISHED = {"mmtok": 2, "divprune": 2, "visionzip": 2, "sparsevlm": 1, "fastv": 0}
 THIRD = 65  # of 196
@@ -27,12 +27,13 @@ SPECS = [(_spec(name, change), THIRD) for change in POLICIES.values() for name i
 ALIKE = 0.6  # Kendall's tau from which two orders count as the same
 
 
-def findings(asked: Sequence[Asked]) -> list[Finding]:
+def findings(observations: Sequence[Observation]) -> list[Finding]:
     """Compare the shares of right answers with the published order, under each policy."""
     told, alike = [], True
     for policy, change in POLICIES.items():
         right = {
-            name: sum(each.right(_spec(name, change), THIRD) for each in asked) / len(asked)
+            name: sum(each.right(_spec(name, change), THIRD) for each in observations)
+            / len(observations)
             for name in PUBLISHED
         }
         tau = kendall(list(PUBLISHED.values()), list(right.values()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from explorer.metrics.phenomena import Finding
-from explorer.tools.phenomena.asked import Asked
+from explorer.tools.phenomena.observation import Observation
 
 LOCALISED, COUNTING = ("at", "where", "rel", "color"), ("count", "total")
 READING, BLIND = ("cdpruner", "mmtok"), ("divprune", "clsattn")  # all before the LLM, renumbered
@@ -13,11 +13,11 @@ BUDGET = 21
 SPECS = [(spec, BUDGET) for spec in (*READING, *BLIND)]
 
 
-def findings(asked: Sequence[Asked]) -> list[Finding]:
+def findings(observations: Sequence[Observation]) -> list[Finding]:
     """Tell what methods that read the question gain over those that don't, by kind of question."""
     gains = {}
     for name, kinds in {"localised": LOCALISED, "counting": COUNTING}.items():
-        some = [each for each in asked if each.question.kind in kinds]
+        some = [each for each in observations if each.question.kind in kinds]
         means = [
             sum(each.right(spec, BUDGET) for each in some for spec in specs)
             / max(1, len(some) * len(specs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from explorer.metrics.phenomena import Finding
-from explorer.tools.phenomena.asked import Asked
+from explorer.tools.phenomena.observation import Observation
 
 POLICIES = {"kept": "random?positions=keep", "counted anew": "random"}
 BUDGETS = (128, 64, 21)
@@ -14,9 +14,12 @@ SPECS = [(spec, budget) for spec in POLICIES.values() for budget in BUDGETS]
 SPECS += [(f"{spec}?positions=keep", BUDGETS[-1]) for spec in ABOVE]
 
 
-def findings(asked: Sequence[Asked]) -> list[Finding]:
+def findings(observations: Sequence[Observation]) -> list[Finding]:
     """Tell what share of the full answers comes again, and what a good choice adds."""
-    same = {spec: sum(each.answers[spec].agrees for each in asked) / len(asked) for spec in SPECS}
+    same = {
+        spec: sum(each.answers[spec].agrees for each in observations) / len(observations)
+        for spec in SPECS
+    }
     kept, anew = ([same[POLICIES[name], k] for k in BUDGETS] for name in POLICIES)
     told = " / ".join(map(str, BUDGETS))
     best = max((spec for spec in SPECS if spec[0].split("?")[0] in ABOVE), key=same.get)

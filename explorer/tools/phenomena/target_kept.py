@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from explorer.metrics.phenomena import Finding
-from explorer.tools.phenomena.asked import Asked
+from explorer.tools.phenomena.observation import Observation
 
 BUDGETS = (64, 21)
 SPECS = [("clsattn", budget) for budget in BUDGETS]
 
 
-def findings(asked: Sequence[Asked]) -> list[Finding]:
+def findings(observations: Sequence[Observation]) -> list[Finding]:
     """Compare the share of the target's patches that stays with what chance would leave."""
-    about = [each for each in asked if len(each.question.targets) == 1]
+    about = [each for each in observations if len(each.question.targets) == 1]
     kept, chance = [], []
     for budget in BUDGETS:
         shares = []
@@ -39,8 +39,8 @@ def findings(asked: Sequence[Asked]) -> list[Finding]:
     ]
 
 
-def touched(asked: Asked) -> np.ndarray:
+def touched(observation: Observation) -> np.ndarray:
     """Tell of each patch whether the thing that is asked for lies on it, bool [N]."""
-    x0, y0, x1, y1 = asked.question.targets[0].box
-    left, top, right, bottom = asked.boxes.numpy().T
+    x0, y0, x1, y1 = observation.question.targets[0].box
+    left, top, right, bottom = observation.boxes.numpy().T
     return (left < x1) & (right > x0) & (top < y1) & (bottom > y0)

@@ -9,18 +9,18 @@ import numpy as np
 
 from explorer.cases.generation import FULL
 from explorer.metrics.phenomena import Finding
-from explorer.tools.phenomena.asked import Asked
+from explorer.tools.phenomena.observation import Observation
 
 SHARES = {"25 %": 49, "10 %": 20, "5 %": 10}
 SPECS = [("clsattn", budget) for budget in SHARES.values()]
 STAGES = ("early", "middle", "late")
 
 
-def findings(asked: Sequence[Asked]) -> list[Finding]:
+def findings(observations: Sequence[Observation]) -> list[Finding]:
     """Tell the median MDI of the stages, of all tokens and of those that [CLS] attention keeps."""
-    full = _stages([each.answers[FULL, each.tokens] for each in asked])
+    full = _stages([each.answers[FULL, each.tokens] for each in observations])
     pruned = {
-        name: _stages([each.answers["clsattn", budget] for each in asked])
+        name: _stages([each.answers["clsattn", budget] for each in observations])
         for name, budget in SHARES.items()
     }
     means = [float(np.mean(full)), *(float(np.mean(row)) for row in pruned.values())]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import ceil
 
 from explorer.metrics.phenomena import Finding
-from explorer.tools.phenomena.asked import Asked
+from explorer.tools.phenomena.observation import Observation
 
 TOKENS, LAYERS = 196, 12
 BEFORE = (1, 2, 4, 6, 8, 10, 11)
@@ -14,10 +14,10 @@ BUDGETS = {layer: ceil(layer * TOKENS / LAYERS) for layer in BEFORE}  # VTW leav
 SPECS = [("vtw", budget) for budget in BUDGETS.values()]
 
 
-def findings(asked: Sequence[Asked]) -> list[Finding]:
+def findings(observations: Sequence[Observation]) -> list[Finding]:
     """Tell what share of the full answers comes again, by layer."""
     same = {
-        layer: sum(each.answers["vtw", budget].agrees for each in asked) / len(asked)
+        layer: sum(each.answers["vtw", budget].agrees for each in observations) / len(observations)
         for layer, budget in BUDGETS.items()
     }
     enough = next((layer for layer in BEFORE if same[layer] >= 0.95), LAYERS)

@@ -16,7 +16,7 @@ def photo_note(session: Session) -> str:
     """Give a sentence where pico looks at a picture that is no scene of ours, else ""."""
     if session.model != DEFAULT or session.seed is not None:
         return ""
-    others = default_loader().fitting()
+    others = default_loader().runnable()
     if not others:
         return f"{UNKNOWN}, and no model that does fits this machine."
     best = others[0]

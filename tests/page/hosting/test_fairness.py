@@ -16,7 +16,7 @@ from conftest import hosted
 
 from explorer.pico.data import scenes
 from explorer.ui.session import UseCases
-from explorer.vlm.fair_queue import MAX_RUNS_OF_ONE, give_way
+from explorer.vlm.fair_queue import MAX_RUNS_OF_ONE, yield_turn
 from explorer.vlm.progress import Progress
 
 PATIENCE = 60  # seconds
@@ -32,7 +32,7 @@ class Endless:
         self._count(1)
         try:
             while True:
-                give_way()
+                yield_turn()
         finally:
             self._count(-1)
         yield Progress()

@@ -31,7 +31,7 @@ from explorer.tools.phenomena import (
     withdrawal,
 )
 from explorer.tools.phenomena import text_dominance as dominance
-from explorer.tools.phenomena.asked import Asked, ask, last_rows
+from explorer.tools.phenomena.observation import Observation, last_rows, observe
 
 N, SIDE = 196, 14
 OWL = Thing("object", "owl", None, 0, (0, 0, 32, 32))  # on the four patches at the top left
@@ -57,56 +57,56 @@ def listening(mdi: float) -> text_dominance.Dominance:
     return text_dominance.measure(np.full(12, mdi), np.ones(12), 10, [10] * 12, 1)
 
 
-def asked(question: Question = AT, rows: torch.Tensor | None = None) -> Asked:
+def observed(question: Question = AT, rows: torch.Tensor | None = None) -> Observation:
     """One question that every method answers rightly."""
     answers = {spec: answered(*spec) for spec in [(FULL, N), *measure.SPECS]}
     scene = Scene(Image.new("RGB", (224, 224)), (OWL,), 0)
     rows = torch.full((12, N + 4), 1 / (N + 4)) if rows is None else rows
     told = replace(question, answer="right")
-    return Asked(scene, told, answers, rows, torch.arange(1, N + 1), boxes())
+    return Observation(scene, told, answers, rows, torch.arange(1, N + 1), boxes())
 
 
-def changing(each: Asked, *answers: Answer) -> Asked:
+def changing(each: Observation, *answers: Answer) -> Observation:
     new = {(answer.method, answer.budget): answer for answer in answers}
     return replace(each, answers={**each.answers, **new})
 
 
-def wrong(each: Asked, specs) -> Asked:
+def wrong(each: Observation, specs) -> Observation:
     return changing(each, *(answered(*spec, right=False) for spec in specs))
 
 
 def test_retention_counts_what_comes_again_under_each_policy():
-    few, policy, best = retention.findings([asked()] * 3)
+    few, policy, best = retention.findings([observed()] * 3)
     assert few.shown and policy.shown and "1.00 / 1.00 / 1.00" in few.pico
     assert not best.shown, "nothing is 10 points above chance where chance keeps all"
-    renumbered = wrong(asked(), [("random", budget) for budget in retention.BUDGETS])
-    few, policy, best = retention.findings([renumbered, asked()])
+    renumbered = wrong(observed(), [("random", budget) for budget in retention.BUDGETS])
+    few, policy, best = retention.findings([renumbered, observed()])
     assert few.shown and not policy.shown and "0.50 / 0.50 / 0.50" in policy.pico
-    lost = wrong(asked(), [("random?positions=keep", budget) for budget in retention.BUDGETS])
-    few, _, best = retention.findings([lost, asked()])
+    lost = wrong(observed(), [("random?positions=keep", budget) for budget in retention.BUDGETS])
+    few, _, best = retention.findings([lost, observed()])
     assert not few.shown and best.shown and "+50 points" in best.pico
 
 
 def test_methods_in_the_published_order_are_shown_and_others_are_not():
     third = method_order.THIRD
-    worst = wrong(asked(), [("fastv", third)])
-    both = wrong(asked(), [("fastv", third), ("sparsevlm", third)])
-    (found,) = method_order.findings([worst, both, asked()])
+    worst = wrong(observed(), [("fastv", third)])
+    both = wrong(observed(), [("fastv", third), ("sparsevlm", third)])
+    (found,) = method_order.findings([worst, both, observed()])
     assert found.shown and "tau 1.00" in found.pico
-    (found,) = method_order.findings([wrong(asked(), [("mmtok", third), ("divprune", third)])])
+    (found,) = method_order.findings([wrong(observed(), [("mmtok", third), ("divprune", third)])])
     assert not found.shown
 
 
 def test_reading_the_question_is_judged_where_the_answer_is_in_one_place():
     blind = [(spec, question_kinds.BUDGET) for spec in question_kinds.BLIND]
-    (found,) = question_kinds.findings([wrong(asked(), blind), asked(COUNT)])
+    (found,) = question_kinds.findings([wrong(observed(), blind), observed(COUNT)])
     assert found.shown and "localised +100 points, counting +0" in found.pico
-    (found,) = question_kinds.findings([asked(), wrong(asked(COUNT), blind)])
+    (found,) = question_kinds.findings([observed(), wrong(observed(COUNT), blind)])
     assert not found.shown
 
 
 def test_a_thing_lies_on_the_patches_that_its_box_shares_area_with():
-    each = asked()
+    each = observed()
     own = np.flatnonzero(target_kept.touched(each)).tolist()
     assert own == [0, 1, SIDE, SIDE + 1]
     all_kept = [answered("clsattn", b, kept=np.array(own)) for b in target_kept.BUDGETS]
@@ -123,7 +123,7 @@ def test_a_preference_for_the_lower_end_is_seen_in_what_is_kept():
     plain = answered(*lower_half.PLAIN, kept=even)
     for kept, share, shown in ((lower, "1.00", True), (upper, "0.00", False)):
         prefers, goes = lower_half.findings(
-            [changing(asked(), answered(*lower_half.ROTARY, kept=kept), plain)]
+            [changing(observed(), answered(*lower_half.ROTARY, kept=kept), plain)]
         )
         assert prefers.shown is shown and share in prefers.pico
         assert goes.shown is shown, "what isn't there can't go"
@@ -133,25 +133,25 @@ def test_a_sink_and_a_fall_of_attention_are_seen_by_depth():
     rows = torch.zeros(12, N + 4)
     rows[:2, 1 : N + 1] = 1 / N  # two layers that see nothing but the picture,
     rows[2:, 0] = 1  # then the first token alone
-    sink, fall = attention_depth.findings([asked(rows=rows)])
+    sink, fall = attention_depth.findings([observed(rows=rows)])
     assert sink.shown and fall.shown and fall.pico.startswith("by layer: 1.00 1.00 0.00")
-    sink, fall = attention_depth.findings([asked()])
+    sink, fall = attention_depth.findings([observed()])
     assert not sink.shown and not fall.shown
 
 
 def test_withdrawal_names_the_first_layer_from_which_answers_stay():
     lost = [("vtw", withdrawal.BUDGETS[layer]) for layer in (1, 2)]
-    (found,) = withdrawal.findings([wrong(asked(), lost)])
+    (found,) = withdrawal.findings([wrong(observed(), lost)])
     assert found.shown and "2: 0.00, 4: 1.00" in found.pico and "from layer 4 on" in found.pico
     late = [("vtw", withdrawal.BUDGETS[layer]) for layer in withdrawal.BEFORE if layer < 10]
-    (found,) = withdrawal.findings([wrong(asked(), late)])
+    (found,) = withdrawal.findings([wrong(observed(), late)])
     assert not found.shown
 
 
 def test_dominance_is_told_by_stage_and_falls_with_compression():
     levels = zip(dominance.SPECS, (4.0, 2.0, 1.0), strict=True)
     fewer = [replace(answered(*spec), dominance=listening(mdi)) for spec, mdi in levels]
-    each = changing(asked(), *fewer)
+    each = changing(observed(), *fewer)
     full = replace(answered(FULL, N), dominance=listening(8.0))
     text, falls = dominance.findings([changing(each, full)])
     assert falls.shown and "25 %: 4.0 / 4.0 / 4.0" in falls.pico
@@ -187,8 +187,8 @@ def test_the_last_row_of_attention_gives_the_dominance_of_the_engine():
 
 def test_pico_is_asked_one_question_a_scene_and_answers_by_every_spec():
     specs = [("clsattn", 21), ("vtw", withdrawal.BUDGETS[2])]
-    (each,) = ask([5], specs)
+    (each,) = observe([5], specs)
     assert set(each.answers) == {(FULL, N), *specs} and each.full.agrees
     assert each.answers[specs[1]].layers[:3] == (N, N, 0), "all leave before layer 2"
     with pytest.raises(ValueError, match="fastv at 2"):
-        list(ask([5], [("fastv", 2)]))
+        list(observe([5], [("fastv", 2)]))

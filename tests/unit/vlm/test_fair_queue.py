@@ -16,7 +16,7 @@ from explorer.cases.request import CaseRequest
 from explorer.errors import TooManyRequests
 from explorer.pico.data import scenes
 from explorer.vlm import fair_queue
-from explorer.vlm.fair_queue import FairQueue, Run, Unwanted, clock, give_way
+from explorer.vlm.fair_queue import Cancelled, FairQueue, Run, clock, yield_turn
 
 PATIENCE = 60  # seconds
 
@@ -107,7 +107,7 @@ def test_long_jobs_take_turns_and_random_numbers_go_on_as_if_alone():
         numbers = []
         for _ in range(30):
             numbers.append(float(torch.rand(1)))
-            give_way()
+            yield_turn()
         return numbers
 
     with torch.random.fork_rng(devices=[]):
@@ -139,14 +139,14 @@ def test_the_clock_of_a_run_stands_still_while_others_have_their_turn():
 
 def endless() -> Iterator[int]:
     while True:
-        give_way()
+        yield_turn()
         yield 1
 
 
 def test_what_nobody_waits_for_stops_at_its_next_step_while_computing_and_while_waiting():
     queue, left = FairQueue(), threading.Event()
-    run = queue.join("a", unwanted=left.is_set)
-    waiting = queue.join("b", unwanted=left.is_set)
+    run = queue.join("a", cancelled=left.is_set)
+    waiting = queue.join("b", cancelled=left.is_set)
     steps = run.values(endless())
     next(steps)
     with run.turn():
@@ -165,8 +165,8 @@ def test_threads_of_a_run_that_is_closed_stop_with_it():
         try:
             while True:
                 began.set()
-                give_way()
-        except Unwanted:
+                yield_turn()
+        except Cancelled:
             stopped.set()
 
     def work() -> Iterator[int]:
@@ -223,6 +223,6 @@ def test_a_run_knows_with_how_many_it_takes_turns():
 
 
 def test_outside_a_queue_nobody_waits():
-    give_way()
+    yield_turn()
     assert fair_queue.others() == 0
     assert clock() <= clock()

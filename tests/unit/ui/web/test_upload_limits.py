@@ -1,4 +1,4 @@
-"""What becomes of uploads that are cut, too large, unwanted, or left behind."""
+"""What becomes of uploads that are cut, too large, cancelled, or left behind."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ FIRST_SEED = 2_500_000_000  # neither training, evaluation nor the leaderboard g
 
 
 @dataclass(frozen=True)
-class Asked:
+class Observation:
     """One question. answers: by method and budget, the full one too, as (FULL, N).
 
     attention [L, S]: of the prompt's last token, mean over heads, all visual tokens there; visual
@@ -59,7 +59,9 @@ class Asked:
         return agrees(self.answers[method, budget].text, self.question.answer)
 
 
-def ask(seeds: Iterable[int], specs: Sequence[AnswerSpec], model: str = "pico") -> Iterator[Asked]:
+def observe(
+    seeds: Iterable[int], specs: Sequence[AnswerSpec], model: str = "pico"
+) -> Iterator[Observation]:
     """Put one question about each scene and answer it by every method at its budget."""
     for seed in seeds:
         scene, cache = scenes.make(seed), ResultCache(64_000_000)
@@ -71,7 +73,7 @@ def ask(seeds: Iterable[int], specs: Sequence[AnswerSpec], model: str = "pico") 
             if result.answer is None:
                 raise ValueError(f"{result.method} at {result.budget}: {result.error}")
             answers[result.method, result.budget] = result.answer
-        yield Asked(
+        yield Observation(
             scene,
             question,
             answers,
