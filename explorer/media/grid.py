@@ -30,6 +30,13 @@ def share(grid: Grid, box: Box, kept: Sequence[int]) -> float:
     return float(area[covered].sum() / area.sum())
 
 
+def touched(boxes: np.ndarray, box: Box) -> np.ndarray:
+    """Tell of each patch, boxes [N, 4], whether it shares any area with a box; bool [N]."""
+    x0, y0, x1, y1 = box
+    left, top, right, bottom = boxes.T
+    return (left < x1) & (right > x0) & (top < y1) & (bottom > y0)
+
+
 Box = tuple[float, float, float, float]
 
 _SLIVER = 1e-3  # pixels; less than this of the picture inside a box is rounding

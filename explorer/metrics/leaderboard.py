@@ -19,6 +19,7 @@ FOLDER = ROOT / "assets" / "leaderboard"
 BUDGETS = (16, 32, 64, 128)
 LEVEL = 0.05  # of all tests together
 BETTER, EQUAL, WORSE = "better than random", "no better than random", "worse than random"
+MARKS = {BETTER: " ↑", EQUAL: " ≈", WORSE: " ↓"}
 QUESTION = ["seed", "question"]  # the columns that name one
 KIND = "right_"  # begins the columns of single kinds of question
 NAN = float("nan")

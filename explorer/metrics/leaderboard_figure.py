@@ -8,9 +8,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from explorer.metrics.leaderboard import BETTER, EQUAL, KIND, WORSE
-
-MARKS = {BETTER: " ↑", EQUAL: " ≈", WORSE: " ↓"}
+from explorer.metrics.leaderboard import KIND, MARKS
 
 
 def figure(rows: pd.DataFrame) -> go.Figure:

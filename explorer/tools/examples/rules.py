@@ -21,7 +21,7 @@ from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
 from explorer.cases.method_maps import ladder
 from explorer.cases.request import CaseRequest
-from explorer.media.grid import Box
+from explorer.media.grid import touched
 from explorer.methods import catalog
 from explorer.methods.catalog import resolve
 from explorer.metrics.fidelity import agrees
@@ -105,16 +105,9 @@ def near_a_third(budgets: Sequence[int], tokens: int) -> int:
 
 def without_thing(request: CaseRequest, thing: Thing, cache: ResultCache) -> str:
     """Answer from all patches but those that a thing lies on, which keep their positions."""
-    kept = outside(thing.box, open_case(request, cache).vision.grid.boxes)
+    on_it = touched(open_case(request, cache).vision.grid.boxes, thing.box)
+    kept = np.flatnonzero(~on_it).tolist()
     return analyses.answer_from_tokens(request, kept, cache=cache).text
-
-
-def outside(box: Box, patches: np.ndarray) -> list[int]:
-    """List the patches, boxes [N, 4] in pixels, that share nothing with a box."""
-    x0, y0, x1, y1 = box
-    apart = (patches[:, 2] <= x0) | (patches[:, 0] >= x1)
-    apart |= (patches[:, 3] <= y0) | (patches[:, 1] >= y1)
-    return np.flatnonzero(apart).tolist()
 
 
 def _right(

@@ -15,8 +15,8 @@ SPECS: list[tuple[str, int]] = []  # all tokens are there
 
 def findings(observations: Sequence[Observation]) -> list[Finding]:
     """Tell the shares of attention behind the first two layers, and how the picture's falls."""
-    first = torch.stack([each.attention[:, 0] for each in observations]).mean(0)
-    picture = torch.stack([each.attention[:, each.visual].sum(1) for each in observations]).mean(0)
+    first = torch.stack([each.to_first for each in observations]).mean(0)
+    picture = torch.stack([each.to_picture for each in observations]).mean(0)
     early, late = float(picture[:2].mean()), float(picture[2:].mean())
     return [
         Finding(

@@ -38,6 +38,6 @@ def findings(observations: Sequence[Observation]) -> list[Finding]:
 
 def lower_share(observation: Observation, spec: tuple[str, int]) -> float:
     """Give the share of the kept patches whose middle is below that of the picture."""
-    middles = observation.boxes.numpy()[:, [1, 3]].mean(1)
+    middles = observation.boxes[:, [1, 3]].mean(1)
     kept = observation.answers[spec].stages[-1].kept
     return float((middles[kept] > observation.scene.image.height / 2).mean())

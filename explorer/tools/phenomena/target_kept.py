@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from explorer.media.grid import touched
 from explorer.metrics.phenomena import Finding
 from explorer.tools.phenomena.observation import Observation
 
@@ -20,7 +21,7 @@ def findings(observations: Sequence[Observation]) -> list[Finding]:
     for budget in BUDGETS:
         shares = []
         for each in about:
-            own = touched(each)
+            own = touched(each.boxes, each.question.targets[0].box)
             stays = each.answers["clsattn", budget].stages[-1].fate == 0
             shares.append(stays[own].mean())
         kept.append(float(np.mean(shares)))
@@ -37,10 +38,3 @@ def findings(observations: Sequence[Observation]) -> list[Finding]:
             all(share >= 1.5 * by_lot for share, by_lot in zip(kept, chance, strict=True)),
         )
     ]
-
-
-def touched(observation: Observation) -> np.ndarray:
-    """Tell of each patch whether the thing that is asked for lies on it, bool [N]."""
-    x0, y0, x1, y1 = observation.question.targets[0].box
-    left, top, right, bottom = observation.boxes.numpy().T
-    return (left < x1) & (right > x0) & (top < y1) & (bottom > y0)

@@ -9,15 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer.cases.case import open_case
 from explorer.cases.generation import FULL
 from explorer.cases.records import Answer, StageMap
-from explorer.cases.request import CaseRequest
-from explorer.inference.prefill import prefill
+from explorer.media.grid import touched
 from explorer.metrics import phenomena, text_dominance
 from explorer.metrics.agreement import kendall
 from explorer.metrics.phenomena import Finding
-from explorer.pico.data import scenes
 from explorer.pico.data.questions import Question
 from explorer.pico.data.scenes import Scene, Thing
 from explorer.tools.phenomena import (
@@ -31,17 +28,18 @@ from explorer.tools.phenomena import (
     withdrawal,
 )
 from explorer.tools.phenomena import text_dominance as dominance
-from explorer.tools.phenomena.observation import Observation, last_rows, observe
+from explorer.tools.phenomena.observation import Observation, observe
 
 N, SIDE = 196, 14
+EVEN = torch.full((12,), 0.97)  # what all visual tokens get of attention that is even
 OWL = Thing("object", "owl", None, 0, (0, 0, 32, 32))  # on the four patches at the top left
 AT = Question("what is at the top left ?", "an owl", "at", (OWL,))
 COUNT = Question("how many owls are there ?", "one", "count", (OWL,))
 
 
-def boxes() -> torch.Tensor:
-    row, column = torch.arange(N) // SIDE, torch.arange(N) % SIDE
-    return 16 * torch.stack([column, row, column + 1, row + 1], 1)
+def boxes() -> np.ndarray:
+    row, column = np.divmod(np.arange(N), SIDE)
+    return 16 * np.stack([column, row, column + 1, row + 1], 1)
 
 
 def answered(spec: str, budget: int, right: bool = True, kept: np.ndarray | None = None) -> Answer:
@@ -57,13 +55,14 @@ def listening(mdi: float) -> text_dominance.Dominance:
     return text_dominance.measure(np.full(12, mdi), np.ones(12), 10, [10] * 12, 1)
 
 
-def observed(question: Question = AT, rows: torch.Tensor | None = None) -> Observation:
+def observed(
+    question: Question = AT, to_first: torch.Tensor = EVEN / N, to_picture: torch.Tensor = EVEN
+) -> Observation:
     """One question that every method answers rightly."""
     answers = {spec: answered(*spec) for spec in [(FULL, N), *measure.SPECS]}
     scene = Scene(Image.new("RGB", (224, 224)), (OWL,), 0)
-    rows = torch.full((12, N + 4), 1 / (N + 4)) if rows is None else rows
     told = replace(question, answer="right")
-    return Observation(scene, told, answers, rows, torch.arange(1, N + 1), boxes())
+    return Observation(scene, told, answers, to_first, to_picture, boxes())
 
 
 def changing(each: Observation, *answers: Answer) -> Observation:
@@ -105,9 +104,9 @@ def test_reading_the_question_is_judged_where_the_answer_is_in_one_place():
     assert not found.shown
 
 
-def test_a_thing_lies_on_the_patches_that_its_box_shares_area_with():
+def test_a_target_is_kept_as_far_as_the_patches_that_it_lies_on():
     each = observed()
-    own = np.flatnonzero(target_kept.touched(each)).tolist()
+    own = np.flatnonzero(touched(each.boxes, OWL.box)).tolist()
     assert own == [0, 1, SIDE, SIDE + 1]
     all_kept = [answered("clsattn", b, kept=np.array(own)) for b in target_kept.BUDGETS]
     (found,) = target_kept.findings([changing(each, *all_kept)])
@@ -130,10 +129,9 @@ def test_a_preference_for_the_lower_end_is_seen_in_what_is_kept():
 
 
 def test_a_sink_and_a_fall_of_attention_are_seen_by_depth():
-    rows = torch.zeros(12, N + 4)
-    rows[:2, 1 : N + 1] = 1 / N  # two layers that see nothing but the picture,
-    rows[2:, 0] = 1  # then the first token alone
-    sink, fall = attention_depth.findings([observed(rows=rows)])
+    picture = torch.zeros(12)
+    picture[:2] = 1  # two layers that see nothing but the picture, then the first token alone
+    sink, fall = attention_depth.findings([observed(to_first=1 - picture, to_picture=picture)])
     assert sink.shown and fall.shown and fall.pico.startswith("by layer: 1.00 1.00 0.00")
     sink, fall = attention_depth.findings([observed()])
     assert not sink.shown and not fall.shown
@@ -176,19 +174,12 @@ def test_the_table_is_read_as_it_was_written_and_puts_what_is_shown_first(tmp_pa
     assert lines[-2:] == ["| d | e | f | yes |", "| a | b | c | **no** |"]
 
 
-def test_the_last_row_of_attention_gives_the_dominance_of_the_engine():
-    image = scenes.make(3).image
-    case = open_case(CaseRequest.make("pico", image, "what is in the middle ?"))
-    rows, run = last_rows(case), prefill(case.decoder, case.prompt())
-    assert rows.shape[0] == 12 and torch.allclose(rows.sum(1), torch.ones(12), atol=1e-4)
-    picture = rows[:, case.prompt().visual_positions.cpu()].sum(1)
-    assert torch.allclose(picture, run.attention_mass[:, 1].cpu().float(), atol=1e-3)
-
-
 def test_pico_is_asked_one_question_a_scene_and_answers_by_every_spec():
     specs = [("clsattn", 21), ("vtw", withdrawal.BUDGETS[2])]
     (each,) = observe([5], specs)
     assert set(each.answers) == {(FULL, N), *specs} and each.full.agrees
     assert each.answers[specs[1]].layers[:3] == (N, N, 0), "all leave before layer 2"
+    assert bool((each.to_first + each.to_picture < 1).all()), "the rest goes to other words"
+    assert bool((each.to_picture > 0).all()) and each.to_first.shape == (12,)
     with pytest.raises(ValueError, match="fastv at 2"):
         list(observe([5], [("fastv", 2)]))
