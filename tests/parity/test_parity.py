@@ -17,6 +17,7 @@ from parity import (
     before_llm,
     clusters,
     crops,
+    effects,
     graphs,
     in_tower,
     inside,
@@ -37,7 +38,7 @@ FOLDER = Path(os.environ.get("GOLDENS") or ROOT / "tests" / "goldens")
 
 GROUPS = (
     tower, graphs, selection, before_llm, llm, inside, learned, metrics, oracles, regions,
-    allotting, several_stages, clusters, crops, repair, values, in_tower,
+    allotting, several_stages, clusters, crops, repair, values, in_tower, effects,
 )  # fmt: skip
 RUNNERS = {prefix: run for group in GROUPS for prefix, run in group.RUNNERS.items()}
 
