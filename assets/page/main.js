@@ -13,6 +13,7 @@ import { questionInputs } from "./explore/question_inputs.js";
 import { readout } from "./explore/readout/readout.js";
 import { scene, thumbs } from "./explore/scene_inputs.js";
 import { stage } from "./explore/stage/stage.js";
+import { tagline } from "./explore/tagline.js";
 import { snapshot } from "./snapshot.js";
 
 const store = new Store();
@@ -96,6 +97,7 @@ function near({ target }) {
 }
 
 export const mountNotes = notes;
+export const mountHeader = (block) => tagline(store, block);
 export const { mountModels, mountLoading } = picker;
 export const mountThumbs = (block) => thumbs(store, block);
 export const mountScene = (block) => scene(store, block);

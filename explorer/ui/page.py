@@ -22,7 +22,11 @@ from explorer.vlm.fair_queue import FairQueue
 from explorer.vlm.loader import default_loader
 
 TITLE = "Visual token explorer"
-HEAD = f'<h1>{TITLE}</h1><a class="vt-skip" href="#vt-budget">Skip to the budget slider</a>'
+HEAD = (
+    f'<h1>{TITLE}</h1><a class="vt-skip" href="#vt-budget">Skip to the budget slider</a>'
+    '<p class="vt-tagline">The model sees <b>%d</b> pieces of the picture; drag to throw some '
+    'away. <a class="vt-how" href="?lesson=tokens&amp;step=1">How does this work?</a></p>'
+)
 THREADS = fair_queue.MAX_RUNS + 32  # runs wait in theirs; others are for what runs no model
 QUEUE = 200  # events that may wait for a thread; more get a sentence instead of a place
 BEFORE_GRADIO = (RequestLimits, UploadLimits, SessionStates)
@@ -39,7 +43,8 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
     model_queue = ModelQueue(queue)
     with gr.Blocks(title=TITLE, delete_cache=(3600, 3600), analytics_enabled=False) as page:
         with gr.Row(elem_id="vt-header"):
-            gr.HTML(HEAD, apply_default_css=False)
+            pieces = examples.load(examples.names()[0])["case"]["grid"]["n"]
+            components.html_block(HEAD % pieces, "mountHeader")
             entries = default_loader().catalog.entries().items()
             models = components.model_input([(entry.title, key) for key, entry in entries], model)
         model_notes = model_picker.build()

@@ -1,18 +1,33 @@
 /**
  * The question, suggestions for it, and the right answer where only the visitor can know it. Each
- * opens the case anew with one wish. Knows nothing of methods, scores and answers.
+ * opens the case anew with one wish. On narrow screens its row is all that is seen of the inputs, and
+ * a button unfolds the others. Knows nothing of methods, scores and answers.
  */
-import { node, show } from "../common/dom.js";
+import { mark, node, show } from "../common/dom.js";
 import { follow } from "./field.js";
 import { keepTruth } from "./own_pictures.js";
 
 const LONGEST = 500; // letters of a right answer
 const TOLD = "Known here? Then answers count as right or wrong, in all tabs.";
 
+/** Unfolds the inputs that a narrow screen has no room for; base.css follows its state. */
+function moreButton() {
+  const button = node(
+    "button",
+    { type: "button", id: "vt-more", "aria-expanded": "false", "aria-controls": "vt-left" },
+    "More",
+  );
+  mark(button, "title", "Upload a picture, draw another scene, take a suggested question");
+  button.addEventListener("click", () => {
+    mark(button, "aria-expanded", button.ariaExpanded !== "true");
+  });
+  return button;
+}
+
 function questionForm(store) {
   const box = node("textarea", { rows: 1, "aria-label": "Question", enterkeyhint: "send" });
   const button = node("button", { type: "submit", id: "vt-ask-button" }, "Ask");
-  const form = node("form", {}, box, button);
+  const form = node("form", {}, box, button, moreButton());
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     store.opening.ask({ kind: "question", question: box.value });

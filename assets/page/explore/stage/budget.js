@@ -1,6 +1,7 @@
 /**
  * The budget under the hand: slider, big number, where the answer changes, the ladder of answers
- * and the staircase. Follows the slider without asking anybody. Knows nothing of the overlay.
+ * and the staircase. Follows the slider without asking anybody. On a phone the bar stays in view and
+ * carries both answers. Knows nothing of the overlay.
  */
 import { staircase } from "../../canvas/line_chart.js";
 import { mark, node, show, svg, write } from "../../common/dom.js";
@@ -120,7 +121,7 @@ function slider(store) {
     input.style.setProperty("--vt-at", (state.budget - low) / Math.max(1, high - low));
     mark(input, "aria-valuetext", `${state.budget} of ${n} visual tokens`);
   };
-  return { node: track, update };
+  return { node: track, input, update };
 }
 
 /** The ladder of answers: a cell per budget says same, different or not known. */
@@ -178,6 +179,30 @@ function ladder(store) {
   return { node: node("div", { class: "vt-rungs" }, strip, ask), update };
 }
 
+/** What to do, for those who have never done it: it leaves at the first move of the slider. */
+function hint(input) {
+  const words = node("span", { class: "vt-hint", id: "vt-hint" }, "Drag to throw pieces away");
+  input.addEventListener("input", () => words.remove(), { once: true });
+  return words;
+}
+
+/** "a duck -> a robot": the answer from all tokens and the one from those that are kept. */
+function bothAnswers(store) {
+  const [full, sign, pruned] = [node("b"), node("i"), node("b")];
+  const line = node("p", { class: "vt-both", id: "vt-both", "aria-hidden": "true" });
+  line.append(full, sign, pruned);
+  const update = () => {
+    const { answer } = store.answers.pruned;
+    const known = answer && !answer.partial && !answer.error ? answer : null;
+    const same = known && store.same(known);
+    write(full, store.full?.text ?? "…");
+    write(sign, "→");
+    write(pruned, known?.text ?? "…");
+    mark(line, "data-is", same === null ? "unknown" : same ? "same" : "different");
+  };
+  return { node: line, update };
+}
+
 /** Everything under the picture that has to do with the budget. */
 export function budgetPanel(store) {
   const number = node("output", { class: "vt-number", id: "vt-number", for: "vt-budget" });
@@ -188,6 +213,7 @@ export function budgetPanel(store) {
   const spoken = node("p", { class: "vt-spoken", id: "vt-live", "aria-live": "polite" });
   const hand = slider(store);
   const rungs = ladder(store);
+  const both = bothAnswers(store);
   const [stairs, towerStairs] = [staircase(), staircase()];
   let speak = 0;
   let next = "";
@@ -214,9 +240,10 @@ export function budgetPanel(store) {
     const { tower } = choice.stages[0];
     show(towerStairs.node, Boolean(tower));
     if (tower) towerStairs.update(tower, tower[0], false, IN_TOWER);
-    for (const part of [hand, rungs]) part.update(state);
+    for (const part of [hand, rungs, both]) part.update(state);
   };
   const row = node("div", { class: "vt-row" }, number, share, badge);
-  const sticky = node("div", { class: "vt-budget" }, row, hand.node, floor, seen, spoken);
-  return { nodes: [sticky, rungs.node, towerStairs.node, stairs.node], update };
+  const says = node("div", { class: "vt-says" }, seen, both.node, hint(hand.input));
+  const sticky = node("div", { class: "vt-budget" }, row, hand.node, floor, says, spoken);
+  return { hand: [sticky, rungs.node], stairs: [towerStairs.node, stairs.node], update };
 }

@@ -1,5 +1,5 @@
 /**
- * The middle column: method, picture with overlay, how it is coloured, budget. Puts the parts
+ * The middle column: method, picture with overlay, budget, how it is coloured. Puts the parts
  * together and marks the numbers of the last draw on the element for tests.
  */
 import { COLOUR_RAMP } from "../../canvas/brush.js";
@@ -47,7 +47,7 @@ function tools(store) {
     "aria-label": "Strength of the colours",
   });
   opacity.addEventListener("input", () => store.set({ opacity: opacity.valueAsNumber / 100 }));
-  const label = node("label", { class: "vt-opacity", title: "Strength of the colours" }, opacity);
+  const label = node("label", { class: "vt-opacity" }, node("span", {}, "Colours"), opacity);
   const update = (state) => {
     mode.press(state.mode);
     kind.press(state.colouring);
@@ -157,15 +157,16 @@ export function stage(store, { element, props, watch }) {
     shown.node,
     ...chosen.map((part) => part.node),
   );
-  for (const part of budget.nodes) part.classList.add("vt-narrow");
+  for (const part of [...budget.hand, ...budget.stairs]) part.classList.add("vt-narrow");
   const body = node(
     "div",
     { class: "vt-body", hidden: true },
     ...head.nodes,
     picture.node,
     remark,
+    ...budget.hand,
     under,
-    ...budget.nodes,
+    ...budget.stairs,
     crops.node,
     head.doubts,
   );

@@ -1,0 +1,76 @@
+"""What a visitor with twenty seconds sees, without scrolling: on a laptop, a projector, a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import answered_all, state, visiting
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = pytest.mark.browser
+SCREENS = [(1366, 768), (1024, 768), (390, 844)]
+ONE_ROW = 72  # pixels: two lines of a question, and the frame around them
+BOXES = """names => Object.fromEntries(names.map((name) => {
+  const { x, y, width, height } = document.querySelector(name).getBoundingClientRect();
+  return [name, { left: x, top: y, right: x + width, bottom: y + height, width, height }];
+}))"""
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, canned_url: str) -> Iterator[Page]:
+    """One visit that tests resize and drag."""
+    with visiting(browser, canned_url) as opened:
+        yield opened
+
+
+def boxes(page: Page, *names: str) -> dict[str, dict[str, float]]:
+    return page.evaluate(BOXES, list(names))
+
+
+@pytest.mark.parametrize("screen", SCREENS, ids="{0[0]}x{0[1]}".format)
+def test_slider_picture_and_both_answers_are_on_the_screen_together(page, screen):
+    width, height = screen
+    page.set_viewport_size({"width": width, "height": height})
+    answers = ["#vt-both"] if width == 390 else ["#vt-full", "#vt-pruned"]
+    seen = boxes(page, ".vt-tagline", ".vt-how", "#vt-view", "#vt-budget", *answers)
+    for name, box in seen.items():
+        assert box["width"] > 0 and box["height"] > 0, name
+        assert box["left"] >= 0 and box["right"] <= width, (name, box)
+        assert box["top"] >= 0 and box["bottom"] <= height, (name, box)
+    assert seen["#vt-view"]["bottom"] <= seen["#vt-budget"]["top"], "the slider hides no patch"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    (strength,) = boxes(page, ".vt-opacity").values()
+    assert strength["top"] > seen["#vt-budget"]["bottom"]
+    expect(page.get_by_label("Strength of the colours")).to_be_visible()
+    expect(page.locator(".vt-opacity")).to_contain_text("Colours")
+
+
+@pytest.mark.parametrize("width", [1024, 390])
+def test_inputs_fold_into_one_row_and_out_again(page, width):
+    page.set_viewport_size({"width": width, "height": 800})
+    rest = page.locator("#vt-scene, #vt-suggestions, #vt-picture")
+    for part in rest.all():
+        expect(part).to_be_hidden()
+    for part in ("#vt-examples button[aria-pressed=true]", "#vt-question textarea"):
+        expect(page.locator(part)).to_be_in_viewport()
+    assert boxes(page, "#vt-left")["#vt-left"]["height"] <= ONE_ROW
+    page.locator("#vt-more").click()
+    for part in rest.all():
+        expect(part).to_be_visible()
+    page.locator("#vt-more").click()
+    expect(rest.first).to_be_hidden()
+
+
+def test_the_line_under_the_title_says_what_the_page_shows_and_the_hint_leaves(page):
+    page.set_viewport_size({"width": 1366, "height": 768})
+    tokens = state(page)["case"]["tokens"]
+    said = f"The model sees {tokens} pieces of the picture; drag to throw some away."
+    expect(page.locator(".vt-tagline")).to_contain_text(said)
+    expect(page.locator("#vt-hint")).to_be_in_viewport()
+    expect(page.locator("#vt-more")).to_be_hidden()
+    page.locator("#vt-budget").press("ArrowLeft")
+    expect(page.locator("#vt-hint")).to_have_count(0)
+    answered_all(page)
+    full, pruned = (state(page)[name] for name in ("full", "pruned"))
+    expect(page.locator("#vt-both")).to_have_text(f"{full['text']}→{pruned['answer']['text']}")
