@@ -9,6 +9,7 @@ from explorer.analyses.attribution.importance import explain
 from explorer.analyses.attribution.restoration import find_restoring_patches
 from explorer.analyses.attribution.score_evaluation import evaluate_scores
 from explorer.analyses.comparison import compare
+from explorer.analyses.diagnosis.diagnose import diagnose
 from explorer.analyses.overview import analyse, draw, unfold
 from explorer.analyses.picked import answer_from_tokens, kept_shares
 from explorer.analyses.region_crop import answer_with_crop
@@ -30,6 +31,7 @@ __all__ = [
     "compare",
     "compute_answers",
     "count_tokens",
+    "diagnose",
     "draw",
     "evaluate_scores",
     "explain",

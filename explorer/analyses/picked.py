@@ -25,6 +25,7 @@ from explorer.methods import catalog
 from explorer.methods.signals import Kept, Stage
 
 HAND_PICKED = "picked"  # what such an answer has in place of a method
+NO_PICTURE = "no picture"
 
 
 def renumbers(spec: str) -> bool:
@@ -95,4 +96,14 @@ def hand_picked(
         CacheKey("picked", case.id, (renumber, kept)),
         lambda: by_plan(case, HAND_PICKED, len(kept), plan_of(kept, renumber), cache),
         lambda _: ANSWER_BYTES + 60 * len(kept),
+    )
+
+
+def without_picture(case: Case, cache: ResultCache | None = None) -> Answer:
+    """Answer from no visual token at all, the words around the picture as they were."""
+    return get_or_compute(
+        cache,
+        CacheKey(NO_PICTURE, case.id),
+        lambda: by_plan(case, NO_PICTURE, 0, plan_of((), renumber=False), cache),
+        lambda _: ANSWER_BYTES,
     )

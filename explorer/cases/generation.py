@@ -137,6 +137,7 @@ def compare_to_full(full_run: FullRun, answer: Answer, logits: Tensor) -> Answer
         p_full=fidelity.probability(logits, tokens),
         kl=float(fidelity.kl(full_logits[:1], logits[:1])[0]),
         log_prob_loss=fidelity.log_probability_loss(full_logits, logits, tokens),
+        token_losses=tuple(fidelity.token_losses(full_logits, logits, tokens).tolist()),
     )
 
 

@@ -109,8 +109,9 @@ class Answer:
     who stayed. flops: exact, of the prefill; tower_flops: of the vision tower, with the tokens that
     were there, 0 where they can't be counted. Fidelity of a pruned answer: agrees (equals the full
     answer), p_full (probability that this run gives to the full answer), kl (first token, nats),
-    log_prob_loss (mean log-probability lost per token of the full answer, nats). seconds: vision,
-    select, prefill, decode; full_seconds: those of the full run that it is compared with.
+    log_prob_loss (mean log-probability lost per token of the full answer, nats), token_losses (that
+    of each of its tokens, its end included). seconds: vision, select, prefill, decode;
+    full_seconds: those of the full run that it is compared with.
     dominance_with_first: MDI and AEI with the prompt's first token counted as text.
     """
 
@@ -131,6 +132,7 @@ class Answer:
     p_full: float | None = None
     kl: float | None = None
     log_prob_loss: float | None = None
+    token_losses: tuple[float, ...] = ()
     partial: bool = False
 
     @property

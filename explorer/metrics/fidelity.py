@@ -32,13 +32,20 @@ def log_probability_loss(
 ) -> float:
     """Give the log-probability that pruning takes from the full answer, nats per token (dLP).
 
-    (1/G) sum_g [log p_full(y_g) - log p_pruned(y_g)] along the full model's answer y; negative
-    where pruning makes that answer likelier. Our definition. full_logits, pruned_logits [G, V];
-    ValueError if the rows don't match the tokens.
+    The mean of `token_losses`; negative where pruning makes that answer likelier. Our definition.
+    """
+    return float(token_losses(full_logits, pruned_logits, tokens).mean())
+
+
+def token_losses(full_logits: Tensor, pruned_logits: Tensor, tokens: Sequence[int]) -> Tensor:
+    """Give the log-probability that pruning takes from each token of the full answer, [G] in nats.
+
+    log p_full(y_g) - log p_pruned(y_g), each given the full answer y before it, so that one sees
+    which word broke. Our definition. full_logits, pruned_logits [G, V]; ValueError if the rows
+    don't match the tokens.
     """
     full = _log_probabilities(full_logits, tokens)
-    pruned = _log_probabilities(pruned_logits, tokens)
-    return float((full - pruned).mean())
+    return full - _log_probabilities(pruned_logits, tokens)
 
 
 def kl(full_logits: Tensor, pruned_logits: Tensor) -> Tensor:

@@ -27,6 +27,8 @@ def test_lost_log_probability_is_a_mean_over_tokens_in_nats():
     assert fidelity.log_probability_loss(full, pruned, [0, 2]) == pytest.approx(math.log(2))
     assert fidelity.log_probability_loss(full, full, [0, 2]) == 0
     assert fidelity.log_probability_loss(full, pruned, [1, 1]) < 0  # pruning made it likelier
+    each = fidelity.token_losses(full, pruned, [0, 1])
+    torch.testing.assert_close(each, torch.tensor([2.0, 0.2]).log(), msg="token by token")
 
 
 def test_rows_and_tokens_must_match():
