@@ -126,9 +126,9 @@ def without_positions(heads: Tensor, cos_sin: tuple[Tensor, Tensor]) -> Tensor:
 def last_rows(
     query: Tensor, key: Tensor, scaling: float, lengths: list[int], bias: Tensor | None = None
 ) -> Tensor:
-    """Give the attention of the newest token of every sequence in a pack, [B, keys] in float32.
+    """Give the attention of the newest token of every sequence in a pack, [H, B, keys] in float32.
 
-    Mean over heads. query [1, H, S, d], key [1, Hkv, S, d]; lengths [B] of the sequences, which
+    query [1, H, S, d], key [1, Hkv, S, d]; lengths [B] of the sequences, which
     stand one behind the other. bias [S]: added to what its own sequence's newest token sees.
     """
     _, H, S, d = query.shape
@@ -142,4 +142,4 @@ def last_rows(
         place = torch.arange(S, device=query.device)
         own = (place >= (ends - counts)[:, None]) & (place < ends[:, None])
         logits = logits.masked_fill(~own, float("-inf"))
-    return logits.softmax(-1).mean(0)
+    return logits.softmax(-1)

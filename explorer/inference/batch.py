@@ -70,10 +70,11 @@ class DecodeBatch:
     key_bias [L] of [B, keys]: what is added to the logits of a cached key; None where nothing is.
     text_visual_mask [L] of [B, 3, prompt]; next_position [B, L]; neuron_mask [L] of [B, I], empty
     if every row uses all neurons. queries [L][steps] of [B, H, q, d]: those of the new tokens, from
-    which their attention is summed up when their row has finished. n_answer_tokens [B].
+    which their attention is summed up when their row has finished. hidden_states [L][steps] of
+    [B, q, D]: what layers give of the new tokens, if that is kept. n_answer_tokens [B].
     """
 
-    def __init__(self, runs: Sequence[PrefillRun]):
+    def __init__(self, runs: Sequence[PrefillRun], keep_hidden_states: bool = False):
         self.decoder = runs[0].decoder
         self.runs = list(runs)
         self.position_axes = runs[0].position_axes
@@ -91,6 +92,8 @@ class DecodeBatch:
             self._join_layer(layer)
         self.next_position = torch.tensor([run.next_position for run in runs], device=device)
         self.queries: list[list[Tensor]] = [[] for _ in range(n_layers)]
+        self.hidden_states: list[list[Tensor]] = [[] for _ in range(n_layers)]
+        self.keeps_hidden_states = keep_hidden_states
         self.scaling = [1.0] * n_layers
         self.neuron_mask = join_neuron_masks(
             [[mask[None] for mask in run.neuron_mask] for run in runs], [1] * len(runs)
@@ -198,10 +201,10 @@ class DecodeBatch:
         if recording:
             self.queries[layer].append(query)
             self.scaling[layer] = scaling
-        mask = self._attention_mask(layer, query, keys)
+        mask = self.attention_mask(layer, query, keys)
         return sdpa(attention, query, keys, values, mask, scaling)
 
-    def _attention_mask(self, layer: int, query: Tensor, keys: Tensor) -> Tensor | None:
+    def attention_mask(self, layer: int, query: Tensor, keys: Tensor) -> Tensor | None:
         """Give sdpa what each new token may see and what is added to it, [B, 1, q, keys].
 
         None where it sees everything, as it is.
@@ -223,6 +226,11 @@ class DecodeBatch:
         ones = torch.ones(q, keys.shape[2], dtype=torch.bool, device=query.device)
         causal = ones.tril(keys.shape[2] - q)[None, None]
         return causal if key_mask is None else causal & key_mask
+
+    def record_hidden_states(self, layer: int, hidden_states: Tensor) -> None:
+        """Keep what a layer gives of the new tokens, [B, q, D], if that is asked for."""
+        if self.keeps_hidden_states:
+            self.hidden_states[layer].append(hidden_states)
 
     def rewind(self, count: int) -> None:
         """Forget the last `count` tokens that were passed: no answer goes on from them."""

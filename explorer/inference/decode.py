@@ -137,6 +137,8 @@ def advance(
                 hidden_states = activations.hidden_states
             else:
                 hidden_states = layer(hidden_states, **kwargs)
+        for batch, own in zip(batches, hidden_states.split(rows), strict=True):
+            batch.record_hidden_states(index, own)
     for batch in batches:
         batch.advance(input_ids.shape[1], recording)
     return list(decoder.head(body.norm(hidden_states)).float().split(rows))

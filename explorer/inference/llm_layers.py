@@ -18,6 +18,7 @@ from transformers import Cache
 
 from explorer.inference.layer_signals import LayerActivations, SignalRecorder
 from explorer.inference.sequence import Sequence
+from explorer.methods.observed import Transition
 from explorer.vlm.attention import packed_sequences, record_attention
 
 Shared = list["ForwardState"]
@@ -43,6 +44,25 @@ class ForwardState:
     def length(self) -> int:
         """How many tokens are on their way."""
         return self.sequence.hidden_states.shape[1]
+
+
+@dataclass(frozen=True)
+class LayerTrace:
+    """What one layer did with a prompt of S tokens, n of them visual, for who looks inside.
+
+    attention [H, S]: of the last token, float32; hidden [D]: what the layer gives of it; norms [n]:
+    lengths of what it gives of the visual tokens, whose `Sequence.token_id` are token_id [n].
+    transition: how its modules changed the tokens, where the plan needs "transitions".
+    text_visual_mask [3, S] and position_ids [1, S] or [3, 1, S]: as in `Sequence`.
+    """
+
+    attention: Tensor
+    hidden: Tensor
+    norms: Tensor
+    token_id: Tensor
+    text_visual_mask: Tensor
+    position_ids: Tensor
+    transition: Transition | None = None
 
 
 def shared(states: Iterable[ForwardState]) -> list[Shared]:

@@ -20,6 +20,7 @@ from transformers import DynamicCache
 from explorer.inference.attention_weights import last_rows
 from explorer.inference.llm_layers import (
     ForwardState,
+    LayerTrace,
     Shared,
     SignalRecorder,
     record_qk,
@@ -59,14 +60,15 @@ class PrefillRun:
     logits [V] after the last prompt token; n_visual [L] and length [L]: visual and all tokens that
     entered each layer; cached_length [L]: all tokens that its cache holds when decoding begins;
     cached_visual [L]: visual tokens without those that are wiped from a layer's cache. token_id
-    [L]: `Sequence.token_id` of the visual tokens that entered; key_bias [L][cached_length]: what is
+    [L]: `Sequence.token_id` of the visual tokens in its cache; key_bias [L][cached_length]: what is
     added to attention logits of its cached keys, or None. text_visual_mask [L][3, cached_length]:
     which tokens are text, which visual, and the first one where it is neither.
     prompt_attention_mass [L, 3]: attention that the last prompt row paid to text, to visual tokens
     and to the first one; attention_mass [L, 3]: the same summed over all rows that produced the
     answer, n_answer_tokens of them. position_axes: dimensions of position ids before the batch
     (mRoPE: 3); next_position [L]: the position of the next token in each layer. neuron_mask [L][I]:
-    the neurons that decoding may use in each layer; empty for all.
+    the neurons that decoding may use in each layer; empty for all. trace [L]: what the layers did,
+    if that was asked for.
     """
 
     decoder: Decoder
@@ -82,6 +84,7 @@ class PrefillRun:
     token_id: list[Tensor] = field(default_factory=list)
     outcomes: list[StageOutcome] = field(default_factory=list)
     neuron_mask: list[Tensor] = field(default_factory=list)
+    trace: list[LayerTrace] = field(default_factory=list)
     logits: Tensor | None = None
     prompt_attention_mass: Tensor | None = None
     attention_mass: Tensor | None = None
@@ -109,8 +112,9 @@ class PrefillRun:
         """
         for layer in range(first, len(self.length)):
             visual = self.text_visual_mask[layer][1] > 0
-            stays = ~visual
-            stays[visual] = torch.isin(self.token_id[layer], alive)
+            stays, still = ~visual, torch.isin(self.token_id[layer], alive)
+            stays[visual] = still
+            self.token_id[layer] = self.token_id[layer][still]
             index = stays.nonzero()[:, 0]
             if self.cache.get_seq_length(layer):
                 cached = self.cache.layers[layer]
@@ -156,11 +160,12 @@ def prune(
 class _PrefillRow:
     """One of the prompts that pass together: its run so far, its tokens, and its stages."""
 
-    def __init__(self, decoder: Decoder, prompt: Prompt, plan: PruningPlan):
+    def __init__(self, decoder: Decoder, prompt: Prompt, plan: PruningPlan, trace: bool):
         n_layers, device = len(decoder.body.layers), prompt.inputs_embeds.device
         self.plan = plan
         self.stages = {stage.layer: stage for stage in plan.stages}
-        self.n_recorded = n_layers if plan.decoding_neuron_mask else max(self.stages, default=0)
+        whole = trace or plan.decoding_neuron_mask
+        self.n_recorded = n_layers if whole else max(self.stages, default=0)
         self.run = PrefillRun(
             decoder=decoder,
             cache=DynamicCache(config=decoder.body.config),
@@ -183,6 +188,22 @@ class _PrefillRow:
             run.cut_caches(stage.cut_from, self.state.sequence.token_id, stage.cut_positions)
         run.select_seconds += clock() - began
 
+    def trace_layer(self, attention: Tensor) -> None:
+        """Keep what the layer that has just run did. attention [H, S]: of the last token."""
+        sequence, changes = self.state.sequence, self.state.recorder.transitions
+        hidden_states = sequence.hidden_states[0]
+        self.run.trace.append(
+            LayerTrace(
+                attention=attention,
+                hidden=hidden_states[-1].clone(),  # a view would hold all tokens in memory
+                norms=hidden_states[sequence.visual_positions].float().norm(dim=-1),
+                token_id=sequence.token_id,
+                text_visual_mask=sequence.text_visual_mask,
+                position_ids=sequence.position_ids,
+                transition=changes[-1] if changes else None,
+            )
+        )
+
     def choose_neurons(self) -> None:
         """Choose the neurons that decoding may use in the layer that has just run."""
         if self.plan.decoding_neuron_mask:
@@ -190,15 +211,20 @@ class _PrefillRow:
             self.run.neuron_mask.append(self.plan.decoding_neuron_mask(neurons))
 
 
-def prefill(decoder: Decoder, prompt: Prompt, plan: PruningPlan = KEEP_ALL) -> PrefillRun:
-    """Pass the prompt through all layers; tokens leave where the plan says."""
-    [run] = prefill_together(decoder, [(prompt, plan)])
+def prefill(
+    decoder: Decoder, prompt: Prompt, plan: PruningPlan = KEEP_ALL, trace: bool = False
+) -> PrefillRun:
+    """Pass the prompt through all layers; tokens leave where the plan says.
+
+    trace: whether to keep what each layer did; see `LayerTrace`.
+    """
+    [run] = prefill_together(decoder, [(prompt, plan)], trace)
     return run
 
 
 @torch.no_grad()
 def prefill_together(
-    decoder: Decoder, prompts: list[tuple[Prompt, PruningPlan]]
+    decoder: Decoder, prompts: list[tuple[Prompt, PruningPlan]], trace: bool = False
 ) -> list[PrefillRun]:
     """Pass several prompts through all layers side by side, each by its own plan.
 
@@ -206,18 +232,22 @@ def prefill_together(
     `prefill_seconds` are not a number: they are shared.
     """
     started, body = clock(), decoder.body
-    rows = [_PrefillRow(decoder, prompt, plan) for prompt, plan in prompts]
+    rows = [_PrefillRow(decoder, prompt, plan, trace) for prompt, plan in prompts]
     runs, states = [row.run for row in rows], [row.state for row in rows]
     mass: dict[int, Tensor] = {}  # what each state's last token paid in the layer that runs
+    by_head: dict[int, Tensor] = {}  # and to which tokens, if that is to be kept
 
     def record(groups: list[Shared], query: Tensor, key: Tensor, scaling: float) -> None:
         record_qk(groups, query, key, scaling)
         first = [group[0] for group in groups]
         bias = _last_bias(first, len(runs[0].length) - 1)
-        attention = last_rows(query, key, scaling, [state.length for state in first], bias)
+        lengths = [state.length for state in first]
+        attention = last_rows(query, key, scaling, lengths, bias)
         masks = torch.cat([state.sequence.text_visual_mask for state in first], 1)
-        for group, paid in zip(groups, attention.to(masks.device) @ masks.T, strict=True):
+        for group, paid in zip(groups, attention.mean(0).to(masks.device) @ masks.T, strict=True):
             mass.update((id(state), paid) for state in group)
+        for number, own in enumerate(attention.split(lengths, 2) if trace else ()):
+            by_head.update((id(state), own[:, number]) for state in groups[number])
 
     n_recorded = max(row.n_recorded for row in rows)
     for index, layer in enumerate(body.layers):
@@ -232,6 +262,8 @@ def prefill_together(
         for row in rows:
             row.run.prompt_attention_mass[index] = mass[id(row.state)]
             row.choose_neurons()
+            if trace:
+                row.trace_layer(by_head[id(row.state)])
     for row in rows:
         row.prune(len(body.layers))  # a stage that wipes the cache may stand behind the last layer
     last = torch.cat([state.sequence.hidden_states[:, -1:] for state in states])  # [B, 1, D]

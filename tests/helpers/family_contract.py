@@ -22,6 +22,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from explorer import analyses
+from explorer.analyses.inside.layer_keys import KINDS
+from explorer.analyses.inside.tracing import trace
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
 from explorer.cases.request import CaseRequest
@@ -530,6 +532,35 @@ class Promises:
         table = vlm.model.get_input_embeddings().weight
         chat = vlm.family.build_prompt(vlm, QUESTION, case.vision.grid)
         assert torch.equal(prompt.signals.tail, table[chat.input_ids[0, tail:]])
+
+    @pytest.mark.parametrize("shares", [{}, {2: 3}], ids=str)
+    def test_what_words_attend_to_equals_eager_attention(self, vlm, shares):
+        case = open_case(CaseRequest.make(vlm, noise(), QUESTION))
+        prompt = case.prompt()
+        S, N = prompt.inputs_embeds.shape[1], case.size.tokens
+        choices, alive = sparse(prompt, shares)
+        asked = torch.zeros(S - N, dtype=torch.bool)
+        *steps, traced = trace(case.decoder, prompt, keeping(choices), asked, STEPS)
+        layers, n = case.decoder.body.layers, len(steps)
+        with eager(vlm, [layer.self_attn for layer in layers]) as weights:
+            reference = masked_reference(vlm, prompt, alive, traced.tokens)
+        seen = list(range(S))
+        for index, whole in enumerate(weights):
+            seen = sorted(alive.get(index, seen))
+            rows, expected = traced.rows(index), whole[0, :, S - 1 : S - 1 + n]
+            assert torch.allclose(rows.first, expected[:, 0, seen], atol=1e-5)
+            own = list(range(S, S + n - 1))
+            assert torch.allclose(rows.later, expected[:, 1:, seen + own], atol=1e-5)
+            shares_of_kinds = rows.shares(len(KINDS))
+            assert torch.allclose(shares_of_kinds.sum(1), torch.ones(n), atol=1e-5)
+            patches = rows.to_patches()
+            there = sorted(set(seen) & set(prompt.visual_positions.tolist()))
+            drawn = [prompt.visual_positions.tolist().index(at) for at in there]
+            assert torch.allclose(patches[..., drawn], expected[..., there], atol=1e-5)
+            assert int(patches.isnan().any((0, 1)).sum()) == N - len(drawn)
+        found = torch.stack([step.logits for step in steps])
+        assert torch.allclose(traced.logits(len(layers) - 1), found, atol=1e-5)
+        assert (found - reference).abs().max() < 5e-5
 
     def test_answers_side_by_side_equal_answers_alone(self, vlm):
         case = open_case(CaseRequest.make(vlm, noise(), QUESTION))

@@ -21,6 +21,7 @@ from parity import (
     graphs,
     in_tower,
     inside,
+    inside_answers,
     learned,
     llm,
     metrics,
@@ -39,6 +40,7 @@ FOLDER = Path(os.environ.get("GOLDENS") or ROOT / "tests" / "goldens")
 GROUPS = (
     tower, graphs, selection, before_llm, llm, inside, learned, metrics, oracles, regions,
     allotting, several_stages, clusters, crops, repair, values, in_tower, effects,
+    inside_answers,
 )  # fmt: skip
 RUNNERS = {prefix: run for group in GROUPS for prefix, run in group.RUNNERS.items()}
 

@@ -1,0 +1,1 @@
+"""Which cached keys a decoding step reads, by which method, and what comes of that."""
