@@ -135,6 +135,8 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--load", nargs="?", const="", default=None, metavar="URL", help=about)
     parser.add_argument("--visitors", type=int, default=20, help="how many of them")
     parser.add_argument("--minutes", type=float, default=3.0, help="for how long")
+    about = "instead: show a page started here so many pictures, and tell how its memory grows"
+    parser.add_argument("--pictures", type=int, metavar="N", help=about)
     return parser.parse_args()
 
 
@@ -145,6 +147,10 @@ def main() -> int:
         report = load.measure(args.load, args.visitors, args.minutes)
         print(report)
         return int(not report.well)
+    if args.pictures:
+        for shown, megabytes in load.memory_curve(args.pictures, args.visitors):
+            print(f"{shown:6} pictures  {megabytes:6.0f} MB", flush=True)
+        return 0
     found = [python(), *packages()]
     if all(finding.well for finding in found):
         found += [device(), *models()]

@@ -12,15 +12,24 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from subprocess import Popen
+from typing import TYPE_CHECKING
 
 from explorer.tools.browser import served
+
+if TYPE_CHECKING:
+    from gradio_client import Client
 
 FIRST_SEED = 700_000  # of the visitors' scenes
 METHODS, BUDGETS = ("fastv", "visionzip"), (48, 80, 128, 160)
 MODEL = "pico"
+CURVE_POINTS = 12  # how often memory is looked at while many pictures are shown
 
 
 @dataclass(frozen=True)
@@ -87,10 +96,10 @@ def measure(url: str = "", visitors: int = 20, minutes: float = 3.0) -> LoadRepo
             everybody = [Visitor.arrive(number, Path(folder)) for number in range(visitors)]
             _visit(address, everybody[0], 0.0, report, threading.Lock())  # the first one is slow
             report.seconds.clear()
-            before = None if app is None else _resident(app.pid)
+            before = None if app is None else _resident(app)
             _all_visit(address, everybody, 60 * minutes, report)
             if before is not None:
-                report.memory = before, _resident(app.pid)
+                report.memory = before, _resident(app)
             report.mixed = _mixed(report.said)
     return report
 
@@ -111,7 +120,7 @@ def _visit(
     url: str, visitor: Visitor, seconds: float, report: LoadReport, lock: threading.Lock
 ) -> None:
     """Ask again and again, once at least: drag the budget of one method, and go to the next."""
-    from gradio_client import Client, handle_file
+    from gradio_client import Client
 
     until, number = time.monotonic() + seconds, visitor.number
     client = Client(url, verbose=False)
@@ -120,24 +129,32 @@ def _visit(
         budget = BUDGETS[number % len(BUDGETS)]
         began = time.monotonic()
         try:
-            answer = client.predict(
-                image=handle_file(visitor.picture),
-                question=visitor.question,
-                method=method,
-                budget=budget,
-                model=MODEL,
-                api_name="/answer",
-            )
+            text = _ask(client, visitor, method, budget)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong is what is being measured
             with lock:
                 report.errors[str(error).splitlines()[0][:100] or type(error).__name__] += 1
         else:
             with lock:
                 report.seconds.append(time.monotonic() - began)
-                report.said.append(((visitor, method, budget), answer["text"]))
+                report.said.append(((visitor, method, budget), text))
         number += 1
         if time.monotonic() >= until:
             return
+
+
+def _ask(client: Client, visitor: Visitor, method: str, budget: int) -> str:
+    """Ask a visitor's question by a method at a budget; gives the answer's text."""
+    from gradio_client import handle_file
+
+    answer = client.predict(
+        image=handle_file(visitor.picture),
+        question=visitor.question,
+        method=method,
+        budget=budget,
+        model=MODEL,
+        api_name="/answer",
+    )
+    return answer["text"]
 
 
 def _mixed(said: list[tuple[Asked, str]]) -> int:
@@ -156,11 +173,35 @@ def _mixed(said: list[tuple[Asked, str]]) -> int:
     return sum(text != alone[asked] for asked, text in said)
 
 
-def _resident(process: int) -> float | None:
-    """Give the resident memory of a process in megabytes; None where the system doesn't say."""
-    try:
-        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1_000
+def memory_curve(pictures: int, visitors: int) -> Iterator[tuple[int, float]]:
+    """Show a page that is started here many different pictures; gives memory as it goes on.
+
+    Yields the pictures so far and the server's megabytes. Every visitor shows one after the other,
+    each with a question of its own.
+    """
+    step = -(-pictures // CURVE_POINTS)
+    with served() as (address, app), tempfile.TemporaryDirectory() as folder:
+        for first in range(0, pictures, step):
+            numbers = range(first, min(first + step, pictures))
+            shares = [numbers[start::visitors] for start in range(min(visitors, len(numbers)))]
+            with ThreadPoolExecutor(visitors) as pool:
+                list(pool.map(partial(_show, address, Path(folder)), shares))
+            yield numbers.stop, _resident(app)
+
+
+def _show(url: str, folder: Path, numbers: Iterable[int]) -> None:
+    """Ask one question about each of some pictures."""
+    from gradio_client import Client
+
+    client = Client(url, verbose=False)
+    for number in numbers:
+        visitor = Visitor.arrive(number, folder)
+        _ask(client, visitor, METHODS[number % len(METHODS)], BUDGETS[number % len(BUDGETS)])
+        visitor.picture.unlink()
+
+
+def _resident(app: Popen) -> float:
+    """Give the resident memory of a process in megabytes."""
+    import psutil  # the doctor also comes where it isn't installed
+
+    return psutil.Process(app.pid).memory_info().rss / 1e6
