@@ -158,6 +158,11 @@ class Method(ABC):
         return None
 
     @property
+    def in_tower(self) -> bool:
+        """Tell whether tokens leave, or become one, in a vision tower that runs again."""
+        return False
+
+    @property
     def spec(self) -> str:
         """Name the method, its variant and its changed options, always in the same way."""
         own = {name: getattr(self, name) for name in self.options()}

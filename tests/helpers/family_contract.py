@@ -35,6 +35,7 @@ from explorer.inference.prefill import PruningPlan, prefill, prefill_together
 from explorer.inference.tower_layers import OF_ALL, OF_CLS
 from explorer.inference.vision import encode_image, tower_signals
 from explorer.methods import catalog as method_catalog
+from explorer.methods.several_stages.mustdrop import MustDrop
 from explorer.methods.signals import Kept, Stage
 from explorer.vlm.attention import override_attention, register_attention
 from explorer.vlm.catalog import Entry
@@ -242,12 +243,14 @@ class Promises:
     weights as tiny as ever. reach: how far resampling carries a pixel of the uploaded picture.
     exact: a size of picture whose pixels are those of the crops. cls: whether the tower has one.
     processors_pixels: whether ours are those that the processor makes of the same picture.
+    without: methods that can't run on such a tower, beside those that miss a [CLS].
     """
 
     reach = 2.5
     exact = (0, 0)
     cls = False
     processors_pixels = True
+    without: frozenset[str] = frozenset()
 
     @staticmethod
     def build(real: bool) -> Vlm:
@@ -622,7 +625,7 @@ class Promises:
     def test_every_method_runs_or_says_why_not(self, vlm, cache):
         request = CaseRequest.make(replace(vlm, max_new_tokens=2), noise(), QUESTION)
         size = open_case(request, cache).size
-        for method in method_catalog.choices():
+        for method in [*method_catalog.choices(), MustDrop(tower="on")]:
             spec = method.spec
             try:
                 drawn = analyses.draw(request, spec, cache=cache)
@@ -643,4 +646,4 @@ class Promises:
     @property
     def unavailable(self) -> set[str]:
         """Methods that can't run: a network nobody trained, and a [CLS] that isn't there."""
-        return {"relevance_map"} if self.cls else {"relevance_map", "clsattn"}
+        return {"relevance_map"} | self.without | (set() if self.cls else {"clsattn"})

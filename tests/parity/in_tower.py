@@ -8,7 +8,7 @@ import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from explorer.methods.in_tower import criteria
-from explorer.methods.in_tower.flowcut import FlowCut, leaving, n_leaving
+from explorer.methods.in_tower.flowcut import FlowCut, leaving
 from explorer.methods.in_tower.tower_pruning import TowerPruning
 from explorer.methods.observed import TowerLayer
 from explorer.methods.signals import Signals, Stage
@@ -81,7 +81,7 @@ def run_flowcut(golden: Golden) -> None:
             assert_close(criteria.layer_score(layer), golden[f"score_layer{number}"])
         if number in golden["prune_layers"].tolist():
             left = layer.feeds - number - 1
-            leave.append(n_leaving(layer.attention(), target, left))
+            leave.append(criteria.n_leaving(layer.attention(), target, left))
         return rule(layer, going)
 
     going = TowerPruning(signals, watch)

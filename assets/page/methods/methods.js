@@ -139,11 +139,25 @@ function settings(card, changed) {
   return rows;
 }
 
+/** What kind of method this is; settings may change it. */
+function badgeRow() {
+  const row = node("span", { class: "vt-badges" });
+  let shown = "";
+  const update = (labels) => {
+    if (shown === labels.join()) return;
+    shown = labels.join();
+    row.replaceChildren(...labels.map((label) => node("span", { class: "vt-badge" }, label)));
+  };
+  return { node: row, update };
+}
+
 /** One card; a map that isn't there yet is asked for when its settings are chosen. */
 function cardOf(store, card) {
   let spec = card.key;
   const preview = node("canvas", { class: "vt-card-picture", width: 132, height: 132 });
   const status = node("p", { class: "vt-small", "aria-live": "polite" });
+  const badges = badgeRow();
+  badges.update(card.badges);
   const open = node("button", { type: "button" }, "Show on the picture");
   open.addEventListener("click", () => {
     store.chooseMethod(spec);
@@ -159,11 +173,7 @@ function cardOf(store, card) {
     { class: "vt-panel vt-card-method", "data-method": card.key },
     node("h3", { class: "vt-card-title" }, card.title),
     sources(card),
-    node(
-      "span",
-      { class: "vt-badges" },
-      ...card.badges.map((b) => node("span", { class: "vt-badge" }, b)),
-    ),
+    badges.node,
     node("p", {}, card.sentence),
     node("code", { class: "vt-equation" }, card.equation),
     drawing(card),
@@ -185,6 +195,7 @@ function cardOf(store, card) {
     element.dataset.kept = "";
     open.disabled = !found;
     show(preview, Boolean(found));
+    badges.update(found?.badges ?? card.badges);
     if (!found) return write(status, failure ?? "Not worked out for this picture yet.");
     const choice = choiceAt(state.case, found, snap(state.case, found, state.budget));
     drawSmall(preview, state.case, choice, redraw);

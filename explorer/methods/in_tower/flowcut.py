@@ -8,13 +8,11 @@ patches become differs from the full run: later layers of the tower attend to fe
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from explorer.methods.in_tower.criteria import layer_score
+from explorer.methods.in_tower.criteria import layer_score, n_leaving
 from explorer.methods.in_tower.tower_pruning import KeepRule, TowerPruning, Units, can_prune_tower
 from explorer.methods.method import BeforeLLM, Card, option
 from explorer.methods.observed import TowerLayer
@@ -65,6 +63,11 @@ class FlowCut(BeforeLLM):
         True, False, meaning="run the tower again, or keep the full run's features"
     )
 
+    @property
+    def in_tower(self) -> bool:
+        """Patches leave between the tower's layers, unless its rerun is switched off."""
+        return self.rerun
+
     def score(self, signals: Signals) -> Tensor:
         """Give r_j behind the last layer of a tower in which nobody leaves, [N]."""
         if signals.rerun_tower is None:  # differs: one layer alone, see the card
@@ -108,12 +111,3 @@ def leaving(target: int) -> KeepRule:
         return n - n_leaving(pruning.means(layer.attention()), target, left) if left else target
 
     return rule
-
-
-def n_leaving(attention: Tensor, target: int, left: int) -> int:
-    """Give how many leave behind a layer: the more, the more peaked its attention [V, n] is."""
-    n = attention.shape[1]
-    share = attention / attention.sum(1, keepdim=True)
-    entropy = -torch.xlogy(share, share).sum(1) / math.log(n)
-    most = ((n - target) / left**0.5 * (1 - entropy**2)).round()  # half to even
-    return min(max(int(most.max()), 0), n - target)  # views lose as many as the one that asks most

@@ -19,8 +19,13 @@ SIDE = 3
 SHARE = 4  # one window in so many merges (ours): what the smallest published mean needs of 64
 
 
-def stage(size: Size, budget: int) -> list[Stage]:
-    """Merge a share of the windows before the LLM, but leave as many tokens as the budget."""
+def stages(size: Size, budget: int, merging: bool) -> list[Stage]:
+    """Merge a share of the windows before the LLM, but leave as many tokens as the budget.
+
+    No stage if that isn't asked for, or if there are no windows to merge.
+    """
+    if not merging:
+        return []
     rows = size.tokens // size.columns
     windows = (rows // SIDE) * (size.columns // SIDE)
     # differs: the code merges what is alike beyond a threshold, whatever becomes of the number

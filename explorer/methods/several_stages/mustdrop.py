@@ -74,6 +74,11 @@ class MustDrop(InsideLLM):
     # nearer than words of the question that were counted while more tokens were there
     answer_at: str = option("prompt", "cache", meaning="where the answer's tokens are counted from")
 
+    @property
+    def in_tower(self) -> bool:
+        """Flat areas become one token in the tower, if that is asked for."""
+        return self.tower == "on"
+
     def layers(self, size: Size) -> list[int]:
         """Tokens leave before layers 3, 7, 11 and 15 of 32."""
         return token_schedule.places(size, [round(at * size.layers / 32) for at in STAGES])
@@ -81,15 +86,11 @@ class MustDrop(InsideLLM):
     def smallest(self, size: Size) -> list[Stage]:
         """A single visual token is left after the first layers."""
         last = Stage(min([size.layers, *self.layers(size)]), 1)
-        return [*self.in_tower(size, last.keep), last]
-
-    def in_tower(self, size: Size, budget: int) -> list[Stage]:
-        """Merge windows in the tower, if it is asked for and there are any to merge."""
-        return flat_windows.stage(size, budget) if self.tower == "on" else []
+        return [*flat_windows.stages(size, last.keep, self.in_tower), last]
 
     def stages(self, size: Size, budget: int) -> list[Stage]:
         """Find k, of which the stages leave 1, .8, .64 and .51; where that is all, none leave."""
-        merging = self.in_tower(size, budget)
+        merging = flat_windows.stages(size, budget, self.in_tower)
         size = replace(size, tokens=merging[0].total) if merging else size
 
         def at(x: float) -> list[Stage]:

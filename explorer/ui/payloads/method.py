@@ -66,14 +66,16 @@ def method_words(spec: str) -> dict:
     }
 
 
-def badges(method: Method | type[Method]) -> list[str]:
+def badges(method: Method) -> list[str]:
     """Say in a few words what kind of method this is."""
     where = {"both": "before and inside the LLM"}.get(method.where, method.where)
     return [
         "reads the question" if method.reads_question else "does not read the question",
+        *(["in the tower"] if method.in_tower else []),
         where,
         "nested" if method.nested else "not nested",
         *(["merges"] if method.merges else []),
+        *(["trained"] if method.trained else []),
     ]
 
 

@@ -88,7 +88,7 @@ def card_payload(method: type[Method]) -> dict:
         "verified": card.verified,
         "uncertain": card.uncertain,
         "traps": method.traps(),
-        "badges": [*badges(method), *(["trained"] if method.trained else [])],
+        "badges": badges(method()),
         "positions": method().positions,
         "looks": looks(method),
         "drops": drops(method()),

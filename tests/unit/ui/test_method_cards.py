@@ -39,6 +39,12 @@ def test_a_card_is_complete_and_can_be_sent(method):
     json.dumps(made)
 
 
+def test_a_badge_says_that_tokens_leave_in_the_tower():
+    for spec, told in {"flowcut": True, "flowcut?rerun=False": False, "mustdrop": False}.items():
+        assert ("in the tower" in method_words(spec)["badges"]) is told
+    assert "in the tower" in method_words("mustdrop?tower=on")["badges"][:4], "what Explore shows"
+
+
 def test_maps_of_attention_in_the_tower_warn_of_its_sinks():
     warned = {m.card.key for m in catalog.METHODS if "sinks" in card_payload(m)["traps"]}
     assert {"clsattn", "hired", "visionzip", "fopru", "visiondrop"} <= warned

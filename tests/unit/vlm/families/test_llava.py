@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import replace
 
+import pytest
 import torch
 from family_contract import (
     QUESTION,
@@ -26,6 +27,9 @@ from transformers import (
 from explorer import analyses
 from explorer.cases.case import open_case
 from explorer.cases.request import CaseRequest
+from explorer.errors import MethodUnavailable
+
+MERGING = "mustdrop?tower=on"
 
 
 def tiny(real: bool, cls: bool, kv_heads: int, side: int = 56):
@@ -66,6 +70,13 @@ class TestClip(Llava):
         notes = analyses.analyse(CaseRequest.make(vlm, noise(), QUESTION)).notes
         assert not any("[CLS]" in note for note in notes)
 
+    def test_flat_areas_become_one_token_in_the_tower(self, real):
+        answer = analyses.answer(CaseRequest.make(real, noise(), QUESTION), MERGING, 300)
+        merged = answer.stages[0]
+        assert answer.layers[0] == 576 - 8 * merged.merged == 576 - 8 * 16
+        assert merged.tower == (577, 577 - 8 * 16, 577 - 8 * 16)
+        assert abs(answer.mean - 300) <= 1
+
     @staticmethod
     def build(real):
         return tiny(real, cls=True, kv_heads=4)
@@ -82,6 +93,10 @@ class TestSiglip(Llava):
         assert "attention that a patch receives" in instead["HiRED"]
         assert "nearest to the mean" in instead["ToDRE"]
         assert any("needs a vision tower with a [CLS]" in note for note in notes)
+
+    def test_without_a_cls_nothing_is_merged_in_the_tower(self, real):
+        with pytest.raises(MethodUnavailable, match=r"only where it has a \[CLS\]"):
+            analyses.answer(CaseRequest.make(real, noise(), QUESTION), MERGING, 300)
 
     @staticmethod
     def build(real):
