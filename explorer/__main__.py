@@ -12,7 +12,11 @@ _FITTING = "explorer.tools.calibration"
 COMMANDS = {
     "bench": ("explorer.tools.bench.run", "measure the numbers of the README on this machine"),
     "leaderboard": ("explorer.tools.leaderboard.run", "every method on new scenes, with intervals"),
-    "failures": ("explorer.tools.failures", "find scenes on which a method fails"),
+    "effects": (
+        "explorer.tools.effects.run",
+        "what pruning does to answers besides saving time",
+    ),
+    "failures": ("explorer.tools.failures.find", "find scenes on which a method fails"),
     "replay": ("explorer.tools.replay", "recompute saved cases and say what differs"),
     "doctor": ("explorer.tools.doctor", "look at this machine: packages, device, memory, models"),
     "examples": ("explorer.tools.examples.build", "build the finished examples of the page"),

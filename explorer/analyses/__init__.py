@@ -10,6 +10,9 @@ from explorer.analyses.attribution.restoration import find_restoring_patches
 from explorer.analyses.attribution.score_evaluation import evaluate_scores
 from explorer.analyses.comparison import compare
 from explorer.analyses.diagnosis.diagnose import diagnose
+from explorer.analyses.effects.captions import describe
+from explorer.analyses.effects.probes import probe
+from explorer.analyses.effects.stability import stability
 from explorer.analyses.overview import analyse, draw, unfold
 from explorer.analyses.picked import answer_from_tokens, kept_shares
 from explorer.analyses.region_crop import answer_with_crop
@@ -31,6 +34,7 @@ __all__ = [
     "compare",
     "compute_answers",
     "count_tokens",
+    "describe",
     "diagnose",
     "draw",
     "evaluate_scores",
@@ -38,6 +42,8 @@ __all__ = [
     "find_restoring_patches",
     "kept_shares",
     "prepare",
+    "probe",
+    "stability",
     "stream",
     "sweep",
     "unfold",

@@ -85,8 +85,17 @@ class Generation:
             text=self.text.strip(),
             tokens=tuple(self.pieces),
             layers=tuple(run.cached_visual),
+            yes_no=None if partial else self._yes_no(),
             partial=partial,
         )
+
+    def _yes_no(self) -> tuple[float, float] | None:
+        """Add up the probabilities of "yes" and of "no", in all spellings, at the first token."""
+        yes, no = self.case.vlm.yes_no
+        if not (yes and no and self.steps):
+            return None
+        first = self.steps[0].logits.float().softmax(-1)
+        return float(first[list(yes)].sum()), float(first[list(no)].sum())
 
 
 def generate(

@@ -112,7 +112,8 @@ class Answer:
     log_prob_loss (mean log-probability lost per token of the full answer, nats), token_losses (that
     of each of its tokens, its end included). seconds: vision, select, prefill, decode;
     full_seconds: those of the full run that it is compared with.
-    dominance_with_first: MDI and AEI with the prompt's first token counted as text.
+    dominance_with_first: MDI and AEI with the prompt's first token counted as text. yes_no: the
+    probabilities that the first token says yes and that it says no; None where no token does.
     """
 
     method: str
@@ -133,6 +134,7 @@ class Answer:
     kl: float | None = None
     log_prob_loss: float | None = None
     token_losses: tuple[float, ...] = ()
+    yes_no: tuple[float, float] | None = None
     partial: bool = False
 
     @property

@@ -21,7 +21,8 @@ SIZES = (
     Size(576, 32, 24, frames=9),
     Size(196, 8, 14),
 )  # LLaVA-1.5 and pico: where schedules are compared
-SEEDS = Random.options()["seed"].values
+MORE_SEEDS = Random.options()["seed"].values
+SEEDS = MORE_SEEDS[:5]  # of a comparison
 
 
 def is_random(spec: str) -> bool:
@@ -51,6 +52,12 @@ def draws_of(chance: str) -> tuple[str, ...]:
     """Name the draws, one per seed, of what `chance_of` gives."""
     baseline = catalog.resolve(chance)
     return tuple(replace(baseline, seed=seed).spec for seed in SEEDS)
+
+
+def subsets_of(spec: str) -> tuple[str, ...]:
+    """Name ten random choices before the language model that count positions as a method does."""
+    positions = catalog.resolve(spec).positions
+    return tuple(Random(seed=seed, positions=positions).spec for seed in MORE_SEEDS)
 
 
 def chances_of(specs: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import ModuleType
 from typing import NamedTuple
 
@@ -41,6 +42,18 @@ class Vlm:
     def run_threads(self) -> int:
         """CPU threads that one run of the model is computed with."""
         return self.threads or self.cores
+
+    @cached_property
+    def yes_no(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Tokens that say "yes" and tokens that say "no", in every spelling of one token."""
+        tokenizer = self.processor.tokenizer
+        found = []
+        for word in ("yes", "no"):
+            written = (f"{blank}{w}" for blank in ("", " ") for w in (word, word.title()))
+            tokens = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in written]
+            single = {ids[0] for ids in tokens if len(ids) == 1}
+            found.append(tuple(sorted(single - {tokenizer.unk_token_id})))
+        return found[0], found[1]
 
 
 Pixels = dict[str, Tensor]

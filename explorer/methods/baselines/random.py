@@ -31,7 +31,7 @@ class Random(BeforeLLM):
         ),
         score_means="place in a random order",
     )
-    seed: int = option(0, 1, 2, 3, 4, meaning="which shuffle")
+    seed: int = option(*range(10), meaning="which shuffle")
 
     def score(self, signals: Signals) -> Tensor:
         """Give each token its place in a shuffled queue, [N] in (0, 1]: 1 is first in the queue."""

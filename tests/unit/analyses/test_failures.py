@@ -14,8 +14,8 @@ from explorer.errors import BadBudget, UnknownMethod
 from explorer.metrics.fidelity import agrees
 from explorer.pico.data import scenes
 from explorer.pico.data.questions import truths
-from explorer.tools import failures as tools_failures
-from explorer.tools.shards import shard
+from explorer.tools.failures import find as tools_failures
+from explorer.tools.failures.shards import shard
 
 SEEDS = range(40, 46)
 FEW = SEEDS[:3]

@@ -23,7 +23,7 @@ def test_random_draws_differ_with_the_seed():
         tuple(Random(seed=seed).keep(signals, Stage(0, 6)).index.tolist())
         for seed in Random.options()["seed"].values
     }
-    assert len(draws) == 5
+    assert len(draws) == 10
 
 
 @pytest.mark.parametrize(

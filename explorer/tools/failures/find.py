@@ -13,7 +13,7 @@ from pathlib import Path
 
 from explorer.analyses.failures import FIRST_SEED, QUESTIONS, Failure, find, ranked
 from explorer.cases.generation import FULL
-from explorer.tools.shards import Shard, shard
+from explorer.tools.failures.shards import Shard, shard
 
 WHOLE = Shard()
 

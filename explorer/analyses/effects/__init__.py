@@ -1,0 +1,1 @@
+"""What pruning does to answers besides saving time, on one picture: probes, captions, stability."""
