@@ -1,4 +1,4 @@
-"""The public endpoints for scripts and MCP: /analyse, /answer, /compare, /sweep and /oracle.
+"""The public endpoints for scripts and MCP: /analyse, /answer, /compare, /sweep and others.
 
 Knows use cases and their JSON; not the page.
 """
@@ -22,6 +22,7 @@ from explorer.ui.payloads.answer import answer_payload, stages_payload
 from explorer.ui.payloads.attribution import importance_payload
 from explorer.ui.payloads.case import case_payload
 from explorer.ui.payloads.comparison import comparison_payload
+from explorer.ui.payloads.diagnosis import diagnosis_payload
 from explorer.ui.payloads.sweep import sweep_payload
 from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState
@@ -38,6 +39,7 @@ def build(app_state: AppState, model_queue: ModelQueue) -> None:
         budget = gr.Number(64, label="budget", precision=0)
         budgets = gr.Textbox("", label="budgets")
         answer, way = gr.Textbox("", label="answer"), gr.Textbox("removed", label="way")
+        truth = gr.Textbox("", label="truth")
         result, run = gr.JSON(label="result"), gr.Button()
     long_jobs = model_queue.of_long_jobs  # others come before these
     served = {
@@ -46,6 +48,7 @@ def build(app_state: AppState, model_queue: ModelQueue) -> None:
         endpoints.compare: ([image, question, budget, methods, model], long_jobs),
         endpoints.sweep: ([image, question, methods, budgets, model], long_jobs),
         endpoints.oracle: ([image, question, answer, way, model], long_jobs),
+        endpoints.diagnose: ([image, question, method, budget, truth, model], long_jobs),
     }
     for function, (inputs, queue) in served.items():
         handler, name = queue.serve(function), function.__name__
@@ -59,6 +62,7 @@ MAX_TEXT = {
     "budgets": 500,
     "answer": 8_000,
     "way": 20,
+    "truth": 200,
 }  # characters; the question's are counted by who reads it
 
 
@@ -215,6 +219,39 @@ class Endpoints:
             request = CaseRequest.make(model, image, question)
             *_, found = use_cases.explain(request, target, way, cache=cache)
         return importance_payload(found) | {"values": [float(f"{x:.5g}") for x in found.values]}
+
+    def diagnose(
+        self,
+        image: str,
+        question: str,
+        method: str,
+        budget: int,
+        truth: str = "",
+        model: str = DEFAULT,
+    ) -> dict:
+        """Tell why the answer about a picture fails after pruning, with the evidence.
+
+        Args:
+            image: the picture
+            question: the question, at most 500 characters
+            method: key of the method, such as "visionzip"
+            budget: visual tokens kept, averaged over the layers of the language model
+            truth: the right answer, such as "a cat"; empty where nobody knows it: the full answer
+                stands in for it then
+            model: key of the model, such as "pico"
+
+        Returns:
+            a verdict ("nothing broke", "the model was wrong anyway", "it answers without looking",
+            "positions shifted", "merging blurred the evidence", "what matters is where tokens
+            leave", "the evidence was dropped" or "not explained"), a sentence with its reason, the
+            patches whose return restores the answer, and every step with what it found
+        """
+        use_cases, cache = self.app_state.use_cases, self.app_state.cache
+        with _sentences(model=model, method=method, truth=truth):
+            request = CaseRequest.make(model, image, question)
+            about = (method, budget, truth.strip() or None)
+            *_, found = use_cases.diagnose(request, *about, cache=cache)
+        return diagnosis_payload(found)
 
 
 def _names(text: str) -> list[str]:

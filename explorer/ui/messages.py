@@ -150,6 +150,13 @@ class ImportanceMessage(CaseMessage):
     text: Words | None = None
 
 
+class DiagnosisMessage(CaseMessage):
+    """Asks why the method's answer fails at this budget."""
+
+    method: Spec
+    budget: Budget
+
+
 class EvaluationMessage(CaseMessage):
     """Puts the scores of methods on trial at a budget."""
 

@@ -21,6 +21,7 @@ from explorer.analyses.attribution.importance import Importance
 from explorer.analyses.attribution.restoration import RestorationResult
 from explorer.analyses.attribution.score_evaluation import ScoreEvaluation
 from explorer.analyses.comparison import Comparison
+from explorer.analyses.diagnosis.records import Diagnosis, StepResult
 from explorer.analyses.failures import Failure
 from explorer.analyses.region_crop import RegionAnswer
 from explorer.analyses.sharing import replay
@@ -93,6 +94,7 @@ class UseCases:
     find_restoring_patches: Callable[..., Iterator[Progress | RestorationResult]] = (
         analyses.find_restoring_patches
     )
+    diagnose: Callable[..., Iterator[Progress | StepResult | Diagnosis]] = analyses.diagnose
     evaluate_scores: Callable[..., Iterator[Progress | ScoreEvaluation]] = analyses.evaluate_scores
     find_failures: Callable[..., Iterator[Failure | None]] = failures.find
     replay: Callable[..., Iterator[Difference]] = replay.replay

@@ -58,6 +58,11 @@ class Run:
         """How many other runs take turns with it."""
         return self._queue.count(without=self)
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its place among all runs, itself counted; see `FairQueue.place`."""
+        return self._queue.place(self)
+
     def clock(self) -> float:
         """Give the time on a clock that stands still while others have their turn."""
         with self._queue.changed:
@@ -173,6 +178,15 @@ class FairQueue:
         with self.changed:
             return len(self._runs - {without})
 
+    def place(self, run: Run) -> tuple[int, int]:
+        """Give when a run is due among all, were its slice to end now: (1, 3) is first of three."""
+        with self.changed:
+            if run.has_turn:
+                self._charge(run)
+            mine = self._due(run)
+            ahead = sum(self._due(other) < mine for other in self._runs - {run})
+            return 1 + ahead, len(self._runs)
+
     def take(self, run: Run) -> None:
         """Wait until it is a run's turn. Raises `Cancelled`."""
         with self.changed:
@@ -279,6 +293,12 @@ def others() -> int:
     """Count the other runs with which the one of this thread takes turns; 0 outside a queue."""
     run = _RUN.get()
     return 0 if run is None else run.others
+
+
+def place() -> tuple[int, int]:
+    """Give the place of this thread's run among all that take turns; (1, 1) outside a queue."""
+    run = _RUN.get()
+    return (1, 1) if run is None else run.place
 
 
 def clock() -> float:

@@ -171,6 +171,7 @@ class Canned:
             compute_answers=self.compute_answers,
             explain=self._tasks.explain,
             find_restoring_patches=self._tasks.find_restoring_patches,
+            diagnose=self._tasks.diagnose,
             find_failures=self._tasks.find_failures,
         )
 

@@ -19,6 +19,9 @@ from explorer.analyses import failures
 from explorer.analyses.attribution.importance import Importance
 from explorer.analyses.attribution.restoration import RestorationResult
 from explorer.analyses.attribution.target import Target, target_tokens
+from explorer.analyses.diagnosis.records import QUESTIONS, Diagnosis, RunAnswer, StepResult
+from explorer.analyses.diagnosis.verdict import Verdict
+from explorer.analyses.diagnosis.word_losses import WordLoss
 from explorer.analyses.failures import Failure
 from explorer.analyses.picked import HAND_PICKED
 from explorer.cases.cache import ResultCache
@@ -93,6 +96,45 @@ class CannedTasks:
             p_after=0.9,
         )
         yield from self._gate.passing([Progress(1, 2), result])
+
+    def diagnose(
+        self,
+        request: CaseRequest,
+        method: str,
+        budget: int,
+        truth: str | None = None,
+        things: Sequence[object] = (),
+        *,
+        cache: ResultCache | None = None,
+    ) -> Iterator[Progress | StepResult | Diagnosis]:
+        """Give every step as it begins and ends, and an evidence that was dropped."""
+        full = self._analysis.full.text
+        steps = tuple(
+            StepResult(
+                key,
+                finding=f"Made up about {key}.",
+                holds={"full": True, "pruned": False, "alone": None}.get(key, True),
+                asked=key != "alone",
+                runs=(RunAnswer("FastV", full, True), RunAnswer("Uniform", WRONG, False)),
+                patches=(0, 1) if key == "restored" else (),
+                words=(WordLoss("duck", 4.4), WordLoss("or", -0.2)) if key == "pruned" else (),
+            )
+            for key in QUESTIONS
+        )
+        found = Diagnosis(
+            case=request.id,
+            method=method,
+            budget=budget,
+            truth=truth,
+            full=full,
+            pruned=WRONG,
+            verdict=Verdict.EVIDENCE,
+            sentence=f"The evidence was dropped: with 2 patches back it says “{full}”.",
+            steps=steps,
+            patches=(0, 1),
+        )
+        events = [event for step in steps for event in (Progress(stage=step.key), step)]
+        yield from self._gate.passing([*events, found])
 
     def find_failures(
         self,

@@ -1,11 +1,12 @@
 /**
- * The tab "Debug": puts its parts together. Patches picked by hand with the answer beside them,
- * what broke the answer, what it rests on, and scores on trial.
+ * The tab "Debug": puts its parts together. Why an answer failed, and to look closer: patches picked
+ * by hand with the answer beside them, what broke it, what it rests on, and scores on trial.
  */
 import { announcer, inbound } from "../common/bridge.js";
 import { mark, node, rootOf, show, write } from "../common/dom.js";
 import { format } from "../common/format.js";
 import { Observable } from "../common/observable.js";
+import { diagnosisPanel } from "./diagnosis.js";
 import { importancePanel } from "./importance.js";
 import { Picking } from "./picking.js";
 import { regionPart } from "./region.js";
@@ -212,15 +213,24 @@ function openingInWords({ state, opening }) {
   return `Opening ${question ? `“${question}”` : "another picture"} …`;
 }
 
-/** Mount the tab. Its value is {ways: {key: words}, most}. */
+/** Mount the tab. Its value is {ways: {key: words}, most, steps: [{key, question}]}. */
 function mount(store, { page, picking, tasks }, { element, props }) {
   const root = rootOf(element, "vt-debug");
-  const { ways, most } = props.value;
-  const parts = [
+  const { ways, most, steps } = props.value;
+  const diagnosis = diagnosisPanel(store, tasks.diagnosis, steps);
+  const tools = [
     pickPanel(store, picking, tasks, most),
     importancePanel(store, tasks.attribution, ways, () => page.changed()),
     evaluationPanel(store, tasks.trial),
   ];
+  const closer = node(
+    "details",
+    { class: "vt-closer", open: true },
+    node("summary", {}, "Look closer: patches by hand, what the answer rests on, scores on trial"),
+    node("div", { class: "vt-debug-tools" }, ...tools.map((part) => part.node)),
+  );
+  closer.addEventListener("toggle", () => page.changed());
+  const parts = [diagnosis, { node: closer, update: () => tools.forEach((tool) => tool.update()) }];
   const coming = node("p", { class: "vt-empty", role: "status", hidden: true });
   root.replaceChildren(coming, ...parts.map((part) => part.node));
   page.subscribe(() => {
@@ -251,8 +261,9 @@ export function debugTab(store) {
     changed();
   });
   const picking = new Picking(store, pick, changed);
-  const [attribution, restoration, trial] = Array.from({ length: 3 }, () => new Task(changed));
-  const tasks = { pick, attribution, restoration, trial };
+  const others = Array.from({ length: 4 }, () => new Task(changed));
+  const [diagnosis, attribution, restoration, trial] = others;
+  const tasks = { pick, diagnosis, attribution, restoration, trial };
   return {
     picking,
     region: regionPart(store),

@@ -26,6 +26,11 @@ export class Task {
     return this.#request.busy;
   }
 
+  /** What is asked for, or what the newest reply is about; null for nothing. */
+  get message() {
+    return this.#request.pending ?? this.reply?.message ?? null;
+  }
+
   /** Ask; what was under way is dropped. Every message names its case. */
   ask(message) {
     this.forget();
@@ -57,6 +62,13 @@ export class Task {
   }
 }
 
+/** How many share the model; and, where it is known, when this task is due among all. */
+function turnsInWords(reply) {
+  const [place, of] = reply?.place ?? [1, 1];
+  if (of > 1) return ` (number ${place} of ${of} in the queue)`;
+  return reply?.others ? ` (taking turns with ${reply.others} of others)` : "";
+}
+
 /** A button that starts a task, one that cancels it, a bar, and a line that says how far it is. */
 export function taskBar(task, label, id, start) {
   const go = node("button", { type: "button", class: "vt-ask", id: `vt-${id}-go` }, label);
@@ -75,10 +87,9 @@ export function taskBar(task, label, id, start) {
     show(go, !busy);
     show(cancel, busy);
     show(bar, busy);
-    bar.value = done / total;
+    bar.value = total ? done / total : 0;
     const far = `Evaluated ${done} of ${total} …`;
-    const turns = reply?.others ? ` (taking turns with ${reply.others} of others)` : "";
-    if (busy) return write(line, (done ? far : "Starting …") + turns);
+    if (busy) return write(line, (done ? far : "Starting …") + turnsInWords(reply));
     write(line, reply?.error ?? (task.cancelled ? "Cancelled." : sentence));
   };
   return { buttons: [go, cancel], nodes: [bar, line], go, update };

@@ -1,4 +1,4 @@
-"""The tab "Debug": patches picked by hand, what an answer rests on, what broke it, scores on trial.
+"""The tab "Debug": why an answer fails, and the tools to look closer at patches and scores.
 
 Layout and wiring only. Every task is a channel of its own: what nobody waits for any more is
 dropped, and a ticket that is only announced cancels.
@@ -15,10 +15,12 @@ from explorer.analyses import picked
 from explorer.analyses.attribution import importance, restoration
 from explorer.analyses.attribution.score_evaluation import ScoreEvaluation
 from explorer.analyses.attribution.target import Target
+from explorer.analyses.diagnosis.evidence import name_of, things_of
+from explorer.analyses.diagnosis.records import Diagnosis, StepResult
 from explorer.pico.data import scenes
-from explorer.pico.data.scenes import Thing
 from explorer.ui import components
 from explorer.ui.messages import (
+    DiagnosisMessage,
     EvaluationMessage,
     ImportanceMessage,
     Message,
@@ -27,10 +29,11 @@ from explorer.ui.messages import (
 )
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.attribution import importance_payload, restoration_payload, trial_payload
+from explorer.ui.payloads.diagnosis import STEPS, diagnosis_payload, step_payload
 from explorer.ui.payloads.encoding import rounded
 from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
 from explorer.ui.session import AppState, Session
-from explorer.vlm.fair_queue import others
+from explorer.vlm.fair_queue import others, place
 from explorer.vlm.progress import Progress
 
 PAUSE = 0.2  # seconds between two reports of progress
@@ -42,7 +45,7 @@ def build(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> No
     components.html_block(
         '<div class="vt-debug"></div>',
         "mountDebug",
-        {"ways": importance.WAYS, "most": restoration.MAX_PATCHES},
+        {"ways": importance.WAYS, "most": restoration.MAX_PATCHES, "steps": STEPS},
         elem_id="vt-debug",
     )
     for name, (kind, task) in TASKS.items():
@@ -80,7 +83,7 @@ def _calmly(replies: Iterator[dict]) -> Iterator[dict]:
     last = -PAUSE
     for reply in replies:
         now = time.monotonic()
-        if reply.get("done") or reply.get("trials") or now - last > PAUSE:
+        if reply.keys() & {"done", "trials", "steps"} or now - last > PAUSE:
             last = now
             yield reply
         else:
@@ -108,16 +111,10 @@ def _pick(app_state: AppState, session: Session, message: PickMessage) -> Iterat
         "done": True,
         "answer": answer_payload(answer, session.truth, session.id),
         "things": [
-            {"name": _name(thing), "share": rounded(share)}
+            {"name": name_of(thing), "share": rounded(share)}
             for thing, share in zip(things, shares, strict=True)
         ],
     }
-
-
-def _name(thing: Thing) -> str:
-    if thing.kind == "word":
-        return f"sign “{thing.name}”"
-    return f"{thing.color} {thing.name}" if thing.color else thing.name
 
 
 def _progress(step: Progress) -> dict:
@@ -158,9 +155,25 @@ def _evaluate(app_state: AppState, session: Session, message: EvaluationMessage)
     yield {"done": True, "trials": trials, "budget": budget}
 
 
+def _diagnose(app_state: AppState, session: Session, message: DiagnosisMessage) -> Iterator[dict]:
+    """Tell each step as it begins, goes on and ends, with the place in the queue at that moment."""
+    steps: list[dict] = []
+    about = (message.method, message.budget, session.truth, things_of(session.seed))
+    for event in app_state.use_cases.diagnose(session.request, *about, cache=app_state.cache):
+        if isinstance(event, StepResult):
+            steps.append(step_payload(event))
+            yield {"steps": list(steps)}
+        elif isinstance(event, Diagnosis):
+            yield {"done": True, "found": diagnosis_payload(event)}
+        else:
+            begins = {} if event.total else {"steps": list(steps)}
+            yield _progress(event) | {"at": event.stage, "place": list(place())} | begins
+
+
 TASKS: dict[str, tuple[type[Message], Task]] = {
     "pick": (PickMessage, _pick),
     "attribution": (ImportanceMessage, _explain),
     "restoration": (RestoreMessage, _restore),
+    "diagnosis": (DiagnosisMessage, _diagnose),
     "trial": (EvaluationMessage, _evaluate),
 }

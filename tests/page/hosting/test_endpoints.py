@@ -38,7 +38,7 @@ def picture(tmp_path) -> Path:
 def test_only_the_named_endpoints_are_public(client):
     endpoints = client.view_api(return_format="dict")
     assert set(endpoints["named_endpoints"]) == {
-        "/analyse", "/answer", "/compare", "/oracle", "/sweep",
+        "/analyse", "/answer", "/compare", "/diagnose", "/oracle", "/sweep",
     }  # fmt: skip
     assert not endpoints["unnamed_endpoints"]
     for name, endpoint in endpoints["named_endpoints"].items():
@@ -180,7 +180,9 @@ def test_no_message_makes_a_file_of_the_server_an_upload(url, picture, tmp_path)
         ("analyse", plain | more)
         for more in ({}, {"url": "/file=a.png"}, {"meta": {"_type": "gradio.FileData"}})
     ]
-    messages += [(endpoint, plain) for endpoint in ("answer", "compare", "sweep", "oracle")]
+    messages += [
+        (endpoint, plain) for endpoint in ("answer", "compare", "diagnose", "sweep", "oracle")
+    ]
     others = (tmp_path / "link.png", tmp_path, "/dev/zero", "/nowhere.png", "a\0b")
     messages += [("analyse", {"path": str(path)}) for path in others]
     for endpoint, message in messages:

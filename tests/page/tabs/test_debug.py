@@ -112,6 +112,36 @@ def test_it_starts_from_the_methods_set_and_its_answer(with_pico):
     expect(page.locator("#vt-pick-count")).to_have_text(str(theirs["budget"]))
 
 
+def test_why_it_failed_is_told_step_by_step_and_ends_in_a_verdict(page, canned):
+    """One button; what came before a cancel is dropped; the evidence is folded at the end."""
+    panel, line = page.locator("#vt-diagnosis"), page.locator("#vt-diagnosis-line")
+    expect(page.locator("#vt-head-question")).to_contain_text(state(page)["case"]["question"])
+    expect(page.locator("#vt-head-full")).to_contain_text(full_answer(page)["text"])
+    expect(page.locator("#vt-head-pruned")).to_contain_text(state(page)["pruned"]["answer"]["text"])
+    steps = page.locator(".vt-questions > li")
+    canned.tasks.hold(after=3)  # one step, and the beginning of the second
+    page.click("#vt-diagnosis-go")
+    expect(steps.nth(0)).to_have_attribute("data-is", "yes", timeout=PATIENCE)
+    expect(steps.nth(1)).to_have_attribute("aria-current", "step")
+    expect(steps.nth(2)).to_have_attribute("data-is", "waiting")
+    expect(page.locator("#vt-evidence")).to_have_attribute("open", "")
+    page.click("#vt-diagnosis-cancel")
+    expect(line).to_have_text("Cancelled.")
+    canned.tasks.open()
+    page.click("#vt-diagnosis-go")
+    expect(panel).to_have_attribute("data-verdict", "the evidence was dropped", timeout=PATIENCE)
+    expect(page.locator("#vt-verdict")).to_contain_text("with 2 patches back it says")
+    expect(steps.first).not_to_be_visible()
+    page.get_by_text("Evidence, step by step").click()
+    expect(steps).to_have_count(8)
+    assert steps.evaluate_all("(all) => all.map((step) => step.dataset.is)") == [
+        "yes", "no", "yes", "skipped", "yes", "yes", "yes", "yes",
+    ]  # fmt: skip
+    worst = page.locator(".vt-loss-word[data-worst]")
+    expect(worst).to_have_text("duck−4.4")
+    expect(page.locator(".vt-loss-word").nth(1)).to_have_text("or+.2")
+
+
 def test_a_brush_asks_when_the_hand_rests_and_not_before(page):
     before = kept(page)
     sent = requests_of(page)
