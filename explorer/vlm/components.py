@@ -131,13 +131,15 @@ class ChatPrompt:
 
     is_text [S] is true for text, and leaves out BOS, EOS and padding, which are no words (dominance
     would count the attention sink at BOS as listening to text). A prompt without BOS leaves out its
-    first token instead. n_response_header: how many tokens stand behind the question. position_ids
+    first token instead. is_question [S]: true where a token is part of the question, and not of the
+    template around it. n_response_header: how many tokens stand behind the question. position_ids
     [3, 1, S]: of a model that gives a token of the picture its row and column; None counts from 0.
     """
 
     input_ids: Tensor
     visual_positions: Tensor
     is_text: Tensor
+    is_question: Tensor
     n_response_header: int = 1
     position_ids: Tensor | None = None
 

@@ -93,7 +93,8 @@ def build_chat(
         text, add_special_tokens=not has_bos, return_offsets_mapping=True, return_tensors="pt"
     )
     input_ids = encoded["input_ids"]
-    is_visual, start = input_ids[0] == image_id, encoded["offset_mapping"][0, :, 0]
+    start, end = encoded["offset_mapping"][0].unbind(-1)
+    is_visual = input_ids[0] == image_id
     control = [tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id]
     is_text = (start < picture_start) | (start >= picture_start + len(picture))
     for token in control:
@@ -101,5 +102,6 @@ def build_chat(
             is_text &= input_ids[0] != token
     if input_ids[0, 0] != tokenizer.bos_token_id:
         is_text[0] = False
+    is_question = is_text & (end > len(framed)) & (start < question_end)
     n_response_header = max(1, int((start >= question_end).sum()))
-    return ChatPrompt(input_ids, is_visual.nonzero()[:, 0], is_text, n_response_header)
+    return ChatPrompt(input_ids, is_visual.nonzero()[:, 0], is_text, is_question, n_response_header)

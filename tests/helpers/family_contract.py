@@ -22,7 +22,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from explorer import analyses
+from explorer.analyses.inside import looking
+from explorer.analyses.inside.key_reads import read_keys
 from explorer.analyses.inside.layer_keys import KINDS
+from explorer.analyses.inside.rollout import rollout
 from explorer.analyses.inside.tracing import trace
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
@@ -37,6 +40,7 @@ from explorer.inference.vision import encode_image, tower_signals
 from explorer.methods import catalog as method_catalog
 from explorer.methods.several_stages.mustdrop import MustDrop
 from explorer.methods.signals import Kept, Stage
+from explorer.metrics.reading.tokenselect import TokenSelect
 from explorer.vlm.attention import override_attention, register_attention
 from explorer.vlm.catalog import Entry
 from explorer.vlm.components import Vlm
@@ -563,7 +567,38 @@ class Promises:
             assert int(patches.isnan().any((0, 1)).sum()) == N - len(drawn)
         found = torch.stack([step.logits for step in steps])
         assert torch.allclose(traced.logits(len(layers) - 1), found, atol=1e-5)
+        if not shares:
+            flow = torch.eye(S + n)
+            for whole in weights:
+                flow = (flow + whole[0].mean(0) @ flow) / 2
+            reached = rollout(case.decoder, prompt, keeping(choices), traced.tokens)
+            expected = flow[S - 1 : S - 1 + n, prompt.visual_positions]
+            assert torch.allclose(reached, expected, atol=1e-5)
         assert (found - reference).abs().max() < 5e-5
+
+    def test_an_answer_can_be_looked_into(self, vlm, cache):
+        request = CaseRequest.make(vlm, noise(), QUESTION)
+        n = open_case(request, cache).size.tokens
+        for method, budget in (("full", 1), ("fastv", n // 2), ("pool", n // 2)):
+            inside = looking.look_inside(request, method, budget, cache=cache)
+            G = len(inside.token_ids)
+            assert inside.attention.shape == (LAYERS, G, n)
+            assert np.allclose(inside.shares.sum(-1), 1, atol=1e-5)
+            assert inside.says[-1] == inside.predicted, "the last layer's lens is the answer"
+            assert max(inside.stands_from) < LAYERS
+            heads = looking.attention_of_heads(request, method, budget, 3, cache=cache)
+            mean = heads.mean(0, dtype=np.float32)
+            assert np.allclose(mean, inside.attention[3], atol=1e-3, equal_nan=True)
+            reached = looking.roll_out(request, method, budget, cache=cache)
+            assert reached.shape == (G, n) and (reached.sum(1) <= 1 + 1e-5).all()
+            every = read_keys(request, method, budget, 10_000, 10_000, cache=cache)
+            assert every.tidal.agrees and every.tidal.everything
+            assert np.nanmin(every.tidal.recall) == 1 and every.coverage.shape == (G - 1,)
+            some = TokenSelect(n // 4, rope="n_local")
+            few = read_keys(request, method, budget, n // 4, some, cache=cache)
+            if method == "full":  # a pooled token's votes are those of several patches
+                assert few.select.votes.sum(-1, dtype=np.float32) == pytest.approx(4, abs=0.05)
+            assert few.select.heat.max() <= 1 and 0 < few.select.counts.union <= 1
 
     def test_answers_side_by_side_equal_answers_alone(self, vlm):
         case = open_case(CaseRequest.make(vlm, noise(), QUESTION))

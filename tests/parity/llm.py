@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from explorer.analyses.withdrawal import first_layer_within, withdrawal_divergence
+from explorer.analyses.inside.withdrawal import first_layer_within, withdrawal_divergence
 from explorer.inference.attention_weights import causal_rows
 from explorer.inference.prefill import PruningPlan, prefill
 from explorer.methods.inside_llm.fastv import FastV

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from explorer.analyses.withdrawal import (
+from explorer.analyses.inside.withdrawal import (
     FIRST_LAYER,
     first_layer_within,
     withdrawal_divergence,

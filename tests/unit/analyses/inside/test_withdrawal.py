@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from tiny_models import random_prompt, taken_apart, tiny_llama
 
-from explorer.analyses.withdrawal import first_layer_within, withdrawal_divergence
+from explorer.analyses.inside.withdrawal import first_layer_within, withdrawal_divergence
 from explorer.inference.prefill import PruningPlan, prefill
 from explorer.methods.inside_llm.vtw import VTW
 from explorer.methods.signals import Size, Stage
