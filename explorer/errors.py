@@ -25,6 +25,12 @@ class BadQuestion(VisitorError):
 class BadBudget(VisitorError):
     """The budget is not a number of visual tokens between 1 and N."""
 
+    @classmethod
+    def not_within(cls, most: int, budget: object) -> BadBudget:
+        """Say what budgets there are, and which was sent instead."""
+        sent = "none" if budget is None else f"{budget!r:.40}"
+        return cls(f"The budget must be a whole number from 1 to {most}, not {sent}.")
+
 
 class UnknownMethod(VisitorError):
     """No method has this key."""

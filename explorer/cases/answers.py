@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 
 from explorer.cases.cache import CacheKey, ResultCache
-from explorer.cases.case import Case, open_case
+from explorer.cases.case import Case, count_tokens, open_case
 from explorer.cases.generation import (
     ANSWER_BYTES,
     FULL,
@@ -40,9 +40,13 @@ def full_run_key(case: str) -> CacheKey:
     return CacheKey("full", case)
 
 
-def _check_method(request: CaseRequest, method: str, **_: object) -> None:
+def _check(request: CaseRequest, method: str, budget: int, **_: object) -> None:
     if method != FULL:
         catalog.resolve(method)
+    if not _is_whole(
+        budget
+    ):  # whose answer could be in the cache: to a dict 1, 1.0 and True are one
+        check_budget(budget, count_tokens(request))
 
 
 @use_case(
@@ -51,7 +55,7 @@ def _check_method(request: CaseRequest, method: str, **_: object) -> None:
         lambda request, method, budget, **_: answer_key(request.id, method, budget),
         nbytes=lambda answer: ANSWER_BYTES,
     ),
-    check=_check_method,
+    check=_check,
 )
 def stream(
     request: CaseRequest,
@@ -97,8 +101,12 @@ def stream_case(
 
 def check_budget(budget: int, tokens: int) -> None:
     """Raise `BadBudget` unless the budget is a whole number of tokens that there are."""
-    if isinstance(budget, bool) or not isinstance(budget, int) or not 1 <= budget <= tokens:
-        raise BadBudget(f"The budget must be a whole number from 1 to {tokens}, not {budget}.")
+    if not _is_whole(budget) or not 1 <= budget <= tokens:
+        raise BadBudget.not_within(tokens, budget)
+
+
+def _is_whole(budget: object) -> bool:
+    return isinstance(budget, int) and not isinstance(budget, bool)
 
 
 def full_run(case: Case, cache: ResultCache | None = None) -> FullRun:

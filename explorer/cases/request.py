@@ -38,7 +38,7 @@ class CaseRequest:
     @classmethod
     def make(cls, model: str | Vlm, image: Source, question: str) -> CaseRequest:
         """Check model, picture and question; `VisitorError` says in one sentence what is wrong."""
-        if isinstance(model, str):
+        if not isinstance(model, Vlm):
             default_loader().catalog.entry(model)  # raises if there is none
         question = check_question(question)
         picture = image if isinstance(image, Picture) else open_picture(image)

@@ -153,6 +153,8 @@ def choices_of_videos() -> list[Method]:
 
 def resolve(spec: str) -> Method:
     """Give the method that a spec names, with its options; raises `UnknownMethod` if none."""
+    if not isinstance(spec, str):
+        raise _unknown(spec)
     if len(spec) > MAX_SPEC:
         raise UnknownMethod(f"A method is named by at most {MAX_SPEC} characters.")
     name, _, changes = spec.partition("?")
@@ -199,7 +201,7 @@ def _options(method: type[Method], changes: str) -> dict[str, Any]:
     return found
 
 
-def _unknown(name: str) -> UnknownMethod:
+def _unknown(name: object) -> UnknownMethod:
     known = ", ".join(method.spec for method in choices())
     return UnknownMethod(f"There is no method called {name!r}. The methods are: {known}.")
 

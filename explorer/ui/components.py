@@ -143,6 +143,20 @@ class PictureInput(gr.Image):
         return None if payload is None else uploads.check(payload.path)
 
 
+class BudgetInput(gr.Number):
+    """A number input that hands over what was sent: whether it is a budget, who answers will say.
+
+    Gradio's would round 64.6, take true for 1, and fail on a text with words of its own.
+    """
+
+    is_template = True
+
+    def preprocess(self, payload: object) -> object:
+        """Give the number, a whole one as an integer: some clients know no others."""
+        whole = isinstance(payload, float) and payload.is_integer()
+        return int(payload) if whole else payload
+
+
 class FileInput(gr.File):
     """A file input that hands over the path of an upload, and of nothing else."""
 

@@ -36,7 +36,7 @@ def build(app_state: AppState, model_queue: ModelQueue) -> None:
         image = components.PictureInput(type="filepath", label="image")
         question, model = gr.Textbox(label="question"), gr.Textbox(DEFAULT, label="model")
         method, methods = gr.Textbox("clsattn", label="method"), gr.Textbox("", label="methods")
-        budget = gr.Number(64, label="budget", precision=0)
+        budget = components.BudgetInput(64, label="budget")
         budgets = gr.Textbox("", label="budgets")
         answer, way = gr.Textbox("", label="answer"), gr.Textbox("removed", label="way")
         truth = gr.Textbox("", label="truth")
@@ -124,13 +124,16 @@ class Endpoints:
             the answer with probabilities, tokens per layer, seconds (full_seconds: of the full run
             that it is compared with), FLOPs, fidelity, and MDI and AEI with the numbers of text
             (|T|), image (|O|) and answer tokens that they count; in with_first the prompt's first
-            token (BOS), an attention sink, counts as text
+            token (BOS), an attention sink, counts as text. In notes, what was done to the picture
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
         with _sentences(model=model, method=method):
             request = CaseRequest.make(model, image, question)
             found = use_cases.answer(request, method, budget, cache=cache)
-        return answer_payload(found) | {"stages": stages_payload(found)}
+        return answer_payload(found) | {
+            "stages": stages_payload(found),
+            "notes": list(request.picture.notes),
+        }
 
     def compare(
         self, image: str, question: str, budget: int, methods: str = "", model: str = DEFAULT

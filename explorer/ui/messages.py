@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from explorer.analyses.sharing import case_file
-from explorer.errors import BadMessage
+from explorer.errors import BadBudget, BadMessage
 from explorer.media import region
 from explorer.methods import catalog
 
@@ -220,7 +220,11 @@ def read(kind: type[Kind], sent: object) -> Kind:
     try:
         return kind.model_validate(sent)
     except ValidationError as error:
-        place = error.errors(include_url=False, include_input=False)[0]["loc"]
+        fault = error.errors(include_url=False)[0]
+        place = fault["loc"]
+        if place and place[-1] == "budget":
+            most, sent = case_file.TOKENS, fault["input"] if fault["type"] != "missing" else None
+            raise BadMessage(str(BadBudget.not_within(most, sent))) from None
         where = " → ".join(map(str, place)) or "the whole of it"
         raise BadMessage(f"The page has asked in a way that is not known: {where}.") from None
 

@@ -1,0 +1,74 @@
+"""What scripts send is judged by who answers, in one sentence, and reaches him untouched."""
+
+from __future__ import annotations
+
+import io
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+from explorer import analyses
+from explorer.cases.cache import ResultCache
+from explorer.cases.records import Answer
+from explorer.cases.request import CaseRequest
+from explorer.errors import VisitorError
+from explorer.pico.data import scenes
+from explorer.ui.components import BudgetInput
+from explorer.ui.endpoints import Endpoints
+from explorer.ui.session import AppState, UseCases
+
+QUESTION = "what is in the middle ?"
+PICTURE = scenes.make(1).image
+
+
+def endpoints(answer) -> Endpoints:
+    return Endpoints(AppState(UseCases(answer=answer)))
+
+
+@pytest.mark.parametrize(
+    ("budget", "sent"),
+    [(64.6, "64.6"), (None, "none"), ("64", "'64'"), (True, "True"), (197, "197"), ([1], "[1]")],
+)
+def test_what_is_no_budget_gets_one_sentence_from_functions_and_endpoints(budget, sent):
+    sentence = f"The budget must be a whole number from 1 to 196, not {sent}."
+    with pytest.raises(VisitorError) as refused:
+        request, known = CaseRequest.make("pico", PICTURE, QUESTION), ResultCache(10**8)
+        analyses.answer(request, "random", 1, cache=known)
+        analyses.answer(request, "random", budget, cache=known)
+    assert str(refused.value) == sentence
+    handed_over = BudgetInput().preprocess(budget)
+    with pytest.raises(gr.Error) as refused:
+        endpoints(analyses.answer).answer(PICTURE, QUESTION, "random", handed_over, "pico")
+    assert refused.value.message == sentence
+
+
+def test_a_whole_number_is_a_budget_however_a_client_writes_it():
+    assert [BudgetInput().preprocess(each) for each in (64, 64.0)] == [64, 64]
+    assert isinstance(BudgetInput().preprocess(64.0), int)
+
+
+@pytest.mark.parametrize(
+    ("model", "question", "method", "words"),
+    [
+        (None, QUESTION, "random", "no model named None"),
+        ("pi\ud83d", QUESTION, "random", "no model named"),
+        ("pico", None, "random", "type a question"),
+        ("pico", "is it \ud83d ?", "random", "half a character"),
+        ("pico", QUESTION, None, "no method called None"),
+        ("pico", QUESTION, "cls\ud83d", "no method called"),
+    ],
+)
+def test_nothing_and_half_a_letter_get_a_sentence(model, question, method, words):
+    with pytest.raises(VisitorError, match=words):
+        analyses.answer(CaseRequest.make(model, PICTURE, question), method, 64)
+    with pytest.raises(gr.Error, match=words):
+        endpoints(analyses.answer).answer(PICTURE, question, method, 64, model)
+
+
+def test_an_answer_tells_what_was_done_to_the_picture():
+    film = io.BytesIO()
+    PICTURE.save(film, "GIF", save_all=True, append_images=[Image.new("RGB", PICTURE.size)])
+    known = Answer("random", 64, "a cat", (), layers=(64,))
+    told = endpoints(lambda *_, **__: known).answer(film.getvalue(), QUESTION, "random", 64)
+    assert any("first" in note for note in told["notes"])
