@@ -18,6 +18,7 @@ from PIL import Image
 
 from explorer import analyses
 from explorer.analyses.attribution.importance import Target
+from explorer.analyses.diagnosis.records import QUESTIONS
 from explorer.cases.request import CaseRequest
 from explorer.methods.chance import chance_of
 from explorer.pico.data import scenes
@@ -126,6 +127,18 @@ def test_oracle_is_what_the_function_gives(client, picture):
         client.predict(handle_file(picture), case[0], "", "magic", "pico", api_name="/oracle")
     with pytest.raises(AppError, match="does not know"):
         client.predict(handle_file(picture), case[0], "zzzz", "removed", "pico", api_name="/oracle")
+
+
+def test_diagnose_ends_in_a_verdict_with_its_steps(client, picture):
+    """With all tokens kept, which takes no search; what a search finds is tested elsewhere."""
+    ask = (handle_file(picture), "what is in the middle ?", "clsattn", 196)
+    told = client.predict(*ask, "", "pico", api_name="/diagnose")
+    assert told["verdict"] in ("nothing broke", "it answers without looking")
+    assert [step["key"] for step in told["steps"]] == list(QUESTIONS)
+    wrong = client.predict(*ask, "a submarine", "pico", api_name="/diagnose")
+    assert wrong["verdict"] == "the model was wrong anyway" and wrong["truth"] == "a submarine"
+    with pytest.raises(AppError, match="no method called"):
+        client.predict(*ask[:2], "full", 64, "", "pico", api_name="/diagnose")
 
 
 @pytest.mark.parametrize(
