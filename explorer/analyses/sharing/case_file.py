@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from explorer.analyses.diagnosis.records import QUESTIONS, Diagnosis
 from explorer.cases.records import Answer
 from explorer.cases.request import CaseRequest
 from explorer.errors import BadCase, BadPicture
@@ -31,6 +32,7 @@ VERSION = 1
 MAX_BYTES = 20_000_000  # of a file
 PICTURE_BYTES = 14_000_000  # of the embedded picture, in base64
 RUNS, TOKENS, ANSWER, STAGES, LAYERS = 200, 20_000, 2_000, 64, 512
+STEPS = 2 * len(QUESTIONS)  # of a diagnosis
 PACKAGES = ("torch", "transformers", "gradio", "numpy")
 
 Text = Annotated[str, Field(max_length=8_000)]
@@ -65,7 +67,8 @@ class StoredStage(Strict):
 class StoredRun(Strict):
     """One answer. method: a spec, options and seed included, or "full" for all visual tokens.
 
-    mdi, aei [L]: null where undefined or infinite.
+    mdi, aei [L]: null where undefined or infinite. losses: what each token of the full answer loses
+    by pruning, its end included, nats.
     """
 
     method: Name
@@ -77,10 +80,46 @@ class StoredRun(Strict):
     p_full: Share | None = None
     kl: Annotated[float, Field(ge=0)] | None = None
     drop: float | None = None
+    losses: Annotated[list[float], Field(max_length=ANSWER)] = []
     flops: Whole = 0
     kv_bytes: Whole = 0
     mdi: Curve = []
     aei: Curve = []
+
+
+class StoredRunAnswer(Strict):
+    """What one run of a step answered."""
+
+    run: Name
+    text: Text
+    right: bool | None = None
+
+
+class StoredStep(Strict):
+    """One step; asked: false where its question makes no sense for the case."""
+
+    question: Name
+    finding: Text
+    holds: bool | None = None
+    asked: bool = True
+    runs: Annotated[list[StoredRunAnswer], Field(max_length=RUNS)] = []
+
+    @property
+    def says(self) -> str:
+        """The answer to the question in a word."""
+        return {None: "", True: "yes", False: "no"}[self.holds] if self.asked else "not asked"
+
+
+class StoredDiagnosis(Strict):
+    """Why the run of this method and budget fails."""
+
+    method: Name
+    budget: Annotated[int, Field(ge=1, le=TOKENS)]
+    truth: Text | None = None
+    verdict: Name
+    sentence: Text
+    patches: Annotated[list[Count], Field(max_length=TOKENS)] = []
+    steps: Annotated[list[StoredStep], Field(max_length=STEPS)]
 
 
 class StoredModel(Strict):
@@ -117,6 +156,7 @@ class CaseFile(Strict):
     seed: Whole | None = None
     full: StoredRun
     runs: Annotated[list[StoredRun], Field(max_length=RUNS)] = []
+    diagnosis: StoredDiagnosis | None = None
     packages: Annotated[
         dict[Name, Annotated[str, Field(max_length=100)]], Field(max_length=50)
     ] = {}
@@ -144,10 +184,12 @@ def save(
     runs: Sequence[Answer] = (),
     truth: str | None = None,
     seed: int | None = None,
+    diagnosis: Diagnosis | None = None,
 ) -> str:
     """Write a case with its answers as JSON; `BadCase` if the picture is too large to go along.
 
-    seed: of the scene that the picture shows, if it shows one.
+    seed: of the scene that the picture shows, if it shows one. diagnosis: why one of the runs
+    fails, if somebody has asked.
     """
     entry, picture = default_loader().catalog.entry(request.model), request.picture
     png = _png(picture.image)
@@ -166,6 +208,7 @@ def save(
         seed=seed,
         full=stored(full),
         runs=[stored(answer) for answer in runs],
+        diagnosis=diagnosis and stored_diagnosis(diagnosis),
         packages=packages(),
     )
     return case.model_dump_json(indent=1)
@@ -200,10 +243,37 @@ def stored(answer: Answer) -> StoredRun:
         p_full=answer.p_full,
         kl=answer.kl,
         drop=answer.log_prob_loss,
+        losses=list(answer.token_losses),
         flops=answer.flops,
         kv_bytes=answer.kv_bytes,
         mdi=_curve(answer.dominance and answer.dominance.mdi),
         aei=_curve(answer.dominance and answer.dominance.aei),
+    )
+
+
+def stored_diagnosis(found: Diagnosis) -> StoredDiagnosis:
+    """Write down a diagnosis; its numbers stand in its sentences."""
+    steps = [
+        StoredStep(
+            question=step.question,
+            finding=step.finding,
+            holds=step.holds,
+            asked=step.asked,
+            runs=[
+                StoredRunAnswer(run=each.run, text=each.text, right=each.right)
+                for each in step.runs
+            ],
+        )
+        for step in found.steps
+    ]
+    return StoredDiagnosis(
+        method=found.method,
+        budget=found.budget,
+        truth=found.truth,
+        verdict=str(found.verdict),
+        sentence=found.sentence,
+        patches=list(found.patches),
+        steps=steps,
     )
 
 

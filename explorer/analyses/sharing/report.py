@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from explorer.analyses.sharing.case_file import CaseFile, StoredRun, StoredStage
+from explorer.cases.records import Token, words_of
 from explorer.errors import UnknownMethod
 from explorer.media.grid import Grid
 from explorer.media.image import picture_url
@@ -39,11 +40,14 @@ def page(case: CaseFile, grid: Grid, image: Image.Image) -> str:
             policy=POLICY,
             case=case,
             facts=_facts(case),
+            diagnosis=_diagnosis(case),
+            words=_word_losses(case),
             figures=figures[:FIGURES],
             src=picture_url(image),
             width=grid.width,
             height=grid.height,
             answers=_answers(case),
+            word_heads=["word of the full answer", *(f"{r.method} {r.budget}" for r in case.runs)],
             measure_heads=["", "full", *(f"{run.method} {run.budget}" for run in case.runs)],
             measures=_measures(case),
             layer_heads=_layer_heads(case),
@@ -96,6 +100,21 @@ def _answers(case: CaseFile) -> list[Row]:
         return " · ".join(f"{t.text.strip() or '␣'} {t.probability:.2f}" for t in run.tokens)
 
     return [(name, run.text or "(nothing)", words(run)) for name, run in _runs(case)]
+
+
+def _diagnosis(case: CaseFile) -> list[Row]:
+    """List what each step of a diagnosis has asked and found; no row where nobody has asked."""
+    steps = case.diagnosis.steps if case.diagnosis else []
+    return [(step.question, step.says, step.finding) for step in steps]
+
+
+def _word_losses(case: CaseFile) -> list[Row]:
+    """List what each word of the full answer loses in each run, nats."""
+    runs = [run for run in case.runs if len(run.losses) >= len(case.full.tokens)]
+    words = words_of(tuple(Token(each.text, each.probability) for each in case.full.tokens))
+    return [
+        (text, *(sum(run.losses[first:behind]) for run in runs)) for text, first, behind in words
+    ] * bool(runs)
 
 
 def _measures(case: CaseFile) -> list[Row]:

@@ -11,12 +11,17 @@ from itertools import islice
 
 import gradio as gr
 
+from explorer.analyses.diagnosis.diagnose import diagnosis_key
+from explorer.analyses.diagnosis.evidence import things_of
+from explorer.analyses.diagnosis.records import Diagnosis
 from explorer.analyses.sharing import case_file, replay, report
 from explorer.analyses.sharing.case_file import CaseFile, StoredRun
 from explorer.cases.generation import FULL
+from explorer.cases.records import Answer
 from explorer.errors import VisitorError
 from explorer.media.image import Picture
 from explorer.methods import catalog as method_catalog
+from explorer.metrics.fidelity import agrees
 from explorer.pico.data import questions
 from explorer.ui import components
 from explorer.ui.explore.blocks import Explore, Share
@@ -82,7 +87,23 @@ def _saved(session: Session, message: SaveMessage, app_state: AppState) -> str:
     request, answer, cache = session.request, app_state.use_cases.answer, app_state.cache
     run = answer(request, message.method, message.budget, cache=cache)
     full = answer(request, cache=cache)
-    return case_file.save(request, full, [run], session.truth, session.seed)
+    found = _diagnosis(session, run, message.kind, app_state)
+    return case_file.save(request, full, [run], session.truth, session.seed, found)
+
+
+def _diagnosis(session: Session, run: Answer, kind: str, app_state: AppState) -> Diagnosis | None:
+    """Give the diagnosis that was made on the page; a report of an answer that fails asks for it.
+
+    A large model isn't asked unbidden: its search takes minutes.
+    """
+    about = (run.method, run.budget, session.truth, things_of(session.seed))
+    known = app_state.cache.get(diagnosis_key(session.id, *about))
+    fails = not (run.agrees if session.truth is None else agrees(run.text, session.truth))
+    live = default_loader().catalog.entry(session.model).live
+    if known is not None or kind != "report" or not (fails and live):
+        return known
+    *_, found = app_state.use_cases.diagnose(session.request, *about, cache=app_state.cache)
+    return found
 
 
 def _report(session: Session, saved: str, app_state: AppState) -> str:

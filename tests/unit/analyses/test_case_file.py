@@ -21,7 +21,8 @@ from explorer.cases.request import CaseRequest
 from explorer.errors import BadCase
 from explorer.media.image import open_picture
 from explorer.pico.data import scenes
-from explorer.tools import replay as tools_replay
+from explorer.tools.cases import diagnose as tools_diagnose
+from explorer.tools.cases import replay as tools_replay
 from explorer.vlm.catalog import Entry, read_entries
 
 QUESTION = "what is in the middle ?"
@@ -234,6 +235,19 @@ def test_the_code_tells_what_was_found(text, tmp_path, monkeypatch, capsys):
     (tmp_path / "bad.json").write_text("{")
     assert tools_replay.main() == 2
     assert "no JSON" in capsys.readouterr().out
+
+
+def test_the_command_says_why_a_case_fails(text, tmp_path, monkeypatch, capsys):
+    """With all tokens kept, which takes no search; the report has what was printed."""
+    (tmp_path / "good.json").write_text(text)
+    (tmp_path / "bad.json").write_text("{")
+    words = ["diagnose", str(tmp_path), "--budget", "196", "--report", str(tmp_path / "pages")]
+    monkeypatch.setattr(sys, "argv", words)
+    assert tools_diagnose.main() == 2, "one of the two files is no case"
+    told = capsys.readouterr().out
+    assert "no JSON" in told and "Does it answer without looking?" in told
+    page = (tmp_path / "pages" / "good.html").read_text()
+    assert "Why did it fail?" in page and told.splitlines()[-2].strip()[:40] in page
 
 
 def test_a_process_per_core_is_started_only_where_it_pays(text, tmp_path):

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from explorer import analyses
+from explorer.analyses.diagnosis.records import Diagnosis, RunAnswer, StepResult
+from explorer.analyses.diagnosis.verdict import Verdict
 from explorer.analyses.sharing import case_file, report
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
@@ -25,9 +27,11 @@ def case() -> case_file.CaseFile:
     image, cache = scenes.make(5).image, ResultCache(64_000_000)
     full = analyses.answer(CaseRequest.make("pico", image, QUESTION), "full", 1, cache=cache)
     run = analyses.answer(CaseRequest.make("pico", image, QUESTION), "visiondrop", 60, cache=cache)
-    return case_file.load(
-        case_file.save(CaseRequest.make("pico", image, QUESTION), full, [run], seed=5)
-    )
+    step = StepResult("pruned", "It says another thing.", False, runs=(RunAnswer("it", "a boat"),))
+    about = (full.text, run.text, Verdict.EVIDENCE, "The evidence was dropped: 1 patch.")
+    found = Diagnosis("case", "visiondrop", 60, None, *about, (step,), (3,))
+    request = CaseRequest.make("pico", image, QUESTION)
+    return case_file.load(case_file.save(request, full, [run], seed=5, diagnosis=found))
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,9 @@ def test_it_says_what_was_asked_kept_and_answered(case, grid):
     for told in (QUESTION, case.full.text, run.text, "VisionDrop, 60 tokens", "scene 5"):
         assert told in words
     assert f"{run.p_full:.3g}" in words and case.packages["torch"] in words
+    for told in ("The evidence was dropped", "Is it right after pruning?", "says another thing"):
+        assert told in words, "why it failed, as somebody has asked"
+    assert "What each word of the full answer loses" in words
     assert words.count("patches kept") == len(run.stages) > 1
 
 

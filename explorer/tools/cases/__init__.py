@@ -1,0 +1,1 @@
+"""Commands over saved cases: recompute them, and say why they fail."""
