@@ -185,9 +185,9 @@ def answered_all(page: Page) -> None:
 
 
 @contextmanager
-def visiting(browser, url: str) -> Iterator[Page]:
+def visiting(browser, url: str, **context) -> Iterator[Page]:
     """Open the page in a fresh session for a while in which no script may fail."""
-    opened = visit(browser, url)
+    opened = visit(browser, url, **context)
     yield opened
     assert opened.errors == []
     opened.context.close()

@@ -4,7 +4,7 @@
  * Every function takes a Block, see common/bridge.js.
  */
 import { announcer, inbound, openTab, sender, whenSeen } from "./common/bridge.js";
-import { stylesheet } from "./common/dom.js";
+import { rootOf, stylesheet } from "./common/dom.js";
 import { Store } from "./common/store.js";
 import { Address } from "./explore/address.js";
 import { modelPicker } from "./explore/model_picker.js";
@@ -39,7 +39,7 @@ function once(work) {
 function tab(name, fetchScript, make) {
   const style = new URL(`./${name}/${name}.css`, import.meta.url);
   const fetch = once(() => Promise.all([fetchScript(), stylesheet(style)]));
-  const open = once(async () => (opened[name] = make((await fetch())[0])));
+  const open = once(async () => (opened[name] = await make((await fetch())[0])));
   return { fetch, open };
 }
 
@@ -77,6 +77,22 @@ const methods = tab(
   (script) => script,
 );
 
+const places = {}; // of what is drawn into when it is opened
+const ways = {}; // to the server, of what is fetched when it is opened
+const lessons = tab(
+  "classroom",
+  () => import("./classroom/classroom.js"),
+  async (script) => {
+    const { player } = await script.classroom(store, address, places.lesson);
+    player.connect((...message) => ways.guess(...message));
+    return player;
+  },
+);
+address.lessons = {
+  open: async (name, step) => (await lessons.open()).open(name, step),
+  left: () => opened.classroom?.left(),
+};
+
 // What is behind the buttons of the page, by the words on them.
 const BEHIND = {
   Compare: [compare.fetch],
@@ -86,13 +102,14 @@ const BEHIND = {
   Video: [video.fetch],
   Methods: [methods.fetch],
   Larger: [plotly],
+  "How does this work?": [lessons.fetch],
 };
 
 const fetchAll = (fetches = []) => Promise.allSettled(fetches.map((fetch) => fetch()));
 
 /** Fetch what is behind a button when a hand comes near it. */
 function near({ target }) {
-  const button = target.closest?.("button[role=tab], .vt-larger");
+  const button = target.closest?.("button[role=tab], .vt-larger, .vt-how");
   fetchAll(BEHIND[button?.textContent.trim()]);
 }
 
@@ -119,6 +136,9 @@ export const mountSave = async (block) => (await shared()).mountSave(block);
 export const mountDownload = async (block) => (await shared()).mountDownload(block);
 export const mountStored = async (block) => (await shared()).mountStored(block);
 
+export const mountLesson = ({ element }) => (places.lesson = rootOf(element, "vt-lesson"));
+export const mountGuess = (block) => (ways.guess = announcer(block, "work"));
+export const mountGuessed = (block) => inbound(block, (reply) => opened.classroom?.receive(reply));
 export const mountCompare = async (block) => (await compare.open()).mount(block);
 export const mountCompareRequest = async (block) => (await compare.open()).mountRequest(block);
 export const mountSweep = async (block) => (await sweep.open()).mount(block);
@@ -144,6 +164,15 @@ function skip(event) {
   whenSeen(slider, () => slider.focus());
 }
 
+/** The link under the title opens the lesson on this very page. */
+function how(event) {
+  const link = event.target.closest?.(".vt-how");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const asked = new URLSearchParams(link.search);
+  address.lessons.open(asked.get("lesson"), Number(asked.get("step")));
+}
+
 /** Give an upload its place among the visitor's wishes: the message that goes with it. */
 export async function takeUpload(picture) {
   if (!picture) return null;
@@ -155,4 +184,4 @@ export async function takeUpload(picture) {
 window.explorerState = () => snapshot(store, opened);
 for (const event of ["pointerover", "pointerdown", "focusin"])
   document.addEventListener(event, near);
-document.addEventListener("click", skip);
+for (const follow of [skip, how]) document.addEventListener("click", follow);

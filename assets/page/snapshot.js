@@ -44,6 +44,13 @@ const debug = ({ picking }) => pick(picking, "tokens", "known", "settled");
 
 const film = ({ selection }) => ({ ...asking(selection), ...pick(selection, "quota", "other") });
 
+function lesson(player) {
+  const { lesson: open, number, step, isReady, waits, guesses, broken, painted } = player;
+  const steps = open?.steps.map(({ claims, guess }) => ({ claims, guess }));
+  const place = { name: open.name, number, steps, isReady, waits, guesses, broken };
+  return { ...place, claims: step?.claims, painted: [...painted] };
+}
+
 const SEEN = { compare: comparison, sweep, debug, video: film };
 
 /**
@@ -73,6 +80,8 @@ export function snapshot(store, opened) {
       full,
       pruned: store.answers.pruned,
       ladder: ladder.map((budget) => ({ budget, known: store.known(budget) !== null })),
+      covered: state.covered,
+      lesson: opened.classroom?.lesson ? lesson(opened.classroom) : null,
       ...Object.fromEntries(tabs),
     }),
   );

@@ -8,10 +8,20 @@ from starlette.middleware import Middleware
 from explorer.cases import gpu
 from explorer.errors import CannotStart
 from explorer.ui import components, endpoints, examples
-from explorer.ui.explore import layout, model_picker
+from explorer.ui.explore import layout, lessons, model_picker
 from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState, UseCases, visitor_of
-from explorer.ui.tabs import compare, debug, failures, leaderboard, methods, region, sweep, video
+from explorer.ui.tabs import (
+    classroom,
+    compare,
+    debug,
+    failures,
+    leaderboard,
+    methods,
+    region,
+    sweep,
+    video,
+)
 from explorer.ui.web import scripts, session_states, startup, uploads
 from explorer.ui.web.request_limits import RequestLimits
 from explorer.ui.web.session_states import SessionStates
@@ -48,9 +58,11 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
             entries = default_loader().catalog.entries().items()
             models = components.model_input([(entry.title, key) for key, entry in entries], model)
         model_notes = model_picker.build()
+        classroom.build()
         with gr.Tab("Explore", elem_id="vt-tab-explore"):
             tab = layout.build(app_state, models, model_notes, model_queue, page)
             methods.wire(app_state, tab.session, model_queue)
+            classroom.wire(app_state, tab.session, model_queue)
         with gr.Tab("Compare", elem_id="vt-tab-compare"):
             compare.build(app_state, tab.session, model_queue)
         with gr.Tab("Sweep", elem_id="vt-tab-sweep"):
@@ -80,6 +92,7 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
 def prepare_files() -> None:
     """Look for the files of the page, and make the folder for those of visitors."""
     startup.check_scripts()
+    lessons.load()
     if not examples.names():
         raise CannotStart("The folder assets/examples is empty or missing; please clone again.")
     startup.delete_at_the_end(uploads.own_folder())
@@ -98,7 +111,10 @@ def launch_settings() -> dict:
         ),
         "css": scripts.styles(),
         "head": scripts.head(),
-        "app_kwargs": scripts.web_app(*map(Middleware, BEFORE_GRADIO)),
+        "app_kwargs": scripts.web_app(
+            *map(Middleware, BEFORE_GRADIO),
+            documents={"lessons.json": lessons.payload(lessons.load())},
+        ),
         "max_threads": THREADS,
         "max_file_size": uploads.MAX_FILE,
         "run_history": False,

@@ -16,6 +16,7 @@
  * @property {boolean} first whether MDI and AEI count the prompt's first token as text
  * @property {?{full: Answer, kept: Answer, choice: Object, first: boolean}} enlarged two runs whose
  *   curves are drawn large
+ * @property {boolean} covered the pruned answer, and all that tells of it, is kept back for a guess
  * @property {number} cursor the token under the pointer or the arrow keys, -1 for none
  */
 import { AnswerCache } from "./answers/answer_cache.js";
@@ -43,6 +44,7 @@ export class Store extends Observable {
     cursor: -1,
     first: false,
     enlarged: null,
+    covered: false,
   };
   cache = new AnswerCache();
   answers = new AnswerRequest(this);

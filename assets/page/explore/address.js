@@ -1,7 +1,8 @@
 /**
  * What is looked at stands in the address: picture, question, model, method, budget and tab. A reload
  * finds it again, and Back undoes: another case, method or tab is a step of the history, a budget is
- * not. Links that others have sent are followed in the same way.
+ * not. Links that others have sent are followed in the same way. While a lesson sets what is shown,
+ * its name and step stand there instead, and what the visitor had looked at before comes back after it.
  */
 import { openTab, openedTab } from "../common/bridge.js";
 import { onForgotten } from "../common/request.js";
@@ -13,7 +14,7 @@ const AGAIN_MS = 10_000; // between two times that a forgotten case is opened an
 const FIRST_TAB = "Explore";
 const FIRST = { method: FIRST_METHOD }; // asks for the example with which the page begins
 const OF_A_CASE = ["scene", "picture", "question", "model"];
-const NAMES = ["example", ...OF_A_CASE, "method", "budget", "tab"];
+const NAMES = ["example", ...OF_A_CASE, "method", "budget", "tab", "lesson", "step"];
 
 /** The address of what is on the page, without what stands in it otherwise. */
 export function queryOf({ state: { case: open, method, wish } }) {
@@ -45,6 +46,9 @@ export class Address {
   #restoring = false; // the picture of an address is on its way
   #timer = null;
   #openedAgain = -AGAIN_MS; // when that was done last, in milliseconds
+  #lesson = null; // {lesson, step}: the place in a lesson that sets what is shown
+  #before = null; // the parameters of what was looked at before it
+  lessons = null; // {open(name, step), left()}: is told what the address says of lessons
 
   constructor(store) {
     this.#store = store;
@@ -63,10 +67,32 @@ export class Address {
   }
 
   get #here() {
+    return this.#lesson ?? this.#looked;
+  }
+
+  /** The parameters of what is looked at, lesson or not. */
+  get #looked() {
     const query = queryOf(this.#store);
     const tab = openedTab();
     if (tab && tab !== FIRST_TAB) query.set("tab", tab);
     return Object.fromEntries(query);
+  }
+
+  /** From now on a place in a lesson stands in the address: {lesson, step}. */
+  teach(place) {
+    const { state, isOpening } = this.#store;
+    if (!this.#lesson) this.#before = this.#shown && state.case && !isOpening ? this.#looked : null;
+    this.#lesson = place;
+    if (!this.#restoring) this.#following = false; // a step that the visitor has taken
+    this.#look();
+  }
+
+  /** The lesson is over: what was looked at before it returns, or what it has shown last stays. */
+  async leaveLesson() {
+    const before = this.#before;
+    this.#lesson = this.#before = null;
+    if (before) await this.#open(before);
+    this.#look();
   }
 
   #look() {
@@ -104,7 +130,7 @@ export class Address {
     this.#openedAgain = performance.now();
     const { model, question } = state.case;
     const show = { method: state.method, budget: state.wish };
-    const here = this.#here;
+    const here = this.#looked;
     if (here.picture) await this.#openOwn(here, show);
     else {
       const query = new URLSearchParams({ scene: here.scene, question, model, ...show });
@@ -114,10 +140,22 @@ export class Address {
 
   /** Open what parameters name; what they leave out is as it was at first. */
   async #follow(asked) {
-    const { state, opening } = this.#store;
     this.#following = this.#restoring = true;
+    if (asked.lesson) await this.lessons.open(asked.lesson, Number(asked.step) || 1);
+    else {
+      if (this.#lesson) this.lessons.left();
+      this.#lesson = null;
+      await this.#open(asked);
+    }
+    this.#wishes = this.#store.opening.count;
+    this.#restoring = false;
+    this.#look();
+  }
+
+  async #open(asked) {
+    const { state, opening } = this.#store;
     openTab(asked.tab ?? FIRST_TAB, false);
-    const here = state.case && !opening.pending ? this.#here : null; // else it is about to change
+    const here = state.case && !opening.pending ? this.#looked : null; // else it is about to change
     const wanted = Object.keys(asked).length ? asked : (this.#first ?? FIRST);
     const same = here && !wanted.example && OF_A_CASE.every((name) => wanted[name] === here[name]);
     const show = { method: wanted.method, budget: Number(wanted.budget) || undefined };
@@ -126,9 +164,6 @@ export class Address {
     else if (Object.keys(wanted).some((name) => name !== "tab")) {
       opening.ask({ kind: "link", query: `?${new URLSearchParams(wanted)}` });
     }
-    this.#wishes = opening.count;
-    this.#restoring = false;
-    this.#look();
   }
 
   async #openOwn({ picture, question, model }, show) {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,6 +26,7 @@ PLOTLY = Path(str(files("plotly") / "package_data" / "plotly.min.js"))
 AT = "/gradio_api/page/"  # what begins with /gradio_api reaches Gradio through every proxy
 MEDIA = {".js": "text/javascript", ".css": "text/css"}
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+FRESH = {"Cache-Control": "no-cache"}
 IMPORT = re.compile(r'^import [^"]*"(\.[^"]+)";', re.MULTILINE)
 
 
@@ -76,11 +78,12 @@ def styles() -> str:
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
 
 
-def web_app(*limits: Middleware) -> dict[str, list]:
+def web_app(*limits: Middleware, documents: dict[str, str] | None = None) -> dict[str, list]:
     """Give what the web app under Gradio's is made with: addresses of files, and what stands before
     Gradio: limits, and compression.
 
-    Gradio compresses scripts, but not the page itself: its first example is half a megabyte.
+    documents: JSON that scripts fetch when they need it, by name. Gradio compresses scripts, but
+    not the page itself: its first example is half a megabyte.
     """
     files = served_files()
 
@@ -90,8 +93,15 @@ def web_app(*limits: Middleware) -> dict[str, list]:
             return Response(status_code=404)
         return FileResponse(file, media_type=MEDIA[file.suffix], headers=FOREVER)
 
+    def document(text: str) -> Callable[[Request], Response]:
+        return lambda _: Response(text, media_type="application/json", headers=FRESH)
+
     # A route, not a mount of the folder: that finds nothing where a proxy takes a path away.
+    documents = {name: document(text) for name, text in (documents or {}).items()}
     return {
-        "routes": [Route(folder() + "/{name:path}", fetch)],
+        "routes": [
+            Route(folder() + "/{name:path}", fetch),
+            *(Route(AT + name, give) for name, give in documents.items()),
+        ],
         "middleware": [*limits, Middleware(GZipMiddleware, minimum_size=10_000, compresslevel=5)],
     }

@@ -9,6 +9,7 @@ const LONG = 48; // letters from which an answer is set in smaller type
 const LOSS =
   "How far the pruned run is from the full one: the KL divergence of the first answer " +
   "token's distribution, and the log-probability that the full answer loses per token";
+const COVERED = { text: "?", tokens: [] };
 const NAMES = {
   computed: "computed",
   memory: "from memory",
@@ -16,6 +17,7 @@ const NAMES = {
   waiting: "waiting in the queue …",
   failed: "no answer",
   unasked: "asked when the slider rests",
+  covered: "covered",
 };
 
 /** Which of the tokens `b` are not part of the longest common sequence with `a`. */
@@ -170,6 +172,11 @@ function opening(store, { id }) {
 }
 
 function prunedCard(store) {
+  const count = tokensInWords(store.choice.budget);
+  if (store.state.covered) {
+    const nothing = { full: null, chance: "", loss: "", ...judge(null, null) };
+    return { ...nothing, answer: COVERED, count, state: "covered", is: NAMES.covered };
+  }
   const { answer, is } = store.answers.pruned;
   const done = answer && !answer.partial && !answer.error;
   const chance =
@@ -179,7 +186,7 @@ function prunedCard(store) {
   return {
     answer,
     full: store.full,
-    count: tokensInWords(store.choice.budget),
+    count,
     state: is,
     is: NAMES[is],
     chance,

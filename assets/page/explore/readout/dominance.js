@@ -71,6 +71,7 @@ export function dominancePanel(store) {
   let drawn = {};
 
   const update = (state) => {
+    show(panel, !state.covered);
     larger.disabled = !store.full?.dominance || !complete(store);
     const full = read(store.full);
     const kept = read(store.answers.pruned.answer);

@@ -43,6 +43,7 @@ function keptInWords(store) {
     ? `${format.count(budget)} of ${format.count(n)} kept on average, ${last}`
     : `${format.count(final)} of ${format.count(n)} kept`;
   const { answer, is } = store.answers.pruned;
+  if (store.state.covered) return `${kept}.`;
   if (is === "failed") return `${kept}, no answer.`;
   if (!answer || answer.partial) return `${kept}.`;
   const same = store.same(answer);
@@ -151,10 +152,10 @@ function ladder(store) {
   }
 
   function describe({ cell, number, sign }, budget) {
-    const answer = store.known(budget);
+    const answer = store.state.covered ? null : store.known(budget);
     const same = answer && store.same(answer);
     const is = !answer || same === null ? "unknown" : same ? "same" : "different";
-    const words = { unknown: "not asked yet", same: "unchanged", different: "changed" }[is];
+    const words = { unknown: "not known yet", same: "unchanged", different: "changed" }[is];
     mark(cell, "value", budget);
     mark(cell, "data-is", is);
     mark(cell, "aria-current", budget === store.state.budget ? "true" : null);
@@ -193,11 +194,12 @@ function bothAnswers(store) {
   line.append(full, sign, pruned);
   const update = () => {
     const { answer } = store.answers.pruned;
-    const known = answer && !answer.partial && !answer.error ? answer : null;
+    const { covered } = store.state;
+    const known = answer && !covered && !answer.partial && !answer.error ? answer : null;
     const same = known && store.same(known);
     write(full, store.full?.text ?? "…");
     write(sign, "→");
-    write(pruned, known?.text ?? "…");
+    write(pruned, covered ? "?" : (known?.text ?? "…"));
     mark(line, "data-is", same === null ? "unknown" : same ? "same" : "different");
   };
   return { node: line, update };
@@ -226,7 +228,7 @@ export function budgetPanel(store) {
     const words = floorInWords(store);
     write(floor, words);
     show(floor, Boolean(words));
-    const change = breakInWords(store.breaks);
+    const change = state.covered ? "" : breakInWords(store.breaks);
     write(badge, change);
     mark(badge, "data-empty", change ? null : "");
     const sentence = keptInWords(store);
