@@ -4,7 +4,7 @@
  */
 import { mark, node, show, write } from "../../common/dom.js";
 import { format } from "../../common/format.js";
-import { isForThePage } from "../../common/keys.js";
+import { isForThePage } from "../keys.js";
 import { optionsOf } from "./guesses.js";
 import { patchBrush } from "./patch_brush.js";
 
