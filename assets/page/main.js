@@ -3,6 +3,7 @@
  * example comes after it; a tab other than "Explore" is fetched, script and style, when it is opened.
  * Every function takes a Block, see common/bridge.js.
  */
+import { isForThePage } from "./classroom/keys.js";
 import { announcer, inbound, openTab, sender, whenSeen } from "./common/bridge.js";
 import { rootOf, stylesheet } from "./common/dom.js";
 import { Store } from "./common/store.js";
@@ -79,19 +80,20 @@ const methods = tab(
 
 const places = {}; // of what is drawn into when it is opened
 const ways = {}; // to the server, of what is fetched when it is opened
-const lessons = tab(
+const classroom = tab(
   "classroom",
   () => import("./classroom/classroom.js"),
   async (script) => {
-    const { player } = await script.classroom(store, address, places.lesson);
-    player.connect((...message) => ways.guess(...message));
-    return player;
+    const made = await script.classroom(store, address, places.lesson);
+    made.player.connect((...message) => ways.guess(...message));
+    return made;
   },
 );
 address.lessons = {
-  open: async (name, step) => (await lessons.open()).open(name, step),
-  left: () => opened.classroom?.left(),
+  open: async (name, step) => (await classroom.open()).player.open(name, step),
+  left: () => opened.classroom?.player.left(),
 };
+const present = async () => (await classroom.open()).presentation.toggle();
 
 // What is behind the buttons of the page, by the words on them.
 const BEHIND = {
@@ -102,14 +104,15 @@ const BEHIND = {
   Video: [video.fetch],
   Methods: [methods.fetch],
   Larger: [plotly],
-  "How does this work?": [lessons.fetch],
+  "How does this work?": [classroom.fetch],
+  Present: [classroom.fetch],
 };
 
 const fetchAll = (fetches = []) => Promise.allSettled(fetches.map((fetch) => fetch()));
 
 /** Fetch what is behind a button when a hand comes near it. */
 function near({ target }) {
-  const button = target.closest?.("button[role=tab], .vt-larger, .vt-how");
+  const button = target.closest?.("button[role=tab], .vt-larger, .vt-how, .vt-present");
   fetchAll(BEHIND[button?.textContent.trim()]);
 }
 
@@ -138,7 +141,7 @@ export const mountStored = async (block) => (await shared()).mountStored(block);
 
 export const mountLesson = ({ element }) => (places.lesson = rootOf(element, "vt-lesson"));
 export const mountGuess = (block) => (ways.guess = announcer(block, "work"));
-export const mountGuessed = (block) => inbound(block, (reply) => opened.classroom?.receive(reply));
+export const mountGuessed = (block) => inbound(block, (reply) => opened.classroom?.player.receive(reply));
 export const mountCompare = async (block) => (await compare.open()).mount(block);
 export const mountCompareRequest = async (block) => (await compare.open()).mountRequest(block);
 export const mountSweep = async (block) => (await sweep.open()).mount(block);
@@ -173,6 +176,13 @@ function how(event) {
   address.lessons.open(asked.get("lesson"), Number(asked.get("step")));
 }
 
+/** The button "Present", and the key P before anything of it is fetched. */
+function presents(event) {
+  const pressed = event.key === "p" && !document.body.hasAttribute("data-presenting");
+  if (event.type === "click" ? event.target.closest?.(".vt-present") : pressed && isForThePage(event))
+    present();
+}
+
 /** Give an upload its place among the visitor's wishes: the message that goes with it. */
 export async function takeUpload(picture) {
   if (!picture) return null;
@@ -184,4 +194,5 @@ export async function takeUpload(picture) {
 window.explorerState = () => snapshot(store, opened);
 for (const event of ["pointerover", "pointerdown", "focusin"])
   document.addEventListener(event, near);
-for (const follow of [skip, how]) document.addEventListener("click", follow);
+document.addEventListener("keydown", presents);
+for (const follow of [skip, how, presents]) document.addEventListener("click", follow);

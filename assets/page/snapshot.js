@@ -81,7 +81,7 @@ export function snapshot(store, opened) {
       pruned: store.answers.pruned,
       ladder: ladder.map((budget) => ({ budget, known: store.known(budget) !== null })),
       covered: state.covered,
-      lesson: opened.classroom?.lesson ? lesson(opened.classroom) : null,
+      lesson: opened.classroom?.player.lesson ? lesson(opened.classroom.player) : null,
       ...Object.fromEntries(tabs),
     }),
   );

@@ -35,7 +35,8 @@ TITLE = "Visual token explorer"
 HEAD = (
     f'<h1>{TITLE}</h1><a class="vt-skip" href="#vt-budget">Skip to the budget slider</a>'
     '<p class="vt-tagline">The model sees <b>%d</b> pieces of the picture; drag to throw some '
-    'away. <a class="vt-how" href="?lesson=tokens&amp;step=1">How does this work?</a></p>'
+    'away. <a class="vt-how" href="?lesson=tokens&amp;step=1">How does this work?</a> '
+    '<button type="button" class="vt-present" title="For a projector (key P)">Present</button></p>'
 )
 THREADS = fair_queue.MAX_RUNS + 32  # runs wait in theirs; others are for what runs no model
 QUEUE = 200  # events that may wait for a thread; more get a sentence instead of a place

@@ -74,3 +74,46 @@ def test_the_line_under_the_title_says_what_the_page_shows_and_the_hint_leaves(p
     answered_all(page)
     full, pruned = (state(page)[name] for name in ("full", "pruned"))
     expect(page.locator("#vt-both")).to_have_text(f"{full['text']}→{pruned['answer']['text']}")
+
+
+SMALL_TYPE = """() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const small = [];
+  while (walker.nextNode()) {
+    const { textContent, parentElement } = walker.currentNode;
+    const range = document.createRange();
+    range.selectNodeContents(walker.currentNode);
+    const unseen = !textContent.trim() || !range.getBoundingClientRect().width;
+    if (unseen || parentElement.closest(".vt-spoken, script, style, option")) continue;
+    if (parseFloat(getComputedStyle(parentElement).fontSize) < 16) small.push(textContent);
+  }
+  return small;
+}"""
+
+
+def test_on_a_projector_all_is_large_and_the_answer_waits_for_the_vote(page):
+    page.set_viewport_size({"width": 1024, "height": 768})
+    answered_all(page)
+    page.locator("h1").click()
+    page.keyboard.press("p")
+    parts = ["#vt-view", "#vt-budget", ".vt-sentence", "#vt-full", "#vt-pruned", ".vt-presented"]
+    expect(page.locator(".vt-presented")).to_have_text(state(page)["case"]["question"])
+    for name, box in boxes(page, *parts).items():
+        assert box["height"] > 0 and box["left"] >= 0 and box["right"] <= 1024, (name, box)
+        assert box["top"] >= 0 and box["bottom"] <= 768, (name, box)
+    assert boxes(page, "#vt-view")["#vt-view"]["height"] >= 450
+    assert page.evaluate(SMALL_TYPE) == []
+    for part in ("#vt-left", "#vt-header", "[role=tablist]", "#vt-dominance"):
+        expect(page.locator(part).first).to_be_hidden()
+    answer = page.locator("#vt-pruned .vt-answer")
+    said = state(page)["pruned"]["answer"]["text"]
+    page.keyboard.press("c")
+    expect(answer).to_have_text("?")
+    expect(page.locator(".vt-sentence")).not_to_contain_text("answer")
+    page.get_by_role("button", name="Show the answer").click()
+    expect(answer).to_have_text(said)
+    page.get_by_role("button", name="Cover the answer").click()
+    expect(answer).to_have_text("?")
+    page.keyboard.press("Escape")
+    expect(page.locator("#vt-header")).to_be_visible()
+    expect(answer).to_have_text(said)
