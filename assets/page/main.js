@@ -62,6 +62,11 @@ const debug = tab(
   () => import("./debug/debug.js"),
   (script) => script.debugTab(store),
 );
+const inside = tab(
+  "inside",
+  () => import("./inside/inside.js"),
+  (script) => script.insideTab(store),
+);
 const failures = tab(
   "failures",
   () => import("./failures/failures.js"),
@@ -100,6 +105,7 @@ const BEHIND = {
   Compare: [compare.fetch],
   Sweep: [sweep.fetch, plotly],
   Debug: [debug.fetch],
+  Inside: [inside.fetch],
   Failures: [failures.fetch],
   Video: [video.fetch],
   Methods: [methods.fetch],
@@ -151,6 +157,10 @@ export const mountTask = async (block, name) => (await debug.open()).mountReques
 export const mountTaskReply = async (block, name) => (await debug.open()).mountReply(block, name);
 export const mountRegion = async (block) => (await debug.open()).region.mount(block);
 export const mountRegionRequest = async (block) => (await debug.open()).region.mountRequest(block);
+export const mountInside = async (block) => (await inside.open()).mount(block);
+export const mountInsideTask = async (block, name) =>
+  (await inside.open()).mountRequest(block, name);
+export const mountInsideReply = async (block, name) => (await inside.open()).mountReply(block, name);
 export const mountFailures = async (block) => (await failures.open()).mount(block);
 export const mountFailuresRequest = async (block) => (await failures.open()).mountRequest(block);
 export const mountVideo = async (block) => (await video.open()).mount(block);

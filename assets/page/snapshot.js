@@ -42,6 +42,15 @@ function sweep({ selection }) {
 
 const debug = ({ picking }) => pick(picking, "tokens", "known", "settled");
 
+const within = ({ selection }) => ({
+  ...selection.state,
+  runs: selection.runs,
+  map: selection.tasks.map.reply?.maps ? selection.tasks.map.message : null,
+  reads: selection.tasks.reads.reply?.reads ?? null,
+  removal: selection.tasks.removal.reply?.removal ?? [],
+  busy: selection.busy,
+});
+
 const film = ({ selection }) => ({ ...asking(selection), ...pick(selection, "quota", "other") });
 
 function lesson(player) {
@@ -51,7 +60,7 @@ function lesson(player) {
   return { ...place, claims: step?.claims, painted: [...painted] };
 }
 
-const SEEN = { compare: comparison, sweep, debug, video: film };
+const SEEN = { compare: comparison, sweep, debug, inside: within, video: film };
 
 /**
  * @param {Store} store

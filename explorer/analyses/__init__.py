@@ -13,6 +13,10 @@ from explorer.analyses.diagnosis.diagnose import diagnose
 from explorer.analyses.effects.captions import describe
 from explorer.analyses.effects.probes import probe
 from explorer.analyses.effects.stability import stability
+from explorer.analyses.inside.key_reads import read_keys
+from explorer.analyses.inside.looking import look_inside
+from explorer.analyses.inside.patch_map import patch_map
+from explorer.analyses.inside.removal import remove_by_layer
 from explorer.analyses.overview import analyse, draw, unfold
 from explorer.analyses.picked import answer_from_tokens, kept_shares
 from explorer.analyses.region_crop import answer_with_crop
@@ -41,8 +45,12 @@ __all__ = [
     "explain",
     "find_restoring_patches",
     "kept_shares",
+    "look_inside",
+    "patch_map",
     "prepare",
     "probe",
+    "read_keys",
+    "remove_by_layer",
     "stability",
     "stream",
     "sweep",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from explorer.analyses.attribution.target import Target
+from explorer.cases.generation import FULL
 from explorer.cases.request import CaseRequest
 from explorer.errors import BadBudget, BadMessage, VisitorError
 from explorer.methods import catalog
@@ -23,6 +24,12 @@ from explorer.ui.payloads.attribution import importance_payload
 from explorer.ui.payloads.case import case_payload
 from explorer.ui.payloads.comparison import comparison_payload
 from explorer.ui.payloads.diagnosis import diagnosis_payload
+from explorer.ui.payloads.inside import (
+    inside_payload,
+    map_payload,
+    reads_payload,
+    removal_payload,
+)
 from explorer.ui.payloads.sweep import sweep_payload
 from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState
@@ -40,6 +47,8 @@ def build(app_state: AppState, model_queue: ModelQueue) -> None:
         budgets = gr.Textbox("", label="budgets")
         answer, way = gr.Textbox("", label="answer"), gr.Textbox("removed", label="way")
         truth = gr.Textbox("", label="truth")
+        layer, head = (gr.Number(-1, label=name, precision=0) for name in ("layer", "head"))
+        keys = gr.Number(64, label="keys", precision=0)
         result, run = gr.JSON(label="result"), gr.Button()
     long_jobs = model_queue.of_long_jobs  # others come before these
     served = {
@@ -49,6 +58,10 @@ def build(app_state: AppState, model_queue: ModelQueue) -> None:
         endpoints.sweep: ([image, question, methods, budgets, model], long_jobs),
         endpoints.oracle: ([image, question, answer, way, model], long_jobs),
         endpoints.diagnose: ([image, question, method, budget, truth, model], long_jobs),
+        endpoints.inside: (
+            [image, question, method, budget, layer, head, keys, model],
+            long_jobs,
+        ),
     }
     for function, (inputs, queue) in served.items():
         handler, name = queue.serve(function), function.__name__
@@ -255,6 +268,55 @@ class Endpoints:
             about = (method, budget, truth.strip() or None)
             *_, found = use_cases.diagnose(request, *about, cache=cache)
         return diagnosis_payload(found)
+
+    def inside(
+        self,
+        image: str,
+        question: str,
+        method: str = "clsattn",
+        budget: int = 64,
+        layer: int = -1,
+        head: int = -1,
+        keys: int = 64,
+        model: str = DEFAULT,
+    ) -> dict:
+        """Tell what each word of an answer reads, and behind which layer the answer stands.
+
+        Args:
+            image: the picture
+            question: the question, at most 500 characters
+            method: key of the method whose run stands beside the full one, such as "visionzip"
+            budget: visual tokens kept, averaged over the layers of the language model
+            layer: of the attention to patches, counted from 0; -1 for the mean of all
+            head: one of that layer's; -1 for the mean of all
+            keys: how many cached keys TidalDecode and TokenSelect may read at every step
+            model: key of the model, such as "pico"
+
+        Returns:
+            of the full and of the pruned run: attention to patches per word (base64), its shares
+            per word and layer (picture, question, template, first token, own words), the most
+            probable tokens read off behind every layer, the layer from behind which the answer
+            stands, and tokens per layer; what TidalDecode and TokenSelect would read; the answer
+            with all visual tokens gone before each layer
+        """
+        use_cases, cache = self.app_state.use_cases, self.app_state.cache
+        with _sentences(model=model, method=method):
+            request = CaseRequest.make(model, image, question)
+            runs = {"full": (FULL, 1), "pruned": (method, budget)}
+            told = {
+                name: inside_payload(use_cases.look_inside(request, *run, cache=cache))
+                for name, run in runs.items()
+            }
+            for name, run in runs.items():
+                shown = ("attention", layer, head)
+                found = use_cases.patch_map(request, *run, *shown, cache=cache)
+                told[name]["attention"] = map_payload(found)
+            told["reads"] = reads_payload(
+                use_cases.read_keys(request, FULL, 1, keys, keys, cache=cache)
+            )
+            removal = use_cases.remove_by_layer(request, cache=cache)
+            told["removal"] = sorted(map(removal_payload, removal), key=lambda one: one["layer"])
+        return told
 
 
 def _names(text: str) -> list[str]:

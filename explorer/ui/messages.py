@@ -33,6 +33,7 @@ Patch = Annotated[int, Field(ge=0, lt=case_file.TOKENS)]
 Patches = Annotated[list[Patch], Field(max_length=case_file.TOKENS)]
 # JSON has no tuples, so that a list is taken for one; what stands in it is checked as strictly.
 Pair = Annotated[tuple[Spec, Budget], Strict(False)]
+Layer = Annotated[int, Field(ge=-1, lt=1_000)]  # or a head; -1 for all
 Cell = Annotated[int, Field(ge=0, lt=region.CUTS)]
 
 
@@ -174,6 +175,40 @@ class RegionMessage(CaseMessage):
     method: Spec
     cells: Annotated[list[Cell], Field(min_length=4, max_length=4)] | None = None
     dilate: bool = False
+
+
+class InsideMessage(CaseMessage):
+    """Asks what happened inside the full answer and inside that of a method at a budget."""
+
+    method: Spec
+    budget: Budget
+
+
+class InsideMapMessage(InsideMessage):
+    """Asks for one map of both: attention of a layer and a head (-1: the mean), or another."""
+
+    what: Literal["attention", "rollout", "norm", "change", "tower", "token"]
+    layer: Layer = -1
+    head: Layer = -1
+
+
+class ReadsMessage(InsideMessage):
+    """Asks which patches TidalDecode and TokenSelect would read; run: in which of the two answers.
+
+    The other fields are theirs; see `metrics.reading`. No layers: where the authors choose.
+    """
+
+    run: Literal["full", "pruned"] = "full"
+    keys: Budget
+    scope: Literal["all", "visual"] = "all"
+    start: Layer | None = None
+    correction: Layer | None = None
+    theta: Annotated[float, Field(ge=-1, le=1)] = 0.9
+    kv_map: Literal["group", "mod"] = "group"
+    rope: Literal["own", "n_local"] = "own"
+    n_local: Annotated[int, Field(ge=0, le=100_000)] = 512
+    scale: bool = False
+    smooth: Annotated[int, Field(ge=0, le=99)] = 0
 
 
 class FailuresMessage(Message):

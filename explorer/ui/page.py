@@ -16,6 +16,7 @@ from explorer.ui.tabs import (
     compare,
     debug,
     failures,
+    inside,
     leaderboard,
     methods,
     region,
@@ -71,6 +72,8 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
         with gr.Tab("Debug", elem_id="vt-tab-debug"):
             debug.build(app_state, tab.session, model_queue)
             region.build(app_state, tab.session, model_queue)
+        with gr.Tab("Inside", elem_id="vt-tab-inside"):
+            inside.build(app_state, tab.session, model_queue)
         with gr.Tab("Failures", elem_id="vt-tab-failures"):
             failures.build(app_state, tab.session, model_queue)
         with gr.Tab("Video", elem_id="vt-tab-video") as video_tab:

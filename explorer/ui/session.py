@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import gradio as gr
+import numpy as np
 
 from explorer import analyses
 from explorer.analyses import failures
@@ -23,6 +24,7 @@ from explorer.analyses.attribution.score_evaluation import ScoreEvaluation
 from explorer.analyses.comparison import Comparison
 from explorer.analyses.diagnosis.records import Diagnosis, StepResult
 from explorer.analyses.failures import Failure
+from explorer.analyses.inside.records import Inside, KeyReads, Removal
 from explorer.analyses.region_crop import RegionAnswer
 from explorer.analyses.sharing import replay
 from explorer.analyses.sharing.replay import Difference
@@ -96,6 +98,10 @@ class UseCases:
     )
     diagnose: Callable[..., Iterator[Progress | StepResult | Diagnosis]] = analyses.diagnose
     evaluate_scores: Callable[..., Iterator[Progress | ScoreEvaluation]] = analyses.evaluate_scores
+    look_inside: Callable[..., Inside] = analyses.look_inside
+    patch_map: Callable[..., np.ndarray] = analyses.patch_map
+    read_keys: Callable[..., KeyReads] = analyses.read_keys
+    remove_by_layer: Callable[..., Iterator[Removal]] = analyses.remove_by_layer
     find_failures: Callable[..., Iterator[Failure | None]] = failures.find
     replay: Callable[..., Iterator[Difference]] = replay.replay
     analyse_video: Callable[..., VideoAnalysis] = analyses.analyse_video

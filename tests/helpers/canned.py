@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from canned_inside import CannedInside
 from canned_tasks import CannedTasks
 from filelock import FileLock
 
@@ -136,7 +137,8 @@ class Canned:
     """The use cases of a page, from a recording and behind gates.
 
     words: the gate of answers that come word by word, and of maps; answers: that of many answers;
-    tasks: that of what canned_tasks.py makes up.
+    tasks: that of what canned_tasks.py and
+    canned_inside.py make up.
     runs: how many answers were wanted each time that many were asked for; given: those that passed.
     """
 
@@ -144,6 +146,7 @@ class Canned:
         self.recording = recording
         self.words, self.answers, self.tasks = Gate(), Gate(), Gate()
         self._tasks = CannedTasks(self.tasks, recording.analysis)
+        self._inside = CannedInside(self.tasks, recording.analysis)
         self._asked = threading.Condition()
         self.runs: list[int] = []
         self.given: list[AnswerSpec] = []
@@ -173,6 +176,10 @@ class Canned:
             find_restoring_patches=self._tasks.find_restoring_patches,
             diagnose=self._tasks.diagnose,
             find_failures=self._tasks.find_failures,
+            look_inside=self._inside.look_inside,
+            patch_map=self._inside.patch_map,
+            read_keys=self._inside.read_keys,
+            remove_by_layer=self._inside.remove_by_layer,
         )
 
     def analyse(self, request: CaseRequest, *, cache: ResultCache | None = None) -> Analysis:

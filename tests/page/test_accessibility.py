@@ -15,6 +15,7 @@ READY = {
     "Compare": ".vt-compare[data-is=done] .vt-matrix td[data-kind]",
     "Sweep": ".vt-sweep[data-is=done] .vt-sweep-plot .main-svg",
     "Debug": ".vt-debug[data-picked=known]",
+    "Inside": ".vt-inside[data-is=done] .vt-inside-curve circle",
     "Failures": ".vt-failures[data-is=waiting]",
     "Video": ".vt-video-view[data-is=done]",
     "Methods": ".vt-card-method .vt-diagram",

@@ -12,7 +12,7 @@ import { Picking } from "./picking.js";
 import { regionPart } from "./region.js";
 import { evaluationPanel } from "./score_evaluation.js";
 import { pickStage } from "./stage.js";
-import { Task, taskBar } from "./task.js";
+import { Task, taskBar } from "../common/answers/task.js";
 
 const SPEAK_MS = 400;
 /** One answer: what was said, whether it is right, and how likely the full one is. */

@@ -4,7 +4,7 @@
  * below. Knows nothing of how the steps are worked out.
  */
 import { mark, node, show, write } from "../common/dom.js";
-import { taskBar } from "./task.js";
+import { taskBar } from "../common/answers/task.js";
 import { lossRow, wordLosses } from "./word_losses.js";
 
 const SIGNS = { yes: "✓ yes", no: "✗ no", skipped: "not asked", running: "…", waiting: "", told: "" };

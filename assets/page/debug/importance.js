@@ -6,7 +6,7 @@ import { deviceScale, fillCells, gridOf, pointAt, tile } from "../canvas/brush.j
 import { patchPicture } from "../canvas/patch_picture.js";
 import { mark, node, show, write } from "../common/dom.js";
 import { format } from "../common/format.js";
-import { taskBar } from "./task.js";
+import { taskBar } from "../common/answers/task.js";
 
 const FOR = [230, 97, 1]; // orange and blue: told apart by all kinds of eyes
 const AGAINST = [64, 120, 220];

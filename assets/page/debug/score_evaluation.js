@@ -4,7 +4,7 @@
  */
 import { mark, node, show, svg, write } from "../common/dom.js";
 import { format } from "../common/format.js";
-import { taskBar } from "./task.js";
+import { taskBar } from "../common/answers/task.js";
 
 const [WIDTH, HEIGHT] = [330, 190];
 const FRAME = { left: 34, right: 322, top: 10, bottom: 164 };

@@ -54,6 +54,16 @@ from explorer.metrics.reading.tokenselect import (
 KEYS = 64  # read by default: a third of pico's patches
 
 
+def _check_keys(
+    request: CaseRequest, method: str, tidal: Tidal | int, select: TokenSelect | int, **_: object
+) -> None:
+    check_method(request, method)
+    for settings in (tidal, select):
+        keys = settings if isinstance(settings, int | None) else settings.keys
+        if not isinstance(keys, int) or keys < 1:
+            raise BadMessage(f"The keys that are read are a whole number from 1 on, not {keys}.")
+
+
 @use_case(
     cost=GpuCost(answers=3),
     cached=CachedAs(
@@ -62,7 +72,7 @@ KEYS = 64  # read by default: a third of pico's patches
         ),
         nbytes=lambda reads: reads.nbytes,
     ),
-    check=check_method,
+    check=_check_keys,
 )
 def read_keys(
     request: CaseRequest,
@@ -95,8 +105,6 @@ def _check(tidal: Tidal, select: TokenSelect, n_layers: int) -> None:
         raise BadMessage(
             f"Two layers choose, the first before the second, from 0 to {n_layers - 1}."
         )
-    if tidal.keys < 1 or select.keys < 1:
-        raise BadMessage("At least one key must be read.")
     if tidal.scope not in (ALL, VISUAL):
         raise BadMessage("Which keys compete is “all” or “visual”.")
     if select.kv_map not in KV_MAPS or select.rope not in ("own", "n_local"):

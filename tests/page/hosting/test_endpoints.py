@@ -39,7 +39,7 @@ def picture(tmp_path) -> Path:
 def test_only_the_named_endpoints_are_public(client):
     endpoints = client.view_api(return_format="dict")
     assert set(endpoints["named_endpoints"]) == {
-        "/analyse", "/answer", "/compare", "/diagnose", "/oracle", "/sweep",
+        "/analyse", "/answer", "/compare", "/diagnose", "/inside", "/oracle", "/sweep",
     }  # fmt: skip
     assert not endpoints["unnamed_endpoints"]
     for name, endpoint in endpoints["named_endpoints"].items():

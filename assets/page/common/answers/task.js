@@ -1,9 +1,9 @@
 /**
- * One kind of work that the server does for the tab "Debug": asked for, told of while it goes on,
+ * One kind of work that the server does for a tab: asked for, told of while it goes on,
  * cancelled, and dropped when something else is looked at. Knows nothing of what the work is.
  */
-import { node, show, write } from "../common/dom.js";
-import { Request } from "../common/request.js";
+import { node, show, write } from "../dom.js";
+import { Request } from "../request.js";
 
 const LOST_MS = 120_000;
 
