@@ -1,19 +1,28 @@
-"""Find scenes on which a method fails and the full model does not: a command.
+"""Find scenes or own pictures on which a method fails and the full model does not: a command.
 
-Knows command lines and files; what a failure is, analyses/failures.py says.
+Knows command lines and files; what a failure is, analyses/failures says.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from explorer.analyses.failures import FIRST_SEED, QUESTIONS, Failure, find, ranked
+from explorer.analyses.failures import FIRST_SEED, QUESTIONS, RIGHT, Failure, find, judge, ranked
+from explorer.analyses.failures.own_pictures import (
+    BadLine,
+    OwnLine,
+    lines_of_folder,
+    opened,
+    read_lines,
+)
 from explorer.cases.generation import FULL
+from explorer.errors import VisitorError
 from explorer.tools.failures.shards import Shard, shard
+from explorer.vlm.catalog import DEFAULT
 
 WHOLE = Shard()
 
@@ -23,18 +32,40 @@ WHOLE = Shard()
 
 @dataclass(frozen=True)
 class Search:
-    """What is looked for, and in which scenes: `scenes` of them from seed `first` on."""
+    """What is looked for, and in which scenes: `scenes` of them from seed `first` on.
+
+    right: what counts as right, see `judge`.
+    """
 
     method: str
     budget: int
     against: str = FULL
     scenes: int = 100
     first: int = FIRST_SEED
+    right: str = "truth"
+    model: str = DEFAULT
+
+    @property
+    def settings(self) -> tuple[str, str, str]:
+        """What `find` and `judge` take behind the questions."""
+        return self.against, self.model, self.right
 
     def hits(self, share: Shard = WHOLE) -> list[Failure]:
         """Look at the scenes of a share; gives its failures in the order of the seeds."""
         seeds = share.take(range(self.first, self.first + self.scenes))
-        return [hit for hit in find(self.method, self.budget, seeds, self.against) if hit]
+        found = find(self.method, self.budget, seeds, *self.settings)
+        return [hit for hit in found if hit]
+
+    def own_hits(
+        self, lines: Sequence[OwnLine], folder: Path
+    ) -> Iterator[Failure | BadLine | None]:
+        """Look at own pictures; gives failures, lines that can't be used, None for one in order."""
+        for asked in opened(lines, folder):
+            if isinstance(asked, BadLine):
+                yield asked
+            else:
+                yield from judge([asked], self.method, self.budget, *self.settings)
+                yield None
 
 
 def write_share(search: Search, share: Shard, hits: Sequence[Failure], file: Path) -> None:
@@ -58,12 +89,54 @@ def merged(files: Sequence[Path]) -> tuple[Search, list[Failure]]:
 
 def publish(search: Search, hits: Sequence[Failure]) -> None:
     """Print the failures, the surest first."""
+    _print_ranked(search, hits)
+    print(f"{len(hits)} failures in {search.scenes} scenes, {QUESTIONS} questions each")
+
+
+def _print_ranked(search: Search, hits: Sequence[Failure]) -> None:
     for hit in ranked(hits):
-        print(
-            f"seed {hit.seed}  sure {hit.sure:.2f}  {hit.question}  "
+        where = hit.picture or f"seed {hit.seed}"
+        text = (
+            f"{where}  sure {hit.sure:.2f}  {hit.question}  "
             f"right: {hit.truth}  {search.method}: {hit.wrong}"
         )
-    print(f"{len(hits)} failures in {search.scenes} scenes, {QUESTIONS} questions each")
+        print("".join(letter if letter.isprintable() else "?" for letter in text))
+
+
+def own_lines(chosen: argparse.Namespace) -> tuple[list[OwnLine], list[BadLine], Path]:
+    """Read the lines about own pictures, and where those lie: beside the file if not told.
+
+    A folder alone is read by the one JSONL file in it, or every picture is asked the same.
+    """
+    data, folder = chosen.data, chosen.images
+    if data is None and chosen.question is None:
+        inside = sorted(folder.glob("*.jsonl"))
+        if len(inside) != 1:
+            raise ValueError(
+                f"{folder} holds {len(inside)} JSONL files; name one with --data, or ask the same "
+                "about every picture with --question."
+            )
+        [data] = inside
+    if data is None:
+        return lines_of_folder(folder, chosen.question, chosen.answer), [], folder
+    return *read_lines(data.read_bytes()), folder or data.parent
+
+
+def publish_own(search: Search, chosen: argparse.Namespace) -> None:
+    """Print the failures in own pictures, and which lines were left out."""
+    lines, bad, folder = own_lines(chosen)
+    hits, looked = [], 0
+    for found in search.own_hits(lines, folder):
+        if isinstance(found, Failure):
+            hits.append(found)
+        elif isinstance(found, BadLine):
+            bad.append(found)
+        else:
+            looked += 1
+    for line in sorted(bad, key=lambda line: line.number):
+        print(f"skipped, {line}")
+    _print_ranked(search, hits)
+    print(f"{len(hits)} failures in {looked} questions, {len(bad)} skipped")
 
 
 def main() -> None:
@@ -74,6 +147,13 @@ def main() -> None:
     parser.add_argument("--against", default=FULL, help="another method, or full")
     parser.add_argument("--scenes", type=int, default=100)
     parser.add_argument("--first", type=int, default=FIRST_SEED, help="seed of the first scene")
+    parser.add_argument("--right", choices=RIGHT, default="truth", help="what counts as right")
+    parser.add_argument("--model", default=DEFAULT, help="a key of models.yaml")
+    own = "own pictures: a JSON object per line, with picture, question and, if known, answer"
+    parser.add_argument("--data", type=Path, metavar="FILE.jsonl", help=own)
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="where own pictures lie")
+    parser.add_argument("--question", help="asked about every picture of the folder")
+    parser.add_argument("--answer", help="right for every picture of the folder")
     parser.add_argument("--shard", type=shard, help="do a share, such as 2/4, and write its hits")
     parser.add_argument("--out", type=Path, default=Path(), help="folder for the hits of a share")
     parser.add_argument("--merge", type=Path, nargs="+", help="hits that all shares have written")
@@ -88,7 +168,17 @@ def main() -> None:
         return
     if chosen.method is None or chosen.budget is None:
         parser.error("--method and --budget say what to look for")
-    search = Search(chosen.method, chosen.budget, chosen.against, chosen.scenes, chosen.first)
+    scenes = (chosen.scenes, chosen.first)
+    what = (chosen.method, chosen.budget, chosen.against)
+    search = Search(*what, *scenes, chosen.right, chosen.model)
+    if chosen.data or chosen.images:
+        if chosen.shard:
+            parser.error("--shard is for scenes; cut the file of own pictures instead")
+        try:
+            publish_own(search, chosen)
+        except (OSError, ValueError, VisitorError) as error:
+            parser.error(str(error))
+        return
     hits = search.hits(chosen.shard or WHOLE)
     if chosen.shard:
         chosen.out.mkdir(parents=True, exist_ok=True)
