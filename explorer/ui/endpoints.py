@@ -314,8 +314,8 @@ class Endpoints:
             told["reads"] = reads_payload(
                 use_cases.read_keys(request, FULL, 1, keys, keys, cache=cache)
             )
-            removal = use_cases.remove_by_layer(request, cache=cache)
-            told["removal"] = sorted(map(removal_payload, removal), key=lambda one: one["layer"])
+            *_, removal = use_cases.remove_by_layer(request, cache=cache)
+            told["removal"] = [removal_payload(each) for each in removal]
         return told
 
 

@@ -195,10 +195,12 @@ class InsideMapMessage(InsideMessage):
 class ReadsMessage(InsideMessage):
     """Asks which patches TidalDecode and TokenSelect would read; run: in which of the two answers.
 
-    The other fields are theirs; see `metrics.reading`. No layers: where the authors choose.
+    layer: of TokenSelect's votes. The other fields are the methods'; see `metrics.reading`. Without
+    start and correction: where the authors choose.
     """
 
     run: Literal["full", "pruned"] = "full"
+    layer: Annotated[int, Field(ge=0, lt=1_000)] = 0
     keys: Budget
     scope: Literal["all", "visual"] = "all"
     start: Layer | None = None

@@ -154,8 +154,8 @@ class CannedInside:
 
     def remove_by_layer(
         self, request: CaseRequest, *, cache: ResultCache | None = None
-    ) -> Iterator[Removal]:
+    ) -> Iterator[tuple[Removal, ...]]:
         """Let the answer stay from one layer on."""
-        for layer in range(self._layers):
-            same = layer >= FREE_FROM
-            yield Removal(layer, "a duck" if same else "a sign", same, 0.9 if same else 0.1)
+        needed = [Removal(layer, "a sign", False, 0.1) for layer in range(FREE_FROM)]
+        free = [Removal(layer, "a duck", True, 0.9) for layer in range(FREE_FROM, self._layers)]
+        yield from self._gate.passing([tuple(needed), tuple(needed + free)])

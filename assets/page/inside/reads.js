@@ -17,6 +17,10 @@ const SEGMENTS = [
   ["early", "Early", "Layers behind the first choice"],
   ["late", "Late", "Layers behind the second choice"],
 ];
+const VOTES = [
+  ["heat", "Layers that read", "The share of layers whose heads have voted a patch in"],
+  ["votes", "Votes of a layer", "What the heads of the layer chosen above give each patch"],
+];
 const HOW =
   "The answer stays dense: shown is what each method would read, given the dense queries. " +
   "TidalDecode: two layers choose, the others follow, a set per head. TokenSelect: the heads of " +
@@ -97,6 +101,13 @@ export function readsPanel(selection) {
     segment = value;
     selection.changed();
   });
+  let elected = "heat";
+  const ballots = segments("TokenSelect's layers", VOTES, (value) => {
+    elected = value;
+    const layer = Math.max(0, selection.state.layer);
+    if (value === "votes" && reads.reply?.reads.select.layer !== layer) selection.read({ layer });
+    selection.changed();
+  });
   const runs = segments("Answer", [["full", "Full"], ["pruned", "Pruned"]], (run) =>
     selection.read({ run }),
   );
@@ -131,7 +142,11 @@ export function readsPanel(selection) {
     const dense = at < 0 && chosen === "word";
     const none = "The first word comes from the prompt: everything is read.";
     tidal.update({ name: "TidalDecode", none, ...shown(selection, t, segment) });
-    select.update({ name: "TokenSelect", none, ...shown(selection, s, "heat") });
+    const voted = elected === "votes" && chosen === "word";
+    const heads = selection.runs.full?.heads ?? 1;
+    const votes = { range: [0, heads], say: (x) => `${format.tenths(x)} of ${heads} votes` };
+    const name = voted ? `TokenSelect, votes in layer ${s.layer + 1}` : "TokenSelect";
+    select.update({ name, none, ...shown(selection, s, elected), ...(voted ? votes : {}) });
     const row = Math.max(0, Math.min(at, t.recall.length - 1));
     for (const [bars, values] of [[recall, t.recall], [mass, t.mass], [kept, s.mass]])
       bars.update(dense ? [] : (values[row] ?? []), "word");
@@ -159,8 +174,8 @@ export function readsPanel(selection) {
   const body = node(
     "div",
     { class: "vt-inside-pair" },
-    node("div", {}, tidal.node, tidalSays, labels[0], recall.node, labels[1], mass.node, answer),
-    node("div", {}, select.node, selectSays, labels[2], kept.node),
+    node("div", {}, parts.group, tidal.node, tidalSays, labels[0], recall.node, labels[1], mass.node, answer),
+    node("div", {}, ballots.group, select.node, selectSays, labels[2], kept.node),
   );
   const update = () => {
     const { state } = selection;
@@ -169,6 +184,7 @@ export function readsPanel(selection) {
     asks.go.disabled = !selection.tasks.look.reply?.done;
     when.press(state.when);
     parts.press(segment);
+    ballots.press(elected);
     runs.press(state.run);
     for (const [{ input }, value] of [[keys, state.reading.keys], [scope, state.reading.scope]])
       if (document.activeElement !== input) input.value = value;
@@ -178,7 +194,7 @@ export function readsPanel(selection) {
     if (found) tell(found);
   };
   const nodes = [
-    node("div", { class: "vt-tools" }, ...asks.buttons, runs.group, when.group, parts.group),
+    node("div", { class: "vt-tools" }, ...asks.buttons, runs.group, when.group),
     node("div", { class: "vt-tools vt-inside-settings" }, keys.node, scope.node),
     node("details", {}, node("summary", {}, "Settings of both"), node("div", { class: "vt-inside-settings" }, ...more.map((each) => each.node))),
     ...asks.nodes,

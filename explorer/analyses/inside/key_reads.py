@@ -174,7 +174,8 @@ def _logits(traced: Traced, layer: int) -> Tensor:
     steps, length = query.shape[1], key.shape[1]
     logits = key_logits(query, key, traced.batch.scaling[layer])
     later = torch.ones(steps, length, dtype=torch.bool, device=logits.device)
-    return logits.masked_fill(later.triu(length - steps + 1), -torch.inf)
+    logits = logits.masked_fill(later.triu(length - steps + 1), -torch.inf)
+    return logits.to(traced.run.text_visual_mask[layer].device)
 
 
 def _numbers(traced: Traced, keys: list[LayerKeys], layer: int) -> Tensor:
@@ -221,9 +222,9 @@ def _select_layer(
     case: Case, traced: Traced, keys: list[LayerKeys], layer: int, options: TokenSelect
 ) -> tuple[Tensor, Tensor, list[bool], Tensor]:
     """Give what is read [q, N], votes [q, N], hits [q], and the attention that is kept [q]."""
-    own, device = keys[layer], traced.run.logits.device
+    own, device = keys[layer], keys[layer].kind.device
     visual = (own.kind == PICTURE).nonzero()[:, 0]
-    query, key = traced.queries(layer), traced.keys(layer)
+    query, key = (states.to(device) for states in (traced.queries(layer), traced.keys(layer)))
     steps, length = query.shape[1], key.shape[1]
     if not len(visual):
         nothing = torch.zeros(steps, len(own.patch_key), device=device)
@@ -240,9 +241,9 @@ def _select_layer(
     read = read[made]  # on a hit the old choice counts
     placed = torch.zeros(2, steps, length, device=vote.device)
     placed[0][:, visual], placed[1][:, visual] = read.float(), vote
-    kept = mass(placed[0][None], traced.rows(layer).later)
     placed = placed.to(device)
-    return own.holding(placed[0]) > 0, own.holding(placed[1]), hits, kept.to(device)
+    kept = mass(placed[0][None], traced.rows(layer).later)
+    return own.holding(placed[0]) > 0, own.holding(placed[1]), hits, kept
 
 
 def _at_one_distance(

@@ -64,7 +64,7 @@ def rollout(decoder: Decoder, prompt: Prompt, plan: PruningPlan, tokens: Sequenc
     state = ForwardState(Tokens(longer), SignalRecorder(frozenset(), longer))
     n = len(prompt.visual_positions)
     reached = longer.inputs_embeds.new_zeros(longer.inputs_embeds.shape[1], n).float()
-    reached[prompt.visual_positions, torch.arange(n)] = 1
+    reached[prompt.visual_positions, torch.arange(n, device=reached.device)] = 1
     stages = {stage.layer: stage for stage in plan.stages}
     for index, layer in enumerate(decoder.body.layers):
         if index in stages:

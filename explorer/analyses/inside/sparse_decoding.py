@@ -31,6 +31,7 @@ class SparseDecodeBatch(DecodeBatch):
         mask, length, tidal = super().attention_mask(layer, query, keys), keys.shape[2], self.tidal
         if layer in (tidal.start, tidal.correction):
             logits = key_logits(query[0], keys[0], self.scaling[layer])
+            logits = logits.to(self.keys[layer].kind.device)
             candidates = None
             if tidal.scope == VISUAL:
                 candidates = self.keys[layer].kinds(length) == PICTURE

@@ -85,9 +85,10 @@ class Traced:
         query, key, bias = self.queries(layer), self.keys(layer), self.batch.key_bias[layer]
         at = torch.arange(key.shape[1], device=key.device)[key.shape[1] - query.shape[1] :]
         later = causal_rows(query, key, at, self.batch.scaling[layer], bias=bias)
+        device = self.run.text_visual_mask[layer].device  # the layer may be on another card
         return LayerRows(
-            self.run.trace[layer].attention,
-            later,
+            self.run.trace[layer].attention.to(device),
+            later.to(device),
             entering_keys(self.run, layer, self.asked),
             cached_keys(self.run, layer, self.asked),
         )

@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -64,6 +64,26 @@ class StoredStage(Strict):
     merged: Count = 0
 
 
+class StoredInside(Strict):
+    """What happened inside an answer, layer by layer [L].
+
+    stands_from: the layer behind which the whole answer stands. says: what would be said behind
+    each, word by word. shares: of attention by `layer_keys.KINDS`, mean over words.
+    """
+
+    stands_from: Annotated[int, Field(ge=0, le=LAYERS)]
+    says: Annotated[list[Text], Field(max_length=LAYERS)]
+    shares: Annotated[list[Annotated[list[Share], Field(max_length=8)]], Field(max_length=LAYERS)]
+
+
+class StoredRemoval(Strict):
+    """The answer when all visual tokens leave before a layer."""
+
+    layer: Annotated[int, Field(ge=0, le=LAYERS)]
+    text: Text
+    p_full: Share
+
+
 class StoredRun(Strict):
     """One answer. method: a spec, options and seed included, or "full" for all visual tokens.
 
@@ -85,6 +105,7 @@ class StoredRun(Strict):
     kv_bytes: Whole = 0
     mdi: Curve = []
     aei: Curve = []
+    inside: StoredInside | None = None
 
 
 class StoredRunAnswer(Strict):
@@ -157,6 +178,7 @@ class CaseFile(Strict):
     full: StoredRun
     runs: Annotated[list[StoredRun], Field(max_length=RUNS)] = []
     diagnosis: StoredDiagnosis | None = None
+    removal: Annotated[list[StoredRemoval], Field(max_length=LAYERS)] = []
     packages: Annotated[
         dict[Name, Annotated[str, Field(max_length=100)]], Field(max_length=50)
     ] = {}
@@ -178,6 +200,13 @@ class CaseFile(Strict):
         return picture
 
 
+class Looks(NamedTuple):
+    """What is known of the inside of runs, by method and budget, and without a picture."""
+
+    insides: dict[tuple[str, int], StoredInside]
+    removal: tuple[StoredRemoval, ...] = ()
+
+
 def save(
     request: CaseRequest,
     full: Answer,
@@ -185,13 +214,15 @@ def save(
     truth: str | None = None,
     seed: int | None = None,
     diagnosis: Diagnosis | None = None,
+    looks: Looks | None = None,
 ) -> str:
     """Write a case with its answers as JSON; `BadCase` if the picture is too large to go along.
 
     seed: of the scene that the picture shows, if it shows one. diagnosis: why one of the runs
-    fails, if somebody has asked.
+    fails, if somebody has asked. looks: what is known of the inside of the answers.
     """
     entry, picture = default_loader().catalog.entry(request.model), request.picture
+    looks = looks or Looks({})
     png = _png(picture.image)
     if len(png) > PICTURE_BYTES:
         raise BadCase("The picture is too large for a case; please scale it down and open it anew.")
@@ -206,9 +237,10 @@ def save(
         question=request.question,
         truth=truth,
         seed=seed,
-        full=stored(full),
-        runs=[stored(answer) for answer in runs],
+        full=stored(full, looks.insides.get((full.method, full.budget))),
+        runs=[stored(run, looks.insides.get((run.method, run.budget))) for run in runs],
         diagnosis=diagnosis and stored_diagnosis(diagnosis),
+        removal=list(looks.removal),
         packages=packages(),
     )
     return case.model_dump_json(indent=1)
@@ -226,7 +258,7 @@ def packages() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
-def stored(answer: Answer) -> StoredRun:
+def stored(answer: Answer, inside: StoredInside | None = None) -> StoredRun:
     """Write down what of an answer can be recomputed; times are not part of a case."""
     return StoredRun(
         method=answer.method,
@@ -248,6 +280,7 @@ def stored(answer: Answer) -> StoredRun:
         kv_bytes=answer.kv_bytes,
         mdi=_curve(answer.dominance and answer.dominance.mdi),
         aei=_curve(answer.dominance and answer.dominance.aei),
+        inside=inside,
     )
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from explorer.analyses.sharing.case_file import CaseFile, StoredRun, StoredStage
+from explorer.analyses.inside.layer_keys import KINDS
+from explorer.analyses.sharing.case_file import CaseFile, StoredInside, StoredRun, StoredStage
 from explorer.cases.records import Token, words_of
 from explorer.errors import UnknownMethod
 from explorer.media.grid import Grid
@@ -52,6 +53,9 @@ def page(case: CaseFile, grid: Grid, image: Image.Image) -> str:
             measures=_measures(case),
             layer_heads=_layer_heads(case),
             layers=_layers(case),
+            inside_heads=_inside_heads(case),
+            inside=_inside(case),
+            stands=_stands(case),
             circumstances=_circumstances(case),
         )
     )
@@ -145,6 +149,37 @@ def _layers(case: CaseFile) -> list[Row]:
     runs = [case.full, *case.runs[:1]]
     columns = [column for run in runs for column in (run.layers, run.mdi, run.aei)]
     return [(number + 1, *row) for number, row in enumerate(zip_longest(*columns))]
+
+
+def _insides(case: CaseFile) -> list[tuple[str, StoredInside]]:
+    """Give the runs that somebody has looked into."""
+    return [(name, run.inside) for name, run in _runs(case) if run.inside]
+
+
+def _inside_heads(case: CaseFile) -> list[str]:
+    kinds = [f"{kind}, %" for kind in KINDS]
+    columns = [f"{what} · {name}" for name, _ in _insides(case) for what in ("says", *kinds)]
+    return ["layer", *columns, *(["without picture from here"] * bool(case.removal))]
+
+
+def _inside(case: CaseFile) -> list[Row]:
+    """Tell, layer by layer, what would be said behind it and where attention went."""
+    columns: list[list[object]] = []
+    for _, inside in _insides(case):
+        columns.append(list(inside.says))
+        shares = [[round(100 * share) for share in layer] for layer in inside.shares]
+        columns += map(list, zip(*shares, strict=True))
+    if case.removal:
+        gone = {each.layer: f"{each.text} ({each.p_full:.2f})" for each in case.removal}
+        columns.append([gone.get(layer) for layer in range(max(gone) + 1)])
+    return [(number + 1, *row) for number, row in enumerate(zip_longest(*columns))]
+
+
+def _stands(case: CaseFile) -> str:
+    return "; ".join(
+        f"the answer from {name} stands from behind layer {inside.stands_from + 1} on"
+        for name, inside in _insides(case)
+    )
 
 
 def _circumstances(case: CaseFile) -> list[Row]:

@@ -16,6 +16,7 @@ from explorer.analyses.diagnosis.evidence import things_of
 from explorer.analyses.diagnosis.records import Diagnosis
 from explorer.analyses.sharing import case_file, replay, report
 from explorer.analyses.sharing.case_file import CaseFile, StoredRun
+from explorer.analyses.sharing.stored_inside import known_looks
 from explorer.cases.generation import FULL
 from explorer.cases.records import Answer
 from explorer.errors import VisitorError
@@ -88,7 +89,8 @@ def _saved(session: Session, message: SaveMessage, app_state: AppState) -> str:
     run = answer(request, message.method, message.budget, cache=cache)
     full = answer(request, cache=cache)
     found = _diagnosis(session, run, message.kind, app_state)
-    return case_file.save(request, full, [run], session.truth, session.seed, found)
+    looks = known_looks(request, [(each.method, each.budget) for each in (full, run)], cache)
+    return case_file.save(request, full, [run], session.truth, session.seed, found, looks)
 
 
 def _diagnosis(session: Session, run: Answer, kind: str, app_state: AppState) -> Diagnosis | None:

@@ -42,8 +42,8 @@ def map_payload(values: np.ndarray) -> dict:
     return {"low": low, "high": high, "rows": rows, "steps": packed(steps, "u2")}
 
 
-def reads_payload(reads: KeyReads) -> dict:
-    """Describe what both methods would read."""
+def reads_payload(reads: KeyReads, layer: int = 0) -> dict:
+    """Describe what both methods would read. layer: the one whose votes are told."""
     tidal, select = reads.tidal, reads.select
     return {
         "tidal": {
@@ -67,6 +67,8 @@ def reads_payload(reads: KeyReads) -> dict:
             "keys": select.keys,
             "theta": select.theta,
             "heat": map_payload(select.heat),
+            "votes": map_payload(select.votes[min(layer, len(select.votes) - 1)]),
+            "layer": layer,
             "mass": _digits(select.mass),
             "hits": select.hits.astype(int).tolist(),
             "hit_rate": rounded(select.hit_rate),

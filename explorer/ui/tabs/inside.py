@@ -107,15 +107,15 @@ def _reads(app_state: AppState, session: Session, message: ReadsMessage) -> Iter
     reads = app_state.use_cases.read_keys(
         session.request, *run, tidal, select, cache=app_state.cache
     )
-    yield {"reads": reads_payload(reads), "done": True}
+    yield {"reads": reads_payload(reads, message.layer), "done": True}
 
 
 def _remove(app_state: AppState, session: Session, message: CaseMessage) -> Iterator[dict]:
-    found: list[dict] = []
-    for each in app_state.use_cases.remove_by_layer(session.request, cache=app_state.cache):
-        found.append(removal_payload(each))
-        yield {"removal": sorted(found, key=lambda one: one["layer"])}
-    yield {"removal": sorted(found, key=lambda one: one["layer"]), "done": True}
+    removal: list[dict] = []
+    for found in app_state.use_cases.remove_by_layer(session.request, cache=app_state.cache):
+        removal = [removal_payload(each) for each in found]
+        yield {"removal": removal}
+    yield {"removal": removal, "done": True}
 
 
 TASKS: dict[str, tuple[type[Message], Task]] = {

@@ -12,7 +12,10 @@ import pytest
 from explorer import analyses
 from explorer.analyses.diagnosis.records import Diagnosis, RunAnswer, StepResult
 from explorer.analyses.diagnosis.verdict import Verdict
+from explorer.analyses.inside.records import Removal
+from explorer.analyses.inside.removal import removal_key
 from explorer.analyses.sharing import case_file, report
+from explorer.analyses.sharing.stored_inside import known_looks
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
 from explorer.cases.request import CaseRequest
@@ -31,7 +34,13 @@ def case() -> case_file.CaseFile:
     about = (full.text, run.text, Verdict.EVIDENCE, "The evidence was dropped: 1 patch.")
     found = Diagnosis("case", "visiondrop", 60, None, *about, (step,), (3,))
     request = CaseRequest.make("pico", image, QUESTION)
-    return case_file.load(case_file.save(request, full, [run], seed=5, diagnosis=found))
+    for name in (("full", 1), ("visiondrop", 60)):
+        analyses.look_inside(request, *name, cache=cache)
+    removal = (Removal(0, "a boat", False, 0.01), Removal(1, full.text, True, 0.9))
+    cache.put(removal_key(request.id), removal, 100)
+    looks = known_looks(request, [("full", full.budget), ("visiondrop", 60)], cache)
+    saved = case_file.save(request, full, [run], seed=5, diagnosis=found, looks=looks)
+    return case_file.load(saved)
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +117,13 @@ def test_what_is_kept_stays_clear_and_has_a_contour(case, grid):
 def test_a_case_without_pruned_answers_has_a_report_too(case, grid):
     alone = case.model_copy(update={"runs": []})
     assert case.full.text in report.page(alone, grid, scenes.make(5).image)
+
+
+def test_what_happened_inside_the_answers_is_told_layer_by_layer(case, grid):
+    text = report.page(case, grid, case.opened().image)
+    full, run = case.full.inside, case.runs[0].inside
+    assert len(full.says) == len(run.shares) == len(case.full.layers)
+    assert full.says[-1] == case.full.text and run.says[-1] == case.runs[0].text
+    assert all(sum(layer) == pytest.approx(1, abs=1e-5) for layer in full.shares)
+    assert f"stands from behind layer {full.stands_from + 1} on" in text
+    assert "a boat (0.01)" in text and "Inside the answer" in text
