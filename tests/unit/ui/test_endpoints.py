@@ -72,3 +72,25 @@ def test_an_answer_tells_what_was_done_to_the_picture():
     known = Answer("random", 64, "a cat", (), layers=(64,))
     told = endpoints(lambda *_, **__: known).answer(film.getvalue(), QUESTION, "random", 64)
     assert any("first" in note for note in told["notes"])
+
+
+def test_inside_tells_of_words_layers_and_keys_and_what_is_wrong_in_one_sentence():
+    ask = Endpoints(AppState()).inside
+    told = ask(PICTURE, QUESTION, "fastv", 64, 3, 1, 32, "pico")
+    for name in ("full", "pruned"):
+        run = told[name]
+        assert run["says"][-1] == run["predicted"]
+        assert run["attention"]["rows"] == len(run["predicted"])
+    assert told["reads"]["tidal"]["keys"] == told["reads"]["select"]["keys"] == 32
+    assert [each["layer"] for each in told["removal"]] == list(range(12))
+    for wrong, words in (
+        (("fastv", 64, 12, -1, 32), "Layers are 0 to 11"),
+        (("fastv", 64, -1, 2, 32), "A head is one of a layer"),
+        (("fastv", 64, None, -1, 32), "Layers are 0 to 11"),
+        (("fastv", 64, 3, -1, 0), "a whole number from 1 on, not 0"),
+        (("fastv", 64, 3, -1, None), "a whole number from 1 on, not None"),
+        (("nobody", 64, 3, -1, 32), "no method called"),
+        (("fastv", 197, 3, -1, 32), "whole number from 1 to 196"),
+    ):
+        with pytest.raises(gr.Error, match=words):
+            ask(PICTURE, QUESTION, *wrong, "pico")
