@@ -163,6 +163,10 @@ export const mountInsideTask = async (block, name) =>
 export const mountInsideReply = async (block, name) => (await inside.open()).mountReply(block, name);
 export const mountFailures = async (block) => (await failures.open()).mount(block);
 export const mountFailuresRequest = async (block) => (await failures.open()).mountRequest(block);
+export const mountOwnRequest = async (block, name) =>
+  (await failures.open()).mountOwnRequest(block, name);
+export const mountOwnReply = async (block, name) =>
+  (await failures.open()).mountOwnReply(block, name);
 export const mountVideo = async (block) => (await video.open()).mount(block);
 export const mountVideoRequest = async (block) => (await video.open()).mountRequest(block);
 export const mountVideoReply = async (block) => (await video.open()).mountReply(block);

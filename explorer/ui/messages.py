@@ -20,6 +20,8 @@ SEEDS = 2**53  # whole numbers that a browser can hold exactly
 MAX_SPECS = 40  # methods of one message
 MAX_ANSWERS = 2_000  # answers of one message: thirty methods on a ladder, and draws of random
 MAX_SCENES = 1_000
+MAX_ROWS = 8  # questions about own pictures of one message
+MAX_JSONL = 400_000  # characters
 MAX_QUERY = 100_000  # characters of an address; a link that can be followed is shorter
 
 Key = Annotated[str, Field(max_length=200)]  # of a case or an example
@@ -35,6 +37,10 @@ Patches = Annotated[list[Patch], Field(max_length=case_file.TOKENS)]
 Pair = Annotated[tuple[Spec, Budget], Strict(False)]
 Layer = Annotated[int, Field(ge=-1, lt=1_000)]  # or a head; -1 for all
 Cell = Annotated[int, Field(ge=0, lt=region.CUTS)]
+
+
+FilePath = Annotated[str, Field(max_length=1_000)]  # of an upload
+Right = Literal["truth", "full"]
 
 
 def _unique(pairs: list[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -214,13 +220,43 @@ class ReadsMessage(InsideMessage):
 
 
 class FailuresMessage(Message):
-    """Looks for failures of a method in the next few scenes. against: who is right there."""
+    """Looks for failures of a method in the next few scenes.
+
+    against: who is right there; right: what counts as right, see analyses/failures.
+    """
 
     method: Spec
     budget: Budget
     against: Spec
+    right: Right = "truth"
     first: Seed
     count: Annotated[int, Field(ge=1, le=MAX_SCENES)]
+
+
+class OwnRow(BaseModel):
+    """A question about an uploaded picture. path: of the upload; name: as the visitor calls it."""
+
+    model_config = Message.model_config
+    path: FilePath
+    name: Annotated[str, Field(max_length=500)]
+    question: Words
+    answer: Words | None = None
+
+
+class OwnPicturesMessage(Message):
+    """Looks for failures of a method in own pictures; see `FailuresMessage`."""
+
+    method: Spec
+    budget: Budget
+    against: Spec
+    right: Right = "truth"
+    rows: Annotated[list[OwnRow], Field(min_length=1, max_length=MAX_ROWS)]
+
+
+class OwnLinesMessage(Message):
+    """Has a JSONL file of own pictures read. text: of the file."""
+
+    text: Annotated[str, Field(max_length=MAX_JSONL)]
 
 
 class VideoMessage(Message):

@@ -103,6 +103,7 @@ class UseCases:
     read_keys: Callable[..., KeyReads] = analyses.read_keys
     remove_by_layer: Callable[..., Iterator[Removal]] = analyses.remove_by_layer
     find_failures: Callable[..., Iterator[Failure | None]] = failures.find
+    judge_pictures: Callable[..., list[Failure]] = failures.judge
     replay: Callable[..., Iterator[Difference]] = replay.replay
     analyse_video: Callable[..., VideoAnalysis] = analyses.analyse_video
     answer_video: Callable[..., Iterator[VideoDrawing | Answer]] = analyses.answer_video

@@ -176,6 +176,7 @@ class Canned:
             find_restoring_patches=self._tasks.find_restoring_patches,
             diagnose=self._tasks.diagnose,
             find_failures=self._tasks.find_failures,
+            judge_pictures=self._tasks.judge_pictures,
             look_inside=self._inside.look_inside,
             patch_map=self._inside.patch_map,
             read_keys=self._inside.read_keys,

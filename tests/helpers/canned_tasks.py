@@ -22,7 +22,7 @@ from explorer.analyses.attribution.target import Target, target_tokens
 from explorer.analyses.diagnosis.records import QUESTIONS, Diagnosis, RunAnswer, StepResult
 from explorer.analyses.diagnosis.verdict import Verdict
 from explorer.analyses.diagnosis.word_losses import WordLoss
-from explorer.analyses.failures import Failure
+from explorer.analyses.failures import Asked, Failure
 from explorer.analyses.picked import HAND_PICKED
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
@@ -143,13 +143,23 @@ class CannedTasks:
         seeds: Iterable[int],
         against: str = FULL,
         model: str = "pico",
+        right: str = "truth",
     ) -> Iterator[Failure | None]:
         """Let every scene fail once; against another method, look as ever."""
         if against != FULL:
-            yield from failures.find(method, budget, seeds, against, model)
+            yield from failures.find(method, budget, seeds, against, model, right)
             return
         for seed in seeds:
             [question] = questions.sample(scenes.make(seed), random.Random(seed), 1)
             text, kind, truth = question.text, question.kind, question.answer
             failed = Failure(seed, text, kind, truth, WRONG, sure=0.9, log_prob_loss=1.0)
             yield from self._gate.passing([failed, None])
+
+    def judge_pictures(self, asked: Sequence[Asked], *how: object) -> list[Failure]:
+        """Let every question about an own picture fail."""
+        full = self._analysis.full.text
+        found = [
+            Failure(None, each.question, "", each.truth or full, WRONG, 0.9, 1.0, each.name)
+            for each in asked
+        ]
+        return list(self._gate.passing(found))

@@ -1,80 +1,22 @@
 /**
- * The tab "Failures": asks for a few scenes at a time until so many are looked at, shows the hits
- * with those first of which the other was surest, and opens one in "Explore" or "Debug". Knows
- * nothing of how scenes are judged.
+ * The tab "Failures": which method and budget, what counts as right and who has to give it; scenes or
+ * own pictures; and the hits, those first of which the other was surest. A hit opens in "Explore" or
+ * "Debug". Knows nothing of how answers are judged.
  */
 import { inbound, openTab, sender } from "../common/bridge.js";
-import { mark, node, rootOf, show, write } from "../common/dom.js";
+import { mark, node, rootOf, segments, show, write } from "../common/dom.js";
 import { tableButton } from "../common/download.js";
 import { format } from "../common/format.js";
-import { Request } from "../common/request.js";
+import { groupedOptions } from "../common/grouping.js";
+import { OwnPictures, ownInputs } from "./own_pictures.js";
+import { Search } from "./search.js";
 
-const HANDFUL = 4; // scenes of one question to the server, which may do fewer
 const SCENES = [20, 50, 100, 200];
 const HIGHEST = 2 ** 53 - 1000;
-
-const bySureness = (a, b) =>
-  b.sure - a.sure || a.seed - b.seed || (a.question < b.question ? -1 : 1);
-
-/**
- * A search: what it looks for, how far it has come, what it has found. At most one runs; replies
- * to one that was stopped are not listened to.
- */
-class Search {
-  #request = new Request(Infinity);
-  #store;
-  sought = null; // {method, budget, against, first}: of the hits on the page
-  looked = 0;
-  wanted = 0;
-  hits = [];
-  error = null;
-  changed = () => {};
-
-  constructor(store) {
-    this.#store = store;
-  }
-
-  /** Give the way to the server, for a few scenes to look at. */
-  connect(find) {
-    this.#request.connect(find);
-  }
-
-  get running() {
-    return this.#request.pending !== null;
-  }
-
-  start(sought, wanted) {
-    Object.assign(this, { sought, wanted, looked: 0, hits: [], error: null });
-    this.#next();
-  }
-
-  stop() {
-    this.#request.drop();
-    this.changed();
-  }
-
-  #next() {
-    const first = this.sought.first + this.looked;
-    const count = Math.min(HANDFUL, this.wanted - this.looked);
-    this.#request.send({ ...this.sought, first, count });
-    this.changed();
-  }
-
-  receive(reply) {
-    if (!reply || !this.#request.receive({ ...reply, done: true })) return;
-    this.looked += reply.looked;
-    this.hits = [...this.hits, ...reply.hits].sort(bySureness);
-    this.error = reply.error;
-    if (!reply.error && this.looked < this.wanted) this.#next();
-    else this.changed();
-  }
-
-  open(hit) {
-    const { method, budget } = this.sought;
-    const { seed, question } = hit;
-    this.#store.opening.ask({ kind: "scene", seed, question, show: { method, budget } });
-  }
-}
+const SOURCES = [
+  ["scenes", "Scenes", "Scenes whose right answers are known"],
+  ["own", "Own pictures", "Up to 50 pictures of yours"],
+];
 
 function fact(name, text, is) {
   const words = text || "(nothing)";
@@ -89,7 +31,7 @@ function cardOf(search, hit) {
   };
   const card = node(
     "button",
-    { type: "button", class: "vt-hit", title: `Open scene ${hit.seed} in Explore` },
+    { type: "button", class: "vt-hit", title: `Open ${hit.picture || `scene ${hit.seed}`} in Explore` },
     node("img", { src: hit.src, alt: "", loading: "lazy", width: 144, height: 144 }),
     node("b", {}, hit.question),
     fact("right:", hit.truth, "right"),
@@ -102,89 +44,157 @@ function cardOf(search, hit) {
   return node("article", {}, card, debug);
 }
 
-/** What is looked for, in words; before a search that of the tab "Explore". */
-function sentence(store) {
-  const { method, state } = store;
-  if (!method) return "";
-  return `Scenes on which ${method.title} at ${state.budget} tokens is wrong, and this is right:`;
-}
+/** What is looked for, in words. */
+const sentence = ({ title, budget }, own) =>
+  `${own ? "Pictures" : "Scenes"} on which ${title} at ${budget} tokens is wrong, and this is right:`;
 
-function statusInWords({ sought, looked, wanted, hits, running, error }, titleOf) {
+function statusInWords(search, { titleOf, rightOf }) {
+  const { sought, looked, wanted, hits, bad, running, error } = search;
   if (error) return error;
   if (!sought) return "Three questions about every scene, whose right answers are known.";
   const found = `${hits.length} failure${hits.length === 1 ? "" : "s"}`;
   const end = running ? " …" : looked < wanted ? ", stopped." : ".";
   const other = sought.against === "full" ? "the full model" : titleOf(sought.against);
-  const what = `${titleOf(sought.method)} at ${sought.budget} against ${other}`;
-  return `${what}: ${looked} of ${wanted} scenes, ${found}${end}`;
+  const right = sought.right === "truth" ? "" : `, right being ${rightOf(sought.right)}`;
+  const what = `${titleOf(sought.method)} at ${sought.budget} against ${other}${right}`;
+  const things = search.isOwn ? "questions" : "scenes";
+  const skipped = bad.length ? ` Skipped: ${bad.join("; ")}` : "";
+  return `${what}: ${looked} of ${wanted} ${things}, ${found}${end}${skipped}`;
 }
 
-/** The controls: against whom, how many scenes, from which one on; find and cancel. */
-function controls(store, search, value) {
-  const options = value.against.map(({ key, title }) => node("option", { value: key }, title));
-  const against = node(
-    "select",
-    { class: "vt-failures-field", id: "vt-against", "aria-label": "Who is right" },
-    ...options,
-  );
-  const many = node("select", {
-    class: "vt-failures-field",
-    id: "vt-scenes",
-    "aria-label": "How many scenes",
+const field = (tag, id, attributes, ...children) =>
+  node(tag, { class: "vt-failures-field", id, ...attributes }, ...children);
+
+/** Method and budget: those of the tab "Explore" until a hand has changed them here. */
+function methodInputs(store, value, changed) {
+  const method = field("select", "vt-failures-method", { "aria-label": "Method" });
+  method.append(...groupedOptions(value.methods));
+  const budget = field("input", "vt-failures-budget", { type: "number", min: 1, step: 1 });
+  const label = node("label", { for: "vt-failures-budget" }, "at ", budget, " tokens");
+  let edited = false;
+  for (const input of [method, budget]) {
+    input.addEventListener("input", () => {
+      edited = true;
+      changed();
+    });
+  }
+  const follow = () => {
+    const { state } = store;
+    if (state.case) budget.max = state.case.grid.n;
+    if (edited || !state.case) return;
+    const known = value.methods.some(({ key }) => key === state.method);
+    if (!known) method.append(node("option", { value: state.method }, store.method.title));
+    method.value = state.method;
+    budget.value = state.budget;
+  };
+  const chosen = () => ({
+    method: method.value,
+    title: method.selectedOptions[0]?.textContent.trim() ?? "",
+    budget: budget.valueAsNumber,
+    good: Number.isInteger(budget.valueAsNumber) && budget.validity.valid,
   });
+  return { nodes: [method, label], follow, chosen };
+}
+
+/** How many scenes, and from which one on. */
+function sceneInputs(value, changed) {
+  const many = field("select", "vt-scenes", { "aria-label": "How many scenes" });
   many.append(
     ...SCENES.map((n) => node("option", { value: n, selected: n === 50 }, `${n} scenes`)),
   );
-  const first = node("input", {
-    class: "vt-failures-field",
-    type: "number",
-    id: "vt-first",
-    min: 0,
-    max: HIGHEST,
-    step: 1,
-  });
+  const first = field("input", "vt-first", { type: "number", min: 0, max: HIGHEST, step: 1 });
   first.value = value.first;
+  first.addEventListener("input", changed);
+  const label = node("label", { for: "vt-first" }, "from scene ", first);
+  const chosen = () => ({
+    first: first.valueAsNumber,
+    many: Number(many.value),
+    good: Number.isInteger(first.valueAsNumber) && first.validity.valid,
+  });
+  return { node: node("div", { class: "vt-failures-row" }, many, label), chosen };
+}
+
+/** The controls: what is looked for and where; find and cancel. */
+function controls(store, search, own, value) {
+  const update = () => {
+    methods.follow();
+    source.press(search.isOwn ? "own" : "scenes");
+    show(scenes.node, !search.isOwn);
+    show(pictures.node, search.isOwn);
+    pictures.update();
+    show(find, !search.running);
+    show(cancel, search.running);
+    const ready = search.isOwn ? own.rows.length > 0 : scenes.chosen().good;
+    find.disabled = !store.state.case || !methods.chosen().good || !ready;
+    write(head, sentence(methods.chosen(), search.isOwn));
+  };
+  const head = node("p", { class: "vt-failures-head" });
+  const source = segments("Where to look", SOURCES, (chosen) => {
+    search.isOwn = chosen === "own";
+    search.changed();
+  });
+  const methods = methodInputs(store, value, update);
+  const right = field("select", "vt-right", { "aria-label": "What counts as right" });
+  right.append(
+    ...Object.entries(value.right).map(([key, words]) => node("option", { value: key }, words)),
+  );
+  const against = field("select", "vt-against", { "aria-label": "Who is right" });
+  against.append(
+    node("option", { value: "full" }, "given by the full model"),
+    ...groupedOptions(value.methods),
+  );
+  const scenes = sceneInputs(value, update);
+  const pictures = ownInputs(own);
   const find = node("button", { type: "button", class: "vt-ask" }, "Find");
   const cancel = node("button", { type: "button", class: "vt-ask", hidden: true }, "Cancel");
   find.addEventListener("click", () => {
-    const { method, budget } = store.state;
-    const sought = { method, budget, against: against.value, first: first.valueAsNumber };
-    search.start(sought, Number(many.value));
+    const { method, budget } = methods.chosen();
+    const { first, many } = scenes.chosen();
+    const sought = { method, budget, against: against.value, right: right.value, first };
+    search.start(sought, many, search.isOwn ? own.rows : null);
   });
   cancel.addEventListener("click", () => search.stop());
-  const label = node("label", { for: "vt-first" }, "from scene ", first);
-  const row = node("div", { class: "vt-failures-row" }, against, many, label, find, cancel);
-  const update = () => {
-    show(find, !search.running);
-    show(cancel, search.running);
-    const good = Number.isInteger(first.valueAsNumber) && first.validity.valid;
-    find.disabled = !store.state.case || !good;
-  };
-  first.addEventListener("input", update);
-  return { node: row, update };
+  const row = (...nodes) => node("div", { class: "vt-failures-row" }, ...nodes);
+  const whole = node(
+    "div",
+    { class: "vt-failures-tools" },
+    row(source.group, ...methods.nodes),
+    head,
+    row(right, against),
+    scenes.node,
+    pictures.node,
+    row(find, cancel),
+  );
+  return { node: whole, update };
 }
 
-/** Mount the tab. Its value is {against, first, reply}: who may be right, first seed, latest reply. */
-function mount(store, search, { element, props, watch }) {
+/** Mount the tab. Its value is {methods, against, right, first, pictures, reply}. */
+function mount(store, search, own, { element, props, watch }) {
   const root = rootOf(element, "vt-failures");
   const titles = new Map(props.value.against.map(({ key, title }) => [key, title]));
-  const titleOf = (key) => titles.get(key) ?? key;
-  const head = node("p", { class: "vt-failures-head" });
-  const tools = controls(store, search, props.value);
-  const bar = node("progress", { "aria-label": "Scenes looked at", max: 1, value: 0 });
-  const status = node("p", { class: "vt-failures-status", role: "status" });
+  const names = {
+    titleOf: (key) => titles.get(key) ?? key,
+    rightOf: (key) => props.value.right[key],
+  };
+  own.most = props.value.pictures;
+  const tools = controls(store, search, own, props.value);
+  const bar = node("progress", { "aria-label": "Questions looked at", max: 1, value: 0 });
+  const status = node("p", { class: "vt-failures-status", role: "status", id: "vt-failures-line" });
   const gallery = node("div", { class: "vt-hits" });
   const csv = tableButton("failures", () =>
-    search.hits.map(({ src, ...hit }) => ({ ...search.sought, first: undefined, ...hit })),
+    search.hits.map(({ src, file, row, ...hit }) => ({
+      ...search.sought,
+      first: undefined,
+      ...hit,
+    })),
   );
-  root.replaceChildren(head, tools.node, bar, node("div", {}, csv, status), gallery);
+  root.replaceChildren(tools.node, bar, node("div", {}, csv, status), gallery);
   let drawn = null;
   const update = () => {
-    write(head, sentence(store));
     tools.update();
     mark(bar, "data-on", search.running ? "" : null);
     bar.value = search.wanted ? search.looked / search.wanted : 0;
-    write(status, statusInWords(search, titleOf));
+    write(status, statusInWords(search, names));
     mark(status, "data-error", search.error ? "" : null);
     show(csv, search.hits.length > 0);
     mark(root, "data-is", search.running ? "busy" : search.sought ? "done" : "waiting");
@@ -192,18 +202,28 @@ function mount(store, search, { element, props, watch }) {
     drawn = search.hits;
     gallery.replaceChildren(...search.hits.map((hit) => cardOf(search, hit)));
   };
-  search.changed = update;
+  search.changed = own.changed = update;
   store.subscribe(() => root.offsetParent !== null && update());
   new IntersectionObserver(update).observe(root);
-  inbound({ props, watch }, ({ reply }) => search.receive(reply));
+  inbound({ props, watch }, ({ reply }) => search.receive("scenes", reply));
 }
 
-/** What Gradio mounts: the tab, and the way out for scenes to look at. */
+/** What Gradio mounts: the tab, and the ways out and back for scenes, pictures, and a file of lines. */
 export function failuresTab(store) {
   const search = new Search(store);
+  const own = new OwnPictures();
+  const ways = {
+    lines: { connect: (send) => own.connect(send), receive: (reply) => own.receive(reply) },
+    pictures: {
+      connect: (send) => search.connect("pictures", send),
+      receive: (reply) => search.receive("pictures", reply),
+    },
+  };
   return {
     search,
-    mount: (block) => mount(store, search, block),
-    mountRequest: (block) => search.connect(sender(block, "find")),
+    mount: (block) => mount(store, search, own, block),
+    mountRequest: (block) => search.connect("scenes", sender(block, "find")),
+    mountOwnRequest: (block, name) => ways[name].connect(sender(block, "judge")),
+    mountOwnReply: (block, name) => inbound(block, (reply) => ways[name].receive(reply)),
   };
 }

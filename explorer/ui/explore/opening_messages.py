@@ -11,12 +11,20 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from explorer.analyses.sharing import case_file
-from explorer.ui.messages import MAX_QUERY, Budget, Key, Message, Seed, Spec, Words
+from explorer.ui.messages import (
+    MAX_QUERY,
+    Budget,
+    FilePath,
+    Key,
+    Message,
+    Seed,
+    Spec,
+    Words,
+)
 
 MAX_TOLD = 100  # right answers that come with a picture
 
 Truth = Annotated[str, Field(max_length=500)]
-FilePath = Annotated[str, Field(max_length=1_000)]
 
 
 class Opening(BaseModel):

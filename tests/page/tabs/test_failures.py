@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from conftest import open_tab, until, visit, visiting
+from gradio.utils import get_upload_folder
 from playwright.sync_api import Browser, Page, expect
 
 from explorer.analyses import failures
+from explorer.pico.data import scenes
 
 pytestmark = pytest.mark.browser
 BOARD = ".vt-failures"
@@ -57,6 +61,37 @@ def test_hits_are_those_of_the_command_and_open_where_they_were_found(with_pico)
     expect(page.locator("#vt-pruned .vt-mark")).to_contain_text("wrong")
     expect(page.locator("#vt-full .vt-mark")).to_contain_text("right")
     expect(page.locator("#vt-number")).to_have_text("8")
+
+
+def test_own_pictures_are_looked_at_by_a_file_of_questions_and_open_from_a_hit(
+    page, canned, tmp_path
+):
+    """Method and budget are chosen in this tab, bad lines named, no picture kept by the server."""
+    names = ("a.png", "b.png")
+    for seed, name in enumerate(names):
+        scenes.make(seed).image.save(tmp_path / name)
+    lines = [{"picture": name, "question": "what is it ?", "answer": "a boat"} for name in names]
+    lines += [{"picture": "c.png", "question": "what is it ?"}, {"picture": "a.png"}]
+    (tmp_path / "d.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    page.get_by_role("button", name="Own pictures", exact=True).click()
+    files = [tmp_path / name for name in (*names, "d.jsonl")]
+    page.locator("#vt-own-files").set_input_files(files)
+    said = page.locator("#vt-own-line")
+    expect(said).to_contain_text("2 pictures, 2 questions. Skipped 2: line 4: it has no question")
+    expect(said).to_contain_text("line 3: there is no picture c.png")
+    page.locator("#vt-failures-method").select_option("divprune")
+    page.locator("#vt-failures-budget").fill("9")
+    page.get_by_role("button", name="Find", exact=True).click()
+    expect(page.locator(BOARD)).to_have_attribute("data-is", "done", timeout=60_000)
+    expect(page.locator("#vt-failures-line")).to_contain_text(
+        "DivPrune at 9 against the full model"
+    )
+    expect(page.locator("#vt-failures-line")).to_contain_text("2 of 2 questions, 2 failures")
+    kept = Path(get_upload_folder()).rglob("*.png")
+    assert not [file for file in kept if file.name in names]
+    page.locator(".vt-hit").first.click()
+    until(page, "state.case.truth === 'a boat' && state.method === 'divprune'")
+    expect(page.locator("#vt-number")).to_have_text("9")
 
 
 def test_a_search_is_stopped_its_late_replies_are_dropped_and_errors_are_said(page, canned):
