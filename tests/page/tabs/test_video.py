@@ -174,10 +174,14 @@ def test_a_video_is_uploaded_and_a_bad_one_gets_a_sentence(page, tmp_path):
     expect(notes).to_contain_text("not a video", timeout=PATIENCE)
     assert len(grids(page)) == 9, "the film before is still there"
     page.locator("#vt-video-file").get_by_label("Clear").first.click()
-    page.locator("#vt-video-file input[type=file]").set_input_files(written(tmp_path / "film.mp4"))
+    film = written(tmp_path / "holiday in the mountains.mp4")
+    page.locator("#vt-video-file input[type=file]").set_input_files(film)
     expect(page.locator(".vt-video-view-caption")).to_contain_text(
         "9 of 30 frames", timeout=PATIENCE
     )
+    name = page.locator("#vt-video-file .filename")
+    assert "".join(name.inner_text().split()) == "".join(film.name.split())
+    assert name.evaluate("(cell) => cell.scrollWidth <= cell.clientWidth"), "all of it is read"
     done(page)
     seconds = page.get_by_label("or at these seconds")
     seconds.fill("0, 1, 2.5")
