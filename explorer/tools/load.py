@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FIRST_SEED = 700_000  # of the visitors' scenes
 METHODS, BUDGETS = ("fastv", "visionzip"), (48, 80, 128, 160)
 MODEL = "pico"
+PATIENCE = 120  # seconds: what takes longer has gone wrong
 CURVE_POINTS = 12  # how often memory is looked at while many pictures are shown
 
 
@@ -123,7 +124,7 @@ def _visit(
     from gradio_client import Client
 
     until, number = time.monotonic() + seconds, visitor.number
-    client = Client(url, verbose=False)
+    client = Client(url, verbose=False, httpx_kwargs={"timeout": PATIENCE})
     while True:
         method = METHODS[number // len(BUDGETS) % len(METHODS)]
         budget = BUDGETS[number % len(BUDGETS)]
@@ -193,7 +194,7 @@ def _show(url: str, folder: Path, numbers: Iterable[int]) -> None:
     """Ask one question about each of some pictures."""
     from gradio_client import Client
 
-    client = Client(url, verbose=False)
+    client = Client(url, verbose=False, httpx_kwargs={"timeout": PATIENCE})
     for number in numbers:
         visitor = Visitor.arrive(number, folder)
         _ask(client, visitor, METHODS[number % len(METHODS)], BUDGETS[number % len(BUDGETS)])

@@ -24,6 +24,7 @@ from explorer.ui.tabs import (
     video,
 )
 from explorer.ui.web import scripts, session_states, startup, uploads
+from explorer.ui.web.presence import Presence
 from explorer.ui.web.request_limits import RequestLimits
 from explorer.ui.web.session_states import SessionStates
 from explorer.ui.web.uploads import UploadLimits
@@ -41,7 +42,6 @@ HEAD = (
 )
 THREADS = fair_queue.MAX_RUNS + 32  # runs wait in theirs; others are for what runs no model
 QUEUE = 200  # events that may wait for a thread; more get a sentence instead of a place
-BEFORE_GRADIO = (RequestLimits, UploadLimits, SessionStates)
 
 
 def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = None) -> gr.Blocks:
@@ -104,6 +104,7 @@ def prepare_files() -> None:
 
 def launch_settings() -> dict:
     """Give what `launch` needs to know about the look and the limits of the page."""
+    presence = Presence()
     return {
         "theme": gr.themes.Default(
             primary_hue="indigo",
@@ -116,7 +117,9 @@ def launch_settings() -> dict:
         "css": scripts.styles(),
         "head": scripts.head(),
         "app_kwargs": scripts.web_app(
-            *map(Middleware, BEFORE_GRADIO),
+            Middleware(RequestLimits, presence),
+            Middleware(UploadLimits),
+            Middleware(SessionStates, presence),
             documents={"lessons.json": lessons.payload(lessons.load())},
         ),
         "max_threads": THREADS,

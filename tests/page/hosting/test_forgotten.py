@@ -15,6 +15,7 @@ from PIL import Image
 from explorer.ui import page as ui_page
 from explorer.ui.messages import AnswerMessage
 from explorer.ui.requests import Channel, replies
+from explorer.ui.web.presence import Presence
 from explorer.ui.web.session_states import MAX_ABSENT, SessionStates
 
 CHANNEL = Channel("a", None, None, None, event="ask")
@@ -108,11 +109,11 @@ def test_what_open_pages_hold_is_bounded_in_bytes(monkeypatch):
     from explorer.ui.web import session_states
 
     monkeypatch.setattr(session_states, "MAX_BYTES", 2 * session_states.STATE_BYTES + 900)
-    holder, states = StateHolder(), SessionStates(None)
+    holder, states = StateHolder(), SessionStates(None, presence := Presence())
     large = type("Value", (), {"nbytes": 600})
     for name in "abc":
         holder.session_data[name] = type("State", (), {"state_data": {1: large}})
-        states._here[name] = 1
+        presence.enter(name)
     holder.session_data.move_to_end("a")
     states.bound(holder)
     assert list(holder.session_data) == ["a"]

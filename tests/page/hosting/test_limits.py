@@ -35,6 +35,23 @@ def test_what_is_larger_than_any_message_is_refused_as_a_whole(api, monkeypatch)
     assert httpx.get(f"{api}/info?{'a' * 20_000}").status_code == 414
 
 
+def test_large_messages_are_taken_from_open_pages_alone(api):
+    """What else is kept of whoever sends it, forty times 10 MB, is what made memory grow."""
+    large = {"data": ["&" * 400_000], "fn_index": 0}
+    for session in ("nobody", "visitor"):
+        told = httpx.post(f"{api}/queue/join", json=large | {"session_hash": session})
+        assert told.status_code == 413 and told.text == "A request has at most 300 kB here."
+    with httpx.stream("GET", f"{api}/heartbeat/visitor") as alive:
+        lines = alive.iter_lines()  # closed with its last reference, and the connection with it
+        assert next(lines) is not None
+        join = f"{api}/queue/join"
+        assert httpx.post(join, json=large | {"session_hash": "visitor"}).is_success
+        assert httpx.post(join, json=large | {"session_hash": "nobody"}).status_code == 413
+        assert httpx.post(join, json={"session_hash": "visitor"} | large).status_code == 413
+        assert lines
+    assert httpx.post(f"{api}/call/answer", json={"data": ["&" * 400_000]}).status_code == 413
+
+
 def test_what_the_page_has_no_use_for_is_not_there(api):
     for path in ("component_server", "component_server/", "process_recording", "vibe-edit"):
         assert httpx.post(f"{api}/{path}", json={}).status_code == 404, path
