@@ -165,7 +165,7 @@ def ready(page: Page) -> None:
 
 
 def state(page: Page) -> dict:
-    """What the page shows and knows; see assets/page/snapshot.js."""
+    """What the page shows and knows; see assets/page/explore/snapshot.js."""
     return page.evaluate("explorerState()")
 
 

@@ -15,7 +15,7 @@ import { readout } from "./explore/readout/readout.js";
 import { scene, thumbs } from "./explore/scene_inputs.js";
 import { stage } from "./explore/stage/stage.js";
 import { tagline } from "./explore/tagline.js";
-import { snapshot } from "./snapshot.js";
+import { snapshot } from "./explore/snapshot.js";
 
 const store = new Store();
 const address = new Address(store);
@@ -67,6 +67,11 @@ const inside = tab(
   () => import("./inside/inside.js"),
   (script) => script.insideTab(store),
 );
+const effects = tab(
+  "effects",
+  () => import("./effects/effects.js"),
+  (script) => script.effectsTab(store),
+);
 const failures = tab(
   "failures",
   () => import("./failures/failures.js"),
@@ -106,6 +111,7 @@ const BEHIND = {
   Sweep: [sweep.fetch, plotly],
   Debug: [debug.fetch],
   Inside: [inside.fetch],
+  Effects: [effects.fetch],
   Failures: [failures.fetch],
   Video: [video.fetch],
   Methods: [methods.fetch],
@@ -161,6 +167,11 @@ export const mountInside = async (block) => (await inside.open()).mount(block);
 export const mountInsideTask = async (block, name) =>
   (await inside.open()).mountRequest(block, name);
 export const mountInsideReply = async (block, name) => (await inside.open()).mountReply(block, name);
+export const mountEffects = async (block) => (await effects.open()).mount(block);
+export const mountEffectsTask = async (block, name) =>
+  (await effects.open()).mountRequest(block, name);
+export const mountEffectsReply = async (block, name) =>
+  (await effects.open()).mountReply(block, name);
 export const mountFailures = async (block) => (await failures.open()).mount(block);
 export const mountFailuresRequest = async (block) => (await failures.open()).mountRequest(block);
 export const mountOwnRequest = async (block, name) =>

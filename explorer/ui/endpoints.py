@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from explorer.analyses.attribution.target import Target
+from explorer.analyses.effects import things
 from explorer.cases.generation import FULL
 from explorer.cases.request import CaseRequest
 from explorer.errors import BadBudget, BadMessage, VisitorError
@@ -24,6 +25,7 @@ from explorer.ui.payloads.attribution import importance_payload
 from explorer.ui.payloads.case import case_payload
 from explorer.ui.payloads.comparison import comparison_payload
 from explorer.ui.payloads.diagnosis import diagnosis_payload
+from explorer.ui.payloads.effects import effects_payload
 from explorer.ui.payloads.inside import (
     inside_payload,
     map_payload,
@@ -45,6 +47,7 @@ def build(app_state: AppState, model_queue: ModelQueue) -> None:
         method, methods = gr.Textbox("clsattn", label="method"), gr.Textbox("", label="methods")
         budget = components.BudgetInput(64, label="budget")
         budgets = gr.Textbox("", label="budgets")
+        there, absent = gr.Textbox("", label="there"), gr.Textbox("", label="absent")
         answer, way = gr.Textbox("", label="answer"), gr.Textbox("removed", label="way")
         truth = gr.Textbox("", label="truth")
         layer, head = (gr.Number(-1, label=name, precision=0) for name in ("layer", "head"))
@@ -57,6 +60,7 @@ def build(app_state: AppState, model_queue: ModelQueue) -> None:
         endpoints.compare: ([image, question, budget, methods, model], long_jobs),
         endpoints.sweep: ([image, question, methods, budgets, model], long_jobs),
         endpoints.oracle: ([image, question, answer, way, model], long_jobs),
+        endpoints.effects: ([image, question, there, absent, method, budget, model], long_jobs),
         endpoints.diagnose: ([image, question, method, budget, truth, model], long_jobs),
         endpoints.inside: (
             [image, question, method, budget, layer, head, keys, model],
@@ -74,6 +78,8 @@ MAX_TEXT = {
     "methods": MAX_SPECS * MAX_SPEC,
     "budgets": 500,
     "answer": 8_000,
+    "there": 1_000,
+    "absent": 1_000,
     "way": 20,
     "truth": 200,
 }  # characters; the question's are counted by who reads it
@@ -317,6 +323,44 @@ class Endpoints:
             *_, removal = use_cases.remove_by_layer(request, cache=cache)
             told["removal"] = [removal_payload(each) for each in removal]
         return told
+
+    def effects(
+        self,
+        image: str,
+        question: str,
+        there: str = "",
+        absent: str = "",
+        method: str = "clsattn",
+        budget: int = 64,
+        model: str = DEFAULT,
+    ) -> dict:
+        """Tell what pruning does to answers about a picture besides saving time.
+
+        Args:
+            image: the picture
+            question: the question whose answer is tried for stability, at most 500 characters
+            there: things that are in the picture, with commas; words for the same thing parted by
+                "/", such as "dog/puppy, ball"
+            absent: things that are not in the picture
+            method: key of the method, such as "visionzip"; its random is always asked as well
+            budget: visual tokens of ten random choices that the answer is tried with
+            model: key of the model, such as "pico"
+
+        Returns:
+            probes: per thing "is there a ...?" with all tokens and at 75, 50, 25 and 10 % of them:
+                P(yes), what was said, hallucinated or lost, fixed or broken against all tokens;
+                totals: the same counted, with POPE's accuracy, precision, recall and F1; captions
+                with CHAIRi, CHAIRs and recall, where `there` is given; stability: K*, flips, the
+                share of random choices that keep the answer, other wordings and the converse
+        """
+        use_cases, cache = self.app_state.use_cases, self.app_state.cache
+        with _sentences(model=model, method=method, there=there, absent=absent):
+            request = CaseRequest.make(model, image, question)
+            named, asked = things.groups(there), things.typed(there, absent)
+            firm = use_cases.stability(request, method, budget, cache=cache)
+            probed = list(use_cases.probe(request, asked, method, cache=cache))
+            told = list(use_cases.describe(request, named, method, cache=cache)) if named else []
+        return effects_payload(probed, told, firm)
 
 
 def _names(text: str) -> list[str]:

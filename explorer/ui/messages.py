@@ -259,6 +259,38 @@ class OwnLinesMessage(Message):
     text: Annotated[str, Field(max_length=MAX_JSONL)]
 
 
+class ProbeMessage(CaseMessage):
+    """Asks whether a model sees things. there, absent: what a visitor types, with commas."""
+
+    method: Spec
+    strategy: Literal["random", "popular", "adversarial"] = "random"
+    there: Words = ""
+    absent: Words = ""
+
+
+class DescribeMessage(CaseMessage):
+    """Asks for captions. there: the things that are in the picture, with commas."""
+
+    method: Spec
+    there: Words = ""
+
+
+class StabilityMessage(CaseMessage):
+    """Asks how firmly an answer stands. budget: of random choices."""
+
+    method: Spec
+    budget: Budget
+
+
+class CaptionWordMessage(CaseMessage):
+    """Asks what some words of a caption rest on. word: the first of `words`, counted by blanks."""
+
+    method: Spec
+    text: Words
+    word: Annotated[int, Field(ge=0, lt=case_file.ANSWER)]
+    words: Annotated[int, Field(ge=1, le=4)] = 1
+
+
 class VideoMessage(Message):
     """Asks for QuoTA's answer over the frames of a film, and for a method's.
 

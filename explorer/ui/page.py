@@ -15,6 +15,7 @@ from explorer.ui.tabs import (
     classroom,
     compare,
     debug,
+    effects,
     failures,
     inside,
     leaderboard,
@@ -74,6 +75,8 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
             region.build(app_state, tab.session, model_queue)
         with gr.Tab("Inside", elem_id="vt-tab-inside"):
             inside.build(app_state, tab.session, model_queue)
+        with gr.Tab("Effects", elem_id="vt-tab-effects"):
+            effects.build(app_state, tab.session, model_queue)
         with gr.Tab("Failures", elem_id="vt-tab-failures"):
             failures.build(app_state, tab.session, model_queue)
         with gr.Tab("Video", elem_id="vt-tab-video") as video_tab:

@@ -23,6 +23,9 @@ from explorer.analyses.attribution.restoration import RestorationResult
 from explorer.analyses.attribution.score_evaluation import ScoreEvaluation
 from explorer.analyses.comparison import Comparison
 from explorer.analyses.diagnosis.records import Diagnosis, StepResult
+from explorer.analyses.effects.captions import Caption
+from explorer.analyses.effects.probes import ProbedThing
+from explorer.analyses.effects.stability import Stability
 from explorer.analyses.failures import Failure
 from explorer.analyses.inside.records import Inside, KeyReads, Removal
 from explorer.analyses.region_crop import RegionAnswer
@@ -102,6 +105,9 @@ class UseCases:
     patch_map: Callable[..., np.ndarray] = analyses.patch_map
     read_keys: Callable[..., KeyReads] = analyses.read_keys
     remove_by_layer: Callable[..., Iterator[Removal]] = analyses.remove_by_layer
+    probe: Callable[..., Iterator[ProbedThing]] = analyses.probe
+    describe: Callable[..., Iterator[Caption]] = analyses.describe
+    stability: Callable[..., Stability | None] = analyses.stability
     find_failures: Callable[..., Iterator[Failure | None]] = failures.find
     judge_pictures: Callable[..., list[Failure]] = failures.judge
     replay: Callable[..., Iterator[Difference]] = replay.replay

@@ -2,44 +2,18 @@
  * What an answer rests on: one signed value per patch, in diverging colours. For the whole answer,
  * a word of it that is clicked, or an answer that is typed; by one of several ways.
  */
-import { deviceScale, fillCells, gridOf, pointAt, tile } from "../canvas/brush.js";
 import { patchPicture } from "../canvas/patch_picture.js";
+import { drawSigned, numbers, signed, signedBar } from "../canvas/signed.js";
 import { mark, node, show, write } from "../common/dom.js";
 import { format } from "../common/format.js";
 import { taskBar } from "../common/answers/task.js";
 
-const FOR = [230, 97, 1]; // orange and blue: told apart by all kinds of eyes
-const AGAINST = [64, 120, 220];
-const STRONGEST = 0.88; // opacity of the largest value
 const WEAK =
   "The answer hardly depends on the picture: without any of it, it is about as probable. " +
   "The colours are mostly noise.";
 const PAINTED =
   "A picture all of one colour is itself a strong signal, and not no picture: these values and " +
   "those of patches removed have no common scale.";
-const numbers = (text) =>
-  new Float32Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
-const signed = (x) => (x > 0 ? `+${format.brief(x)}` : format.brief(x));
-
-/** Draw values over one view: orange speaks for the answer, blue and hatched against it. */
-function drawSigned(canvas, kase, at, values, cursor = -1) {
-  const cells = kase.grid.cells[at];
-  const grid = gridOf(kase.grid.views[at], canvas);
-  const pen = canvas.getContext("2d");
-  const most = values.reduce((high, x) => Math.max(high, Math.abs(x)), 0) || 1;
-  pen.clearRect(0, 0, canvas.width, canvas.height);
-  fillCells(pen, grid, () => true, "rgba(9,9,11,.45)");
-  for (const [i, token] of cells.entries()) {
-    const share = token < 0 ? 0 : values[token] / most;
-    if (!share) continue;
-    const colour = share > 0 ? FOR : AGAINST;
-    fillCells(pen, grid, (c) => c === i, `rgba(${colour}, ${STRONGEST * Math.abs(share) ** 0.6})`);
-  }
-  const against = (i) => cells[i] >= 0 && values[cells[i]] < -0.05 * most;
-  fillCells(pen, grid, against, tile(pen, "\\", deviceScale()));
-  pointAt(pen, grid, cells, cursor, deviceScale());
-}
-
 /** Which rule for positions was asked for, by the method that was chosen then. */
 const positionsInWords = (renumber) =>
   renumber
@@ -71,18 +45,6 @@ function convergenceInWords({ delta, converged, worth }) {
     ? `Convergence delta ${format.brief(delta)}: the colours add up to ${share.toFixed(1)} %.`
     : `Convergence delta ${format.brief(delta)}, ${share.toFixed(0)} % of what the picture is ` +
         "worth: too much to trust single patches.";
-}
-
-/** The colour bar: against, nothing, for. */
-function bar() {
-  const [low, high] = [node("span"), node("span")];
-  const ramp = node("i", { class: "vt-signed" });
-  const update = (values) => {
-    const most = values.reduce((top, x) => Math.max(top, Math.abs(x)), 0);
-    write(low, `against ${signed(-most)}`);
-    write(high, `${signed(most)} for the answer`);
-  };
-  return { node: node("div", { class: "vt-bar" }, low, ramp, high), update };
 }
 
 /** Words of the full answer as buttons, and a line to type another one. */
@@ -168,7 +130,7 @@ export function importancePanel(store, task, ways, changed) {
       changed();
     },
   });
-  const ramp = bar();
+  const ramp = signedBar();
   const ids = ["patch", "worth", "delta"].map((part) => `vt-attribution-${part}`);
   const [line, worth, delta] = ids.map((id) =>
     node("p", { class: "vt-small", id }),

@@ -194,9 +194,21 @@ def test_another_answer_can_be_typed(cache):
     assert other.answer == "a b" and other.full < full.full and other.word is None
 
 
+def test_words_of_a_typed_text_are_explained_in_their_place(cache):
+    full = last(analyses.explain(CaseRequest.make(*TINY), cache=cache))
+    own = last(analyses.explain(CaseRequest.make(*TINY), Target(word=1), cache=cache))
+    typed = last(analyses.explain(CaseRequest.make(*TINY), Target(1, full.answer), cache=cache))
+    assert typed.answer == own.answer == full.words[1]
+    assert np.allclose(typed.values, own.values, atol=1e-5)
+    two = last(analyses.explain(CaseRequest.make(*TINY), Target(0, full.answer, 2), cache=cache))
+    assert two.answer == " ".join(full.words[:2])
+
+
 @pytest.mark.parametrize(
     ("target", "says"),
     [
+        (Target(0, "a b", 3), "no such word"),
+        (Target(-1, "a b"), "no such word"),
         (Target(text=" "), "type the answer"),
         (Target(text="x" * 201), "under 201"),
         (Target(text="qqqq"), "does not know"),
