@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from canned_effects import CannedEffects
 from canned_inside import CannedInside
 from canned_tasks import CannedTasks
 from filelock import FileLock
@@ -147,6 +148,7 @@ class Canned:
         self.words, self.answers, self.tasks = Gate(), Gate(), Gate()
         self._tasks = CannedTasks(self.tasks, recording.analysis)
         self._inside = CannedInside(self.tasks, recording.analysis)
+        self._effects = CannedEffects(self.tasks, recording.analysis.grid.count)
         self._asked = threading.Condition()
         self.runs: list[int] = []
         self.given: list[AnswerSpec] = []
@@ -181,6 +183,9 @@ class Canned:
             patch_map=self._inside.patch_map,
             read_keys=self._inside.read_keys,
             remove_by_layer=self._inside.remove_by_layer,
+            probe=self._effects.probe,
+            describe=self._effects.describe,
+            stability=self._effects.stability,
         )
 
     def analyse(self, request: CaseRequest, *, cache: ResultCache | None = None) -> Analysis:

@@ -49,6 +49,10 @@ export function show(element, visible) {
 /** Where a component draws: the node of its constant template, or the element itself. */
 export const rootOf = (element, name) => element.querySelector(`.${name}`) ?? element;
 
+/** A place for what may be wider than the page: it can be scrolled, also by keys. */
+export const scrollable = (label) =>
+  node("div", { class: "vt-scrollable", role: "region", tabindex: 0, "aria-label": label });
+
 /** A row of buttons of which one is pressed. */
 export function segments(label, choices, onChoose) {
   const buttons = choices.map(([value, text, title]) => {

@@ -89,7 +89,7 @@ function wordMap(store, task, state) {
         (found.weak ? " It hardly depends on the picture: the colours are mostly noise." : "")
       : (reply?.error ?? `Looking at what “${state.word}” rests on: ${done} of ${total} …`);
     write(line, sentence);
-    mark(whole, "data-is", found ? "done" : "busy");
+    mark(whole, "data-is", busy ? "busy" : "done");
   };
   return { node: whole, update };
 }

@@ -3,7 +3,7 @@
  * paired tests for one method at one budget, and as many answers that pruning fixes as it breaks.
  */
 import { openTab } from "../common/bridge.js";
-import { mark, node, svg, write } from "../common/dom.js";
+import { mark, node, scrollable, svg, write } from "../common/dom.js";
 import { tableButton } from "../common/download.js";
 import { format } from "../common/format.js";
 
@@ -168,7 +168,7 @@ export function measuredPanel(store, measured) {
   );
   const [about, against] = [node("p", { id: "vt-measured-about" }), node("p", { class: "vt-small" })];
   const figures = node("div", { class: "vt-measures" });
-  const scroll = node("div", { class: "vt-effects-scroll" });
+  const scroll = scrollable("What was counted");
   const examples = node("div", { class: "vt-effect-examples" });
   const csv = tableButton("effects", () => plainRows(measured[choice.value]));
   const draw = () => {

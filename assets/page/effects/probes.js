@@ -3,7 +3,7 @@
  * how much of each thing was left to look at. A frame says whether an answer is right, and so does
  * a sign.
  */
-import { mark, node, segments, show, write } from "../common/dom.js";
+import { mark, node, scrollable, segments, show, write } from "../common/dom.js";
 import { tableButton } from "../common/download.js";
 import { format } from "../common/format.js";
 import { taskBar } from "../common/answers/task.js";
@@ -215,7 +215,7 @@ export function probePanel(store, task, strategies, things, changed) {
   const pick = controls(strategies, things, state, () => (task.reply ? ask() : changed()));
   const asks = taskBar(task, "Ask", "probes", ask);
   const picture = boxPicture();
-  const table = node("div", { class: "vt-effects-scroll" });
+  const table = scrollable("Things and budgets");
   const [detail, summary, legend] = ["vt-probe-detail", "vt-probe-summary", null].map((id) =>
     node("p", { class: "vt-small", id }),
   );

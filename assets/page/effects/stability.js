@@ -2,7 +2,7 @@
  * How firmly the answer to the open question stands: over ten budgets, over ten random choices, in
  * other words, and asked the other way round.
  */
-import { mark, node, show, write } from "../common/dom.js";
+import { mark, node, scrollable, show, write } from "../common/dom.js";
 import { tableButton } from "../common/download.js";
 import { format } from "../common/format.js";
 import { taskBar } from "../common/answers/task.js";
@@ -97,9 +97,9 @@ export function stabilityPanel(store, task) {
   const asks = taskBar(task, "Try it", "stability", ask);
   const question = node("p", {});
   const rungs = node("ol", { class: "vt-grid-rungs", "aria-label": "Answers over ten budgets" });
-  const line = node("p", { id: "vt-stability-line" });
+  const line = node("p", { id: "vt-stability-says" });
   const other = node("p", { class: "vt-small" });
-  const table = node("div", { class: "vt-effects-scroll" });
+  const table = scrollable("The question asked in other ways");
   const csv = tableButton("stability", () => {
     const { rungs: all, asked } = task.reply.found;
     const plain = all.map(({ budget, text, agrees }) => ({

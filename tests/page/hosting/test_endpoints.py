@@ -19,6 +19,7 @@ from PIL import Image
 from explorer import analyses
 from explorer.analyses.attribution.importance import Target
 from explorer.analyses.diagnosis.records import QUESTIONS
+from explorer.analyses.effects import things
 from explorer.cases.request import CaseRequest
 from explorer.methods.chance import chance_of
 from explorer.pico.data import scenes
@@ -39,7 +40,8 @@ def picture(tmp_path) -> Path:
 def test_only_the_named_endpoints_are_public(client):
     endpoints = client.view_api(return_format="dict")
     assert set(endpoints["named_endpoints"]) == {
-        "/analyse", "/answer", "/compare", "/diagnose", "/inside", "/oracle", "/sweep",
+        "/analyse", "/answer", "/compare", "/diagnose", "/effects", "/inside", "/oracle",
+        "/sweep",
     }  # fmt: skip
     assert not endpoints["unnamed_endpoints"]
     for name, endpoint in endpoints["named_endpoints"].items():
@@ -141,6 +143,23 @@ def test_diagnose_ends_in_a_verdict_with_its_steps(client, picture):
         client.predict(*ask[:2], "full", 64, "", "pico", api_name="/diagnose")
 
 
+def test_effects_are_what_the_functions_give(client, picture):
+    question, absent = "what is at the top ?", "zebra"
+    ask = [handle_file(picture), question]
+    told = client.predict(*ask, "clock", absent, "divprune", 40, "pico", api_name="/effects")
+    request = CaseRequest.make("pico", picture, question)
+    own = list(analyses.probe(request, things.typed("clock", absent), "divprune"))
+    assert [each["thing"] for each in told["probes"]] == ["clock", "zebra"]
+    for each, found in zip(told["probes"], own, strict=True):
+        assert [a["text"] for a in each["answers"]] == [a.text for a in found.answers]
+        assert each["full"]["p_yes"] == pytest.approx(found.full.p_yes, rel=1e-3)
+    assert {row["n"] for row in told["totals"]} == {2}
+    assert len(told["captions"]) == 9 and told["captions"][0]["recall"] in (0, 1)
+    assert told["stability"]["budget"] == 40 and len(told["stability"]["subsets"]) == 10
+    with pytest.raises(AppError, match="named twice"):
+        client.predict(*ask, "dog", "dog", "divprune", 40, "pico", api_name="/effects")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -194,7 +213,8 @@ def test_no_message_makes_a_file_of_the_server_an_upload(url, picture, tmp_path)
         for more in ({}, {"url": "/file=a.png"}, {"meta": {"_type": "gradio.FileData"}})
     ]
     messages += [
-        (endpoint, plain) for endpoint in ("answer", "compare", "diagnose", "sweep", "oracle")
+        (endpoint, plain)
+        for endpoint in ("answer", "compare", "diagnose", "effects", "sweep", "oracle")
     ]
     others = (tmp_path / "link.png", tmp_path, "/dev/zero", "/nowhere.png", "a\0b")
     messages += [("analyse", {"path": str(path)}) for path in others]
