@@ -6,9 +6,46 @@ Their templates are constant and hold no data; data goes in as values and is wri
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import gradio as gr
+import orjson
 
 from explorer.ui.web import uploads
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A value that grows: each line adds to those before, and only new ones go to the browser."""
+
+    texts: tuple[str, ...] = ()
+
+    def plus(self, value: object) -> Lines:
+        """Give these lines with one more."""
+        return Lines((*self.texts, as_text(value)))
+
+
+def as_text(value: object) -> str:
+    """Write a value as JSON in one line; NaN and infinity, which JSON hasn't, become null."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+
+
+class Block(gr.HTML):
+    """A block of HTML whose value goes to the browser as JSON text; see `valueOf` in bridge.js.
+
+    Gradio's scripts copy and observe every part of a nested value whenever any of it changes, which
+    takes seconds for the answers of all methods. A text has one part, and of a text that begins as
+    the last one Gradio sends the rest alone.
+    """
+
+    is_template = True  # drawn in the browser as plain HTML
+
+    def postprocess(self, value: object) -> str | None:
+        """Write the value, or lines of values, as text; None stays."""
+        if isinstance(value, Lines):
+            return "\n".join(value.texts)
+        return None if value is None else as_text(value)
+
 
 BLOCK = "{ element, props, watch, trigger }"  # what Gradio gives to the script of a block
 
@@ -27,7 +64,7 @@ def html_block(
     """
     called = "" if name is None else f", '{name}'"
     offered = " ".join(f"'{event}'" for event in events)  # Gradio looks for quoted names
-    return gr.HTML(
+    return Block(
         value=value,
         html_template=template,
         js_on_load=f"explorer.then((page) => page.{mount}({BLOCK}{called})) /* {offered} */",

@@ -63,7 +63,7 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
         model_notes = model_picker.build()
         classroom.build()
         with gr.Tab("Explore", elem_id="vt-tab-explore"):
-            tab = layout.build(app_state, models, model_notes, model_queue, page)
+            tab = layout.build(app_state, models, model, model_notes, model_queue, page)
             methods.wire(app_state, tab.session, model_queue)
             classroom.wire(app_state, tab.session, model_queue)
         with gr.Tab("Compare", elem_id="vt-tab-compare"):

@@ -195,6 +195,8 @@ class Channel:
     name: of the channel, for its tickets. outbound has an event of the name `event`, and one called
     "announce" if tickets are given. session: holds what the visitor looks at. envelope: makes the
     value of `inbound` from a reply. defaults: what every reply has, until the handler knows better.
+    grows: whether a reply adds to those before; else it has all that is known by now, as a page may
+    miss a reply that another one follows.
     """
 
     name: str
@@ -205,6 +207,7 @@ class Channel:
     tickets: RequestTickets | None = None
     envelope: Callable[[dict], object] = dict
     defaults: dict | None = None
+    grows: bool = False
 
 
 def serve_request(
@@ -212,9 +215,8 @@ def serve_request(
 ) -> None:
     """Answer the messages of a channel.
 
-    handler: gives replies to a message of this kind about a session; one with all that is known by
-    now, as a page may miss a reply that another one follows. Empty ones are not sent. It is closed
-    as soon as the session has asked anew.
+    handler: gives replies to a message of this kind about a session. Empty ones are not sent. It is
+    closed as soon as the session has asked anew.
     """
     tickets = channel.tickets
 
@@ -230,8 +232,11 @@ def serve_request(
 
         if stop():
             return
+        grown = components.Lines()
         for reply in replies(channel, kind, handler, sent, session, stop):
-            yield channel.envelope(reply)
+            value = channel.envelope(reply)
+            grown = grown.plus(value)
+            yield grown if channel.grows else value
 
     def refusal(error: VisitorError, sent: object, session: object, request: gr.Request) -> object:
         def refuse(*_) -> Iterator[dict]:

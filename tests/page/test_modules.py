@@ -16,6 +16,8 @@ from explorer.cases.cache import ResultCache
 from explorer.cases.request import CaseRequest
 from explorer.metrics import agreement, budget_curve
 from explorer.pico.data import scenes
+from explorer.ui import components
+from explorer.ui.components import Lines
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.case import case_payload
 from explorer.ui.web.scripts import PAGE
@@ -53,6 +55,32 @@ def case():
     image, cache = scenes.make(SEED).image, ResultCache(100_000_000)
     compared = analyses.compare(CaseRequest.make("pico", image, QUESTION), BUDGET, cache=cache)
     return analyses.analyse(CaseRequest.make("pico", image, QUESTION), cache=cache), compared
+
+
+def test_a_value_that_grows_is_read_line_by_line_and_another_one_anew(run):
+    first = Lines().plus({"answers": ["a\n"]})
+    values = [
+        None,
+        "",
+        first,
+        first.plus({"answers": []}).plus(float("nan")),
+        Lines().plus({"new": 1}),
+    ]
+    block = components.Block()
+    texts = [each if each == "" else block.postprocess(each) for each in values]
+    read = """({ inbound, valueOf }, texts) => {
+      const received = [], props = { value: texts[0] };
+      let changed;
+      inbound({ props, watch: (_, act) => (changed = act) }, (reply) => received.push(reply));
+      for (const value of texts.slice(1)) {
+        props.value = value;
+        changed();
+      }
+      return [received, texts.map((value) => valueOf({ props: { value } }))];
+    }"""
+    received, whole = run("common/bridge.js", read, texts)
+    assert received == [{"answers": ["a\n"]}, {"answers": []}, None, {"new": 1}]
+    assert whole == [None, None, {"answers": ["a\n"]}, None, {"new": 1}]
 
 
 def test_kept_sets_and_scores_agree_as_the_functions_say(run, case):

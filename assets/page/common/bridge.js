@@ -32,9 +32,30 @@ export function sender({ props, trigger }, event) {
   };
 }
 
-/** Let replies come in through a hidden component. */
+const isText = (value) => typeof value === "string" && value !== ""; // what a new block holds
+
+/**
+ * The value of a block, which the server gives as JSON text: Gradio copies and observes every part of
+ * a nested value, and a text has one. What a script of the page has put there stands as it is. Of
+ * several lines the last counts.
+ */
+export function valueOf({ props: { value } }) {
+  return isText(value) ? JSON.parse(value.slice(value.lastIndexOf("\n") + 1)) : value || null;
+}
+
+/** Let replies come in through a component: one, or lines of which each adds to those before. */
 export function inbound({ props, watch }, receive) {
-  watch("value", () => receive(props.value));
+  let read = "";
+  const readOn = () => {
+    if (!isText(props.value)) return;
+    const more = props.value.startsWith(`${read}\n`)
+      ? props.value.slice(read.length + 1)
+      : props.value;
+    read = props.value;
+    for (const line of more.split("\n")) receive(JSON.parse(line));
+  };
+  readOn();
+  watch("value", readOn);
 }
 
 /** On a narrow screen Gradio moves the last tabs into a menu, where they are plain buttons. */

@@ -3,7 +3,7 @@
  * question and its full answer, one slider for all, the cards, two of them large, agreement and
  * disputed patches, and a download of the numbers.
  */
-import { announcer, inbound } from "../common/bridge.js";
+import { announcer, inbound, valueOf } from "../common/bridge.js";
 import { captionLine } from "../common/caption.js";
 import { mark, node, rootOf, segments, show, write } from "../common/dom.js";
 import { downloadTable } from "../common/download.js";
@@ -223,9 +223,9 @@ function follow(selection, root, parts) {
  * Mount the tab on its component. Its value is {draws, reply}: specs of the draws of random, and
  * the latest reply of the server (see BatchRequest.receive).
  */
-function mount(selection, { element, props, watch }) {
-  const root = rootOf(element, "vt-compare");
-  selection.draws = props.value.draws;
+function mount(selection, block) {
+  const root = rootOf(block.element, "vt-compare");
+  selection.draws = valueOf(block).draws;
   const pair = pairPanel(selection);
   const layBeside = (a, b) => {
     selection.set({ pair: [a, b] });
@@ -256,9 +256,7 @@ function mount(selection, { element, props, watch }) {
   );
   selection.mount(made.draw, made.redraw, () => root.offsetParent !== null);
   new IntersectionObserver(() => selection.follow()).observe(root);
-  const receive = ({ reply }) => selection.receive(reply);
-  receive(props.value);
-  inbound({ props, watch }, receive);
+  inbound(block, ({ reply }) => selection.receive(reply));
 }
 
 /** What Gradio mounts: the tab, and the way out for what it asks: {case, wanted, ticket}. */

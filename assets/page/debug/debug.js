@@ -2,7 +2,7 @@
  * The tab "Debug": puts its parts together. Why an answer failed, and to look closer: patches picked
  * by hand with the answer beside them, what broke it, what it rests on, and scores on trial.
  */
-import { announcer, inbound } from "../common/bridge.js";
+import { announcer, inbound, valueOf } from "../common/bridge.js";
 import { mark, node, rootOf, show, write } from "../common/dom.js";
 import { format } from "../common/format.js";
 import { Observable } from "../common/observable.js";
@@ -214,9 +214,9 @@ function openingInWords({ state, opening }) {
 }
 
 /** Mount the tab. Its value is {ways: {key: words}, most, steps: [{key, question}]}. */
-function mount(store, { page, picking, tasks }, { element, props }) {
-  const root = rootOf(element, "vt-debug");
-  const { ways, most, steps } = props.value;
+function mount(store, { page, picking, tasks }, block) {
+  const root = rootOf(block.element, "vt-debug");
+  const { ways, most, steps } = valueOf(block);
   const diagnosis = diagnosisPanel(store, tasks.diagnosis, steps);
   const tools = [
     pickPanel(store, picking, tasks, most),

@@ -2,7 +2,7 @@
  * A second look at a region: cells of a grid on the picture, chosen by mouse, finger or keys, and
  * four answers side by side. Knows nothing of how a crop is encoded.
  */
-import { inbound, sender } from "../common/bridge.js";
+import { inbound, sender, valueOf } from "../common/bridge.js";
 import { link, mark, node, rootOf, show, write } from "../common/dom.js";
 import { format } from "../common/format.js";
 import { Request } from "../common/request.js";
@@ -126,9 +126,9 @@ function field(cuts, chosen, choose) {
 }
 
 /** The part. Its value is {cuts, reply: {case, cells, seen, looks, done, error, ticket}}. */
-function mount(store, request, { element, props, watch }) {
-  const root = rootOf(element, "vt-region");
-  const { cuts } = props.value;
+function mount(store, request, block) {
+  const root = rootOf(block.element, "vt-region");
+  const { cuts } = valueOf(block);
   const middle = [cuts / 2 - 1, cuts / 2 - 1, cuts / 2, cuts / 2];
   const state = { cells: middle, id: null, reply: null };
   const wider = node("input", { type: "checkbox", checked: true });
@@ -201,7 +201,7 @@ function mount(store, request, { element, props, watch }) {
     mark(root, "data-state", busy ? "busy" : reply?.done ? "done" : null);
     write(status, reply?.error ?? (busy ? "Looking again …" : ""));
   };
-  inbound({ props, watch }, ({ reply }) => {
+  inbound(block, ({ reply }) => {
     if (!reply || reply.case !== state.id || !request.receive(reply)) return;
     state.reply = reply;
     if (reply.cells) state.cells = reply.cells;

@@ -2,13 +2,16 @@
  * Choosing a model: the list of models, and what is said while one loads. The list shows the model of
  * the open case, or the one that was chosen until it is there or can't be had.
  */
+import { valueOf } from "../common/bridge.js";
 import { mark, node, show, write } from "../common/dom.js";
 
 const REST_MS = 500; // arrow keys run through the list; what they rest on is meant
 
 /** value: {models: [[title, key]], chosen: string} */
-function models(store, choice, { element, props, trigger }) {
-  const options = props.value.models.map(([title, key]) => node("option", { value: key }, title));
+function models(store, choice, block) {
+  const { element, props, trigger } = block;
+  const value = valueOf(block);
+  const options = value.models.map(([title, key]) => node("option", { value: key }, title));
   const select = node("select", { "aria-label": "Model" }, ...options);
   const draw = () => {
     const key = choice.key ?? store.state.case?.model;
@@ -18,7 +21,7 @@ function models(store, choice, { element, props, trigger }) {
     choice.timer = null;
     if (select.value === (choice.key ?? store.state.case?.model)) return draw();
     choice.key = select.value;
-    props.value = { ...props.value, chosen: choice.key };
+    props.value = { ...value, chosen: choice.key };
     trigger("choose");
   };
   select.addEventListener("change", () => {
@@ -37,7 +40,8 @@ function models(store, choice, { element, props, trigger }) {
  * read out as it comes; numbers that change all the time are not.
  * value: {kind, lines: [string], detail: string, share: number|null, cancel: boolean} or null.
  */
-function loading(store, choice, { element, props, watch, trigger }) {
+function loading(store, choice, block) {
+  const { element, watch, trigger } = block;
   const place = element.querySelector(".vt-notes");
   const said = node("div", { "aria-live": "polite" });
   const bar = node("progress", { max: 1, "aria-label": "Loading the model" });
@@ -50,7 +54,7 @@ function loading(store, choice, { element, props, watch, trigger }) {
   place.replaceChildren(said, bar, detail, cancel);
 
   function draw() {
-    const value = props.value ?? {};
+    const value = valueOf(block) ?? {};
     const lines = value.lines ?? [];
     place.dataset.kind = value.kind ?? "note";
     place.hidden = lines.length === 0;

@@ -1,12 +1,14 @@
 /** Sentences of the server where they arise. Knows nothing of what they are about. */
+import { valueOf } from "../common/bridge.js";
 import { node } from "../common/dom.js";
 
 /** value: {kind: "error"|"note"|"busy", lines: [string]} or null */
-export function notes({ element, props, watch }) {
+export function notes(block) {
+  const { element, watch } = block;
   const list = element.querySelector(".vt-notes");
   const draw = () => {
-    const lines = props.value?.lines ?? [];
-    list.dataset.kind = props.value?.kind ?? "note";
+    const { kind = "note", lines = [] } = valueOf(block) ?? {};
+    list.dataset.kind = kind;
     list.hidden = lines.length === 0;
     list.replaceChildren(...lines.map((line) => node("p", {}, line)));
   };

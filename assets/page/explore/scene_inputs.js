@@ -2,6 +2,7 @@
  * Pictures that the page has: the strip of examples, and scenes by their seeds. Each opens with one
  * wish, see common/answers/opening_request.js. Knows nothing of methods, scores and answers.
  */
+import { valueOf } from "../common/bridge.js";
 import { mark, node } from "../common/dom.js";
 import { follow } from "./field.js";
 
@@ -14,8 +15,8 @@ const HIGHEST = 2 ** 53 - 1;
  * @param {Store} store
  * @param {Block} block see common/bridge.js
  */
-export function thumbs(store, { element, props }) {
-  const buttons = props.value.items.map(({ key, src, label, seed }) => {
+export function thumbs(store, block) {
+  const buttons = valueOf(block).items.map(({ key, src, label, seed }) => {
     const picture = node("img", { src, alt: "", loading: "lazy" });
     const button = node(
       "button",
@@ -28,7 +29,7 @@ export function thumbs(store, { element, props }) {
   store.subscribe(({ case: open }) => {
     for (const { button, seed } of buttons) mark(button, "aria-pressed", open?.seed === seed);
   });
-  element.querySelector(".vt-thumbs").replaceChildren(...buttons.map(({ button }) => button));
+  block.element.querySelector(".vt-thumbs").replaceChildren(...buttons.map(({ button }) => button));
 }
 
 /** Mount a button for a scene drawn at random, and the seed by which it can be had again. */

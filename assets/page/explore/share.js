@@ -6,7 +6,7 @@
 import { mark, node, rootOf, show, write } from "../common/dom.js";
 import { download, downloadTable, tableButton } from "../common/download.js";
 import { format } from "../common/format.js";
-import { inbound, sender } from "../common/bridge.js";
+import { inbound, sender, valueOf } from "../common/bridge.js";
 import { noteForgotten } from "../common/request.js";
 import { queryOf } from "./address.js";
 import { patchRows, stagePng } from "./stage/stage_png.js";
@@ -149,11 +149,11 @@ function flat({ name, change, stored, again }) {
 }
 
 /** Stored beside recomputed values of the case that was opened: {case, rows}. */
-function stored(store, { element, props, watch }) {
-  const root = rootOf(element, "vt-stored");
+function stored(store, block) {
+  const root = rootOf(block.element, "vt-stored");
+  let value = null;
   let drawn = null;
   store.subscribe(({ case: open, pending }) => {
-    const { value } = props;
     const mine = Boolean(value && open && value.case === open.id && !pending);
     show(root, mine);
     if (!mine || drawn === value) return;
@@ -161,7 +161,10 @@ function stored(store, { element, props, watch }) {
     const save = tableButton(`stored-${open.id}`, () => value.rows.map(flat));
     root.replaceChildren(...value.rows.map(compared), save);
   });
-  watch("value", () => store.changed());
+  block.watch("value", () => {
+    value = valueOf(block);
+    store.changed();
+  });
 }
 
 /** What Gradio mounts: the buttons, the ways to the server and back, stored values. */
@@ -169,9 +172,9 @@ export function share(store) {
   const send = { save: null };
   return {
     /** value: {most}, the bytes that a file may have. */
-    mountButtons({ element, props }) {
-      const root = rootOf(element, "vt-sharing");
-      root.replaceChildren(...buttons(store, send, props.value.most));
+    mountButtons(block) {
+      const root = rootOf(block.element, "vt-sharing");
+      root.replaceChildren(...buttons(store, send, valueOf(block).most));
     },
     /** What to save, as a case or a report: {case, method, budget, kind}. */
     mountSave: (block) => (send.save = sender(block, "save")),

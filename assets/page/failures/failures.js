@@ -3,7 +3,7 @@
  * own pictures; and the hits, those first of which the other was surest. A hit opens in "Explore" or
  * "Debug". Knows nothing of how answers are judged.
  */
-import { inbound, openTab, sender } from "../common/bridge.js";
+import { inbound, openTab, sender, valueOf } from "../common/bridge.js";
 import { mark, node, rootOf, segments, show, write } from "../common/dom.js";
 import { tableButton } from "../common/download.js";
 import { format } from "../common/format.js";
@@ -169,15 +169,16 @@ function controls(store, search, own, value) {
 }
 
 /** Mount the tab. Its value is {methods, against, right, first, pictures, reply}. */
-function mount(store, search, own, { element, props, watch }) {
-  const root = rootOf(element, "vt-failures");
-  const titles = new Map(props.value.against.map(({ key, title }) => [key, title]));
+function mount(store, search, own, block) {
+  const root = rootOf(block.element, "vt-failures");
+  const value = valueOf(block);
+  const titles = new Map(value.against.map(({ key, title }) => [key, title]));
   const names = {
     titleOf: (key) => titles.get(key) ?? key,
-    rightOf: (key) => props.value.right[key],
+    rightOf: (key) => value.right[key],
   };
-  own.most = props.value.pictures;
-  const tools = controls(store, search, own, props.value);
+  own.most = value.pictures;
+  const tools = controls(store, search, own, value);
   const bar = node("progress", { "aria-label": "Questions looked at", max: 1, value: 0 });
   const status = node("p", { class: "vt-failures-status", role: "status", id: "vt-failures-line" });
   const gallery = node("div", { class: "vt-hits" });
@@ -205,7 +206,7 @@ function mount(store, search, own, { element, props, watch }) {
   search.changed = own.changed = update;
   store.subscribe(() => root.offsetParent !== null && update());
   new IntersectionObserver(update).observe(root);
-  inbound({ props, watch }, ({ reply }) => search.receive("scenes", reply));
+  inbound(block, ({ reply }) => search.receive("scenes", reply));
 }
 
 /** What Gradio mounts: the tab, and the ways out and back for scenes, pictures, and a file of lines. */

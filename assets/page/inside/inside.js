@@ -3,7 +3,7 @@
  * together: the words, the maps on the picture, shares, the logit lens, what two methods would read,
  * and the answer without the picture.
  */
-import { announcer, inbound } from "../common/bridge.js";
+import { announcer, inbound, valueOf } from "../common/bridge.js";
 import { captionLine } from "../common/caption.js";
 import { mark, node, rootOf, segments, show, write } from "../common/dom.js";
 import { tableButton } from "../common/download.js";
@@ -112,9 +112,9 @@ function mapPanel(selection) {
 const panel = (title, id, ...nodes) =>
   node("section", { class: "vt-panel", id }, node("h2", {}, title), ...nodes);
 
-function mount(selection, { element, props }) {
-  const root = rootOf(element, "vt-inside");
-  const { kinds } = props.value;
+function mount(selection, block) {
+  const root = rootOf(block.element, "vt-inside");
+  const { kinds } = valueOf(block);
   const top = captionLine();
   const busy = node("p", { class: "vt-small", role: "status", id: "vt-inside-status" });
   const slider = stepSlider(selection);

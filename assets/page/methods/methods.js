@@ -4,7 +4,7 @@
  * Knows nothing of how maps are made; one question to the server brings one new map.
  */
 import { drawSmall } from "../canvas/thumbnails.js";
-import { openTab } from "../common/bridge.js";
+import { openTab, valueOf } from "../common/bridge.js";
 import { link, node, rootOf, show, svg, write } from "../common/dom.js";
 import { format } from "../common/format.js";
 import { groupIndex, grouped } from "../common/grouping.js";
@@ -212,12 +212,13 @@ function cardOf(store, card) {
  * @param {Store} store
  * @param {Block} block see common/bridge.js
  */
-export function methodCards(store, { element, props }) {
-  const root = rootOf(element, "vt-cards");
-  const cards = props.value.cards.map((card) => cardOf(store, card));
-  const elements = new Map(props.value.cards.map(({ key }, i) => [key, cards[i].element]));
+export function methodCards(store, block) {
+  const value = valueOf(block);
+  const root = rootOf(block.element, "vt-cards");
+  const cards = value.cards.map((card) => cardOf(store, card));
+  const elements = new Map(value.cards.map(({ key }, i) => [key, cards[i].element]));
   const go = (key) => elements.get(key).scrollIntoView({ block: "start" });
-  const groups = grouped(props.value.cards).map(({ label, families }) =>
+  const groups = grouped(value.cards).map(({ label, families }) =>
     node(
       "section",
       { "data-group": label },
@@ -225,7 +226,7 @@ export function methodCards(store, { element, props }) {
       node("div", { class: "vt-cards-group" }, ...families.map(({ key }) => elements.get(key))),
     ),
   );
-  root.append(groupIndex(props.value.cards, go), ...groups);
+  root.append(groupIndex(value.cards, go), ...groups);
   store.subscribe((state) => {
     if (root.offsetParent === null) return; // another tab is open
     for (const card of cards) card.update(state);

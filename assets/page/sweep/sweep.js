@@ -3,7 +3,7 @@
  * answer, which methods, what is under way, the plot, the table, and a download of the numbers.
  */
 import { loadPlotly } from "../canvas/plotly.js";
-import { announcer, inbound, openTab } from "../common/bridge.js";
+import { announcer, inbound, openTab, valueOf } from "../common/bridge.js";
 import { captionLine } from "../common/caption.js";
 import { mark, node, rootOf, segments, show, write } from "../common/dom.js";
 import { downloadTable } from "../common/download.js";
@@ -199,9 +199,9 @@ function shownBy(selection) {
  * Mount the tab on its component. Its value is {draws, first, reply}: specs of the draws of random,
  * the methods that are chosen at first, and the latest reply of the server (see BatchRequest.receive).
  */
-function mount(selection, { element, props, watch }) {
-  const root = rootOf(element, "vt-sweep");
-  const { draws, first } = props.value;
+function mount(selection, block) {
+  const root = rootOf(block.element, "vt-sweep");
+  const { draws, first } = valueOf(block);
   selection.draws = draws;
   for (const key of first) selection.choose(key, true);
   const top = captionLine();
@@ -263,9 +263,7 @@ function mount(selection, { element, props, watch }) {
   loadPlotly().catch(() => {}); // while the first answers are worked out
   selection.mount(draw, () => root.offsetParent !== null);
   new IntersectionObserver(() => selection.follow()).observe(root);
-  const receive = ({ reply }) => selection.receive(reply);
-  receive(props.value);
-  inbound({ props, watch }, receive);
+  inbound(block, ({ reply }) => selection.receive(reply));
 }
 
 /** What Gradio mounts: the tab, and the way out for what it asks: {case, wanted, ticket}. */

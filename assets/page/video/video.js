@@ -247,8 +247,8 @@ function sentence({ grids, quota, state }) {
 }
 
 /** Mount the tab. Its value is a Video (see selection.js), or null. */
-function mount(selection, { element, props, watch }) {
-  const root = rootOf(element, "vt-video-view");
+function mount(selection, block) {
+  const root = rootOf(block.element, "vt-video-view");
   root.classList.add("vt-panel");
   const empty = node("p", { class: "vt-empty" }, "Choose a video and ask a question.");
   const caption = node("p", { class: "vt-video-view-caption" });
@@ -298,8 +298,7 @@ function mount(selection, { element, props, watch }) {
       selection.quota && selection.other ? "done" : selection.error ? "error" : "busy",
     );
   });
-  selection.open(props.value);
-  inbound({ props, watch }, (video) => selection.open(video));
+  inbound(block, (video) => selection.open(video));
 }
 
 /** What Gradio mounts: the tab, and the ways out and back; all of a message is in its value. */

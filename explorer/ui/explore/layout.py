@@ -29,13 +29,15 @@ UPLOADED = "async (picture) => [picture, await (await explorer).takeUpload(pictu
 def build(
     app_state: AppState,
     model: gr.HTML,
+    first_model: str,
     model_notes: gr.HTML,
     model_queue: ModelQueue,
     page: gr.Blocks,
 ) -> Explore:
     """Lay out the tab and wire it.
 
-    model_queue: how every event that runs a model is served. page: what the tab is part of.
+    model: the list of models; first_model: the one that is chosen there at first. model_queue: how
+    every event that runs a model is served. page: what the tab is part of.
     """
     first = examples.names()[0]
     shown = examples.load(first)
@@ -64,7 +66,7 @@ def build(
     )
     opener = CaseOpener(tab, app_state, model_notes, share.open_file)
     _wire(tab, opener, model_queue)
-    model_picker.wire(opener, model, app_state, model_queue, page)
+    model_picker.wire(opener, model, first_model, app_state, model_queue, page)
     share.wire(tab, app_state, model_queue)
     answers.wire(tab, app_state, model_queue)
     return tab

@@ -104,16 +104,18 @@ class Choosing:
 def wire(
     opener: CaseOpener,
     model: gr.HTML,
+    first: str,
     app_state: AppState,
     model_queue: ModelQueue,
     page: gr.Blocks,
 ) -> None:
     """Let a choice load its model, and then open the case with it.
 
-    model: the list of models, see `components.model_input`. The page opens with a finished
-    example, and those are pico's: a page that begins with another model chooses it by itself.
+    model: the list of models, see `components.model_input`; first: the one that is chosen there.
+    The page opens with a finished example, and those are pico's: a page that begins with another
+    model chooses it by itself.
     """
-    notes, session, first = opener.model_notes, opener.tab.session, model.value["chosen"]
+    notes, session = opener.model_notes, opener.tab.session
     choosing = Choosing(opener, app_state, gr.State(None), first)
     watching = {"concurrency_id": "loading", "concurrency_limit": MAX_WATCHING}
     outputs = [choosing.there, notes]

@@ -60,6 +60,7 @@ def wire(
         tickets=app_state.tickets,
         envelope=lambda reply: settings | {"reply": reply},
         defaults={"answers": [], "done": False},
+        grows=True,
     )
     serve_request(channel, BatchMessage, work, model_queue.of_long_jobs)
 
@@ -67,26 +68,25 @@ def wire(
 def _growing(
     app_state: AppState, session: Session, message: BatchMessage, stop: Stop, rate: StreamRate
 ) -> Iterator[dict]:
-    """Give all answers that are known by now, again and again; the last time with `done`."""
+    """Give the answers as they come, some at a time; the last ones with `done`."""
     wanted = message.wanted[:MAX_ANSWERS]
     if not wanted:  # a cancel
         return
     request, cache = session.request, app_state.cache
     cached = cached_answers(request, wanted, cache)
-    answers = [_payload(each, session) for each in cached]
-    if answers:
-        yield {"answers": list(answers)}
+    if cached:
+        yield {"answers": [_payload(each, session) for each in cached]}
     there = {(each.method, each.budget) for each in cached}
     live = default_loader().catalog.entry(session.model).live
     left = [each for each in wanted if each not in there]
     left = left[: rate.max_answers if live else SLOW_ANSWERS]
-    sent, last = len(answers), 0.0
+    answers, last = [], 0.0
     for each in app_state.use_cases.compute_answers(request, left, cache=cache, stop=stop):
         answers.append(_payload(each, session))
         # Every reply costs some 60 ms on its way, more than most answers do.
-        if time.monotonic() - last > PAUSE or len(answers) - sent >= rate.min_new_answers:
-            yield {"answers": list(answers)}
-            sent, last = len(answers), time.monotonic()
+        if time.monotonic() - last > PAUSE or len(answers) >= rate.min_new_answers:
+            yield {"answers": answers}
+            answers, last = [], time.monotonic()
     yield {"answers": answers, "done": True}
 
 

@@ -92,7 +92,7 @@ export class BatchRequest extends Settling {
   /** New answers are in the cache. */
   answered() {}
 
-  /** Replies of the server: {ticket, case, answers, done, error}; all answers of a run so far. */
+  /** Replies of the server: {ticket, case, answers, done, error}, with answers that are new. */
   receive(reply) {
     if (!reply) return;
     for (const answer of reply.answers ?? []) this.store.cache.keep(reply.case, answer);

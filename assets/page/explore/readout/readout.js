@@ -2,6 +2,7 @@
  * The right column: answers, cost, dominance. Takes the server's replies in and puts the three
  * panels together.
  */
+import { inbound } from "../../common/bridge.js";
 import { mark, rootOf, show } from "../../common/dom.js";
 import { answerPanel } from "./answers.js";
 import { costPanel } from "./costs.js";
@@ -12,8 +13,8 @@ import { dominancePanel } from "./dominance.js";
  * @param {Store} store
  * @param {Block} block see common/bridge.js
  */
-export function readout(store, { element, props, watch }) {
-  const root = rootOf(element, "vt-readout");
+export function readout(store, block) {
+  const root = rootOf(block.element, "vt-readout");
   const panels = [answerPanel(store), costPanel(store), dominancePanel(store)];
   root.replaceChildren(...panels.map((panel) => panel.node));
   store.subscribe((state) => {
@@ -22,6 +23,5 @@ export function readout(store, { element, props, watch }) {
     mark(root, "data-pending", state.pending ? "" : null);
     for (const panel of state.pending ? panels.slice(0, 1) : panels) panel.update(state);
   });
-  store.answers.receive(props.value);
-  watch("value", () => store.answers.receive(props.value));
+  inbound(block, (reply) => store.answers.receive(reply));
 }

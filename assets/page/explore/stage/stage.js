@@ -4,6 +4,7 @@
  */
 import { COLOUR_RAMP } from "../../canvas/brush.js";
 import { pictureView, shownStage } from "../../canvas/picture_view.js";
+import { inbound } from "../../common/bridge.js";
 import { mark, node, rootOf, segments, show, write } from "../../common/dom.js";
 import { format } from "../../common/format.js";
 import { budgetPanel } from "./budget.js";
@@ -137,8 +138,8 @@ function label(root, store) {
  * @param {Store} store
  * @param {Block} block see common/bridge.js
  */
-export function stage(store, { element, props, watch }) {
-  const root = rootOf(element, "vt-stage");
+export function stage(store, block) {
+  const root = rootOf(block.element, "vt-stage");
   const head = methodHeader(store);
   const picture = pictureView(store);
   const bar = colourBar(store);
@@ -184,6 +185,5 @@ export function stage(store, { element, props, watch }) {
     for (const part of [head, picture, bar, shown, ...chosen, budget, crops]) part.update(state);
     label(root, store);
   });
-  store.openCase(props.value);
-  watch("value", () => store.openCase(props.value));
+  inbound(block, (opened) => store.openCase(opened));
 }
