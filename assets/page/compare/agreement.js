@@ -1,149 +1,38 @@
 /**
- * Agreement of all methods as one table (upper right: kept patches, lower left: scores) and the map
- * of disputed patches. Both are redrawn when the hand is calm, not in every frame. Knows choices;
- * nothing of answers and the server.
+ * Agreement of all methods as one table (upper right: kept patches, lower left: scores), of their
+ * groups where the figures of all of them don't fit, and the map of disputed patches. Both are
+ * redrawn when the hand is calm, not in every frame. Knows choices; nothing of answers and the server.
  */
 import { COLOUR_RAMP } from "../canvas/brush.js";
 import { patchPicture } from "../canvas/patch_picture.js";
 import { drawVotes } from "../canvas/thumbnails.js";
-import { mark, node, show, write } from "../common/dom.js";
+import { mark, node, segments, show, write } from "../common/dom.js";
 import { tableButton } from "../common/download.js";
 import { format } from "../common/format.js";
 import { jaccard, keptBits, placesOf, spearman, votesOf } from "../common/measures.js";
 import { scoreOf } from "../common/payload.js";
+import { figure, matrix } from "./matrix.js";
 
-const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+const NAMES = 150; // pixels of the names beside the rows,
+const CELL = 24; // and of a figure that can be read
+const VIEWS = [
+  ["groups", "Groups", "The mean over all pairs of two groups"],
+  ["methods", "Methods", "Every method with every other"],
+];
 
-const STRONG = 0.75; // from here on a cell is so dark that its figure is white
-const PALE = 0.55; // the most colour under a dark figure,
-const DEEP = 0.94; // and the least under a white one: between them neither could be read
+const meanOf = (values) => {
+  const known = values.filter((value) => !Number.isNaN(value));
+  return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : NaN;
+};
 
-/** ".88", "−.12", "1", "·" where there is nothing to compare. */
-function figure(value) {
-  if (Number.isNaN(value)) return "·";
-  const digits = Math.round(100 * Math.abs(value));
-  const sign = value < 0 && digits ? "−" : "";
-  return sign + (digits === 100 ? "1" : `.${String(digits).padStart(2, "0")}`);
-}
-
-/** How much colour a cell of this value has, 0 to 1. */
-function colourOf(value) {
-  const size = Number.isNaN(value) ? 0 : Math.abs(value);
-  if (size <= STRONG) return (PALE * size) / STRONG;
-  return DEEP + ((1 - DEEP) * (size - STRONG)) / (1 - STRONG);
-}
-
-/** The table. `onPick(keyA, keyB)` is called with the pair of a cell. */
-function table(onPick) {
-  const body = node("tbody");
-  const head = node("tr");
-  const whole = node(
-    "table",
-    { class: "vt-matrix", role: "grid", "aria-label": "Agreement of all methods" },
-    node("thead", {}, head),
-    body,
-  );
-  let cells = [];
-  let laid = "";
-  let at = [0, 1];
-  let entries = [];
-
-  function lay() {
-    cells = entries.map(() => []);
-    head.replaceChildren(
-      node("td"),
-      ...entries.map(({ method }, j) =>
-        node(
-          "th",
-          { scope: "col", title: method.title, "aria-label": method.title },
-          String(j + 1),
-        ),
-      ),
-    );
-    body.replaceChildren(
-      ...entries.map(({ method }, i) => {
-        const row = node(
-          "tr",
-          {},
-          node(
-            "th",
-            { scope: "row", title: method.title },
-            node("i", {}, String(i + 1)),
-            method.title,
-          ),
-        );
-        entries.forEach((_, j) => {
-          const cell = node("td", { "data-at": `${i} ${j}`, tabindex: "-1" });
-          if (i === j) mark(cell, "data-self", "");
-          cells[i].push({ cell, text: null });
-          row.append(cell);
-        });
-        return row;
-      }),
-    );
-    at = at.map((x) => Math.min(x, entries.length - 1));
-    if (cells.length) mark(cells[at[0]][at[1]].cell, "tabindex", "0");
-    whole.style.setProperty("--vt-methods", entries.length);
-  }
-
-  const placeOf = (target) => target.closest("[data-at]")?.dataset.at.split(" ").map(Number);
-
-  function move(i, j) {
-    mark(cells[at[0]][at[1]].cell, "tabindex", "-1");
-    at = [i, j];
-    mark(cells[i][j].cell, "tabindex", "0");
-    cells[i][j].cell.focus();
-  }
-
-  function pick([i, j]) {
-    if (i !== j) onPick(entries[i].key, entries[j].key);
-  }
-
-  whole.addEventListener("click", (event) => {
-    const place = placeOf(event.target);
-    if (!place) return;
-    move(...place);
-    pick(place);
+/** Methods by what their score is computed from: rows of the table of groups. */
+function groupsOf(entries) {
+  const groups = new Map();
+  entries.forEach(({ method: { group } }, i) => {
+    if (!groups.has(group)) groups.set(group, { key: group, title: group, members: [] });
+    groups.get(group).members.push(i);
   });
-  whole.addEventListener("keydown", (event) => {
-    const place = placeOf(event.target);
-    if (!place) return;
-    const { key } = event;
-    if (key === "Enter" || key === " ") pick(place);
-    else if (!(key in ARROWS)) return;
-    event.preventDefault();
-    if (!(key in ARROWS)) return;
-    const next = place.map((x, axis) =>
-      Math.min(entries.length - 1, Math.max(0, x + ARROWS[key][axis])),
-    );
-    move(...next);
-  });
-
-  /** kept(i, j), scored(i, j): the two figures of a pair. */
-  const update = (shown, pair, kept, scored) => {
-    entries = shown;
-    const keys = JSON.stringify(entries.map(({ key, method }) => [key, method.title]));
-    if (keys !== laid) lay();
-    laid = keys;
-    entries.forEach(({ key }, i) => {
-      entries.forEach(({ key: other }, j) => {
-        if (i === j) return;
-        const value = i < j ? kept(i, j) : scored(i, j);
-        const text = figure(value);
-        const known = cells[i][j];
-        const chosen = pair.includes(key) && pair.includes(other);
-        mark(known.cell, "aria-selected", chosen ? "true" : null);
-        if (known.text === text) return;
-        known.text = text;
-        known.cell.textContent = text;
-        known.cell.style.setProperty("--v", colourOf(value).toFixed(3));
-        mark(known.cell, "data-kind", i < j ? "kept" : "score");
-        mark(known.cell, "data-strong", Math.abs(value) > STRONG ? "" : null);
-        mark(known.cell, "data-opposed", value < 0 && text !== ".00" ? "" : null);
-      });
-    });
-  };
-  return { node: whole, update, placeOf };
+  return [...groups.values()];
 }
 
 function pairInWords(a, b, jaccard, spearman) {
@@ -153,14 +42,19 @@ function pairInWords(a, b, jaccard, spearman) {
   const scores = Number.isNaN(spearman)
     ? "one of them scores all patches alike"
     : `their scores agree with a rank correlation of ${figure(spearman)}`;
-  return `${a.method.title} and ${b.method.title}: ${shared}; ${scores}.`;
+  return `${a.title} and ${b.title}: ${shared}; ${scores}.`;
 }
 
 /** The table with its explanation. */
 export function agreementPanel(selection, onPick) {
   const line = node("p", { class: "vt-small vt-matrix-line", "aria-live": "polite" });
   const places = new Map(); // method -> its score as places
-  const grid = table(onPick);
+  const views = segments("Rows of the table", VIEWS, (view) => {
+    wanted = view;
+    draw();
+  });
+  const grid = matrix((i, j) => onPick(...pairOf(rows[i], rows[j])));
+  const box = node("div", { class: "vt-matrix-box" }, grid.node);
   const panel = node(
     "section",
     { class: "vt-panel", id: "vt-agreement" },
@@ -173,20 +67,33 @@ export function agreementPanel(selection, onPick) {
     node(
       "p",
       { class: "vt-small vt-keys" },
+      views.group,
       node("i", { class: "vt-swatch", "data-kind": "kept" }),
       "upper right: share of kept patches in common (Jaccard) ",
       node("i", { class: "vt-swatch", "data-kind": "score" }),
       "lower left: order of the scores (Spearman, −1 to 1)",
     ),
-    node("div", { class: "vt-matrix-box" }, grid.node),
+    box,
     line,
   );
+  let wanted = null; // the view that was chosen; null: whatever fits
   let entries = [];
+  let rows = [];
   let bits = [];
   let measured = null;
 
   const kept = (i, j) => jaccard(bits[i], bits[j]);
   const scored = (i, j) => spearman(places.get(entries[i].method), places.get(entries[j].method));
+  /** The mean of a figure over all pairs of methods of two rows. */
+  const between = (value) => (i, j) =>
+    meanOf(rows[i].members.flatMap((a) => rows[j].members.map((b) => value(a, b))));
+
+  /** The two methods of a cell; of two groups, those that keep most in common. */
+  function pairOf(a, b) {
+    const all = a.members.flatMap((i) => b.members.map((j) => [i, j, kept(i, j) || 0]));
+    const [i, j] = all.reduce((best, pair) => (pair[2] > best[2] ? pair : best));
+    return [entries[i].key, entries[j].key];
+  }
 
   /** Every pair as a record. */
   const pairs = () =>
@@ -203,13 +110,24 @@ export function agreementPanel(selection, onPick) {
     const place = grid.placeOf(event.target);
     if (!place || place[0] === place[1]) return;
     const [i, j] = place;
-    write(line, pairInWords(entries[i], entries[j], kept(i, j), scored(i, j)));
+    const figures = [between(kept)(i, j), between(scored)(i, j)];
+    write(line, pairInWords(rows[i], rows[j], ...figures));
   }
   grid.node.addEventListener("pointerover", explain);
   grid.node.addEventListener("focusin", explain);
 
+  function draw() {
+    const fits = NAMES + CELL * entries.length <= box.clientWidth;
+    const view = wanted ?? (fits ? "methods" : "groups");
+    const each = ({ key, method }, i) => ({ key, title: method.title, members: [i] });
+    rows = view === "methods" ? entries.map(each) : groupsOf(entries);
+    views.press(view);
+    grid.update(rows, selection.state.pair, between(kept), between(scored));
+  }
+  new ResizeObserver(() => entries.length && draw()).observe(box);
+
   const update = (shown) => {
-    const { case: kase, state } = selection;
+    const { case: kase } = selection;
     if (measured !== kase) places.clear();
     measured = kase;
     entries = shown;
@@ -217,7 +135,7 @@ export function agreementPanel(selection, onPick) {
     for (const { method } of entries) {
       if (!places.has(method)) places.set(method, placesOf(scoreOf(method)));
     }
-    grid.update(entries, state.pair, kept, scored);
+    draw();
     if (!line.textContent) write(line, "Point at a cell, or walk with the arrow keys.");
   };
   return { node: panel, update };

@@ -212,7 +212,7 @@ function finder(cards) {
   return { node: whole, offer: (methods) => list.replaceChildren(groupIndex(methods, go)) };
 }
 
-/** The cards: in groups, or as one list where they are sorted across groups. */
+/** The cards: in groups, or as one list where they are few or sorted across groups. */
 export function cardGrid(selection) {
   const list = node("div", { class: "vt-mini-groups", role: "group", "aria-label": "All methods" });
   const cards = new Map();
@@ -233,7 +233,7 @@ export function cardGrid(selection) {
   }
 
   const update = (entries, context) => {
-    const inGroups = selection.state.sort === BY_GROUP;
+    const inGroups = selection.state.sort === BY_GROUP && !selection.chosen;
     const now = JSON.stringify([inGroups, entries.map(({ key }) => key)]);
     if (laid !== now) lay(entries, inGroups);
     laid = now;

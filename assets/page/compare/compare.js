@@ -1,7 +1,7 @@
 /**
- * The tab "Compare": all methods on the open picture at one budget. Puts the parts together: the
- * question and its full answer, one slider for all, the cards, two of them large, agreement and
- * disputed patches, and a download of the numbers.
+ * The tab "Compare": all methods on the open picture at one budget, or a few that were chosen. Puts
+ * the parts together: the question and its full answer, one slider for all, two methods large, the
+ * cards, agreement and disputed patches, and a download of the numbers.
  */
 import { announcer, inbound, valueOf } from "../common/bridge.js";
 import { captionLine } from "../common/caption.js";
@@ -10,6 +10,7 @@ import { downloadTable } from "../common/download.js";
 import { format } from "../common/format.js";
 import { agreementPanel, disputePanel } from "./agreement.js";
 import { cardGrid } from "./cards.js";
+import { methodChoice } from "./choice.js";
 import { pairPanel } from "./pair.js";
 import { comparisonRows } from "./rows.js";
 import { CompareSelection, FAMILIES, SORTS } from "./selection.js";
@@ -190,7 +191,7 @@ function save(selection, entries) {
 
 /** What follows every move of the hand (draw), and what waits until it is calm (redraw). */
 function follow(selection, root, parts) {
-  const { top, slider, chosen, cards, later, pair, matrix, disputed } = parts;
+  const { top, slider, chosen, choice, cards, later, pair, matrix, disputed } = parts;
   let entries = [];
 
   const draw = () => {
@@ -206,6 +207,7 @@ function follow(selection, root, parts) {
     chosen.update(entries);
     cards.update(entries, { kase, view, pair: shown, budget, busy });
     later.update(kase);
+    choice.update(kase);
     pair.update((key) => all.get(key) ?? selection.entryOf(key));
     mark(root, "data-budget", budget);
     mark(root, "data-case", kase.id);
@@ -236,6 +238,7 @@ function mount(selection, block) {
     top: captionLine(),
     slider: hand(selection),
     chosen: tools(selection, () => save(selection, made.entries())),
+    choice: methodChoice(selection),
     cards: cardGrid(selection),
     later: onDemand(selection),
     pair,
@@ -248,10 +251,11 @@ function mount(selection, block) {
   root.replaceChildren(
     parts.top.node,
     bar,
+    parts.pair.node,
+    parts.choice.node,
     parts.cards.node,
     node("p", { class: "vt-note" }, FAIR),
     parts.later.node,
-    parts.pair.node,
     below,
   );
   selection.mount(made.draw, made.redraw, () => root.offsetParent !== null);

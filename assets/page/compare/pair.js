@@ -120,7 +120,7 @@ export function pairPanel(selection) {
   const panel = node(
     "section",
     { class: "vt-panel", id: "vt-pair", tabindex: "-1" },
-    node("h2", {}, "Two methods side by side · press two cards, or a cell of the table below"),
+    node("h2", {}, "Two methods side by side · press two cards, or a cell of the table"),
     node("div", { class: "vt-pair" }, sides[0].node, middle, sides[1].node),
     line,
   );

@@ -1,6 +1,6 @@
 /**
- * What the tab "Compare" looks at: one budget for all methods, which methods are shown and in what
- * order, which two are large. When it asks is up to common/answers/batch_request.js. Knows nothing
+ * What the tab "Compare" looks at: one budget for all methods, which methods are shown (all, or two
+ * to six that were chosen) and in what order, which two are large. When it asks is up to common/answers/batch_request.js. Knows nothing
  * of elements.
  */
 import { BatchRequest } from "../common/answers/batch_request.js";
@@ -22,6 +22,10 @@ export const FAMILIES = [
   ["merges", "merges tokens", (method) => method.merges],
 ];
 
+/** How many methods can be chosen to be compared by themselves. */
+export const FEWEST = 2;
+export const MOST = 6;
+
 /** The sort by which cards stand in groups; all others sort them across groups. */
 export const BY_GROUP = "p";
 
@@ -36,7 +40,7 @@ export const SORTS = [
 ];
 
 export class CompareSelection extends BatchRequest {
-  state = { budget: 0, sort: "p", family: "all", pair: [], cursor: -1 };
+  state = { budget: 0, sort: "p", family: "all", pair: [], cursor: -1, chosen: [] };
   #redraw = () => {};
   #calm = 0;
   #order = []; // keys of all methods, in the order of the page
@@ -157,15 +161,17 @@ export class CompareSelection extends BatchRequest {
     const [, , belongs] = FAMILIES.find(([name]) => name === this.state.family);
     return this.#order
       .map((key) => all.get(key))
-      .filter(({ method }) => method.baseline || belongs(method));
+      .filter(({ key, method }) =>
+        this.chosen ? this.chosen.has(key) : method.baseline || belongs(method),
+      );
   }
 
   /** Cards change places when all answers are there or another order is wanted, not before. */
   #sort(all) {
     const { sort } = this.state;
     const here = JSON.stringify([this.case.id, sort, [...all.keys()]]);
-    const settled = !this.held && !this.busy && !this.missing.length;
-    if (here === this.#sorted && !settled) return;
+    const calm = this.settled && !this.held && !this.busy && !this.missing.length;
+    if (here === this.#sorted && !calm) return;
     const [, , value] = SORTS.find(([name]) => name === sort);
     const rank = (entry) =>
       entry.likelihood === null && sort !== "listed" ? Infinity : value(entry);
@@ -191,7 +197,10 @@ export class CompareSelection extends BatchRequest {
    */
   get wanted() {
     const { case: kase, state, draws } = this;
-    const others = kase.methods.filter(({ key }) => !draws.includes(key));
+    const { chosen } = this;
+    const others = kase.methods.filter(
+      ({ key }) => !draws.includes(key) && (!chosen || chosen.has(key)),
+    );
     const placed = others.map((method) => [method, snap(kase, method, state.budget)]);
     const all = [
       ...draws.map((draw) => [draw, state.budget]),
@@ -202,7 +211,8 @@ export class CompareSelection extends BatchRequest {
   }
 
   get here() {
-    return this.case ? `${this.case.id} ${this.state.budget}` : "";
+    const { case: kase, state, chosen } = this;
+    return kase ? [kase.id, state.budget, ...(chosen ?? [])].join(" ") : "";
   }
 
   move(budget) {
@@ -218,6 +228,22 @@ export class CompareSelection extends BatchRequest {
   set(patch) {
     Object.assign(this.state, patch);
     this.changed();
+  }
+
+  /** The methods that were chosen, or null as long as all are shown. */
+  get chosen() {
+    const there = this.state.chosen.filter((key) => this.case.methods.some((m) => m.key === key));
+    return there.length >= FEWEST ? new Set(there) : null;
+  }
+
+  /** Compare chosen methods only; the two large ones are among them. */
+  compareOnly(keys) {
+    this.state.chosen = keys.slice(0, MOST);
+    const { chosen } = this;
+    if (chosen && !this.state.pair.every((key) => chosen.has(key))) {
+      this.state.pair = [...chosen].slice(0, 2);
+    }
+    this.schedule();
   }
 
   /** Make a method one of the two large ones; the longer chosen one gives way. */

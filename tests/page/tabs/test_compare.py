@@ -17,6 +17,7 @@ from explorer import analyses
 from explorer.analyses import comparison
 from explorer.cases.request import CaseRequest
 from explorer.methods import catalog
+from explorer.methods.chance import chances_of, draws_of
 from explorer.pico.data import scenes
 
 pytestmark = pytest.mark.browser
@@ -221,6 +222,8 @@ def test_a_card_is_found_by_its_name(page):
 
 def test_dragging_moves_all_cards_without_a_single_request(page):
     answered_all(page)
+    page.locator(".vt-mini").first.evaluate("card => card.scrollIntoView({ block: 'start' })")
+    drawn(page)
     requests = requests_of(page)
     before, pictures = cards(page), pixels(page, SHOWN)
     drag(page, 0.9, 0.5, 0.15, 0.75, release=False)
@@ -413,8 +416,25 @@ def test_two_cards_are_laid_side_by_side(page):
     expect(panel.locator(".vt-pair-line")).to_contain_text("Row 2, column 1: A")
 
 
+def test_the_table_can_be_read_on_a_projector(page):
+    page.set_viewport_size({"width": 1024, "height": 768})
+    drawn(page)
+    box = page.locator(".vt-matrix-box")
+    assert box.evaluate("box => box.scrollWidth <= box.clientWidth"), "nothing scrolls sideways"
+    heads = page.locator(".vt-matrix thead th").all_text_contents()
+    assert "similarity" in heads and len(heads) == len(set(heads)) <= 9
+    size = page.locator(".vt-matrix td[data-kind]").first
+    assert size.evaluate("cell => parseFloat(getComputedStyle(cell).fontSize)") >= 14
+    page.locator(".vt-matrix td[data-at='1 2']").click()
+    pair = page.locator("#vt-pair").get_attribute("data-pair").split(" ")
+    groups = {method.spec: catalog.group_of(method) for method in catalog.choices()}
+    assert [groups[key] for key in pair] == heads[1:3]
+    page.set_viewport_size(SIZE)
+
+
 def test_a_cell_of_the_table_opens_its_pair(page):
     page.locator("#vt-compare-sort").select_option("likely")  # cards in the order of entries
+    page.locator("#vt-agreement").get_by_role("button", name="Methods", exact=True).click()
     drawn(page)
     page.locator(".vt-matrix td[data-at='2 4']").click()
     keys = [card["method"] for card in cards(page)]
@@ -427,6 +447,38 @@ def test_a_cell_of_the_table_opens_its_pair(page):
     expect(page.locator(".vt-matrix-line")).to_contain_text("rank correlation")
     selected = page.locator(".vt-matrix td[aria-selected=true]")
     expect(selected).to_have_count(2)
+
+
+def test_a_few_methods_are_compared_by_themselves(canned_page, canned):
+    page = canned_page
+    choice, chosen = page.locator("#vt-choice"), ["clsattn", "fastv", "hired:paper", "divprune"]
+    choice.locator("summary").first.click()
+    expect(choice.locator("input[value='hired:paper']")).to_be_hidden()
+    choice.locator("div:has(> label input[value=hired]) summary").click()
+    for key in chosen:
+        choice.locator(f"input[value='{key}']").check()
+    assert sorted(card["method"] for card in cards(page)) == sorted(chosen)
+    pair, first = (
+        page.locator(name).first.bounding_box()["y"] for name in ("#vt-pair", ".vt-mini")
+    )
+    assert pair < first, "A and B stand above all cards"
+    assert set(compared(page)["pair"]) <= set(chosen)
+    move(page, 117)
+    done(page, 117)
+    chances = chances_of(["random", *chosen])
+    wanted = {*chosen, *(draw for chance in chances for draw in draws_of(chance))}
+    assert {spec for spec, budget in canned.given if budget == 117} <= wanted
+    order = [card["method"] for card in cards(page)]
+    drag(page, 0.3, 0.8, 0.5, release=False)
+    assert [card["method"] for card in cards(page)] == order
+    page.mouse.up()
+    for key in ("random", "uniform"):
+        choice.locator(f"input[value={key}]").check()
+    expect(choice.locator("input[value=mmtok]")).to_be_disabled()
+    choice.get_by_role("button", name="All methods").click()
+    expect(page.locator(".vt-mini")).to_have_count(len(compared(page)["entries"]))
+    assert len(compared(page)["entries"]) > 30
+    choice.locator("summary").first.click()
 
 
 def test_all_numbers_can_be_downloaded(page, tmp_path):
