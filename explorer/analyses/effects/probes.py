@@ -14,7 +14,7 @@ import numpy as np
 
 from explorer.analyses.effects.things import AskedThing
 from explorer.cases.answers import full_run
-from explorer.cases.cache import ResultCache
+from explorer.cases.cache import CacheKey, ResultCache
 from explorer.cases.case import Case, open_case
 from explorer.cases.gpu import GpuCost, use_case
 from explorer.cases.records import Answer
@@ -26,6 +26,7 @@ from explorer.methods.chance import chance_of
 from explorer.metrics.effects import pope
 
 SHARES = (75, 50, 25, 10)  # per cent of all tokens, below the full run
+THING_BYTES = 10_000  # of what is kept of a probed thing, about
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,11 @@ def budgets_for(case: Case, spec: str) -> list[tuple[int, int]]:
     return [(each, max(each, floor)) for each in wished if each < n]
 
 
+def probes_key(case: str, method: str) -> CacheKey:
+    """Name the newest probes that were asked beside a case, by its id."""
+    return CacheKey("probes", case, (method,))
+
+
 def _check(request: CaseRequest, method: str, **_: object) -> None:
     catalog.resolve(method)
 
@@ -98,11 +104,16 @@ def probe(
 
     method: a spec such as "fastv". Raises `VisitorError`.
     """
+    found: list[ProbedThing] = []
     for thing in things:
+        asked = replace(request, question=thing.question)
+        probed = _probed(asked, thing, method, cache, stop)
         if stop():
             return
-        asked = replace(request, question=thing.question)
-        yield _probed(asked, thing, method, cache, stop)
+        found.append(probed)
+        yield probed
+    if cache is not None:
+        cache.put(probes_key(request.id, method), tuple(found), THING_BYTES * len(found))
 
 
 def _probed(

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from explorer.analyses.effects.probes import budgets_for
 from explorer.cases.answers import check_budget, full_run
 from explorer.cases.batch_answers import AnswerSpec
-from explorer.cases.cache import ResultCache
+from explorer.cases.cache import CacheKey, ResultCache
 from explorer.cases.case import open_case
-from explorer.cases.gpu import GpuCost, use_case
+from explorer.cases.gpu import CachedAs, GpuCost, use_case
 from explorer.cases.records import Answer
 from explorer.cases.request import CaseRequest
 from explorer.cases.scheduler import answer_many, never
@@ -89,7 +89,19 @@ def _check(request: CaseRequest, method: str, **_: object) -> None:
     catalog.resolve(method)
 
 
-@use_case(cost=GpuCost(answers=ABOUT), check=_check)
+def stability_key(case: str, method: str, budget: int) -> CacheKey:
+    """Name a result in the cache; case: its id."""
+    return CacheKey("stability", case, (method, budget))
+
+
+@use_case(
+    cost=GpuCost(answers=ABOUT),
+    cached=CachedAs(
+        lambda request, method, budget: stability_key(request.id, method, budget),
+        lambda found: 40_000,
+    ),
+    check=_check,
+)
 def stability(
     request: CaseRequest,
     method: str,

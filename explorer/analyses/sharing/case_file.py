@@ -32,6 +32,7 @@ VERSION = 1
 MAX_BYTES = 20_000_000  # of a file
 PICTURE_BYTES = 14_000_000  # of the embedded picture, in base64
 RUNS, TOKENS, ANSWER, STAGES, LAYERS = 200, 20_000, 2_000, 64, 512
+PROBES = 24 * 9  # things, and runs that were asked about each
 STEPS = 2 * len(QUESTIONS)  # of a diagnosis
 PACKAGES = ("torch", "transformers", "gradio", "numpy")
 
@@ -82,6 +83,29 @@ class StoredRemoval(Strict):
     layer: Annotated[int, Field(ge=0, le=LAYERS)]
     text: Text
     p_full: Share
+
+
+class StoredProbe(Strict):
+    """What a run said to "is there a ...?". yes: P(yes) of yes and no together, null if unknown."""
+
+    thing: Name
+    there: bool
+    method: Name
+    budget: Annotated[int, Field(ge=1, le=TOKENS)]
+    text: Text
+    says_yes: bool
+    yes: Share | None = None
+
+
+class StoredStability(Strict):
+    """How firmly a method's answer stands; see `analyses/effects/stability.py`."""
+
+    method: Name
+    budget: Annotated[int, Field(ge=1, le=TOKENS)]
+    k_star: Count | None = None
+    flips: Count = 0
+    subsets: Count = 0
+    subsets_keep: Share
 
 
 class StoredRun(Strict):
@@ -179,6 +203,8 @@ class CaseFile(Strict):
     runs: Annotated[list[StoredRun], Field(max_length=RUNS)] = []
     diagnosis: StoredDiagnosis | None = None
     removal: Annotated[list[StoredRemoval], Field(max_length=LAYERS)] = []
+    probes: Annotated[list[StoredProbe], Field(max_length=PROBES)] = []
+    stability: StoredStability | None = None
     packages: Annotated[
         dict[Name, Annotated[str, Field(max_length=100)]], Field(max_length=50)
     ] = {}
@@ -201,10 +227,16 @@ class CaseFile(Strict):
 
 
 class Looks(NamedTuple):
-    """What is known of the inside of runs, by method and budget, and without a picture."""
+    """What else is known of a case, where somebody has asked.
+
+    insides: of runs, by method and budget; removal: answers without a picture; probes, stability:
+    what pruning does to answers.
+    """
 
     insides: dict[tuple[str, int], StoredInside]
     removal: tuple[StoredRemoval, ...] = ()
+    probes: tuple[StoredProbe, ...] = ()
+    stability: StoredStability | None = None
 
 
 def save(
@@ -241,6 +273,8 @@ def save(
         runs=[stored(run, looks.insides.get((run.method, run.budget))) for run in runs],
         diagnosis=diagnosis and stored_diagnosis(diagnosis),
         removal=list(looks.removal),
+        probes=list(looks.probes),
+        stability=looks.stability,
         packages=packages(),
     )
     return case.model_dump_json(indent=1)

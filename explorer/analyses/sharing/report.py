@@ -18,7 +18,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from explorer.analyses.inside.layer_keys import KINDS
-from explorer.analyses.sharing.case_file import CaseFile, StoredInside, StoredRun, StoredStage
+from explorer.analyses.sharing.case_file import (
+    CaseFile,
+    StoredInside,
+    StoredProbe,
+    StoredRun,
+    StoredStage,
+)
 from explorer.cases.records import Token, words_of
 from explorer.errors import UnknownMethod
 from explorer.media.grid import Grid
@@ -56,6 +62,9 @@ def page(case: CaseFile, grid: Grid, image: Image.Image) -> str:
             inside_heads=_inside_heads(case),
             inside=_inside(case),
             stands=_stands(case),
+            probe_heads=_probe_heads(case),
+            probes=_probes(case),
+            firmness=_firmness(case),
             circumstances=_circumstances(case),
         )
     )
@@ -179,6 +188,48 @@ def _stands(case: CaseFile) -> str:
     return "; ".join(
         f"the answer from {name} stands from behind layer {inside.stands_from + 1} on"
         for name, inside in _insides(case)
+    )
+
+
+def _probe_columns(case: CaseFile) -> list[tuple[str, int]]:
+    return list(dict.fromkeys((probe.method, probe.budget) for probe in case.probes))
+
+
+def _probe_heads(case: CaseFile) -> list[str]:
+    runs = [f"{name_of(spec)} {budget}" for spec, budget in _probe_columns(case)]
+    return ["is there …?", "", *runs]
+
+
+def _probes(case: CaseFile) -> list[Row]:
+    """Tell what each run said about each thing, and whether that is right."""
+    said = {(probe.thing, probe.method, probe.budget): _said(probe) for probe in case.probes}
+    there = {probe.thing: probe.there for probe in case.probes}
+    return [
+        (
+            thing,
+            "there" if is_there else "not there",
+            *(said.get((thing, *column)) for column in _probe_columns(case)),
+        )
+        for thing, is_there in there.items()
+    ]
+
+
+def _said(probe: StoredProbe) -> str:
+    sign = "✓" if probe.says_yes == probe.there else "✗"
+    return f"{sign} {probe.text}" + ("" if probe.yes is None else f" ({probe.yes:.2f})")
+
+
+def _firmness(case: CaseFile) -> str:
+    """Tell how firmly the answer stands, in a sentence; empty if nobody has asked."""
+    found = case.stability
+    if found is None:
+        return ""
+    needs = "none gives it" if found.k_star is None else f"K* = {found.k_star}"
+    kept = round(found.subsets_keep * found.subsets)
+    return (
+        f"{name_of(found.method)} over ten budgets: {needs}, the full answer comes or goes "
+        f"{found.flips} times; {kept} of {found.subsets} random choices of {found.budget} tokens "
+        "keep it."
     )
 
 

@@ -16,6 +16,7 @@ from explorer.analyses.diagnosis.evidence import things_of
 from explorer.analyses.diagnosis.records import Diagnosis
 from explorer.analyses.sharing import case_file, replay, report
 from explorer.analyses.sharing.case_file import CaseFile, StoredRun
+from explorer.analyses.sharing.stored_effects import with_effects
 from explorer.analyses.sharing.stored_inside import known_looks
 from explorer.cases.generation import FULL
 from explorer.cases.records import Answer
@@ -90,6 +91,7 @@ def _saved(session: Session, message: SaveMessage, app_state: AppState) -> str:
     full = answer(request, cache=cache)
     found = _diagnosis(session, run, message.kind, app_state)
     looks = known_looks(request, [(each.method, each.budget) for each in (full, run)], cache)
+    looks = with_effects(looks, request, run.method, run.budget, cache)
     return case_file.save(request, full, [run], session.truth, session.seed, found, looks)
 
 

@@ -7,7 +7,11 @@ import pytest
 from explorer import analyses
 from explorer.analyses.effects import captions, probes, stability, things
 from explorer.analyses.effects.things import AskedThing
+from explorer.analyses.sharing import case_file, report
+from explorer.analyses.sharing.case_file import Looks
+from explorer.analyses.sharing.stored_effects import with_effects
 from explorer.cases.cache import ResultCache
+from explorer.cases.case import open_case
 from explorer.cases.request import CaseRequest
 from explorer.errors import UnknownMethod
 from explorer.metrics.effects.pope import says_yes
@@ -85,3 +89,24 @@ def test_stability_counts_what_its_answers_say(request_, cache):
     place = found.full.removeprefix("at the ")
     assert back.question == f"what is at the {place} ?" and back.expected == "a bus"
     assert back.consistent == (back.said == "a bus")
+
+
+def test_a_case_and_its_report_keep_what_was_asked(request_, cache):
+    asked = [AskedThing("boat", True), AskedThing("owl", False)]
+    found = list(probes.probe(request_, asked, "clsattn", cache=cache))
+    firm = stability.stability(request_, "clsattn", 64, cache=cache)
+    full, run = (
+        analyses.answer(request_, *which, cache=cache) for which in (("full", 1), ("clsattn", 64))
+    )
+    looks = with_effects(Looks({}), request_, "clsattn", 64, cache)
+    case = case_file.load(case_file.save(request_, full, [run], looks=looks))
+    said = [(probe.thing, probe.text) for probe in case.probes]
+    assert said == [
+        (each.thing.name, answer.text)
+        for each in found
+        for answer in (each.full, *each.answers)
+    ]  # fmt: skip
+    assert (case.stability.k_star, case.stability.flips) == (firm.k_star, firm.flips)
+    page = report.page(case, open_case(request_, cache).vision.grid, SCENE.image)
+    assert "What pruning does to answers" in page and "random choices of 64 tokens" in page
+    assert with_effects(Looks({}), request_, "divprune", 64, cache) == Looks({})
