@@ -93,10 +93,12 @@ const ways = {}; // to the server, of what is fetched when it is opened
 const classroom = tab(
   "classroom",
   () => import("./classroom/classroom.js"),
-  async (script) => {
-    const made = await script.classroom(store, address, places.lesson);
-    made.player.connect((...message) => ways.guess(...message));
-    return made;
+  (script) => {
+    const wayOf =
+      (name) =>
+      (...message) =>
+        ways[name](...message);
+    return script.classroom(store, address, places.lesson, wayOf);
   },
 );
 address.lessons = {
@@ -104,6 +106,7 @@ address.lessons = {
   left: () => opened.classroom?.player.left(),
 };
 const present = async () => (await classroom.open()).presentation.toggle();
+const watch = async () => (await classroom.open()).film.toggle();
 
 // What is behind the buttons of the page, by the words on them.
 const BEHIND = {
@@ -118,13 +121,14 @@ const BEHIND = {
   Larger: [plotly],
   "How does this work?": [classroom.fetch],
   Present: [classroom.fetch],
+  "Watch tokens leave": [classroom.fetch],
 };
 
 const fetchAll = (fetches = []) => Promise.allSettled(fetches.map((fetch) => fetch()));
 
 /** Fetch what is behind a button when a hand comes near it. */
 function near({ target }) {
-  const button = target.closest?.("button[role=tab], .vt-larger, .vt-how, .vt-present");
+  const button = target.closest?.("button[role=tab], .vt-larger, .vt-how, .vt-present, .vt-watch");
   fetchAll(BEHIND[button?.textContent.trim()]);
 }
 
@@ -152,8 +156,9 @@ export const mountDownload = async (block) => (await shared()).mountDownload(blo
 export const mountStored = async (block) => (await shared()).mountStored(block);
 
 export const mountLesson = ({ element }) => (places.lesson = rootOf(element, "vt-lesson"));
-export const mountGuess = (block) => (ways.guess = announcer(block, "work"));
-export const mountGuessed = (block) => inbound(block, (reply) => opened.classroom?.player.receive(reply));
+export const mountClassroom = (block, name) => (ways[name] = announcer(block, "work"));
+export const mountClassroomReply = (block, name) =>
+  inbound(block, (reply) => opened.classroom?.receive(name, reply));
 export const mountCompare = async (block) => (await compare.open()).mount(block);
 export const mountCompareRequest = async (block) => (await compare.open()).mountRequest(block);
 export const mountSweep = async (block) => (await sweep.open()).mount(block);
@@ -208,6 +213,11 @@ function presents(event) {
     present();
 }
 
+/** The button under the picture that lets its tokens leave layer by layer. */
+function watches({ target }) {
+  if (target.closest?.(".vt-watch")) watch();
+}
+
 /** Give an upload its place among the visitor's wishes: the message that goes with it. */
 export async function takeUpload(picture) {
   if (!picture) return null;
@@ -220,4 +230,4 @@ window.explorerState = () => snapshot(store, opened);
 for (const event of ["pointerover", "pointerdown", "focusin"])
   document.addEventListener(event, near);
 document.addEventListener("keydown", presents);
-for (const follow of [skip, how, presents]) document.addEventListener("click", follow);
+for (const follow of [skip, how, presents, watches]) document.addEventListener("click", follow);

@@ -112,6 +112,14 @@ class SaveMessage(CaseMessage):
     kind: Literal["case", "report"] = "case"
 
 
+class AnimationMessage(CaseMessage):
+    """Wants an animation of the tokens that leave, for a method and a budget."""
+
+    method: Spec
+    budget: Budget
+    kind: Literal["gif", "mp4"]
+
+
 class MapMessage(CaseMessage):
     """Asks for the map of one more method or setting."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import answered_all, state, visiting
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -117,3 +118,30 @@ def test_on_a_projector_all_is_large_and_the_answer_waits_for_the_vote(page):
     page.keyboard.press("Escape")
     expect(page.locator("#vt-header")).to_be_visible()
     expect(answer).to_have_text(said)
+
+
+def test_tokens_leave_layer_by_layer_and_can_be_taken_home(page, tmp_path):
+    page.set_viewport_size({"width": 1366, "height": 1080})
+    page.emulate_media(reduced_motion="reduce")
+    tokens, kept = state(page)["case"]["tokens"], state(page)["kept"]
+    page.get_by_role("button", name="Watch tokens leave").click()
+    words, film = page.locator(".vt-film-words"), page.locator("#vt-film")
+    expect(words).to_have_text(f"The picture: {tokens} of {tokens} visual tokens")
+    expect(film.get_by_role("button", name="Play")).to_be_visible()  # nothing moves by itself
+    before = page.locator(".vt-film-canvas").evaluate("canvas => canvas.toDataURL()")
+    film.get_by_label("Layer", exact=True).press("End")
+    expect(words).to_have_text(f"Layer 12 of 12: {kept} of {tokens} visual tokens")
+    assert page.locator(".vt-film-canvas").evaluate("canvas => canvas.toDataURL()") != before
+    with page.expect_download() as started:
+        film.get_by_role("button", name="GIF").click()
+    started.value.save_as(tmp_path / "tokens.gif")
+    assert Image.open(tmp_path / "tokens.gif").n_frames > 12
+    expect(film.get_by_role("button", name="MP4")).to_be_enabled()
+    film.get_by_role("button", name="Close").click()
+    expect(page.locator(".vt-film-canvas")).to_have_count(0)
+    page.emulate_media(reduced_motion="no-preference")
+    page.get_by_role("button", name="Watch tokens leave").click()
+    expect(words).to_contain_text("Layer 1 of 12")
+    film.get_by_role("button", name="Pause").click()
+    expect(film.get_by_role("button", name="Play")).to_be_visible()
+    film.get_by_role("button", name="Close").click()

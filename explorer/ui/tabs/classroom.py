@@ -1,18 +1,20 @@
-"""For a class: the place where a lesson speaks, and how it asks what a student's patches answer.
+"""For a class: the place where a lesson speaks, what a student's patches answer, and animations.
 
 Layout and wiring only. Lessons are read by explorer/ui/explore/lessons.py and driven by the scripts
-in assets/page/classroom, which are fetched when one is opened.
+in assets/page/classroom, which are fetched when something of them is opened.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 
 import gradio as gr
 
+from explorer.analyses.sharing import animation
 from explorer.ui import components
-from explorer.ui.messages import PickMessage
-from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
+from explorer.ui.messages import AnimationMessage, Message, PickMessage
+from explorer.ui.requests import Channel, Handler, ModelQueue, Stop, serve_request
 from explorer.ui.session import AppState, Session
 from explorer.ui.tabs import debug
 
@@ -27,18 +29,40 @@ def build() -> None:
 
 
 def wire(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> None:
-    """Connect the guess of patches. session: what the visitor looks at."""
-    channel = Channel(
-        "lesson",
-        components.outbound("mountGuess", "announce", "work"),
-        components.inbound("mountGuessed"),
-        session,
-        event="work",
-        tickets=app_state.tickets,
-    )
+    """Connect what lessons and animations ask. session: what the visitor looks at."""
     _, pick = debug.TASKS["pick"]
 
-    def work(session: Session, message: PickMessage, stop: Stop) -> Iterator[dict]:
+    def judge(session: Session, message: PickMessage, stop: Stop) -> Iterator[dict]:
         yield from pick(app_state, session, message)
 
-    serve_request(channel, PickMessage, work, model_queue)
+    def animate(session: Session, message: AnimationMessage, stop: Stop) -> Iterator[dict]:
+        yield _animation(app_state, session, message)
+
+    def connect(name: str, kind: type[Message], handler: Handler) -> None:
+        channel = Channel(
+            f"classroom {name}",
+            components.outbound("mountClassroom", "announce", "work", name=name),
+            components.inbound("mountClassroomReply", name=name),
+            session,
+            event="work",
+            tickets=app_state.tickets,
+        )
+        serve_request(channel, kind, handler, model_queue)
+
+    connect("guess", PickMessage, judge)
+    connect("animation", AnimationMessage, animate)
+
+
+def _animation(app_state: AppState, session: Session, message: AnimationMessage) -> dict:
+    """Draw the animation of a method at a budget, as a file that the browser saves."""
+    use_cases, cache = app_state.use_cases, app_state.cache
+    request, kind = session.request, message.kind
+    answer = use_cases.answer(request, message.method, message.budget, cache=cache)
+    grid = use_cases.analyse(request, cache=cache).grid
+    data = animation.animate(answer, grid, session.picture.image, kind)
+    return {
+        "done": True,
+        "name": f"tokens-{session.id}-{message.budget}.{kind}",
+        "type": animation.TYPES[kind],
+        "data": base64.b64encode(data).decode("ascii"),
+    }

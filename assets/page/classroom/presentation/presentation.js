@@ -7,7 +7,7 @@ import { openTab } from "../../common/bridge.js";
 import { mark, node, show, write } from "../../common/dom.js";
 import { isForThePage } from "../keys.js";
 
-const KEYS = { p: "toggle", c: "cover", Escape: "leave" };
+const KEYS = { p: "toggle", c: "cover", l: "watch", Escape: "leave" };
 
 /** @param {Store} store */
 export class Presentation {
@@ -48,6 +48,11 @@ export class Presentation {
     this.#store.set({ covered: !this.#store.state.covered });
   }
 
+  /** Let the tokens leave layer by layer, or stop that. */
+  watch() {
+    document.querySelector(".vt-watch").click();
+  }
+
   #press(event) {
     const act = KEYS[event.key];
     if (!this.on || !act || !isForThePage(event)) return;
@@ -63,8 +68,9 @@ export class Presentation {
       return made;
     };
     const cover = button("", "C", () => this.cover());
+    const watch = button("Layers (L)", "L", () => this.watch());
     const leave = button("Leave (P)", "P", () => this.leave());
-    const bar = node("header", { class: "vt-presenting", hidden: true }, question, cover, leave);
+    const bar = node("header", { class: "vt-presenting", hidden: true }, question, watch, cover, leave);
     this.#store.subscribe(({ case: open, covered }) => {
       write(question, open?.question ?? "");
       write(cover, covered ? "Show the answer (C)" : "Cover the answer (C)");

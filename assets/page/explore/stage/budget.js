@@ -247,5 +247,8 @@ export function budgetPanel(store) {
   const row = node("div", { class: "vt-row" }, number, share, badge);
   const says = node("div", { class: "vt-says" }, seen, both.node, hint(hand.input));
   const sticky = node("div", { class: "vt-budget" }, row, hand.node, floor, says, spoken);
-  return { hand: [sticky, rungs.node], stairs: [towerStairs.node, stairs.node], update };
+  const button = node("button", { type: "button", class: "vt-ask vt-watch" }, "Watch tokens leave");
+  const watch = node("div", {}, button);
+  const film = node("div", { class: "vt-film", id: "vt-film", hidden: true });
+  return { hand: [sticky, rungs.node], stairs: [towerStairs.node, stairs.node, watch, film], update };
 }
