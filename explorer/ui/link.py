@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from explorer.analyses.sharing.case_file import TOKENS
+from explorer.analyses.sharing.case_fields import TOKENS
 from explorer.errors import BadLink, VisitorError
 from explorer.methods import catalog as method_catalog
 from explorer.pico.data.questions import suggest

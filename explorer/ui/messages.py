@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
 
-from explorer.analyses.sharing import case_file
+from explorer.analyses.sharing import case_fields
 from explorer.errors import BadBudget, BadMessage
 from explorer.media import region
 from explorer.methods import catalog
@@ -30,9 +30,9 @@ Spec = Annotated[str, Field(max_length=catalog.MAX_SPEC), AfterValidator(catalog
 Words = Annotated[str, Field(max_length=8_000)]  # what a visitor types
 Ticket = Annotated[int, Field(ge=0, lt=SEEDS)]
 Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
-Budget = Annotated[int, Field(ge=1, le=case_file.TOKENS)]
-Patch = Annotated[int, Field(ge=0, lt=case_file.TOKENS)]
-Patches = Annotated[list[Patch], Field(max_length=case_file.TOKENS)]
+Budget = Annotated[int, Field(ge=1, le=case_fields.TOKENS)]
+Patch = Annotated[int, Field(ge=0, lt=case_fields.TOKENS)]
+Patches = Annotated[list[Patch], Field(max_length=case_fields.TOKENS)]
 # JSON has no tuples, so that a list is taken for one; what stands in it is checked as strictly.
 Pair = Annotated[tuple[Spec, Budget], Strict(False)]
 Layer = Annotated[int, Field(ge=-1, lt=1_000)]  # or a head; -1 for all
@@ -161,7 +161,7 @@ class ImportanceMessage(CaseMessage):
 
     way: Key
     method: Spec | None = None
-    word: Annotated[int, Field(ge=0, lt=case_file.ANSWER)] | None = None
+    word: Annotated[int, Field(ge=0, lt=case_fields.ANSWER)] | None = None
     text: Words | None = None
 
 
@@ -295,7 +295,7 @@ class CaptionWordMessage(CaseMessage):
 
     method: Spec
     text: Words
-    word: Annotated[int, Field(ge=0, lt=case_file.ANSWER)]
+    word: Annotated[int, Field(ge=0, lt=case_fields.ANSWER)]
     words: Annotated[int, Field(ge=1, le=4)] = 1
 
 
@@ -336,7 +336,7 @@ def read(kind: type[Kind], sent: object) -> Kind:
         fault = error.errors(include_url=False)[0]
         place = fault["loc"]
         if place and place[-1] == "budget":
-            most, sent = case_file.TOKENS, fault["input"] if fault["type"] != "missing" else None
+            most, sent = case_fields.TOKENS, fault["input"] if fault["type"] != "missing" else None
             raise BadMessage(str(BadBudget.not_within(most, sent))) from None
         where = " → ".join(map(str, place)) or "the whole of it"
         raise BadMessage(f"The page has asked in a way that is not known: {where}.") from None

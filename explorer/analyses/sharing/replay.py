@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from explorer.analyses.sharing import case_file
-from explorer.analyses.sharing.case_file import CaseFile, StoredRun
+from explorer.analyses.sharing.case_fields import CaseFile, StoredRun
 from explorer.cases.answers import answer
 from explorer.cases.cache import ResultCache
 from explorer.cases.request import CaseRequest

@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from explorer.analyses.inside.layer_keys import KINDS
-from explorer.analyses.sharing.case_file import (
+from explorer.analyses.sharing.case_fields import (
     CaseFile,
     StoredInside,
     StoredProbe,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from explorer.analyses.effects.probes import ProbedThing, probes_key
 from explorer.analyses.effects.stability import Stability, stability_key
-from explorer.analyses.sharing.case_file import Looks, StoredProbe, StoredStability
+from explorer.analyses.sharing.case_fields import StoredProbe, StoredStability
+from explorer.analyses.sharing.case_file import Looks
 from explorer.cases.cache import ResultCache
 from explorer.cases.request import CaseRequest
 

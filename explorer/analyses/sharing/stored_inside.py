@@ -9,7 +9,8 @@ from __future__ import annotations
 from explorer.analyses.inside.looking import run_key
 from explorer.analyses.inside.records import Inside, Removal
 from explorer.analyses.inside.removal import removal_key
-from explorer.analyses.sharing.case_file import Looks, StoredInside, StoredRemoval
+from explorer.analyses.sharing.case_fields import StoredInside, StoredRemoval
+from explorer.analyses.sharing.case_file import Looks
 from explorer.cases.cache import ResultCache
 from explorer.cases.request import CaseRequest
 

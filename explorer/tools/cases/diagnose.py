@@ -13,7 +13,7 @@ from explorer import analyses
 from explorer.analyses.diagnosis.evidence import things_of
 from explorer.analyses.diagnosis.records import Diagnosis, StepResult
 from explorer.analyses.sharing import case_file, report
-from explorer.analyses.sharing.case_file import CaseFile
+from explorer.analyses.sharing.case_fields import CaseFile
 from explorer.cases.cache import ResultCache
 from explorer.cases.request import CaseRequest
 from explorer.errors import BadCase, VisitorError

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.analyses.sharing import case_file
-from explorer.analyses.sharing.case_file import CaseFile
+from explorer.analyses.sharing.case_fields import CaseFile
 from explorer.analyses.sharing.replay import CACHE_BYTES, ENOUGH, Difference, replay
 from explorer.cases.cache import ResultCache
 from explorer.cases.request import CaseRequest

@@ -15,7 +15,7 @@ from explorer.analyses.diagnosis.diagnose import diagnosis_key
 from explorer.analyses.diagnosis.evidence import things_of
 from explorer.analyses.diagnosis.records import Diagnosis
 from explorer.analyses.sharing import case_file, replay, report
-from explorer.analyses.sharing.case_file import CaseFile, StoredRun
+from explorer.analyses.sharing.case_fields import CaseFile, StoredRun
 from explorer.analyses.sharing.stored_effects import with_effects
 from explorer.analyses.sharing.stored_inside import known_looks
 from explorer.cases.generation import FULL
