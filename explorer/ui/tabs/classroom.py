@@ -13,9 +13,10 @@ import gradio as gr
 
 from explorer.analyses.sharing import animation
 from explorer.ui import components
-from explorer.ui.messages import AnimationMessage, Message, PickMessage
+from explorer.ui.messages import AnimationMessage, Message
 from explorer.ui.requests import Channel, Handler, ModelQueue, Stop, serve_request
 from explorer.ui.session import AppState, Session
+from explorer.ui.tab_messages import PickMessage
 from explorer.ui.tabs import debug
 
 

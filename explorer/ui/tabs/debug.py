@@ -19,20 +19,20 @@ from explorer.analyses.diagnosis.evidence import name_of, things_of
 from explorer.analyses.diagnosis.records import Diagnosis, StepResult
 from explorer.pico.data import scenes
 from explorer.ui import components
-from explorer.ui.messages import (
-    DiagnosisMessage,
-    EvaluationMessage,
-    ImportanceMessage,
-    Message,
-    PickMessage,
-    RestoreMessage,
-)
+from explorer.ui.messages import Message
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.attribution import importance_payload, restoration_payload, trial_payload
 from explorer.ui.payloads.diagnosis import STEPS, diagnosis_payload, step_payload
 from explorer.ui.payloads.encoding import rounded
 from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
 from explorer.ui.session import AppState, Session
+from explorer.ui.tab_messages import (
+    DiagnosisMessage,
+    EvaluationMessage,
+    ImportanceMessage,
+    PickMessage,
+    RestoreMessage,
+)
 from explorer.vlm.fair_queue import others, place
 from explorer.vlm.progress import Progress
 

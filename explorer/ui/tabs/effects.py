@@ -23,17 +23,17 @@ from explorer.methods.chance import chance_of, title_of
 from explorer.metrics.effects.pope import STRATEGIES
 from explorer.pico.data import scenes
 from explorer.ui import components
-from explorer.ui.messages import (
-    CaptionWordMessage,
-    DescribeMessage,
-    Message,
-    ProbeMessage,
-    StabilityMessage,
-)
+from explorer.ui.messages import Message
 from explorer.ui.payloads.attribution import importance_payload
 from explorer.ui.payloads.effects import caption_payload, probed_payload, stability_payload
 from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
 from explorer.ui.session import AppState, Session
+from explorer.ui.tab_messages import (
+    CaptionWordMessage,
+    DescribeMessage,
+    ProbeMessage,
+    StabilityMessage,
+)
 from explorer.vlm.progress import Progress
 
 Task = Callable[[AppState, Session, Message, Stop], Iterator[dict]]

@@ -21,10 +21,10 @@ from explorer.methods import catalog
 from explorer.methods.catalog import title
 from explorer.pico.data import scenes
 from explorer.ui import components
-from explorer.ui.messages import FailuresMessage, OwnLinesMessage, OwnPicturesMessage, OwnRow
 from explorer.ui.payloads.encoding import rounded
 from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
 from explorer.ui.session import AppState, Session, UseCases
+from explorer.ui.tab_messages import FailuresMessage, OwnLinesMessage, OwnPicturesMessage, OwnRow
 from explorer.ui.web import uploads
 from explorer.vlm.loader import default_loader
 

@@ -15,13 +15,7 @@ from explorer.cases.generation import FULL
 from explorer.metrics.reading.tidaldecode import Tidal
 from explorer.metrics.reading.tokenselect import TokenSelect
 from explorer.ui import components
-from explorer.ui.messages import (
-    CaseMessage,
-    InsideMapMessage,
-    InsideMessage,
-    Message,
-    ReadsMessage,
-)
+from explorer.ui.messages import CaseMessage, Message
 from explorer.ui.payloads.inside import (
     inside_payload,
     map_payload,
@@ -30,6 +24,7 @@ from explorer.ui.payloads.inside import (
 )
 from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
 from explorer.ui.session import AppState, Session
+from explorer.ui.tab_messages import InsideMapMessage, InsideMessage, ReadsMessage
 from explorer.vlm.fair_queue import others
 
 Task = Callable[[AppState, Session, Message], Iterator[dict]]

@@ -15,10 +15,10 @@ from explorer.cases.request import CaseRequest
 from explorer.media import region
 from explorer.media.region import Cells
 from explorer.ui import components
-from explorer.ui.messages import RegionMessage
 from explorer.ui.payloads.encoding import rounded
 from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
 from explorer.ui.session import AppState, Session
+from explorer.ui.tab_messages import RegionMessage
 
 DEFAULTS = {"cells": None, "looks": [], "done": False}  # a reply before anything is known
 BEST = 0.1  # of the patches: what "around the best patches" means

@@ -20,10 +20,10 @@ from explorer.errors import VisitorError
 from explorer.media.video import MOST_FRAMES, Clip, from_images, open_video, read_seconds
 from explorer.pico.data import videos
 from explorer.ui import components
-from explorer.ui.messages import VideoMessage
 from explorer.ui.payloads.video import answers_payload, video_payload
 from explorer.ui.requests import Channel, ModelQueue, Stop, connect, serve_request
 from explorer.ui.session import AppState, Session, visitor_of
+from explorer.ui.tab_messages import VideoMessage
 
 EXAMPLE = 1  # the seed of the built-in film,
 ACTS = ("cat", "tree", "owl", "bus", "robot", "owl", "pizza", "fish", "key")

@@ -11,17 +11,14 @@ from explorer.errors import BadMessage, UnknownMethod, VisitorError
 from explorer.methods import catalog
 from explorer.ui import messages
 from explorer.ui.explore.opening_messages import OpeningMessage
-from explorer.ui.messages import (
-    AnswerMessage,
+from explorer.ui.messages import AnswerMessage, CaseMessage, Message, SaveMessage
+from explorer.ui.tab_messages import (
     BatchMessage,
-    CaseMessage,
     EvaluationMessage,
     FailuresMessage,
     ImportanceMessage,
-    Message,
     PickMessage,
     RegionMessage,
-    SaveMessage,
     VideoMessage,
 )
 
