@@ -89,9 +89,9 @@ class Case:
 
         answer: gives the tokens of the full answer to methods that explain it.
         """
-        return self.with_signals(self._embedded(), needs, answer)
+        return self.with_signals(self.embedded(), needs, answer)
 
-    def _embedded(self) -> Prompt:
+    def embedded(self) -> Prompt:
         """Put the embeddings of words and visual tokens together."""
         chat = self.vlm.family.build_prompt(self.vlm, self.question, self.vision.grid)
         device, features = self.vlm.device, self.vision.output.features
@@ -111,21 +111,27 @@ class Case:
             self.vision.output.deepstack,
         )
 
-    def _tower_signals(self, needs: frozenset[str]) -> Signals:
+    def _tower_signals(
+        self, needs: frozenset[str], known: dict[str, object] | None = None
+    ) -> Signals:
         vision = self.vision
-        return tower_signals(vision.output, vision.grid_position, vision.patches, needs)
+        return tower_signals(vision.output, vision.grid_position, vision.patches, needs, known)
 
     def with_signals(
         self,
         prompt: Prompt,
         needs: frozenset[str],
         answer: Callable[[], Sequence[int]] | None = None,
+        known: dict[str, object] | None = None,
     ) -> Prompt:
-        """Give the same prompt with the signals of `needs`; its tensors are not copied."""
+        """Give the same prompt with the signals of `needs`; its tensors are not copied.
+
+        known: tower signals of this case that were derived before, by name; gets the new ones.
+        """
         more = self._grid_signals(needs) | self._question_signals(needs, prompt)
         if "explain" in needs and answer is not None:
             more["explain"] = partial(gradients, self.decoder, prompt, answer())
-        return replace(prompt, signals=replace(self._tower_signals(needs), **more))
+        return replace(prompt, signals=replace(self._tower_signals(needs, known), **more))
 
     def _grid_signals(self, needs: frozenset[str]) -> dict[str, object]:
         """Give the signals that say where tokens and views lie on the picture."""
@@ -187,6 +193,7 @@ class PromptCache:
     def __init__(self, case: Case, answer: Callable[[], Sequence[int]] | None = None):
         self._case, self._answer = case, answer
         self._prompts: dict[frozenset[str], tuple[Prompt, float]] = {}
+        self._tower_signals: dict[str, object] = {}
         self._lock = threading.Lock()
 
     def __call__(self, needs: frozenset[str]) -> Prompt:
@@ -206,11 +213,11 @@ class PromptCache:
         with self._lock:
             if needs not in self._prompts:
                 began = clock()
+                # the same tensors, so that runs share the layers in which they are alike
                 first = next(iter(self._prompts.values()), None)
-                if first is None:
-                    prompt = self._case.prompt(needs, self._answer)
-                else:  # the same tensors, so that runs share the layers in which they are alike
-                    prompt = self._case.with_signals(first[0], needs, self._answer)
+                bare = self._case.embedded() if first is None else first[0]
+                known = self._tower_signals
+                prompt = self._case.with_signals(bare, needs, self._answer, known)
                 self._prompts[needs] = prompt, clock() - began
             return self._prompts[needs]
 

@@ -23,6 +23,9 @@ from explorer.vlm.attention import record_attention
 from explorer.vlm.components import Pixels, Tower
 from explorer.vlm.tower_rerun import Rule, rerun_tower
 
+OF_KEYS = frozenset({"cls_attention", "patch_attention", "patch_logits", "keys"})
+"""Signals that come of the queries and keys of the layer that feeds the projector."""
+
 
 @dataclass(frozen=True)
 class VisionOutput:
@@ -97,41 +100,63 @@ def encode_image(tower: Tower, pixels: Pixels) -> VisionOutput:
 
 
 def tower_signals(
-    vision: VisionOutput, grid_position: Tensor, patches: Tensor, needs: frozenset[str]
+    vision: VisionOutput,
+    grid_position: Tensor,
+    patches: Tensor,
+    needs: frozenset[str],
+    known: dict[str, object] | None = None,
 ) -> Signals:
     """Derive the named tower signals of one picture; what is not named stays None.
 
-    grid_position [N, 3] and patches [N, P] come from the grid.
+    grid_position [N, 3] and patches [N, P] come from the grid. known: what was derived of this
+    picture before, by name; gets what is new.
     """
-    first = 0 if vision.cls_hidden is None else 1
-    query, key = vision.query.float(), vision.key.float()
-    signals: dict[str, object] = {"patches_per_token": vision.patches_per_token}
-    if "cls_attention" in needs and first:
-        signals["cls_attention"] = cls_attention(query, key, vision.scaling)
-    signals |= {name: found for name, found in vision.of_layers.items() if name in needs}
-    wanted = needs & {"patch_attention", "patch_logits"}
-    if not first:
-        wanted |= _stand_ins(needs)
-    if wanted:
-        patches_only = query[:, :, first:]
-        signals |= {
-            k: v[..., first:] for k, v in mean_rows(patches_only, key, vision.scaling, wanted)
-        }
-    if "keys" in needs:
-        signals["keys"] = key[:, :, first:].mean(1)
-    if "hidden" in needs:
-        signals["hidden"] = vision.hidden.float()
-    if "cls_hidden" in needs and first:
-        signals["cls_hidden"] = vision.cls_hidden.float().repeat(1, vision.patches_per_token)
-    if "rerun_tower" in needs:
-        signals["rerun_tower"] = vision.rerun_tower
-    if "project" in needs:
-        signals["project"] = vision.project
-    if "project_difference" in needs:
-        signals["project_difference"] = vision.project_difference
+    known = {} if known is None else known
+    wanted = needs | (_stand_ins(needs) if vision.cls_hidden is None else set())
+    known |= _derived(vision, wanted - known.keys())
+    named = {name: known[name] for name in wanted if name in known}
     return Signals(
-        grid_position=grid_position, features=vision.features, patches=patches, **signals
+        grid_position=grid_position,
+        features=vision.features,
+        patches=patches,
+        patches_per_token=vision.patches_per_token,
+        **named,
     )
+
+
+def _derived(vision: VisionOutput, wanted: frozenset[str]) -> dict[str, object]:
+    """Compute the signals that are wanted, as far as this tower has them."""
+    has_cls = vision.cls_hidden is not None
+    found: dict[str, object] = {
+        name: taken for name, taken in vision.of_layers.items() if name in wanted
+    }
+    of_keys = wanted & OF_KEYS
+    if of_keys:
+        found |= _of_keys(
+            vision.query.float(), vision.key.float(), vision.scaling, has_cls, of_keys
+        )
+    if "hidden" in wanted:
+        found["hidden"] = vision.hidden.float()
+    if "cls_hidden" in wanted and has_cls:
+        found["cls_hidden"] = vision.cls_hidden.float().repeat(1, vision.patches_per_token)
+    functions = wanted & {"rerun_tower", "project", "project_difference"}
+    return found | {name: getattr(vision, name) for name in functions}
+
+
+def _of_keys(
+    query: Tensor, key: Tensor, scaling: float, has_cls: bool, wanted: frozenset[str]
+) -> dict[str, Tensor]:
+    """Compute what comes of the queries and keys of the layer that feeds the projector."""
+    first, found = int(has_cls), {}
+    if "cls_attention" in wanted and has_cls:
+        found["cls_attention"] = cls_attention(query, key, scaling)
+    rows = wanted & {"patch_attention", "patch_logits"}
+    if rows:
+        of_patches = mean_rows(query[:, :, first:], key, scaling, rows)
+        found |= {name: attended[..., first:] for name, attended in of_patches}
+    if "keys" in wanted:
+        found["keys"] = key[:, :, first:].mean(1)
+    return found
 
 
 def _stand_ins(needs: frozenset[str]) -> frozenset[str]:

@@ -61,7 +61,7 @@ class HiRED(BeforeLLM):
         score_means="attention from [CLS]; with several crops, the turn at which a patch comes in",
         stand_in="the attention that a patch receives on average",
     )
-    needs = frozenset({"cls_attention", "first_cls_attention", "patch_attention", "areas"})
+    needs = frozenset({"cls_attention", "first_cls_attention", "areas"})
     budget_score: str = option(
         "count", "sum", meaning="what a crop has to show: its salient patches, or their attention"
     )

@@ -54,9 +54,7 @@ class VisionZip(BeforeLLM):
         score_means="attention from [CLS]",
         stand_in="the attention that a patch receives on average",
     )
-    needs = frozenset(
-        {"cls_attention", "patch_attention", "keys", "hidden", "cls_hidden", "project"}
-    )
+    needs = frozenset({"cls_attention", "keys", "hidden", "cls_hidden", "project"})
     # the dominant ones are; targets and groups of the others change with the budget
     nested = False
     merges = True

@@ -61,9 +61,7 @@ class VScan(Method):
         score_means="attention from [CLS]; in the LLM: from the prompt's last token",
         stand_in="the attention that a patch receives on average, in the last layer alone",
     )
-    needs = frozenset(
-        {"cls_attention", "early_cls_attention", "patch_attention", "next_last_attention"}
-    )
+    needs = frozenset({"cls_attention", "early_cls_attention", "next_last_attention"})
     where = "both"
     reads_question = True
     nested = False
