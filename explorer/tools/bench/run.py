@@ -2,8 +2,8 @@
 
 Prints each number with its median, its 95th percentile and what it is compared with in the same
 run. Machines differ and timings are noisy; ratios within one run say more than milliseconds.
-`--page` adds the numbers that need a browser (see page.py), `--large` measures the shape of a
-7B model instead (large_model.py).
+`--page` adds the numbers that need a browser (see page.py); `--large` measures the shape of a 7B
+model instead (large_model.py), `--analysis` an analysis against the model itself.
 """
 
 from __future__ import annotations
@@ -229,12 +229,19 @@ def main() -> None:
     parser.add_argument(
         "--large", action="store_true", help="only the shape of a 7B model, an eighth as wide"
     )
+    about = "only analyse against the model itself, on pico and on the shape of SmolVLM-256M"
+    parser.add_argument("--analysis", action="store_true", help=about)
     chosen = parser.parse_args()
     print(f"torch {torch.__version__}, {CPU_CORES} threads, {default_loader().device}")
     if chosen.large:
         from explorer.tools.bench import large_model
 
         large_model.main()
+        return
+    if chosen.analysis:
+        from explorer.tools.bench import analysis_ratio
+
+        analysis_ratio.main()
         return
     cases()
     sweeps()
