@@ -16,6 +16,7 @@ import { scene, thumbs } from "./explore/scene_inputs.js";
 import { stage } from "./explore/stage/stage.js";
 import { tagline } from "./explore/tagline.js";
 import { snapshot } from "./explore/snapshot.js";
+import { mountGlossary, mountWords } from "./classroom/glossary.js";
 
 const store = new Store();
 const address = new Address(store);
@@ -133,6 +134,7 @@ function near({ target }) {
 }
 
 export const mountNotes = notes;
+export { mountGlossary, mountWords };
 export const mountHeader = (block) => tagline(store, block);
 export const { mountModels, mountLoading } = picker;
 export const mountThumbs = (block) => thumbs(store, block);

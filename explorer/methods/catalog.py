@@ -207,8 +207,9 @@ def _unknown(name: object) -> UnknownMethod:
 
 
 def title(spec: str) -> str:
-    """Name a method with its variant and its changed settings: "FoPru · row"."""
+    """Name a method with its variant and its changed settings: "FoPru · row", "ToDRE · late=no"."""
     name, _, changes = spec.partition("?")
     variant = name.partition(":")[2]
     known = resolve(spec).card.title
-    return " · ".join(filter(None, [known, variant, changes.replace("&", ", ")]))
+    told = changes.replace("&", ", ").replace("=True", "=yes").replace("=False", "=no")
+    return " · ".join(filter(None, [known, variant, told]))

@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 
 from explorer.cases import gpu
 from explorer.errors import CannotStart
-from explorer.ui import components, endpoints, examples
+from explorer.ui import components, endpoints, examples, glossary
 from explorer.ui.explore import layout, lessons, model_picker
 from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState, UseCases, visitor_of
@@ -62,26 +62,36 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
             models = components.model_input([(entry.title, key) for key, entry in entries], model)
         model_notes = model_picker.build()
         classroom.build()
+        glossary.build()
         with gr.Tab("Explore", elem_id="vt-tab-explore"):
             tab = layout.build(app_state, models, model, model_notes, model_queue, page)
             methods.wire(app_state, tab.session, model_queue)
             classroom.wire(app_state, tab.session, model_queue)
+            glossary.row("Explore")
         with gr.Tab("Compare", elem_id="vt-tab-compare"):
             compare.build(app_state, tab.session, model_queue)
+            glossary.row("Compare")
         with gr.Tab("Sweep", elem_id="vt-tab-sweep"):
             sweep.build(app_state, tab.session, model_queue)
+            glossary.row("Sweep")
         with gr.Tab("Debug", elem_id="vt-tab-debug"):
             debug.build(app_state, tab.session, model_queue)
             region.build(app_state, tab.session, model_queue)
+            glossary.row("Debug")
         with gr.Tab("Inside", elem_id="vt-tab-inside"):
             inside.build(app_state, tab.session, model_queue)
+            glossary.row("Inside")
         with gr.Tab("Effects", elem_id="vt-tab-effects"):
             effects.build(app_state, tab.session, model_queue)
+            glossary.row("Effects")
         with gr.Tab("Failures", elem_id="vt-tab-failures"):
             failures.build(app_state, tab.session, model_queue)
+            glossary.row("Failures")
         with gr.Tab("Video", elem_id="vt-tab-video") as video_tab:
             video.build(app_state, video_tab, tab.session, model_queue)
+            glossary.row("Video")
         with gr.Tab("Methods", elem_id="vt-tab-methods"):
+            glossary.row("Methods")
             leaderboard.build()
             methods.build()
         endpoints.build(app_state, model_queue)
@@ -100,6 +110,7 @@ def prepare_files() -> None:
     """Look for the files of the page, and make the folder for those of visitors."""
     startup.check_scripts()
     lessons.load()
+    glossary.terms()
     if not examples.names():
         raise CannotStart("The folder assets/examples is empty or missing; please clone again.")
     startup.delete_at_the_end(uploads.own_folder())

@@ -27,6 +27,18 @@ export const svg = (tag, attributes = {}, ...children) =>
 export const link = (href, text) =>
   node("a", { href, target: "_blank", rel: "noopener noreferrer" }, text);
 
+/** A word that tells its definition when it is pressed; key: see assets/glossary.yaml. */
+export const term = (key, text = key) =>
+  node("button", { type: "button", class: "vt-term", "data-term": key }, text);
+
+const DEFINED = { nested: "nested", "not nested": "nested", merges: "merged" };
+
+/** A badge; one that says a word of the glossary tells its definition. */
+export const badgeOf = (label) =>
+  DEFINED[label]
+    ? node("span", { class: "vt-badge" }, term(DEFINED[label], label))
+    : node("span", { class: "vt-badge" }, label);
+
 /** Write text, touching the page only when it differs. */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;

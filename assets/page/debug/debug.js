@@ -156,7 +156,7 @@ function pickPanel(store, picking, tasks, most) {
   const share = node("span", { class: "vt-share" });
   const source = node("p", { class: "vt-small", id: "vt-pick-source" });
   const spoken = node("p", { class: "vt-spoken", "aria-live": "polite", id: "vt-pick-live" });
-  const full = answerCard("all patches", "vt-debug-full");
+  const full = answerCard("all tokens", "vt-debug-full");
   const picked = answerCard("picked patches", "vt-picked");
   const things = boxes();
   const left = node(

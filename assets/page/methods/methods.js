@@ -5,7 +5,7 @@
  */
 import { drawSmall } from "../canvas/thumbnails.js";
 import { openTab, valueOf } from "../common/bridge.js";
-import { link, node, rootOf, show, svg, write } from "../common/dom.js";
+import { badgeOf, link, mark, node, rootOf, show, svg, write } from "../common/dom.js";
 import { format } from "../common/format.js";
 import { groupIndex, grouped } from "../common/grouping.js";
 import { choiceAt, snap } from "../common/payload.js";
@@ -18,6 +18,15 @@ const LOOKS = {
   answer: "the full answer",
 };
 const LAYERS = 16;
+const READABLE = { True: "yes", False: "no", None: "none" }; // what a spec writes, for people
+const GREEK = { alpha: "α", tau: "τ", rho: "ρ", theta: "θ" };
+const POSITIONS = { keep: "keep the old ones", renumber: "count anew" };
+
+/** A setting's value as a person reads it; a spec's own words stay the value. */
+const readable = (name, value) =>
+  (name === "positions" && POSITIONS[value]) || READABLE[value] || value.replaceAll("_", " ");
+
+const nameInWords = (name) => (GREEK[name] ? `${GREEK[name]} (${name})` : name.replaceAll("_", " "));
 
 /** Tower, projector and language model; dots where the method looks, lines where tokens leave. */
 function drawing({ looks, drops }) {
@@ -111,7 +120,8 @@ function settings(card, changed) {
       onPick(select.value);
       changed(specOf(card, chosen));
     });
-    rows.push(node("label", { title: meaning }, node("span", {}, label), select));
+    const words = node("span", {}, node("b", {}, label), node("small", {}, meaning));
+    rows.push(node("label", { title: meaning }, words, select));
     return select;
   };
   const reset = () => {
@@ -130,8 +140,8 @@ function settings(card, changed) {
     });
   }
   for (const [name, values] of Object.entries(card.options)) {
-    const offers = values.map((value) => [value, value]);
-    selects[name] = row(name.replaceAll("_", " "), card.meanings[name], offers, (value) => {
+    const offers = values.map((value) => [value, readable(name, value)]);
+    selects[name] = row(nameInWords(name), card.meanings[name], offers, (value) => {
       chosen[name] = value;
     });
   }
@@ -146,7 +156,7 @@ function badgeRow() {
   const update = (labels) => {
     if (shown === labels.join()) return;
     shown = labels.join();
-    row.replaceChildren(...labels.map((label) => node("span", { class: "vt-badge" }, label)));
+    row.replaceChildren(...labels.map(badgeOf));
   };
   return { node: row, update };
 }
@@ -207,6 +217,50 @@ function cardOf(store, card) {
   return { element, update };
 }
 
+const textOf = (card) =>
+  [card.key, card.title, card.group, card.source, card.paper, card.sentence, ...card.badges]
+    .join(" ")
+    .toLowerCase();
+
+/** A line to type in, and a button for each badge: cards that don't fit are hidden. */
+function filter(cards, elements, groups) {
+  const typed = node("input", {
+    type: "search",
+    id: "vt-methods-filter",
+    placeholder: "Filter: a name, a year, a word",
+    "aria-label": "Filter the methods",
+  });
+  const chosen = new Set();
+  const count = node("span", { class: "vt-small", role: "status" });
+  const badges = [...new Set(cards.flatMap((card) => card.badges))].sort();
+  const update = () => {
+    const words = typed.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const fits = (card) =>
+      words.every((word) => textOf(card).includes(word)) &&
+      [...chosen].every((badge) => card.badges.includes(badge));
+    const left = cards.filter(fits);
+    for (const card of cards) show(elements.get(card.key), left.includes(card));
+    for (const group of groups) {
+      show(group, left.some((card) => group.contains(elements.get(card.key))));
+    }
+    write(count, `${left.length} of ${cards.length} methods`);
+  };
+  const buttons = badges.map((badge) => {
+    const button = node("button", { type: "button", "aria-pressed": "false" }, badge);
+    button.addEventListener("click", () => {
+      if (!chosen.delete(badge)) chosen.add(badge);
+      mark(button, "aria-pressed", String(chosen.has(badge)));
+      update();
+    });
+    return button;
+  });
+  typed.addEventListener("input", update);
+  update();
+  const row = node("div", { class: "vt-methods-badges", role: "group", "aria-label": "Only those" });
+  row.append(...buttons);
+  return node("div", { class: "vt-methods-filter" }, typed, row, count);
+}
+
 /**
  * Mount the tab. Its value is {cards}.
  * @param {Store} store
@@ -226,7 +280,8 @@ export function methodCards(store, block) {
       node("div", { class: "vt-cards-group" }, ...families.map(({ key }) => elements.get(key))),
     ),
   );
-  root.append(groupIndex(value.cards, go), ...groups);
+  const narrowed = filter(value.cards, elements, groups);
+  root.append(groupIndex(value.cards, go), narrowed, ...groups);
   store.subscribe((state) => {
     if (root.offsetParent === null) return; // another tab is open
     for (const card of cards) card.update(state);

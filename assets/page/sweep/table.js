@@ -3,18 +3,19 @@
  * whether the answer is the full one. A cell opens its method and budget. Knows curves; nothing of
  * the server.
  */
-import { mark, node, svg } from "../common/dom.js";
+import { mark, node, svg, term } from "../common/dom.js";
 import { lineStyle, pointInWords } from "./plot.js";
 
 const HEADS = [
   ["Method"],
-  ["K*", "The smallest budget from which on every larger one gives the full answer"],
-  ["Flips", "How often the full answer comes or goes along the budgets; 1 is a clean break"],
-  ["Area", "Mean probability of the full answer over the logarithm of the budget: 1 is the best"],
+  ["K*", "The smallest budget from which on every larger one gives the full answer", "k-star"],
+  ["Flips", "How often the full answer comes or goes along the budgets; 1 is a clean break", "flips"],
+  ["Area", "Mean probability of the full answer over the logarithm of the budget: 1 is the best", "area"],
   [
     "Random",
     "The area, over the same budgets, of random that counts positions as the method does and drops " +
       "at its layers",
+    "own random",
   ],
 ];
 const SIGNS = { same: "=", different: "≠", unknown: "·", failed: "!" };
@@ -216,7 +217,9 @@ export function sweepTable(onOpen) {
     drawn = now;
     const focused = document.activeElement?.getAttribute("aria-label");
     head.replaceChildren(
-      ...HEADS.map(([text, title]) => node("th", { scope: "col", title }, text)),
+      ...HEADS.map(([text, title, word]) =>
+        node("th", { scope: "col", title }, word ? term(word, text) : text),
+      ),
       ...budgets.map((budget) => node("th", { scope: "col" }, String(budget))),
     );
     body.replaceChildren(

@@ -3,7 +3,7 @@
  * known about it. Puts the parts together and marks the numbers of the last draw for tests.
  */
 import { announcer, inbound } from "../common/bridge.js";
-import { mark, node, rootOf, segments, show, write } from "../common/dom.js";
+import { mark, node, rootOf, segments, show, term, write } from "../common/dom.js";
 import { format } from "../common/format.js";
 import {
   aboutDominance,
@@ -110,6 +110,8 @@ function hand(selection) {
     { class: "vt-video-view-settings" },
     node("b", {}, "QuoTA"),
     exponent,
+    term("alpha", "what is α?"),
+    term("q", "what is q?"),
     alpha.input,
     version.group,
     node("span", { class: "vt-video-view-against" }, "against"),

@@ -45,6 +45,37 @@ def test_a_card_is_found_by_its_name_in_a_list_of_groups(page):
     expect(page.locator(".vt-card-method[data-method=pact] h3")).to_be_in_viewport()
 
 
+def test_cards_are_filtered_by_words_and_badges_and_settings_are_readable(page):
+    open_tab(page, "Methods")
+    cards = page.locator(".vt-card-method:visible")
+    page.fill("#vt-methods-filter", "todre")
+    expect(cards).to_have_count(1)
+    tau = cards.get_by_label("ToDRE: τ (tau)")
+    expect(tau.locator("..")).to_contain_text("the attention below which all leave late")
+    assert "no" in cards.get_by_label("ToDRE: late").locator("option").all_inner_texts()
+    page.fill("#vt-methods-filter", "")
+    merging = page.locator(".vt-methods-badges").get_by_role("button", name="merges", exact=True)
+    merging.click()
+    expect(cards).to_have_count(sum(method().merges for method in catalog.METHODS))
+    merging.click()
+    expect(cards).to_have_count(len(catalog.METHODS))
+    words = page.locator(".vt-card-method option").all_inner_texts()
+    assert not {"True", "False", "None"} & set(words)
+
+
+def test_a_word_tells_its_definition_to_pointer_and_keys(page):
+    open_tab(page, "Methods")
+    box = page.locator("#vt-definition")
+    page.locator("#vt-tab-methods .vt-glossary").get_by_role("button", name="nested").click()
+    expect(box).to_be_visible()
+    expect(box).to_contain_text("A larger budget keeps the same tokens and some more")
+    page.keyboard.press("Escape")
+    expect(box).to_be_hidden()
+    page.keyboard.press("Enter")
+    expect(box).to_contain_text("From: ours")
+    page.keyboard.press("Escape")
+
+
 def test_the_leaderboard_opens_above_the_cards(page):
     open_tab(page, "Methods")
     box = page.locator("#vt-leaderboard")
@@ -72,7 +103,7 @@ def test_a_changed_setting_is_worked_out_and_can_be_shown(page):
 def test_a_number_is_written_as_the_server_reads_it_and_positions_may_be_kept(page):
     open_tab(page, "Methods")
     card = page.locator(".vt-card-method[data-method='mmtok']")
-    alpha = card.get_by_label("MMTok: alpha")
+    alpha = card.get_by_label("MMTok: α (alpha)")
     assert "picture" in alpha.locator("..").get_attribute("title")
     alpha.select_option("1.0")
     card.get_by_label("MMTok: positions").select_option("keep")

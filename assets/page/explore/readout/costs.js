@@ -120,8 +120,9 @@ export function costPanel(store) {
     const done = answer && !answer.partial && !answer.error ? answer : null;
     const counted = { ...costOf(kase, store.choice), final, mean };
     const full = { ...store.full, final: n, mean: n };
-    // seconds of the full run that this answer was compared with: the one on the page may be stored
-    if (done?.full_seconds?.prefill !== undefined) full.seconds = done.full_seconds;
+    // only those of the full run that this answer was compared with: others are of another machine
+    // or another hour, and are not set beside it
+    if (done) full.seconds = done.full_seconds ?? {};
     return { full, kept: { ...counted, ...done } };
   };
   const records = () => {

@@ -2,7 +2,7 @@
  * The head of the stage: which method is chosen, its badges and its one plain sentence.
  * Knows nothing of pictures, scores or answers.
  */
-import { node, show, write } from "../../common/dom.js";
+import { badgeOf, node, show, write } from "../../common/dom.js";
 import { groupedOptions } from "../../common/grouping.js";
 
 const BADGES = 4;
@@ -41,7 +41,7 @@ export function methodHeader(store) {
     if (shown === method && said === store.coming) return;
     [shown, said] = [method, store.coming];
     const labels = (method.badges ?? []).slice(0, BADGES);
-    badges.replaceChildren(...labels.map((label) => node("span", { class: "vt-badge" }, label)));
+    badges.replaceChildren(...labels.map(badgeOf));
     const working = `${said} is being worked out for this picture …`;
     write(sentence, said ? working : (method.sentence ?? ""));
     write(trap, method.traps ?? "");
