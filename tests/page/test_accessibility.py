@@ -16,7 +16,7 @@ READY = {
     "Sweep": ".vt-sweep[data-is=done] .vt-sweep-plot .main-svg",
     "Debug": ".vt-debug[data-picked=known]",
     "Inside": ".vt-inside[data-is=done] .vt-inside-curve circle",
-    "Effects": "#vt-probes[data-rows='6']",
+    "Effects": ".vt-effects[data-is=done] .vt-probe",
     "Failures": ".vt-failures[data-is=waiting]",
     "Video": ".vt-video-view[data-is=done]",
     "Methods": ".vt-card-method .vt-diagram",

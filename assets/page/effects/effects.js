@@ -3,7 +3,7 @@
  * probes and captions of the open picture, how firmly its answer stands, and what the command has
  * measured over many scenes.
  */
-import { announcer, inbound } from "../common/bridge.js";
+import { announcer, inbound, valueOf } from "../common/bridge.js";
 import { mark, node, rootOf, show, write } from "../common/dom.js";
 import { Observable } from "../common/observable.js";
 import { Task } from "../common/answers/task.js";
@@ -30,9 +30,9 @@ class Things {
 }
 
 /** Mount the tab. Its value is {strategies, measured}. */
-function mount(store, { page, tasks }, { element, props }) {
-  const root = rootOf(element, "vt-effects");
-  const { strategies, measured } = props.value;
+function mount(store, { page, tasks }, block) {
+  const root = rootOf(block.element, "vt-effects");
+  const { strategies, measured } = valueOf(block);
   const things = new Things();
   const changed = () => page.changed();
   const parts = [
