@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 
 from explorer.cases import gpu
 from explorer.errors import CannotStart
-from explorer.ui import components, endpoints, examples, glossary
+from explorer.ui import components, endpoints, examples
 from explorer.ui.explore import layout, lessons, model_picker
 from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState, UseCases, visitor_of
@@ -17,6 +17,7 @@ from explorer.ui.tabs import (
     debug,
     effects,
     failures,
+    glossary,
     inside,
     leaderboard,
     methods,

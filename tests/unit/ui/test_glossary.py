@@ -9,7 +9,8 @@ import yaml
 
 from explorer import ROOT
 from explorer.errors import CannotStart
-from explorer.ui import glossary, page
+from explorer.ui import page
+from explorer.ui.tabs import glossary
 
 USED = re.compile(r'\bterm\("([^"]+)"')
 # what the page can't do without, in the order of its tabs
