@@ -54,8 +54,15 @@ def page(case: CaseFile, grid: Grid, image: Image.Image) -> str:
             width=grid.width,
             height=grid.height,
             answers=_answers(case),
-            word_heads=["word of the full answer", *(f"{r.method} {r.budget}" for r in case.runs)],
-            measure_heads=["", "full", *(f"{run.method} {run.budget}" for run in case.runs)],
+            word_heads=[
+                "word of the full answer",
+                *(f"{name_of(r.method)}, {r.budget}" for r in case.runs),
+            ],
+            measure_heads=[
+                "",
+                "full",
+                *(f"{name_of(run.method)}, {run.budget}" for run in case.runs),
+            ],
             measures=_measures(case),
             layer_heads=_layer_heads(case),
             layers=_layers(case),
