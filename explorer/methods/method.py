@@ -163,6 +163,11 @@ class Method(ABC):
         return False
 
     @property
+    def grid_stride(self) -> int | None:
+        """Give every how many rows and columns a patch stays for a while; None: there's no grid."""
+        return None
+
+    @property
     def spec(self) -> str:
         """Name the method, its variant and its changed options, always in the same way."""
         own = {name: getattr(self, name) for name in self.options()}

@@ -14,6 +14,7 @@
  * @property {"rank"|"linear"} colouring
  * @property {number} opacity
  * @property {number} cursor token to point at, -1 for none
+ * @property {number} [stride] every how many rows and columns a patch is of a grid that stays
  */
 import {
   COLOURS,
@@ -32,6 +33,8 @@ const FOLDED = 0.52;
 const TINT = 0.5; // of the opacity, over kept patches
 const FLAT = 128; // the colour of scores that are all the same
 const GROUP_LINE = "#67e8f9";
+
+const GRID_LINE = "rgba(255, 255, 255, .85)";
 
 const levelsOf = new WeakMap();
 
@@ -98,6 +101,19 @@ function drawGroups(pen, scene, grid, scale) {
   );
 }
 
+/** Outline the patches of an even grid, whatever became of them. */
+function drawStride(pen, { cells, view, stride }, grid, scale) {
+  const lines = new Path2D();
+  for (let row = 0; row < view.rows; row += stride) {
+    for (let column = 0; column < view.columns; column += stride) {
+      if (cells[row * view.columns + column] < 0) continue;
+      const [x, y] = [grid.x[column] + 3 * scale, grid.y[row] + 3 * scale];
+      lines.rect(x, y, grid.x[column + 1] - x - 3 * scale, grid.y[row + 1] - y - 3 * scale);
+    }
+  }
+  stroke(pen, lines, scale, GRID_LINE);
+}
+
 /**
  * Draw a scene on a canvas whose size in device pixels is already right.
  * @param {HTMLCanvasElement} canvas
@@ -127,5 +143,6 @@ export function drawOverlay(canvas, scene, scale) {
       KEPT_LINE,
     );
   }
+  if (scene.stride && scene.mode !== "score") drawStride(pen, scene, grid, scale);
   pointAt(pen, grid, cells, scene.cursor, scale);
 }

@@ -30,6 +30,7 @@ export function stageScene(store) {
     colouring,
     opacity,
     cursor,
+    stride: store.choice.method.stride,
   };
 }
 
@@ -83,7 +84,8 @@ function stageInWords(kase, method, stage, state) {
   if (dropped || !folded) parts.push(`${format.count(dropped)} dropped`);
   const means = method.score_means ?? "score";
   const byRank = state.colouring === "rank" && stage.scores.high > stage.scores.low;
-  return `${parts.join(", ")} · ${means}${byRank ? ", by rank" : ""}`;
+  const grid = method.stride ? " · thin squares: the even grid, which stays until the next stage" : "";
+  return `${parts.join(", ")} · ${means}${byRank ? ", by rank" : ""}${grid}`;
 }
 
 /** Place the picture behind a frame that shows the part of it which a view covers. */

@@ -67,6 +67,11 @@ class Feather(InsideLLM):
     rotary: bool = option(False, True, meaning="turn queries and keys by their positions, as FastV")
     variants = (Variant("norope", {"mode": "one-stage"}, "FastV without positions, one stage"),)
 
+    @property
+    def grid_stride(self) -> int | None:
+        """Give the stride of the grid that stays between the two stages."""
+        return self.stride if self.mode == "two-stage" else None
+
     def layers(self, size: Size) -> list[int]:
         """After a quarter and a half of the layers; layer 3 where there is one stage alone."""
         two = self.mode == "two-stage"

@@ -63,6 +63,7 @@ def method_words(spec: str) -> dict:
         "traps": method.traps(),
         "draws": list(draws_of(chance_of(spec))),
         "wipes": wipes,
+        **({"stride": method.grid_stride} if method.grid_stride else {}),
     }
 
 

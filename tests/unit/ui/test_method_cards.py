@@ -45,6 +45,14 @@ def test_a_badge_says_that_tokens_leave_in_the_tower():
     assert "in the tower" in method_words("mustdrop?tower=on")["badges"][:4], "what Explore shows"
 
 
+def test_the_grid_that_feather_spares_is_told_where_there_is_one():
+    strides = {
+        spec: method_words(spec).get("stride")
+        for spec in ("feather", "feather?stride=2", "feather:norope", "fastv")
+    }
+    assert list(strides.values()) == [3, 2, None, None]
+
+
 def test_maps_of_attention_in_the_tower_warn_of_its_sinks():
     warned = {m.card.key for m in catalog.METHODS if "sinks" in card_payload(m)["traps"]}
     assert {"clsattn", "hired", "visionzip", "fopru", "visiondrop"} <= warned
