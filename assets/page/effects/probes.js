@@ -64,7 +64,6 @@ function cell(row, answer, chosen, choose) {
       "data-is": right ? "right" : "wrong",
       "aria-pressed": String(chosen),
       title: cellInWords(row, answer),
-      "aria-label": cellInWords(row, answer),
     },
     node("b", {}, right ? "✓" : "✗"),
     ` ${figure}`,

@@ -58,7 +58,7 @@ function askedTable(found) {
       node("td", {}, each.consistent ? "✓ consistent" : "✗ contradicts"),
     ),
   );
-  const heads = ["tokens", "answer", "asked again", "should be", "said", ""];
+  const heads = ["tokens", "answer", "asked again", "should be", "said", "verdict"];
   return node(
     "table",
     { class: "vt-asked" },
