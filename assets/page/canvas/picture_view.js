@@ -84,8 +84,8 @@ function stageInWords(kase, method, stage, state) {
   if (dropped || !folded) parts.push(`${format.count(dropped)} dropped`);
   const means = method.score_means ?? "score";
   const byRank = state.colouring === "rank" && stage.scores.high > stage.scores.low;
-  const grid = method.stride ? " · thin squares: the even grid, which stays until the next stage" : "";
-  return `${parts.join(", ")} · ${means}${byRank ? ", by rank" : ""}${grid}`;
+  const grid = method.stride ? " · squares: the even grid" : "";
+  return `${parts.join(", ")}${grid} · ${means}${byRank ? ", by rank" : ""}`;
 }
 
 /** Place the picture behind a frame that shows the part of it which a view covers. */

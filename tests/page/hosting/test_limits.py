@@ -72,3 +72,30 @@ def test_an_upload_is_one_file_and_all_together_have_a_limit(api, monkeypatch):
     monkeypatch.setattr(uploads, "_total", lambda: 2_000)
     assert send(api, 2_000).status_code == 507
     assert not [file for file in Path(get_upload_folder()).glob("*") if file.is_file()]
+
+
+def test_no_address_leads_out_of_the_uploads(api):
+    """Paths that climb, other schemes and Gradio's proxy: nothing of the disk, nothing fetched."""
+    secret = Path(__file__).resolve()
+    inside = Path(get_upload_folder()).resolve()
+    climbing = f"{inside}/../{'../' * 20}{secret}"
+    tried = [
+        f"file={path}" for path in (secret, climbing, "/etc/passwd", "/dev/zero", "/proc/1/mem")
+    ]
+    tried += [f"file=file://{secret}", f"file=http://127.0.0.1:9/{secret}", f"file={inside}"]
+    tried += [f"proxy=http://127.0.0.1:9{secret}", f"proxy=file://{secret}", "page/../../../app.py"]
+    tried += [path.replace("/", "%2f").replace("..", "%2e%2e") for path in tried]
+    for path in tried:
+        told = httpx.get(f"{api}/{path}", timeout=60)
+        assert told.status_code >= 400, path
+        assert "test_no_address" not in told.text and "root:" not in told.text, path
+
+
+def test_a_page_or_drawing_that_somebody_uploads_never_runs_in_a_browser(api):
+    script = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
+    for name in ("a.html", "a.svg", "a.xhtml", "a.png"):
+        [path] = httpx.post(f"{api}/upload", files=[("files", (name, script))], timeout=60).json()
+        told = httpx.get(f"{api}/file={path}", timeout=60)
+        harmless = told.headers.get("content-type", "").startswith("image/png")
+        saved = told.headers.get("content-disposition", "").startswith("attachment")
+        assert told.status_code >= 400 or harmless or saved, (name, told.headers)

@@ -5,8 +5,11 @@ Frame number i of every file is grey of brightness 8 i.
 
 from __future__ import annotations
 
+import random
+
 import cv2
 import numpy as np
+import psutil
 import pytest
 from clips import CODECS, gif, written
 from PIL import Image
@@ -204,3 +207,42 @@ def test_pictures_can_be_a_clip_too():
     ]
     assert clip.digest != from_images(images, fps=4, count=4).digest
     assert from_images(images[:1] * 5, fps=1, count=2).notes == ("All frames look the same.",)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "webm", "avi", "gif"])
+def test_a_damaged_video_is_read_or_refused_but_never_fails(tmp_path, ending):
+    make = gif if ending == "gif" else written
+    whole = make(tmp_path / f"film.{ending}", 12).read_bytes()
+    for seed in range(12):
+        draw, damaged = random.Random(seed), bytearray(whole)
+        for _ in range(draw.choice((1, 10, 100))):
+            damaged[draw.randrange(len(damaged))] ^= 1 << draw.randrange(8)
+        if seed % 3 == 0:
+            del damaged[draw.randrange(len(damaged)) :]
+        path = tmp_path / f"damaged.{ending}"
+        path.write_bytes(damaged)
+        try:
+            open_video(path, 4)
+        except BadVideo as refused:
+            assert str(refused).endswith(".")
+
+
+def test_a_small_file_that_claims_to_be_huge_takes_no_memory(tmp_path):
+    """Sizes of 65,535 pixels in the headers of an MP4 and of a GIF: 12 GB a frame."""
+    film = bytearray(written(tmp_path / "film.mp4", 12).read_bytes())
+    entry = film.rindex(b"mp4v") + 4 + 24  # in the sample description: width, height
+    film[entry : entry + 4] = b"\xff" * 4
+    header = film.index(b"tkhd") + 4 + 76  # in the track, as fixed-point numbers
+    film[header : header + 8] = b"\xff\xff\0\0" * 2
+    moving = bytearray(gif(tmp_path / "film.gif").read_bytes())
+    moving[6:10] = b"\xff" * 4
+    for name, content in (("huge.mp4", film), ("huge.gif", moving)):
+        (tmp_path / name).write_bytes(content)
+        before = psutil.Process().memory_info().rss
+        try:
+            opened = open_video(tmp_path / name, 4)
+        except BadVideo as refused:
+            assert str(refused).endswith(".")
+        else:
+            assert opened.nbytes < 10_000_000
+        assert psutil.Process().memory_info().rss - before < 300_000_000, name
