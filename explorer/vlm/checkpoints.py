@@ -5,6 +5,7 @@ Knows files and bytes; not devices, nor who waits.
 
 from __future__ import annotations
 
+import logging
 import threading
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,7 @@ from explorer import ROOT
 from explorer.errors import ModelUnavailable
 from explorer.vlm.progress import Progress, Report
 
+LOG = logging.getLogger(__name__)
 CONFIG = "config.json"
 TURN_SECONDS = 0.2  # between two looks at whether it is our turn
 HUB_SECONDS = 2.0  # that the hub may take to say that it is there
@@ -74,6 +76,7 @@ def read(name: str, folder: Path, options: dict, report: Report) -> tuple[nn.Mod
         _check_finite(model)
         return model, processor, kind
     except (OSError, ImportError, ValueError, SafetensorError) as error:
+        LOG.warning("%s: %r", folder, error)  # a visitor gets one sentence
         raise ModelUnavailable(
             f"{name} can't be loaded: what is in {folder} is no complete model that transformers "
             "can read. Please fetch it again, or go on with pico."

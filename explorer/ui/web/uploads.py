@@ -31,7 +31,8 @@ MAX_FILE = 100_000_000  # bytes of a video; a picture of more than 10 MB gets a 
 MAX_REQUEST = MAX_FILE + 100_000  # and of what stands around it: one upload is one file
 MAX_TOTAL = 1_000_000_000  # bytes of all uploads that are there
 MAX_KEPT = 100  # visitors whose file is kept
-MAX_AT_ONCE = 8  # uploads under way
+MAX_AT_ONCE = 8  # uploads under way,
+PATIENCE = 20  # and seconds for which others wait for one of them to end
 SECONDS = 600  # that an upload may take
 PREFIX = "explorer-uploads-"  # of the folder of a process, whose number stands behind it
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -131,33 +132,34 @@ class UploadLimits:
 
     def __init__(self, app: ASGIApp):
         self.app, self._under_way = app, 0
+        self._places = asyncio.Semaphore(MAX_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take an upload, or refuse it with a sentence."""
         if scope["type"] != "http" or not is_upload(scope):
             await self.app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
-        if refusal is not None:
-            await refusal(scope, receive, send)
+        length = int(dict(scope["headers"]).get(b"content-length", b"0") or 0)
+        if length > MAX_REQUEST:
+            await _too_large()(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._places.acquire()
+        except TimeoutError:
+            await _busy()(scope, receive, send)
             return
         self._under_way += 1
         try:
-            await self._take(scope, receive, send)
+            if _total() + length > MAX_TOTAL:
+                await _no_room()(scope, receive, send)
+            else:
+                await self._take(scope, receive, send)
         finally:
+            self._places.release()
             self._under_way -= 1
             if not self._under_way:
                 _delete_rests()
-
-    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
-        length = int(dict(scope["headers"]).get(b"content-length", b"0") or 0)
-        if length > MAX_REQUEST:
-            return _too_large()
-        if self._under_way >= MAX_AT_ONCE:
-            return PlainTextResponse("Others are uploading; please try again in a minute.", 503)
-        if _total() + length > MAX_TOTAL:
-            return _no_room()
-        return None
 
     async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
         taken, began = 0, False
@@ -198,6 +200,10 @@ class _TooLarge(Exception):
 
 def _too_large() -> PlainTextResponse:
     return PlainTextResponse(f"An upload has at most {MAX_FILE // 1_000_000} MB.", 413)
+
+
+def _busy() -> PlainTextResponse:
+    return PlainTextResponse("Others are uploading; please try again in a minute.", 503)
 
 
 def _no_room() -> PlainTextResponse:

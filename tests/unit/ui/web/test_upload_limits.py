@@ -52,6 +52,37 @@ def test_an_upload_that_says_nothing_of_its_size_is_counted_as_it_comes(folder, 
     assert list(folder.iterdir()) == []
 
 
+def test_one_more_upload_waits_until_another_has_ended(folder, monkeypatch):
+    """Twenty visitors who bring a picture at the same moment: none is sent away."""
+    under_way, most, sent = 0, 0, []
+
+    async def app(scope, receive, send) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        under_way -= 1
+        await send({"type": "http.response.start", "status": 200})
+
+    async def everybody(limits: UploadLimits, many: int) -> None:
+        async def send(message: dict) -> None:
+            sent.append(message.get("status"))
+
+        scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": []}
+        await asyncio.gather(*(limits(scope, None, send) for _ in range(many)))
+
+    def run(many: int) -> None:
+        with ThreadPoolExecutor(1) as other:
+            other.submit(asyncio.run, everybody(UploadLimits(app), many)).result()
+
+    run(3 * uploads.MAX_AT_ONCE)
+    assert sent == [200] * 3 * uploads.MAX_AT_ONCE and most <= uploads.MAX_AT_ONCE
+    sent.clear()
+    monkeypatch.setattr(uploads, "PATIENCE", 0)
+    run(3 * uploads.MAX_AT_ONCE)
+    assert 503 in sent and 200 in sent, "nobody waits for ever"
+
+
 def test_what_a_cut_upload_has_left_is_deleted_and_what_was_brought_stays(folder):
     (folder / "hash").mkdir()
     (folder / "hash" / "picture.png").touch()
