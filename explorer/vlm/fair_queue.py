@@ -43,25 +43,13 @@ class Run:
     def __init__(self, queue: FairQueue, visitor: str, long: bool, cancelled: Callable[[], bool]):
         self.visitor, self.long = visitor, long
         self.has_turn, self.began, self.number = False, 0.0, 0
-        self._queue, self._unwanted = queue, cancelled
-        self._ended = False
-        self._stood_at: float | None = time.perf_counter()  # its clock's, while that stands still
-        self._behind = 0.0  # seconds for which its clock has stood still
+        self._queue, self._unwanted, self._ended = queue, cancelled, False
+        self._stood_at, self._behind = time.perf_counter(), 0.0  # a clock's stand; its lag, seconds
 
     @property
     def cancelled(self) -> bool:
         """Whether it should stop."""
         return self._ended or self._unwanted()
-
-    @property
-    def others(self) -> int:
-        """How many other runs take turns with it."""
-        return self._queue.count(without=self)
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """Its place among all runs, itself counted; see `FairQueue.place`."""
-        return self._queue.place(self)
 
     def clock(self) -> float:
         """Give the time on a clock that stands still while others have their turn."""
@@ -292,13 +280,13 @@ def yield_turn() -> None:
 def others() -> int:
     """Count the other runs with which the one of this thread takes turns; 0 outside a queue."""
     run = _RUN.get()
-    return 0 if run is None else run.others
+    return 0 if run is None else run._queue.count(without=run)
 
 
 def place() -> tuple[int, int]:
     """Give the place of this thread's run among all that take turns; (1, 1) outside a queue."""
     run = _RUN.get()
-    return (1, 1) if run is None else run.place
+    return (1, 1) if run is None else run._queue.place(run)
 
 
 def clock() -> float:

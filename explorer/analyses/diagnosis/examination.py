@@ -17,9 +17,9 @@ from explorer.analyses.attribution.importance import explain
 from explorer.analyses.attribution.restoration import find_restoring_patches
 from explorer.analyses.diagnosis.evidence import NamedBox, patches_in_words
 from explorer.analyses.diagnosis.records import RunAnswer, StepResult
-from explorer.analyses.diagnosis.sentences import RightAnswer, quoted
+from explorer.analyses.diagnosis.sentences import RightAnswer, names_in_words, quoted
 from explorer.analyses.diagnosis.verdict import Findings
-from explorer.analyses.diagnosis.word_losses import WordLoss, word_losses
+from explorer.analyses.diagnosis.word_losses import word_losses, worst_in_words
 from explorer.analyses.picked import hand_picked, without_picture
 from explorer.cases.answers import answer
 from explorer.cases.cache import ResultCache
@@ -99,8 +99,7 @@ class Examination:
     @property
     def is_broken(self) -> bool:
         """Whether the full answer is right and the pruned one isn't: what the search is about."""
-        right = self.right
-        return right.is_given_by(self.full.text) and not right.is_given_by(self.pruned.text)
+        return self._rights(self.full) and not self._rights(self.pruned)
 
     @property
     def plan(self) -> dict[str, Callable[[], Step]]:
@@ -154,7 +153,7 @@ class Examination:
         text, losses = self.pruned.text, word_losses(self.full, self.pruned)
         name = f"{catalog.title(self.method)} at {self.budget}"
         finding = f"{name} keeps {len(self.kept)} patches as they were and says "
-        finding += f"{self.right.judged(text)}.{_worst(losses)}"
+        finding += f"{self.right.judged(text)}.{worst_in_words(losses)}"
         return replace(self._said("pruned", finding, {name: text}), words=losses)
 
     def _positions(self) -> Step:
@@ -236,9 +235,9 @@ class Examination:
                 rights += [name] * right
                 keepers += [name] * (bool(self.restored) and needed == len(self.restored))
             yield Progress(number, len(specs), "others")
-        finding = f"{_names(rights)} right at the same budget"
+        finding = f"{names_in_words(rights)} right at the same budget"
         if self.restored:
-            finding += f"; {_names(keepers, 'keeps', 'keep')} all of those patches"
+            finding += f"; {names_in_words(keepers, 'keeps', 'keep')} all of those patches"
         return StepResult("others", finding + ".", bool(rights), runs=tuple(runs))
 
     def _oracle(self) -> Step:
@@ -290,22 +289,6 @@ class Examination:
 
 def _skipped(key: str, why: str) -> StepResult:
     return StepResult(key, why, asked=False)
-
-
-def _worst(losses: Sequence[WordLoss]) -> str:
-    """Name the word of the full answer that loses most, if one loses anything to speak of."""
-    worst = max(losses, key=lambda word: word.loss, default=None)
-    if worst is None or worst.loss < 0.1:
-        return ""
-    return f" Of the full answer “{worst.text}” loses most: {worst.loss:.1f} nats."
-
-
-def _names(names: Sequence[str], one: str = "is", several: str = "are") -> str:
-    """Say who, with a verb: "A and B are", "none is"."""
-    if not names:
-        return f"none of the others {one}"
-    head = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-    return f"{head} {several if len(names) > 1 else one}"
 
 
 def _most_important(values: np.ndarray) -> tuple[int, ...]:

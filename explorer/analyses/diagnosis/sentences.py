@@ -5,6 +5,7 @@ Pure: texts in, texts out. Knows no model.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from explorer.analyses.diagnosis.verdict import Verdict
@@ -99,3 +100,11 @@ def sentence_of(verdict: Verdict, why: Reasons) -> str:
         return f"The evidence was dropped: with {why.returned} back it says {says}."
     spread = f"; what it rests on and lacks is {why.spread}" if why.spread else ""
     return f"Not explained: no few dropped patches that were tried restore {says}{spread}."
+
+
+def names_in_words(names: Sequence[str], one: str = "is", several: str = "are") -> str:
+    """Say who, with a verb: "A and B are", "none is"."""
+    if not names:
+        return f"none of the others {one}"
+    head = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+    return f"{head} {several if len(names) > 1 else one}"

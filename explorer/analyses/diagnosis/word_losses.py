@@ -5,6 +5,7 @@ Knows answers; not how they were computed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from explorer.cases.records import Answer, words_of
@@ -30,3 +31,11 @@ def word_losses(full: Answer, pruned: Answer) -> tuple[WordLoss, ...]:
     return tuple(
         WordLoss(text, sum(losses[first:behind])) for text, first, behind in words_of(full.tokens)
     )
+
+
+def worst_in_words(losses: Sequence[WordLoss]) -> str:
+    """Name the word of the full answer that loses most, if one loses anything to speak of."""
+    worst = max(losses, key=lambda word: word.loss, default=None)
+    if worst is None or worst.loss < 0.1:
+        return ""
+    return f" Of the full answer “{worst.text}” loses most: {worst.loss:.1f} nats."

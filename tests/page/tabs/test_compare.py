@@ -58,13 +58,13 @@ def visited_canned(browser: Browser, canned_url: str) -> Iterator[tuple[Page, di
 
 
 @pytest.fixture
-def page(visited) -> Iterator[Page]:
+def with_pico(visited) -> Iterator[Page]:
     """The tab as a visitor finds it, whom pico answers."""
     yield from as_found(*visited)
 
 
 @pytest.fixture
-def canned_page(visited_canned, canned) -> Iterator[Page]:
+def page(visited_canned, canned) -> Iterator[Page]:
     """The tab as a visitor finds it, for tests of what becomes of answers, whatever they say."""
     yield from as_found(*visited_canned)
 
@@ -181,7 +181,8 @@ def pixels(page: Page, selector: str) -> list[str]:
     return page.locator(selector).evaluate_all("(all) => all.map((c) => c.toDataURL())")
 
 
-def test_every_method_has_a_card_with_a_picture_and_an_answer(page):
+def test_every_method_has_a_card_with_a_picture_and_an_answer(with_pico):
+    page = with_pico
     keys = state(page)["case"]["methods"]
     assert sorted(card["method"] for card in cards(page)) == sorted(keys)
     for card in cards(page):
@@ -242,8 +243,7 @@ def test_dragging_moves_all_cards_without_a_single_request(page):
     page.mouse.up()
 
 
-def test_answers_come_when_the_hand_rests_and_belong_to_the_budget(canned_page):
-    page = canned_page
+def test_answers_come_when_the_hand_rests_and_belong_to_the_budget(page):
     ask(page, 31)
     drag(page, 0.9, 0.2, 0.4)
     budget = compared(page)["budget"]
@@ -254,8 +254,7 @@ def test_answers_come_when_the_hand_rests_and_belong_to_the_budget(canned_page):
     expect(page.locator("#vt-compare-live")).to_contain_text("give the full answer")
 
 
-def test_what_the_browser_knows_is_not_asked_again(canned_page):
-    page = canned_page
+def test_what_the_browser_knows_is_not_asked_again(page):
     ask(page, 31)
     for budget in (60, 196):
         move(page, budget)
@@ -266,8 +265,8 @@ def test_what_the_browser_knows_is_not_asked_again(canned_page):
     assert asked == [] and not compared(page)["busy"]
 
 
-def test_only_the_last_budget_is_finished(canned_page, canned):
-    page, gate = canned_page, canned.answers
+def test_only_the_last_budget_is_finished(page, canned):
+    gate = canned.answers
     ask(page, 33)
     done(page)
     canned.reset()
@@ -287,8 +286,7 @@ def test_only_the_last_budget_is_finished(canned_page, canned):
     assert budgets == {40: 3, 80: 4}, "dropped on the way"
 
 
-def test_cancel_stops_and_go_on_goes_on(canned_page, canned):
-    page = canned_page
+def test_cancel_stops_and_go_on_goes_on(page, canned):
     ask(page, 33)
     done(page)
     canned.reset()
@@ -373,7 +371,8 @@ def measured(page: Page, budget: int) -> tuple[comparison.Compared, ...]:
     return analyses.compare(request, budget).methods
 
 
-def test_who_does_worse_than_random_is_marked(page):
+def test_who_does_worse_than_random_is_marked(with_pico):
+    page = with_pico
     move(page, 32)
     done(page, 32)
     page.locator("#vt-compare-sort").select_option("likely")  # cards in the order of entries
@@ -501,16 +500,14 @@ def test_all_numbers_can_be_downloaded(page, tmp_path):
     assert not math.isnan(float(rows["clsattn"]["random_mean"]))
 
 
-def test_text_of_visitors_never_runs(canned_page):
-    page = canned_page
+def test_text_of_visitors_never_runs(page):
     evil = "<img src=x onerror='window.hacked=1'> ${window.hacked=1} {{constructor}}"
     ask(page, 33, evil)
     expect(page.locator(".vt-compare-caption")).to_contain_text("onerror")
     assert page.evaluate("window.hacked") is None
 
 
-def test_cards_are_made_once_and_follow_another_case(canned_page):
-    page = canned_page
+def test_cards_are_made_once_and_follow_another_case(page):
     page.locator("#vt-compare-sort").select_option("listed")  # its card is in view then
     drawn(page)
     page.evaluate("document.querySelector('[data-method=clsattn] canvas').dataset.mine = 'yes'")
@@ -526,8 +523,7 @@ def test_cards_are_made_once_and_follow_another_case(canned_page):
     assert page.evaluate(mine) == "yes"
 
 
-def test_the_budget_comes_along_from_the_other_tab_and_back(canned_page):
-    page = canned_page
+def test_the_budget_comes_along_from_the_other_tab_and_back(page):
     page.get_by_role("tab", name="Explore").click()
     page.locator("#vt-budget").focus()
     page.keyboard.press("End")

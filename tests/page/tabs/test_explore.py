@@ -121,18 +121,18 @@ def test_the_last_budget_is_answered(canned_page):
     assert answered(canned_page)["budget"] == int(stage(canned_page, "budget"))
 
 
-def test_the_slider_works_by_keyboard(shared):
-    slider = shared.locator(SLIDER)
+def test_the_slider_works_by_keyboard(canned_page):
+    slider = canned_page.locator(SLIDER)
     slider.focus()
-    before = int(stage(shared, "budget"))
-    shared.keyboard.press("ArrowRight")
-    shared.wait_for_function(
+    before = int(stage(canned_page, "budget"))
+    canned_page.keyboard.press("ArrowRight")
+    canned_page.wait_for_function(
         f"Number(document.querySelector('.vt-stage').dataset.budget) > {before}"
     )
-    assert str(stage(shared, "budget")) in slider.get_attribute("aria-valuetext")
-    shared.keyboard.press("End")
-    shared.wait_for_function("document.querySelector('.vt-stage').dataset.budget === '196'")
-    assert answered(shared)["same"]
+    assert str(stage(canned_page, "budget")) in slider.get_attribute("aria-valuetext")
+    canned_page.keyboard.press("End")
+    canned_page.wait_for_function("document.querySelector('.vt-stage').dataset.budget === '196'")
+    assert answered(canned_page)["same"]
 
 
 def test_the_full_answer_grows_while_the_methods_are_at_work(canned_page, canned, monkeypatch):
@@ -261,8 +261,8 @@ BAD = ("text", "svg", "truncated", "long", "tiny")
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_file_gets_a_sentence_and_changes_nothing(shared, tmp_path, kind):
-    path, before = tmp_path / "bad.jpg", stage(shared, "case")
+def test_a_bad_file_gets_a_sentence_and_changes_nothing(canned_page, tmp_path, kind):
+    path, before = tmp_path / "bad.jpg", stage(canned_page, "case")
     if kind == "text":
         path.write_text("not a picture")
     elif kind == "svg":
@@ -274,26 +274,26 @@ def test_a_bad_file_gets_a_sentence_and_changes_nothing(shared, tmp_path, kind):
     else:
         path = tmp_path / "bad.png"
         Image.new("RGB", (20000, 10) if kind == "long" else (1, 1)).save(path)
-    upload(shared, path)
-    note = shared.locator("#vt-picture-notes .vt-notes[data-kind=error]")
+    upload(canned_page, path)
+    note = canned_page.locator("#vt-picture-notes .vt-notes[data-kind=error]")
     expect(note).to_contain_text(re.compile(r"\w.*\."), timeout=60_000)
-    assert stage(shared, "case") == before
+    assert stage(canned_page, "case") == before
     # another example: none of these tests leaves the one that the next begins with
-    shared.locator(".vt-thumbs button").nth(BAD.index(kind)).click()
-    another_case(shared, before)
+    canned_page.locator(".vt-thumbs button").nth(BAD.index(kind)).click()
+    another_case(canned_page, before)
     expect(note).to_have_count(0)
 
 
-def test_a_question_without_words_gets_a_sentence(shared):
-    before = stage(shared, "case")
-    question = shared.locator("#vt-question textarea, #vt-question input").first
+def test_a_question_without_words_gets_a_sentence(canned_page):
+    before = stage(canned_page, "case")
+    question = canned_page.locator("#vt-question textarea, #vt-question input").first
     question.fill("   ")
-    shared.locator("#vt-ask-button").click()
-    expect(shared.locator("#vt-question-notes")).to_contain_text("question")
+    canned_page.locator("#vt-ask-button").click()
+    expect(canned_page.locator("#vt-question-notes")).to_contain_text("question")
     question.fill("why " * 200)
-    shared.locator("#vt-ask-button").click()
-    expect(shared.locator("#vt-question-notes")).to_contain_text("characters")
-    assert stage(shared, "case") == before
+    canned_page.locator("#vt-ask-button").click()
+    expect(canned_page.locator("#vt-question-notes")).to_contain_text("characters")
+    assert stage(canned_page, "case") == before
 
 
 def test_text_of_visitors_never_runs(shared):

@@ -104,11 +104,10 @@ def test_analysis_has_a_map_of_every_method_that_is_not_slow(analysis, maps):
 
 @pytest.mark.parametrize("spec", [method.spec for method in catalog.choices()])
 def test_an_answer_keeps_exactly_what_the_map_shows(maps, picture, known, spec):
-    found = maps[spec]
-    for budget in found.ladder[::4]:
-        answer = analyses.answer(
-            CaseRequest.make("pico", picture, QUESTION), spec, budget, cache=known
-        )
+    found, request = maps[spec], CaseRequest.make("pico", picture, QUESTION)
+    asked = [(spec, budget) for budget in found.ladder[::4]]
+    for result in analyses.answer_many(request, asked, cache=known):
+        budget, answer = result.budget, result.answer
         if found.order is not None:
             kept = np.sort(found.order[: found.keeps[budget - 1]])
             assert answer.stages[-1].kept.tolist() == kept.tolist()
@@ -208,9 +207,9 @@ def bytewise() -> Tokenizer:
 
 def test_a_picture_keeps_its_shape_and_padding_counts_as_tokens():
     wide = Image.new("RGB", (448, 224), (200, 30, 30))
-    found = analyses.analyse(CaseRequest.make("pico", wide, QUESTION))
-    assert found.grid.count == 196
-    assert found.grid.padding.sum() == 84  # three of the 14 rows of patches above and below
+    grid = open_case(CaseRequest.make("pico", wide, QUESTION)).vision.grid
+    assert grid.count == 196
+    assert grid.padding.sum() == 84  # three of the 14 rows of patches above and below
 
 
 def test_unknown_words_are_named(picture):
@@ -248,10 +247,10 @@ def test_a_model_that_cannot_be_fetched_says_what_to_do(picture):
 
 
 def test_a_question_cannot_smuggle_in_control_tokens(picture):
-    found = analyses.analyse(
-        CaseRequest.make("pico", picture, "what <image> is </s> in the mid<im<image>age>dle ?")
-    )
-    assert found.grid.count == 196
+    question = "what <image> is </s> in the mid<im<image>age>dle ?"
+    prompt = open_case(CaseRequest.make("pico", picture, question)).prompt()
+    clean = open_case(CaseRequest.make("pico", picture, "what is in the middle ?")).prompt()
+    assert torch.equal(prompt.visual_positions, clean.visual_positions)
 
 
 def test_memory_is_bounded_in_bytes(cache):

@@ -58,11 +58,12 @@ def _equal(own: MethodMap, other: MethodMap) -> bool:
 
 
 def test_every_answer_is_the_same():
-    few = ("clsattn", "fastv", "visionzip", "sparsevlm", "todre", "pool")
+    specs = [(each, 120) for each in "clsattn fastv visionzip sparsevlm todre pool".split()]
     with loading():
-        beside = analyses.compare(CaseRequest.make(*CASE), 120, few)
-    alone = analyses.compare(CaseRequest.make(*CASE), 120, few)
-    for own, other in zip(alone.methods, beside.methods, strict=True):
+        beside = list(analyses.answer_many(CaseRequest.make(*CASE), specs))
+    alone = list(analyses.answer_many(CaseRequest.make(*CASE), specs))
+    assert len(alone) == len(specs)
+    for own, other in zip(alone, beside, strict=True):
         mine, theirs = own.answer, other.answer
         assert theirs.text == mine.text, own.method
         assert theirs.p_full == pytest.approx(mine.p_full, rel=1e-4), own.method

@@ -10,6 +10,7 @@ import pytest
 from explorer import analyses
 from explorer.cases.cache import ResultCache
 from explorer.cases.request import CaseRequest
+from explorer.media.grid import touched
 from explorer.methods import catalog
 from explorer.pico.data import scenes
 from explorer.tools.examples import rules
@@ -82,9 +83,10 @@ def test_examples_are_the_first_scenes_that_fit_their_rule():
         rules.find_opening([])
 
 
-def test_what_lies_outside_a_box_shares_nothing_with_it():
+def test_a_box_touches_the_patches_that_it_shares_area_with():
     patches = np.array([[0, 0, 16, 16], [16, 0, 32, 16], [0, 16, 16, 32], [40, 40, 56, 56]])
-    assert rules.outside((10, 4, 17, 16), patches) == [2, 3], "touching an edge is no overlap"
+    on_it = touched(patches, (10, 4, 17, 16)).tolist()
+    assert on_it == [True, True, False, False], "an edge in common is no overlap"
 
 
 def test_an_example_is_what_the_model_says_today():

@@ -17,7 +17,7 @@ from explorer.cases.generation import FULL
 from explorer.cases.request import CaseRequest
 from explorer.errors import ModelUnavailable, UnknownModel
 from explorer.media.image import open_picture
-from explorer.tools import replay
+from explorer.tools.cases import replay
 from explorer.vlm.catalog import Catalog
 from explorer.vlm.loader import ModelLoader, default_loader
 

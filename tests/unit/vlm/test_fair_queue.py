@@ -226,9 +226,9 @@ def test_a_run_knows_its_place_among_all():
     queue = FairQueue()
     run, other, job = queue.join("a"), queue.join("b"), queue.join("c", long=True)
     queue._times |= {"a": 3.0, "b": 1.0, "c": 0.0}
-    assert [each.place for each in (other, run, job)] == [(1, 3), (2, 3), (3, 3)]
+    assert [queue.place(each) for each in (other, run, job)] == [(1, 3), (2, 3), (3, 3)]
     queue.leave(other)
-    assert run.place == (1, 2)
+    assert queue.place(run) == (1, 2)
 
 
 def test_outside_a_queue_nobody_waits():
