@@ -7,5 +7,6 @@ const OWN = "input, textarea, select, [contenteditable], [role=application], [ro
 export function isForThePage(event) {
   const { defaultPrevented, ctrlKey, metaKey, altKey, isComposing, target } = event;
   if (defaultPrevented || ctrlKey || metaKey || altKey || isComposing) return false;
+  if (document.querySelector(":popover-open")) return false; // Escape closes that
   return !target.closest?.(OWN);
 }

@@ -61,7 +61,8 @@ export class Presentation {
   }
 
   #makeBar() {
-    const question = node("p", { class: "vt-presented" });
+    const heading = { role: "heading", "aria-level": 1 }; // the page's own is out of sight
+    const question = node("p", { class: "vt-presented", ...heading });
     const button = (label, key, act) => {
       const made = node("button", { type: "button", "aria-keyshortcuts": key }, label);
       made.addEventListener("click", act);
