@@ -448,8 +448,7 @@ def test_a_cell_of_the_table_opens_its_pair(page):
     expect(selected).to_have_count(2)
 
 
-def test_a_few_methods_are_compared_by_themselves(canned_page, canned):
-    page = canned_page
+def test_a_few_methods_are_compared_by_themselves(page, canned):
     choice, chosen = page.locator("#vt-choice"), ["clsattn", "fastv", "hired:paper", "divprune"]
     choice.locator("summary").first.click()
     expect(choice.locator("input[value='hired:paper']")).to_be_hidden()
