@@ -455,6 +455,8 @@ def test_a_few_methods_are_compared_by_themselves(page, canned):
     choice.locator("div:has(> label input[value=hired]) summary").click()
     for key in chosen:
         choice.locator(f"input[value='{key}']").check()
+    expect(page.locator(".vt-mini")).to_have_count(len(chosen))
+    drawn(page)
     assert sorted(card["method"] for card in cards(page)) == sorted(chosen)
     pair, first = (
         page.locator(name).first.bounding_box()["y"] for name in ("#vt-pair", ".vt-mini")

@@ -67,11 +67,11 @@ def test_own_pictures_are_looked_at_by_a_file_of_questions_and_open_from_a_hit(
     page, canned, tmp_path
 ):
     """Method and budget are chosen in this tab, bad lines named, no picture kept by the server."""
-    names = ("a.png", "b.png")
+    names = ("first of mine.png", "second of mine.png")  # no other test uploads them
     for seed, name in enumerate(names):
         scenes.make(seed).image.save(tmp_path / name)
     lines = [{"picture": name, "question": "what is it ?", "answer": "a boat"} for name in names]
-    lines += [{"picture": "c.png", "question": "what is it ?"}, {"picture": "a.png"}]
+    lines += [{"picture": "c.png", "question": "what is it ?"}, {"picture": names[0]}]
     (tmp_path / "d.jsonl").write_text("\n".join(map(json.dumps, lines)))
     page.get_by_role("button", name="Own pictures", exact=True).click()
     files = [tmp_path / name for name in (*names, "d.jsonl")]
