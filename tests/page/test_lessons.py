@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -63,8 +64,7 @@ def holds(page: Page, step: lessons.Step) -> None:
     if step.claims.pruned is not None:
         answer = seen["pruned"]["answer"]
         assert (answer["text"] == seen["full"]["text"]) is (step.claims.pruned == "same")
-    shown = page.locator(PANEL).inner_text()
-    assert "…" not in shown and "{" not in shown, shown
+    expect(page.locator(PANEL)).not_to_contain_text(re.compile("[…{]"))
 
 
 @pytest.mark.parametrize("name", LESSONS)
@@ -90,6 +90,7 @@ def test_steps_are_of_the_history_keys_walk_and_what_was_looked_at_returns(brows
             page.locator("#vt-budget").press("ArrowLeft")
         answered_all(page)
         before = state(page)
+        page.wait_for_url(f"**budget={before['wish']}*")  # which takes up a move a little later
         fetched: list[str] = []
         page.on("request", lambda request: fetched.append(request.url))
         page.locator(".vt-how").click()
