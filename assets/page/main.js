@@ -173,11 +173,12 @@ export const mountRegionRequest = async (block) => (await debug.open()).region.m
 export const mountInside = async (block) => (await inside.open()).mount(block);
 export const mountInsideTask = async (block, name) =>
   (await inside.open()).mountRequest(block, name);
-export const mountInsideReply = async (block, name) => (await inside.open()).mountReply(block, name);
+export const mountInsideTaskReply = async (block, name) =>
+  (await inside.open()).mountReply(block, name);
 export const mountEffects = async (block) => (await effects.open()).mount(block);
 export const mountEffectsTask = async (block, name) =>
   (await effects.open()).mountRequest(block, name);
-export const mountEffectsReply = async (block, name) =>
+export const mountEffectsTaskReply = async (block, name) =>
   (await effects.open()).mountReply(block, name);
 export const mountFailures = async (block) => (await failures.open()).mount(block);
 export const mountFailuresRequest = async (block) => (await failures.open()).mountRequest(block);

@@ -6,6 +6,7 @@ Their templates are constant and hold no data; data goes in as values and is wri
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import gradio as gr
@@ -16,13 +17,17 @@ from explorer.ui.web import uploads
 
 @dataclass(frozen=True)
 class Lines:
-    """A value that grows: each line adds to those before, and only new ones go to the browser."""
+    """Values as JSON, one to a line: each adds to those before it."""
 
-    texts: tuple[str, ...] = ()
+    text: str
 
-    def plus(self, value: object) -> Lines:
-        """Give these lines with one more."""
-        return Lines((*self.texts, as_text(value)))
+
+def growing(values: Iterable[object]) -> Iterator[Lines]:
+    """Give each value behind all before it, of which only the new line goes to the browser."""
+    text = ""
+    for value in values:
+        text += ("\n" if text else "") + as_text(value)
+        yield Lines(text)
 
 
 def as_text(value: object) -> str:
@@ -43,7 +48,7 @@ class Block(gr.HTML):
     def postprocess(self, value: object) -> str | None:
         """Write the value, or lines of values, as text; None stays."""
         if isinstance(value, Lines):
-            return "\n".join(value.texts)
+            return value.text
         return None if value is None else as_text(value)
 
 

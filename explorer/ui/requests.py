@@ -19,7 +19,7 @@ from gradio.context import LocalContext
 from explorer.errors import TooManyRequests, VisitorError
 from explorer.ui import components, messages
 from explorer.ui.messages import Message
-from explorer.ui.session import RequestTickets, visitor_of
+from explorer.ui.session import FORGOTTEN, AppState, RequestTickets, is_forgotten, visitor_of
 from explorer.vlm.fair_queue import FairQueue, Run
 
 Stop = Callable[[], bool]
@@ -210,6 +210,24 @@ class Channel:
     grows: bool = False
 
 
+def task_channel(
+    tab: str, mount: str, name: str, app_state: AppState, session: gr.State
+) -> Channel:
+    """Make the channel of one task of a tab, with its own hidden blocks, event "work".
+
+    mount: the function of assets/page/main.js for the sender; that for replies is called the same,
+    with "Reply" behind it.
+    """
+    return Channel(
+        f"{tab} {name}",
+        components.outbound(mount, "announce", "work", name=name),
+        components.inbound(f"{mount}Reply", name=name),
+        session,
+        event="work",
+        tickets=app_state.tickets,
+    )
+
+
 def serve_request(
     channel: Channel, kind: type[Message], handler: Handler, queue: ModelQueue
 ) -> None:
@@ -232,11 +250,8 @@ def serve_request(
 
         if stop():
             return
-        grown = components.Lines()
-        for reply in replies(channel, kind, handler, sent, session, stop):
-            value = channel.envelope(reply)
-            grown = grown.plus(value)
-            yield grown if channel.grows else value
+        values = map(channel.envelope, replies(channel, kind, handler, sent, session, stop))
+        yield from components.growing(values) if channel.grows else values
 
     def refusal(error: VisitorError, sent: object, session: object, request: gr.Request) -> object:
         def refuse(*_) -> Iterator[dict]:
@@ -253,19 +268,6 @@ def serve_request(
     event = getattr(channel.outbound, channel.event)
     inputs = [channel.outbound, channel.session]
     connect(event, answer, inputs, [channel.inbound], queue, stale, refusal, **last)
-
-
-FORGOTTEN = {
-    "forgotten": True,
-    "error": "The server has forgotten what was open here; it is being opened anew.",
-    "done": True,
-}
-"""Of a reply to a page that shows what its session does not hold any more."""
-
-
-def is_forgotten(session: object) -> bool:
-    """Tell whether a session that is not the one that a page speaks of was lost by the server."""
-    return session is None or getattr(session, "untouched", False)
 
 
 def replies(

@@ -178,3 +178,16 @@ class Session:
 
 
 PARTIAL_SECONDS = 0.05  # between two partial answers: more often than the eye can follow is waste
+
+
+FORGOTTEN = {
+    "forgotten": True,
+    "error": "The server has forgotten what was open here; it is being opened anew.",
+    "done": True,
+}
+"""Of a reply to a page that shows what its session does not hold any more."""
+
+
+def is_forgotten(session: object) -> bool:
+    """Tell whether a session that is not the one that a page speaks of was lost by the server."""
+    return session is None or getattr(session, "untouched", False)

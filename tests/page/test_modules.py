@@ -17,7 +17,6 @@ from explorer.cases.request import CaseRequest
 from explorer.metrics import agreement, budget_curve
 from explorer.pico.data import scenes
 from explorer.ui import components
-from explorer.ui.components import Lines
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.case import case_payload
 from explorer.ui.web.scripts import PAGE
@@ -58,14 +57,8 @@ def case():
 
 
 def test_a_value_that_grows_is_read_line_by_line_and_another_one_anew(run):
-    first = Lines().plus({"answers": ["a\n"]})
-    values = [
-        None,
-        "",
-        first,
-        first.plus({"answers": []}).plus(float("nan")),
-        Lines().plus({"new": 1}),
-    ]
+    first, _, more = components.growing([{"answers": ["a\n"]}, {"answers": []}, float("nan")])
+    values = [None, "", first, more, {"new": 1}]
     block = components.Block()
     texts = [each if each == "" else block.postprocess(each) for each in values]
     read = """({ inbound, valueOf }, texts) => {

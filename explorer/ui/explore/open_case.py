@@ -37,8 +37,8 @@ from explorer.ui.explore.photo_note import photo_note
 from explorer.ui.explore.sessions import example_session, scene_session, told
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.case import case_payload, pending_payload
-from explorer.ui.requests import FORGOTTEN, announce, is_stale
-from explorer.ui.session import PARTIAL_SECONDS, AppState, Session
+from explorer.ui.requests import announce, is_stale
+from explorer.ui.session import FORGOTTEN, PARTIAL_SECONDS, AppState, Session
 from explorer.ui.web import uploads
 
 SCORING = "Scoring every patch by every method …"

@@ -14,7 +14,7 @@ import gradio as gr
 from explorer.analyses.sharing import animation
 from explorer.ui import components
 from explorer.ui.messages import AnimationMessage, Message
-from explorer.ui.requests import Channel, Handler, ModelQueue, Stop, serve_request
+from explorer.ui.requests import Handler, ModelQueue, Stop, serve_request, task_channel
 from explorer.ui.session import AppState, Session
 from explorer.ui.tab_messages import PickMessage
 from explorer.ui.tabs import debug
@@ -40,14 +40,7 @@ def wire(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> Non
         yield _animation(app_state, session, message)
 
     def connect(name: str, kind: type[Message], handler: Handler) -> None:
-        channel = Channel(
-            f"classroom {name}",
-            components.outbound("mountClassroom", "announce", "work", name=name),
-            components.inbound("mountClassroomReply", name=name),
-            session,
-            event="work",
-            tickets=app_state.tickets,
-        )
+        channel = task_channel("classroom", "mountClassroom", name, app_state, session)
         serve_request(channel, kind, handler, model_queue)
 
     connect("guess", PickMessage, judge)

@@ -24,7 +24,7 @@ from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.attribution import importance_payload, restoration_payload, trial_payload
 from explorer.ui.payloads.diagnosis import STEPS, diagnosis_payload, step_payload
 from explorer.ui.payloads.encoding import rounded
-from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
+from explorer.ui.requests import ModelQueue, Stop, serve_request, task_channel
 from explorer.ui.session import AppState, Session
 from explorer.ui.tab_messages import (
     DiagnosisMessage,
@@ -60,14 +60,7 @@ def _wire(
     session: gr.State,
     model_queue: ModelQueue,
 ) -> None:
-    channel = Channel(
-        f"debug {name}",
-        components.outbound("mountTask", "announce", "work", name=name),
-        components.inbound("mountTaskReply", name=name),
-        session,
-        event="work",
-        tickets=app_state.tickets,
-    )
+    channel = task_channel("debug", "mountTask", name, app_state, session)
 
     def work(session: Session, message: Message, stop: Stop) -> Iterator[dict]:
         if beside := others():

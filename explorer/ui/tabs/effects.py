@@ -26,7 +26,7 @@ from explorer.ui import components
 from explorer.ui.messages import Message
 from explorer.ui.payloads.attribution import importance_payload
 from explorer.ui.payloads.effects import caption_payload, probed_payload, stability_payload
-from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
+from explorer.ui.requests import ModelQueue, Stop, serve_request, task_channel
 from explorer.ui.session import AppState, Session
 from explorer.ui.tab_messages import (
     CaptionWordMessage,
@@ -59,14 +59,7 @@ def _wire(
     session: gr.State,
     queue: ModelQueue,
 ) -> None:
-    channel = Channel(
-        f"effects {name}",
-        components.outbound("mountEffectsTask", "announce", "work", name=name),
-        components.inbound("mountEffectsReply", name=name),
-        session,
-        event="work",
-        tickets=app_state.tickets,
-    )
+    channel = task_channel("effects", "mountEffectsTask", name, app_state, session)
 
     def work(session: Session, message: Message, stop: Stop) -> Iterator[dict]:
         yield from task(app_state, session, message, stop)

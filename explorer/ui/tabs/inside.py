@@ -22,7 +22,7 @@ from explorer.ui.payloads.inside import (
     reads_payload,
     removal_payload,
 )
-from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
+from explorer.ui.requests import ModelQueue, Stop, serve_request, task_channel
 from explorer.ui.session import AppState, Session
 from explorer.ui.tab_messages import InsideMapMessage, InsideMessage, ReadsMessage
 from explorer.vlm.fair_queue import others
@@ -47,14 +47,7 @@ def _wire(
     session: gr.State,
     model_queue: ModelQueue,
 ) -> None:
-    channel = Channel(
-        f"inside {name}",
-        components.outbound("mountInsideTask", "announce", "work", name=name),
-        components.inbound("mountInsideReply", name=name),
-        session,
-        event="work",
-        tickets=app_state.tickets,
-    )
+    channel = task_channel("inside", "mountInsideTask", name, app_state, session)
 
     def work(session: Session, message: Message, stop: Stop) -> Iterator[dict]:
         if beside := others():
