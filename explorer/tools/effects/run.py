@@ -45,6 +45,7 @@ from explorer.metrics.effects.table import (
 from explorer.pico.data import scenes
 from explorer.tools.effects import scene_log
 from explorer.tools.effects.scene_log import MeasuredScene
+from explorer.tools.leaderboard.answer_log import append
 from explorer.vlm.devices import LoadSettings
 from explorer.vlm.loader import default_loader
 from explorer.vlm.threads import cpu_threads
@@ -151,7 +152,7 @@ def fill(
     missing = [seed for seed in seeds if seed not in known]
     began = time.perf_counter()
     for number, scene in enumerate(measure(missing, method, budget, workers), 1):
-        scene_log.append(log, scene)
+        append(log, scene)
         known[scene.seed] = scene
         if number % 10 == 0 or number == len(missing):
             seconds = time.perf_counter() - began

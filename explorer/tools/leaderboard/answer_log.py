@@ -24,24 +24,28 @@ class Measured:
     records: tuple[EvalRecord, ...]
 
 
-def append(file: Path, measured: Measured) -> None:
-    """Write one scene behind the others."""
+def append(file: Path, measured: object) -> None:
+    """Write what one scene gave behind the others."""
     with file.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(asdict(measured)) + "\n")
 
 
 def read(file: Path) -> Iterator[Measured]:
-    """Read what is there; a last line that was cut off while it was written is taken away."""
+    """Read what is there; see `read_lines`."""
+    for told in read_lines(file):
+        records = tuple(EvalRecord(**record) for record in told["records"])
+        yield Measured(told["seed"], tuple(told["rows"]), tuple(told["budgets"]), records)
+
+
+def read_lines(file: Path) -> Iterator[dict]:
+    """Read every line; a last one that was cut off while it was written is taken away."""
     if not file.exists():
         return
     text = file.read_bytes()
     whole = text[: text.rfind(b"\n") + 1]
     if len(whole) < len(text):
         file.write_bytes(whole)
-    for line in whole.decode("utf-8").splitlines():
-        told = json.loads(line)
-        records = tuple(EvalRecord(**record) for record in told["records"])
-        yield Measured(told["seed"], tuple(told["rows"]), tuple(told["budgets"]), records)
+    yield from map(json.loads, whole.decode("utf-8").splitlines())
 
 
 def done(measured: Sequence[Measured], budgets: Sequence[int]) -> dict[int, set[str]]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from explorer.tools.effects import run, scene_log
+from explorer.tools.leaderboard.answer_log import append
 
 SEED = run.FIRST_SEED + 1
 
@@ -34,8 +35,8 @@ def test_an_interrupted_run_goes_on_and_writes_what_the_page_shows(
 ):
     log = tmp_path / "clsattn-49.jsonl"
     seeds = range(run.FIRST_SEED, run.FIRST_SEED + 3)
-    scene_log.append(log, replace(scene, seed=seeds[1]))
-    scene_log.append(log, replace(scene, seed=seeds[0], weights="others"))
+    append(log, replace(scene, seed=seeds[1]))
+    append(log, replace(scene, seed=seeds[0], weights="others"))
     log.write_bytes(log.read_bytes() + b'{"cut off')
     asked = []
 
