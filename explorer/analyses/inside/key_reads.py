@@ -15,14 +15,14 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from explorer.analyses.inside.describing import to_numpy
 from explorer.analyses.inside.layer_keys import PICTURE, LayerKeys, cached_keys, carried, find
-from explorer.analyses.inside.looking import check_method, run_key, trace_again
+from explorer.analyses.inside.looking import cached_run, check_method, trace_again
 from explorer.analyses.inside.records import Counts, KeyReads, SelectReads, TidalReads
 from explorer.analyses.inside.sparse_decoding import SparseDecodeBatch
 from explorer.analyses.inside.tracing import Traced
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import Case
 from explorer.cases.generation import FULL, Generation
-from explorer.cases.gpu import CachedAs, GpuCost, use_case
+from explorer.cases.gpu import GpuCost, use_case
 from explorer.cases.request import CaseRequest
 from explorer.errors import BadMessage
 from explorer.inference.attention_weights import without_positions
@@ -64,16 +64,7 @@ def _check_keys(
             raise BadMessage(f"The keys that are read are a whole number from 1 on, not {keys}.")
 
 
-@use_case(
-    cost=GpuCost(answers=3),
-    cached=CachedAs(
-        lambda request, method, budget, tidal, select: run_key(
-            "reads", request, method, budget, tidal, select
-        ),
-        nbytes=lambda reads: reads.nbytes,
-    ),
-    check=_check_keys,
-)
+@use_case(cost=GpuCost(answers=3), cached=cached_run("reads"), check=_check_keys)
 def read_keys(
     request: CaseRequest,
     method: str = FULL,
@@ -241,7 +232,6 @@ def _select_layer(
     read = read[made]  # on a hit the old choice counts
     placed = torch.zeros(2, steps, length, device=vote.device)
     placed[0][:, visual], placed[1][:, visual] = read.float(), vote
-    placed = placed.to(device)
     kept = mass(placed[0][None], traced.rows(layer).later)
     return own.holding(placed[0]) > 0, own.holding(placed[1]), hits, kept
 

@@ -38,14 +38,16 @@ def run_key(kind: str, request: CaseRequest, method: str, budget: int, *rest: ob
     return CacheKey(kind, request.id, (method, 0 if method == FULL else budget, *rest))
 
 
-@use_case(
-    cost=GpuCost(answers=2),
-    cached=CachedAs(
-        lambda request, method, budget: run_key("inside", request, method, budget),
-        nbytes=lambda inside: inside.nbytes,
-    ),
-    check=check_method,
-)
+def cached_run(kind: str) -> CachedAs:
+    """Keep what is found in one run under its method, budget, and the arguments behind them."""
+
+    def key(request: CaseRequest, method: str, budget: int, **rest: object) -> CacheKey:
+        return run_key(kind, request, method, budget, *rest.values())
+
+    return CachedAs(key, nbytes=lambda found: found.nbytes)
+
+
+@use_case(cost=GpuCost(answers=2), cached=cached_run("inside"), check=check_method)
 def look_inside(
     request: CaseRequest,
     method: str = FULL,
@@ -121,14 +123,7 @@ def trace_again(
     return case, trace_given(*inputs, inside.token_ids), inside
 
 
-@use_case(
-    cost=GpuCost(answers=2),
-    cached=CachedAs(
-        lambda request, method, budget, layer: run_key("heads", request, method, budget, layer),
-        nbytes=lambda attention: attention.nbytes,
-    ),
-    check=check_method,
-)
+@use_case(cost=GpuCost(answers=2), cached=cached_run("heads"), check=check_method)
 def attention_of_heads(
     request: CaseRequest,
     method: str = FULL,
@@ -144,14 +139,7 @@ def attention_of_heads(
     return to_numpy(traced.rows(layer).to_patches(), np.float16)
 
 
-@use_case(
-    cost=GpuCost(answers=3),
-    cached=CachedAs(
-        lambda request, method, budget: run_key("rollout", request, method, budget),
-        nbytes=lambda attention: attention.nbytes,
-    ),
-    check=check_method,
-)
+@use_case(cost=GpuCost(answers=3), cached=cached_run("rollout"), check=check_method)
 def roll_out(
     request: CaseRequest,
     method: str = FULL,
