@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import gradio as gr
 from starlette.middleware import Middleware
 
@@ -64,33 +67,25 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
         model_notes = model_picker.build()
         classroom.build()
         glossary.build()
-        with gr.Tab("Explore", elem_id="vt-tab-explore"):
+        with _tab("Explore"):
             tab = layout.build(app_state, models, model, model_notes, model_queue, page)
             methods.wire(app_state, tab.session, model_queue)
             classroom.wire(app_state, tab.session, model_queue)
-            glossary.row("Explore")
-        with gr.Tab("Compare", elem_id="vt-tab-compare"):
+        with _tab("Compare"):
             compare.build(app_state, tab.session, model_queue)
-            glossary.row("Compare")
-        with gr.Tab("Sweep", elem_id="vt-tab-sweep"):
+        with _tab("Sweep"):
             sweep.build(app_state, tab.session, model_queue)
-            glossary.row("Sweep")
-        with gr.Tab("Debug", elem_id="vt-tab-debug"):
+        with _tab("Debug"):
             debug.build(app_state, tab.session, model_queue)
             region.build(app_state, tab.session, model_queue)
-            glossary.row("Debug")
-        with gr.Tab("Inside", elem_id="vt-tab-inside"):
+        with _tab("Inside"):
             inside.build(app_state, tab.session, model_queue)
-            glossary.row("Inside")
-        with gr.Tab("Effects", elem_id="vt-tab-effects"):
+        with _tab("Effects"):
             effects.build(app_state, tab.session, model_queue)
-            glossary.row("Effects")
-        with gr.Tab("Failures", elem_id="vt-tab-failures"):
+        with _tab("Failures"):
             failures.build(app_state, tab.session, model_queue)
-            glossary.row("Failures")
-        with gr.Tab("Video", elem_id="vt-tab-video") as video_tab:
+        with _tab("Video") as video_tab:
             video.build(app_state, video_tab, tab.session, model_queue)
-            glossary.row("Video")
         with gr.Tab("Methods", elem_id="vt-tab-methods"):
             glossary.row("Methods")
             leaderboard.build()
@@ -105,6 +100,14 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
         page.unload(leave)
     page.queue(max_size=QUEUE, default_concurrency_limit=None)
     return page
+
+
+@contextmanager
+def _tab(name: str) -> Iterator[gr.Tab]:
+    """Make a tab, with the definitions of its words below all that is put into it."""
+    with gr.Tab(name, elem_id=f"vt-tab-{name.lower()}") as tab:
+        yield tab
+        glossary.row(name)
 
 
 def prepare_files() -> None:
