@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from explorer.analyses.effects.probes import SHARES, budgets_for
+from explorer.analyses.effects.probes import SHARES, budgets_for, check_method
 from explorer.analyses.effects.things import lexicon
 from explorer.cases.answers import full_run
 from explorer.cases.cache import ResultCache
@@ -18,7 +18,6 @@ from explorer.cases.gpu import GpuCost, use_case
 from explorer.cases.records import Answer
 from explorer.cases.request import CaseRequest
 from explorer.cases.scheduler import answer_many, never
-from explorer.methods import catalog
 from explorer.methods.chance import chance_of
 from explorer.metrics.effects.chair import Captioned, Lexicon
 from explorer.metrics.effects.stability import verdict_changes
@@ -43,11 +42,7 @@ class Caption:
     verdict_changes: int
 
 
-def _check(request: CaseRequest, there: object, method: str, **_: object) -> None:
-    catalog.resolve(method)
-
-
-@use_case(cost=GpuCost(answers=1 + 2 * len(SHARES)), check=_check)
+@use_case(cost=GpuCost(answers=1 + 2 * len(SHARES)), check=check_method)
 def describe(
     request: CaseRequest,
     there: Sequence[Sequence[str]],

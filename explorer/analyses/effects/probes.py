@@ -84,13 +84,14 @@ def probes_key(case: str, method: str) -> CacheKey:
     return CacheKey("probes", case, (method,))
 
 
-def _check(request: CaseRequest, method: str, **_: object) -> None:
+def check_method(request: CaseRequest, method: str, **_: object) -> None:
+    """Refuse a method that there isn't, before a model is touched."""
     catalog.resolve(method)
 
 
 @use_case(
     cost=lambda request, things, **_: GpuCost(answers=len(things) * (1 + 2 * len(SHARES))),
-    check=_check,
+    check=check_method,
 )
 def probe(
     request: CaseRequest,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from explorer.analyses.effects.probes import budgets_for
+from explorer.analyses.effects.probes import budgets_for, check_method
 from explorer.cases.answers import check_budget, full_run
 from explorer.cases.batch_answers import AnswerSpec
 from explorer.cases.cache import CacheKey, ResultCache
@@ -85,10 +85,6 @@ class Stability:
     asked: tuple[Asked, ...]
 
 
-def _check(request: CaseRequest, method: str, **_: object) -> None:
-    catalog.resolve(method)
-
-
 def stability_key(case: str, method: str, budget: int) -> CacheKey:
     """Name a result in the cache; case: its id."""
     return CacheKey("stability", case, (method, budget))
@@ -100,7 +96,7 @@ def stability_key(case: str, method: str, budget: int) -> CacheKey:
         lambda request, method, budget: stability_key(request.id, method, budget),
         lambda found: 40_000,
     ),
-    check=_check,
+    check=check_method,
 )
 def stability(
     request: CaseRequest,
