@@ -184,6 +184,16 @@ def answered_all(page: Page) -> None:
     until(page, "state.pruned.answer && state.ladder.every(({ known }) => known)")
 
 
+def box_at_rest(page: Page, selector: str) -> dict:
+    """Where an element lies once it has stopped moving and nothing covers it.
+
+    A hand that goes where the element was a frame ago misses it.
+    """
+    element = page.locator(selector).first
+    element.hover(trial=True)
+    return element.bounding_box()
+
+
 @contextmanager
 def visiting(browser, url: str, **context) -> Iterator[Page]:
     """Open the page in a fresh session for a while in which no script may fail."""

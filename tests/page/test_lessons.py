@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from conftest import answered_all, ready, state, until, visiting
+from conftest import answered_all, box_at_rest, ready, state, until, visiting
 from playwright.sync_api import Browser, Page, expect
 
 from explorer.ui.explore import lessons
@@ -30,7 +30,7 @@ def at(page: Page, name: str, number: int) -> None:
 
 def paint(page: Page) -> None:
     """Drag across the middle of the picture."""
-    box = page.locator("#vt-view").bounding_box()
+    box = box_at_rest(page, "#vt-view")
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x - box["width"] / 8, y)
     page.mouse.down()

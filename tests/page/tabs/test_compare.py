@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import answered_all, requests_of, state, until, visit
+from conftest import answered_all, box_at_rest, requests_of, state, until, visit
 from playwright.sync_api import Browser, Page, expect
 
 from explorer import analyses
@@ -146,7 +146,7 @@ def move(page: Page, budget: int) -> None:
 
 
 def drag(page: Page, *shares: float, release: bool = True) -> None:
-    box = page.locator(SLIDER).bounding_box()
+    box = box_at_rest(page, SLIDER)
     y = box["y"] + box["height"] / 2
     at = compared(page)["budget"] / 196
     page.mouse.move(box["x"] + box["width"] * at, y)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
-from conftest import requests_of, state, until, visit, visiting
+from conftest import box_at_rest, requests_of, state, until, visit, visiting
 from playwright.sync_api import Browser, Page, expect
 
 from explorer import analyses
@@ -92,6 +92,7 @@ def choose(page: Page, name: str) -> None:
 
 
 def stroke(page: Page, *cells: tuple[int, int], release: bool = True) -> None:
+    box_at_rest(page, PICTURE)
     page.mouse.move(*middle(page, *cells[0]))
     page.mouse.down()
     for cell in cells[1:]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import answered_all, requests_of, state, until, visit
+from conftest import answered_all, box_at_rest, requests_of, state, until, visit
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -58,7 +58,7 @@ def stage(page: Page, name: str) -> str:
 
 def drag(page: Page, *shares: float, release: bool = True) -> None:
     """Drag the budget slider through these shares of its length."""
-    box = page.locator(SLIDER).bounding_box()
+    box = box_at_rest(page, SLIDER)
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] * float(stage(page, "budget")) / 196, y)
     page.mouse.down()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import state, visiting
+from conftest import box_at_rest, state, visiting
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
@@ -32,8 +32,7 @@ def test_it_is_told_whose_idea_the_second_look_is(page):
 
 def test_cells_are_chosen_by_hand_and_by_keys(page):
     field = page.locator(".vt-field")
-    field.scroll_into_view_if_needed()
-    box = field.bounding_box()
+    box = box_at_rest(page, ".vt-field")
     at = [box["x"] + box["width"] * 1.5 / 8, box["y"] + box["height"] * 2.5 / 8]
     page.mouse.move(*at)
     page.mouse.down()

@@ -9,7 +9,16 @@ from collections.abc import Iterator
 
 import pytest
 from clips import gif, written
-from conftest import hosted_folder, open_tab, requests_of, state, until, visit, visiting
+from conftest import (
+    box_at_rest,
+    hosted_folder,
+    open_tab,
+    requests_of,
+    state,
+    until,
+    visit,
+    visiting,
+)
 from playwright.sync_api import Page, expect
 from unit.vlm.families import test_llava_next as llava_next
 from unit.vlm.families import test_qwen_vl as qwen_vl
@@ -105,7 +114,7 @@ def test_the_frames_follow_every_budget_exponent_and_version(page, own):
 
 def test_a_moving_hand_asks_nothing_and_a_resting_one_once(page):
     move(page, "#vt-video-view-budget", 60)
-    box = page.locator("#vt-video-view-budget").bounding_box()
+    box = box_at_rest(page, "#vt-video-view-budget")
     y = box["y"] + box["height"] / 2
     sent = requests_of(page)
     page.mouse.move(box["x"] + box["width"] * 59 / 143, y)
