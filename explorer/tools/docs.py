@@ -11,8 +11,8 @@ from explorer import ROOT
 from explorer.methods.catalog import METHODS, OF_VIDEOS, group_of
 from explorer.methods.method import Method
 from explorer.metrics import phenomena
-from explorer.metrics.leaderboard import FOLDER, read_table
-from explorer.metrics.leaderboard_text import markdown
+from explorer.metrics.leaderboard.table import FOLDER, read_table
+from explorer.metrics.leaderboard.text import markdown
 from explorer.tools.browser import chromium, served
 
 README = ROOT / "README.md"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from explorer.metrics.leaderboard import EvalRecord
+from explorer.metrics.leaderboard.table import EvalRecord
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from explorer.cases.request import CaseRequest
 from explorer.cases.scheduler import answer_many
 from explorer.media.image import open_picture
 from explorer.methods import catalog, chance
-from explorer.metrics.leaderboard import (
+from explorer.metrics.leaderboard.table import (
     BUDGETS,
     FOLDER,
     EvalRecord,
@@ -36,7 +36,7 @@ from explorer.metrics.leaderboard import (
     to_frame,
     write_table,
 )
-from explorer.metrics.leaderboard_figure import figure
+from explorer.metrics.leaderboard.figure import figure
 from explorer.pico.data import scenes
 from explorer.pico.data.questions import Question, sample
 from explorer.tools.leaderboard import answer_log

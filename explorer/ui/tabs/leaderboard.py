@@ -12,8 +12,8 @@ import gradio as gr
 import plotly.io
 
 from explorer.metrics import phenomena
-from explorer.metrics.leaderboard import FOLDER, read_table
-from explorer.metrics.leaderboard_text import findings
+from explorer.metrics.leaderboard.table import FOLDER, read_table
+from explorer.metrics.leaderboard.text import findings
 
 TEXT = (
     "Every method answered the same questions about scenes whose answers are known, on pico, the "

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from explorer.methods import catalog
 from explorer.metrics import phenomena
-from explorer.metrics.leaderboard import read_table
+from explorer.metrics.leaderboard.table import read_table
 
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # milliseconds

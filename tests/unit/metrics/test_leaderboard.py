@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from explorer.metrics.leaderboard import (
+from explorer.metrics.leaderboard.table import (
     FOLDER,
     EvalRecord,
     read_table,
@@ -16,8 +16,8 @@ from explorer.metrics.leaderboard import (
     to_frame,
     write_table,
 )
-from explorer.metrics.leaderboard_figure import figure
-from explorer.metrics.leaderboard_text import findings, markdown
+from explorer.metrics.leaderboard.figure import figure
+from explorer.metrics.leaderboard.text import findings, markdown
 
 
 def trial(seed: int, method: str, right: bool, budget: int = 8, kind: str = "at") -> EvalRecord:

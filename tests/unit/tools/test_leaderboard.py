@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from explorer.metrics.leaderboard import EvalRecord, read_table
+from explorer.metrics.leaderboard.table import EvalRecord, read_table
 from explorer.tools.leaderboard import answer_log, run
 from explorer.tools.leaderboard.answer_log import Measured
 

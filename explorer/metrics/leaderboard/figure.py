@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from explorer.metrics.leaderboard import KIND, MARKS
+from explorer.metrics.leaderboard.table import KIND, MARKS
 
 
 def figure(rows: pd.DataFrame) -> go.Figure:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from explorer.metrics.leaderboard import BETTER, EQUAL, KIND, MARKS, WORSE
+from explorer.metrics.leaderboard.table import BETTER, EQUAL, KIND, MARKS, WORSE
 
 PLACES = [f"{KIND}{kind}" for kind in ("at", "rel", "where")]  # answered by where a thing stands
 
