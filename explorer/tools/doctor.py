@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explorer import ROOT
-from explorer.tools import load
+from explorer.tools.bench import load
 from explorer.tools.browser import NAMES
 
 PYTHON = (3, 11)

@@ -1,9 +1,8 @@
 """Find scenes on which a method fails and the full model does not.
 
 `python -m explorer failures --method fastv --budget 64 [--against visionzip] [--scenes 100]`.
-Questions about a scene have right answers that are known. Seeds make every failure repeatable. With
-`--shard 2/4` a machine looks at its share of the scenes and writes what it found; `--merge` prints
-what all have found, as one would have. Knows scenes; not pages.
+Questions about a scene have right answers that are known. Seeds make every failure repeatable.
+Knows scenes; not pages.
 """
 
 from __future__ import annotations

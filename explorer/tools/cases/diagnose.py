@@ -19,7 +19,8 @@ from explorer.cases.request import CaseRequest
 from explorer.errors import BadCase, VisitorError
 from explorer.media.image import Picture, open_picture
 from explorer.pico.data import scenes
-from explorer.tools.cases.replay import files, register_models
+from explorer.tools.cases.replay import files
+from explorer.tools.distributed.models import register_models
 from explorer.vlm.catalog import CUSTOM_HELP
 
 CACHE_BYTES = 256_000_000

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
+import hashlib
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from explorer.analyses.sharing import case_file
@@ -20,9 +21,13 @@ from explorer.cases.request import CaseRequest
 from explorer.cases.scheduler import prepare
 from explorer.errors import BadCase, VisitorError
 from explorer.media.image import Picture
+from explorer.tools import distributed
+from explorer.tools.distributed import Team, in_order, log, progress
+from explorer.tools.distributed.models import register_models
 from explorer.vlm.catalog import CUSTOM_HELP
-from explorer.vlm.devices import LoadSettings
 from explorer.vlm.loader import default_loader
+
+KEPT = Path("replayed-so-far.jsonl")
 
 
 def report_row(difference: Difference) -> str:
@@ -41,15 +46,38 @@ def files(paths: list[Path]) -> Iterator[Path]:
         yield from sorted(path.glob("*.json")) if path.is_dir() else [path]
 
 
-def register_models(models: Sequence[str], among: int = 1) -> None:
-    """Let cases be of these models, too; see catalog.py. among: processes that share the cores."""
-    default_loader().configure(LoadSettings(at_once=among))
-    for source in models:
-        default_loader().catalog.register(source)
+@dataclass(frozen=True)
+class Replayed:
+    """What became of a file: the lines that tell it, and how many of its runs changed.
+
+    digest: of the file's bytes; unreadable: whether nothing could be recomputed.
+    """
+
+    file: str
+    digest: str
+    lines: tuple[str, ...]
+    changed: int = 0
+    unreadable: bool = False
+
+    @classmethod
+    def failed(cls, file: Path, error: Exception) -> Replayed:
+        """Say why nothing was recomputed."""
+        return cls(str(file), digest(file), (str(file), f"  {error}"), unreadable=True)
+
+    @classmethod
+    def of(cls, file: Path, found: Sequence[Difference]) -> Replayed:
+        """Tell what differs."""
+        lines = (str(file), *map(report_row, found))
+        return cls(str(file), digest(file), lines, sum(bool(each.change) for each in found))
 
 
-Outcome = tuple[Path, list[Difference], str]
-"""A file and what was found, or a sentence that says why nothing was."""
+def digest(file: Path) -> str:
+    """Name what a file holds; empty where it can't be read."""
+    try:
+        with file.open("rb") as data:
+            return hashlib.file_digest(data, "sha256").hexdigest()[:16]
+    except OSError:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -61,14 +89,14 @@ class _Opened:
     picture: Picture
 
 
-def _open(file: Path) -> _Opened | Outcome:
+def _open(file: Path) -> _Opened | Replayed:
     try:
         if file.stat().st_size > case_file.MAX_BYTES:
             raise BadCase("This file is too large for a case.")
         case = case_file.load(file.read_bytes())
         return _Opened(file, case, case.opened())
     except (OSError, VisitorError) as error:
-        return file, [], str(error)
+        return Replayed.failed(file, error)
 
 
 def _prepare(group: Sequence[_Opened], cache: ResultCache) -> None:
@@ -84,7 +112,7 @@ def _prepare(group: Sequence[_Opened], cache: ResultCache) -> None:
         prepare(requests, cache)
 
 
-def some_outcomes(paths: Sequence[Path]) -> list[Outcome]:
+def replay_some(paths: Sequence[Path]) -> list[Replayed]:
     """Recompute a few files, those of one model together."""
     opened, cache = [_open(file) for file in paths], ResultCache(CACHE_BYTES)
     models: dict[str, list[_Opened]] = {}
@@ -93,29 +121,36 @@ def some_outcomes(paths: Sequence[Path]) -> list[Outcome]:
             models.setdefault(one.case.model.key, []).append(one)
     for group in models.values():
         _prepare(group, cache)
-    return [_outcome(one, cache) if isinstance(one, _Opened) else one for one in opened]
+    return [_replayed(one, cache) if isinstance(one, _Opened) else one for one in opened]
 
 
-def _outcome(one: _Opened, cache: ResultCache) -> Outcome:
+def _replayed(one: _Opened, cache: ResultCache) -> Replayed:
     try:
-        return one.file, list(replay(one.case, one.picture, cache)), ""
+        return Replayed.of(one.file, list(replay(one.case, one.picture, cache)))
     except VisitorError as error:
-        return one.file, [], str(error)
+        return Replayed.failed(one.file, error)
 
 
-def outcomes(paths: list[Path], at_once: int, models: Sequence[str] = ()) -> Iterator[Outcome]:
-    """Recompute files in their order, several at once, in processes of their own if need be."""
-    parts = [paths[first : first + ENOUGH] for first in range(0, len(paths), ENOUGH)]
-    if at_once == 1:
-        for part in parts:
-            yield from some_outcomes(part)
-        return
-    # A fork has torch already; it is safe as nothing has run in this process yet.
-    ways = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("fork" if "fork" in ways else "spawn")
-    with ProcessPoolExecutor(at_once, context, register_models, (models, at_once)) as pool:
-        for found in pool.map(some_outcomes, parts):
-            yield from found
+def replayed(paths: Sequence[Path], team: Team, kept: Path | None = None) -> Iterator[Replayed]:
+    """Recompute files by a team; those first that a run which was stopped has recomputed.
+
+    kept: where what was found is written down until everything is done.
+    """
+    found = [Replayed(**told) for told in log.read_lines(kept)] if kept else []
+    known = {(one.file, one.digest): one for one in found}
+    there = [known.get((str(file), digest(file))) if known else None for file in paths]
+    yield from filter(None, there)
+    missing = [file for file, one in zip(paths, there, strict=True) if one is None]
+    parts = [missing[first : first + ENOUGH] for first in range(0, len(missing), ENOUGH)]
+    results = team.results(replay_some, parts)
+    things = f"groups of {ENOUGH} files"
+    for some in in_order(progress.told(results, len(parts), things, sys.stderr)):
+        for one in some:
+            if kept:
+                log.append(kept, one)
+            yield one
+    if kept:
+        kept.unlink(missing_ok=True)
 
 
 def worth(paths: list[Path]) -> int:
@@ -128,7 +163,7 @@ def worth(paths: list[Path]) -> int:
     return max(1, min(os.cpu_count() or 1, len(paths) // ENOUGH)) if alone else 1
 
 
-def main() -> int:
+def main() -> int | None:
     """Recompute the cases and print a table."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("cases", nargs="+", type=Path, help="case files, or folders of them")
@@ -136,16 +171,29 @@ def main() -> int:
         "--model", action="append", default=[], help=f"that isn't listed: {CUSTOM_HELP}"
     )
     parser.add_argument("--at-once", type=int, help="processes (default: what suits the model)")
+    kept = (
+        "where what was found waits until everything is done, so that a run that was stopped goes "
+        f"on (default: {KEPT} under accelerate launch, else nowhere)"
+    )
+    parser.add_argument("--log", type=Path, metavar="FILE.jsonl", help=kept)
     chosen = parser.parse_args()
-    register_models(chosen.model)
-    paths, began = list(files(chosen.cases)), time.perf_counter()
-    changed = unreadable = 0
-    for file, found, error in outcomes(paths, chosen.at_once or worth(paths), chosen.model):
-        print(f"{file}\n  {error}" if error else file)
-        unreadable += bool(error)
-        changed += sum(bool(difference.change) for difference in found)
-        for difference in found:
-            print(report_row(difference))
+    try:
+        register_models(chosen.model)
+    except VisitorError as error:
+        parser.error(str(error))
+    paths = list(files(chosen.cases))
+    kept = chosen.log or (KEPT if distributed.launched() else None)
+    prepare = partial(register_models, chosen.model)
+    return distributed.run(partial(lead, paths, kept), prepare, chosen.at_once or worth(paths))
+
+
+def lead(paths: Sequence[Path], kept: Path | None, team: Team) -> int:
+    """Recompute cases with a team and print a table."""
+    changed, unreadable, began = 0, 0, time.perf_counter()
+    for one in replayed(paths, team, kept):
+        print("\n".join(one.lines))
+        unreadable += one.unreadable
+        changed += one.changed
     count, seconds = len(paths) - unreadable, time.perf_counter() - began
     print(
         f"{count} cases, {changed} runs changed, {unreadable} files could not be replayed, "

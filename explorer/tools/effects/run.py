@@ -14,11 +14,9 @@ import argparse
 import hashlib
 import json
 import math
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from explorer import ROOT
@@ -30,6 +28,7 @@ from explorer.cases.cache import ResultCache
 from explorer.cases.generation import FULL
 from explorer.cases.request import CaseRequest
 from explorer.cases.scheduler import prepare
+from explorer.errors import UnknownMethod
 from explorer.media.image import open_picture
 from explorer.methods import catalog, chance
 from explorer.metrics.effects import pope
@@ -43,10 +42,12 @@ from explorer.metrics.effects.table import (
     to_frame,
 )
 from explorer.pico.data import scenes
+from explorer.tools import distributed
+from explorer.tools.distributed import Team, progress
+from explorer.tools.distributed.log import append
+from explorer.tools.distributed.models import share_cores
 from explorer.tools.effects import scene_log
 from explorer.tools.effects.scene_log import MeasuredScene
-from explorer.tools.leaderboard.answer_log import append
-from explorer.vlm.devices import LoadSettings
 from explorer.vlm.loader import default_loader
 from explorer.vlm.threads import cpu_threads
 
@@ -128,38 +129,16 @@ def _caption(seed: int, row: str, scene: scenes.Scene, given) -> CaptionRecord:
     )
 
 
-def measure(
-    seeds: Sequence[int], method: str, budget: int, workers: int
-) -> Iterator[MeasuredScene]:
-    """Give what each scene gives, in the order of the seeds; one process per core."""
-    if workers == 1:
-        yield from (evaluate(seed, method, budget) for seed in seeds)
-        return
-    with ProcessPoolExecutor(workers, None, _share_cores, (workers,)) as pool:
-        waiting = [pool.submit(evaluate, seed, method, budget) for seed in seeds]
-        yield from (done.result() for done in waiting)
-
-
-def _share_cores(workers: int) -> None:
-    default_loader().configure(LoadSettings(at_once=workers))
-
-
 def fill(
-    log: Path, seeds: Sequence[int], method: str, budget: int, workers: int
+    log: Path, seeds: Sequence[int], method: str, budget: int, team: Team
 ) -> list[MeasuredScene]:
     """Measure what the log doesn't have, say how far it is, and give all scenes asked for."""
     known = {scene.seed: scene for scene in scene_log.read(log, weights())}
     missing = [seed for seed in seeds if seed not in known]
-    began = time.perf_counter()
-    for number, scene in enumerate(measure(missing, method, budget, workers), 1):
+    results = team.results(partial(evaluate, method=method, budget=budget), missing)
+    for _, scene in progress.told(results, len(missing), "scenes"):
         append(log, scene)
         known[scene.seed] = scene
-        if number % 10 == 0 or number == len(missing):
-            seconds = time.perf_counter() - began
-            left = seconds / number * (len(missing) - number)
-            print(
-                f"{number} of {len(missing)} scenes, {seconds:.0f} s, {left:.0f} left", flush=True
-            )
     return [known[seed] for seed in seeds]
 
 
@@ -222,7 +201,7 @@ def name_of(method: str, budget: int) -> str:
     return f"{safe}-{budget}"
 
 
-def main() -> None:
+def main() -> int | None:
     """Ask about scenes what has not been asked yet, print the table, write it for the page."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--method", default="clsattn", help="key, with options")
@@ -232,14 +211,23 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER)
     parser.add_argument("--log", type=Path, help="answers so far; default: beside the table")
     chosen = parser.parse_args()
-    method = catalog.canonical(chosen.method)
-    catalog.resolve(method)
+    try:
+        chosen.method = catalog.canonical(chosen.method)
+        catalog.resolve(chosen.method)
+    except UnknownMethod as error:
+        parser.error(str(error))
+    return distributed.run(partial(lead, chosen), share_cores, chosen.workers)
+
+
+def lead(chosen: argparse.Namespace, team: Team) -> None:
+    """Do what the command line asks for, with a team."""
     chosen.out.mkdir(parents=True, exist_ok=True)
     write_corpus()
-    name = name_of(method, chosen.budget)
+    name = name_of(chosen.method, chosen.budget)
     log = chosen.log or chosen.out / f"{name}.jsonl"
     seeds = range(FIRST_SEED, FIRST_SEED + chosen.scenes)
-    told = result(fill(log, seeds, method, chosen.budget, chosen.workers), method, chosen.budget)
+    measured = fill(log, seeds, chosen.method, chosen.budget, team)
+    told = result(measured, chosen.method, chosen.budget)
     text = json.dumps(told, indent=1)
     (chosen.out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     print("\n".join(lines_of(told)))

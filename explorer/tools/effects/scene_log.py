@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.metrics.effects.table import CaptionRecord, ProbeRecord
-from explorer.tools.leaderboard.answer_log import read_lines
+from explorer.tools.distributed.log import read_lines
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The search for failures: its command, and how it is split over machines."""
+"""The search for failures: its command."""

@@ -6,12 +6,14 @@ Knows command lines and files; what a failure is, analyses/failures says.
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from explorer.analyses.failures import FIRST_SEED, QUESTIONS, RIGHT, Failure, find, judge, ranked
+from explorer.analyses.failures.judging import check
 from explorer.analyses.failures.own_pictures import (
     BadLine,
     OwnLine,
@@ -21,79 +23,85 @@ from explorer.analyses.failures.own_pictures import (
 )
 from explorer.cases.generation import FULL
 from explorer.errors import VisitorError
-from explorer.tools.failures.shards import Shard, shard
+from explorer.tools import distributed
+from explorer.tools.distributed import Team, log, progress
+from explorer.tools.distributed.models import share_cores
 from explorer.vlm.catalog import DEFAULT
 
-WHOLE = Shard()
+KEPT = Path("failures-so-far.jsonl")
 
 
-# ---- the command line ---------------------------------------------------------------------------
+# ---- what is looked for -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is looked for, and in which scenes: `scenes` of them from seed `first` on.
-
-    right: what counts as right, see `judge`.
-    """
+    """What is looked for. right: what counts as right, see `judge`."""
 
     method: str
     budget: int
     against: str = FULL
-    scenes: int = 100
-    first: int = FIRST_SEED
-    right: str = "truth"
     model: str = DEFAULT
+    right: str = "truth"
 
-    @property
-    def settings(self) -> tuple[str, str, str]:
-        """What `find` and `judge` take behind the questions."""
-        return self.against, self.model, self.right
+    def scene(self, seed: int) -> list[Failure]:
+        """Look at one scene."""
+        how = (self.against, self.model, self.right)
+        return [hit for hit in find(self.method, self.budget, [seed], *how) if hit]
 
-    def hits(self, share: Shard = WHOLE) -> list[Failure]:
-        """Look at the scenes of a share; gives its failures in the order of the seeds."""
-        seeds = share.take(range(self.first, self.first + self.scenes))
-        found = find(self.method, self.budget, seeds, *self.settings)
-        return [hit for hit in found if hit]
-
-    def own_hits(
-        self, lines: Sequence[OwnLine], folder: Path
-    ) -> Iterator[Failure | BadLine | None]:
-        """Look at own pictures; gives failures, lines that can't be used, None for one in order."""
-        for asked in opened(lines, folder):
-            if isinstance(asked, BadLine):
-                yield asked
-            else:
-                yield from judge([asked], self.method, self.budget, *self.settings)
-                yield None
+    def own_line(self, folder: Path, line: OwnLine) -> list[Failure] | BadLine:
+        """Look at one question about a picture in a folder, or say why it can't be used."""
+        [asked] = opened([line], folder)
+        if isinstance(asked, BadLine):
+            return asked
+        how = (self.against, self.model, self.right)
+        return judge([asked], self.method, self.budget, *how)
 
 
-def write_share(search: Search, share: Shard, hits: Sequence[Failure], file: Path) -> None:
-    """Write what a share has found as JSON, for `merged`."""
-    told = {"search": asdict(search), "share": asdict(share), "hits": [asdict(hit) for hit in hits]}
-    file.write_text(json.dumps(told, indent=1), encoding="utf-8")
+@dataclass(frozen=True)
+class Looked:
+    """One line of a log: what was found in one scene, by its seed, or for one own line."""
+
+    search: Search
+    item: str
+    hits: tuple[Failure, ...]
 
 
-def merged(files: Sequence[Path]) -> tuple[Search, list[Failure]]:
-    """Put the files of all shares together; ValueError unless they are the shares of one search."""
-    told = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    searches = {Search(**one["search"]) for one in told}
-    shares = sorted((one["share"]["number"], one["share"]["of"]) for one in told)
-    if len(searches) != 1:
-        raise ValueError("These files are of different searches.")
-    if shares != [(number, len(told)) for number in range(1, len(told) + 1)]:
-        given = ", ".join(f"{number}/{of}" for number, of in shares)
-        raise ValueError(f"These are not all shares of the search, once each: {given}.")
-    return searches.pop(), [Failure(**hit) for one in told for hit in one["hits"]]
+def look(
+    search: Search,
+    work: Callable[[int | OwnLine], list[Failure] | BadLine],
+    items: Iterable[int | OwnLine],
+    team: Team,
+    kept: Path | None = None,
+) -> Iterator[list[Failure] | BadLine]:
+    """Look at all items with a team; those first that a run which was stopped has looked at.
+
+    kept: where what was found is written down until everything is done.
+    """
+    found = {}
+    for told in log.read_lines(kept) if kept else ():
+        if told["search"] == asdict(search):
+            found[told["item"]] = [Failure(**hit) for hit in told["hits"]]
+    missing = []
+    for item in items:
+        if str(item) in found:
+            yield found[str(item)]
+        else:
+            missing.append(item)
+    results = team.results(work, missing)
+    for number, hits in progress.told(results, len(missing), "looked at", sys.stderr):
+        if kept and not isinstance(hits, BadLine):
+            log.append(kept, Looked(search, str(missing[number]), tuple(hits)))
+        yield hits
+    if kept:
+        kept.unlink(missing_ok=True)
+
+
+# ---- what is told -------------------------------------------------------------------------------
 
 
 def publish(search: Search, hits: Sequence[Failure]) -> None:
-    """Print the failures, the surest first."""
-    _print_ranked(search, hits)
-    print(f"{len(hits)} failures in {search.scenes} scenes, {QUESTIONS} questions each")
-
-
-def _print_ranked(search: Search, hits: Sequence[Failure]) -> None:
+    """Print failures, the surest first; texts of strangers can't command a terminal."""
     for hit in ranked(hits):
         where = hit.picture or f"seed {hit.seed}"
         text = (
@@ -101,6 +109,35 @@ def _print_ranked(search: Search, hits: Sequence[Failure]) -> None:
             f"right: {hit.truth}  {search.method}: {hit.wrong}"
         )
         print("".join(letter if letter.isprintable() else "?" for letter in text))
+
+
+def in_scenes(search: Search, seeds: Sequence[int], kept: Path | None, team: Team) -> None:
+    """Print the failures in scenes."""
+    hits = [hit for found in look(search, search.scene, seeds, team, kept) for hit in found]
+    publish(search, hits)
+    print(f"{len(hits)} failures in {len(seeds)} scenes, {QUESTIONS} questions each")
+
+
+def in_own_pictures(
+    search: Search,
+    lines: Sequence[OwnLine],
+    bad: Sequence[BadLine],
+    folder: Path,
+    kept: Path | None,
+    team: Team,
+) -> None:
+    """Print the failures in own pictures, and which lines were left out."""
+    found = list(look(search, partial(search.own_line, folder), lines, team, kept))
+    bad = [*bad, *(each for each in found if isinstance(each, BadLine))]
+    asked = [each for each in found if not isinstance(each, BadLine)]
+    for line in sorted(bad, key=lambda line: line.number):
+        print(f"skipped, {line}")
+    hits = [hit for each in asked for hit in each]
+    publish(search, hits)
+    print(f"{len(hits)} failures in {len(asked)} questions, {len(bad)} skipped")
+
+
+# ---- the command line ---------------------------------------------------------------------------
 
 
 def own_lines(chosen: argparse.Namespace) -> tuple[list[OwnLine], list[BadLine], Path]:
@@ -122,67 +159,45 @@ def own_lines(chosen: argparse.Namespace) -> tuple[list[OwnLine], list[BadLine],
     return *read_lines(data.read_bytes()), folder or data.parent
 
 
-def publish_own(search: Search, chosen: argparse.Namespace) -> None:
-    """Print the failures in own pictures, and which lines were left out."""
-    lines, bad, folder = own_lines(chosen)
-    hits, looked = [], 0
-    for found in search.own_hits(lines, folder):
-        if isinstance(found, Failure):
-            hits.append(found)
-        elif isinstance(found, BadLine):
-            bad.append(found)
-        else:
-            looked += 1
-    for line in sorted(bad, key=lambda line: line.number):
-        print(f"skipped, {line}")
-    _print_ranked(search, hits)
-    print(f"{len(hits)} failures in {looked} questions, {len(bad)} skipped")
-
-
-def main() -> None:
-    """Print the failures of a method, the surest first."""
+def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--method", help="a method's key, such as visionzip")
-    parser.add_argument("--budget", type=int, help="mean visual tokens kept")
-    parser.add_argument("--against", default=FULL, help="another method, or full")
-    parser.add_argument("--scenes", type=int, default=100)
-    parser.add_argument("--first", type=int, default=FIRST_SEED, help="seed of the first scene")
-    parser.add_argument("--right", choices=RIGHT, default="truth", help="what counts as right")
-    parser.add_argument("--model", default=DEFAULT, help="a key of models.yaml")
+    add = parser.add_argument
+    add("--method", required=True, help="a method's key, such as visionzip")
+    add("--budget", type=int, required=True, help="mean visual tokens kept")
+    add("--against", default=FULL, help="another method, or full")
+    add("--scenes", type=int, default=100)
+    add("--first", type=int, default=FIRST_SEED, help="seed of the first scene")
+    add("--right", choices=RIGHT, default="truth", help="what counts as right")
+    add("--model", default=DEFAULT, help="a key of models.yaml")
     own = "own pictures: a JSON object per line, with picture, question and, if known, answer"
-    parser.add_argument("--data", type=Path, metavar="FILE.jsonl", help=own)
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="where own pictures lie")
-    parser.add_argument("--question", help="asked about every picture of the folder")
-    parser.add_argument("--answer", help="right for every picture of the folder")
-    parser.add_argument("--shard", type=shard, help="do a share, such as 2/4, and write its hits")
-    parser.add_argument("--out", type=Path, default=Path(), help="folder for the hits of a share")
-    parser.add_argument("--merge", type=Path, nargs="+", help="hits that all shares have written")
+    add("--data", type=Path, metavar="FILE.jsonl", help=own)
+    add("--images", type=Path, metavar="FOLDER", help="where own pictures lie")
+    add("--question", help="asked about every picture of the folder")
+    add("--answer", help="right for every picture of the folder")
+    kept = (
+        "where what was found waits until everything is done, so that a run that was stopped goes "
+        f"on (default: {KEPT} under accelerate launch, else nowhere)"
+    )
+    add("--log", type=Path, metavar="FILE.jsonl", help=kept)
+    return parser
+
+
+def main() -> int | None:
+    """Print the failures of a method, the surest first."""
+    parser = _arguments()
     chosen = parser.parse_args()
-    if chosen.merge:
-        try:
-            publish(*merged(chosen.merge))
-        except (KeyError, TypeError):
-            parser.error("--merge: these are no files that shares have written")
-        except (OSError, ValueError) as error:
-            parser.error(f"--merge: {error}")
-        return
-    if chosen.method is None or chosen.budget is None:
-        parser.error("--method and --budget say what to look for")
-    scenes = (chosen.scenes, chosen.first)
-    what = (chosen.method, chosen.budget, chosen.against)
-    search = Search(*what, *scenes, chosen.right, chosen.model)
-    if chosen.data or chosen.images:
-        if chosen.shard:
-            parser.error("--shard is for scenes; cut the file of own pictures instead")
-        try:
-            publish_own(search, chosen)
-        except (OSError, ValueError, VisitorError) as error:
-            parser.error(str(error))
-        return
-    hits = search.hits(chosen.shard or WHOLE)
-    if chosen.shard:
-        chosen.out.mkdir(parents=True, exist_ok=True)
-        write_share(search, chosen.shard, hits, chosen.out / f"failures-{chosen.shard}.json")
-        print(f"{len(hits)} failures in the scenes of share {chosen.shard}")
-    else:
-        publish(search, hits)
+    search = Search(chosen.method, chosen.budget, chosen.against, chosen.model, chosen.right)
+    kept = chosen.log or (KEPT if distributed.launched() else None)
+    try:
+        check(search.method, search.against, search.right)
+        if chosen.data or chosen.images:
+            lead = partial(in_own_pictures, search, *own_lines(chosen), kept)
+        else:
+            seeds = range(chosen.first, chosen.first + chosen.scenes)
+            lead = partial(in_scenes, search, seeds, kept)
+    except (OSError, ValueError, VisitorError) as error:
+        parser.error(str(error))
+    try:
+        return distributed.run(lead, share_cores)
+    except VisitorError as error:
+        parser.error(str(error))

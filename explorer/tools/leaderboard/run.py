@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import argparse
 import random
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -28,6 +27,7 @@ from explorer.cases.request import CaseRequest
 from explorer.cases.scheduler import answer_many
 from explorer.media.image import open_picture
 from explorer.methods import catalog, chance
+from explorer.metrics.leaderboard.figure import figure
 from explorer.metrics.leaderboard.table import (
     BUDGETS,
     FOLDER,
@@ -36,12 +36,14 @@ from explorer.metrics.leaderboard.table import (
     to_frame,
     write_table,
 )
-from explorer.metrics.leaderboard.figure import figure
 from explorer.pico.data import scenes
 from explorer.pico.data.questions import Question, sample
+from explorer.tools import distributed
+from explorer.tools.distributed import Team, progress
+from explorer.tools.distributed.log import append
+from explorer.tools.distributed.models import share_cores
 from explorer.tools.leaderboard import answer_log
 from explorer.tools.leaderboard.answer_log import Measured
-from explorer.vlm.devices import LoadSettings
 from explorer.vlm.loader import default_loader
 from explorer.vlm.threads import cpu_threads
 
@@ -109,23 +111,10 @@ def _record(seed: int, question: Question, row: str, answer: Answer, full: Answe
     )
 
 
-def measure(
-    missing: Mapping[int, Sequence[str]], budgets: Sequence[int] = BUDGETS, workers: int = 2
-) -> Iterator[Measured]:
-    """Give what each scene gives, in the order of the seeds; one process per core.
-
-    missing: the rows to ask for, by seed.
-    """
-    if workers == 1:
-        yield from (evaluate(seed, rows, budgets) for seed, rows in missing.items())
-        return
-    with ProcessPoolExecutor(workers, None, _share_cores, (workers,)) as pool:
-        waiting = [pool.submit(evaluate, seed, rows, budgets) for seed, rows in missing.items()]
-        yield from (done.result() for done in waiting)
-
-
-def _share_cores(workers: int) -> None:
-    default_loader().configure(LoadSettings(at_once=workers))
+def _evaluated(budgets: Sequence[int], asked: tuple[int, Sequence[str]]) -> Measured:
+    """Like `evaluate`, for what a team hands out: a seed and its rows."""
+    seed, rows = asked
+    return evaluate(seed, rows, budgets)
 
 
 def described(rows: pd.DataFrame) -> pd.DataFrame:
@@ -147,7 +136,7 @@ def title(row: str) -> str:
     return chance.title_of(row) if chance.is_random(row) else catalog.title(row)
 
 
-def main() -> None:
+def main() -> int | None:
     """Ask about scenes what has not been asked yet, write assets/leaderboard, print the table."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--scenes", type=int, default=200, help="one question each")
@@ -157,37 +146,36 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER)
     parser.add_argument("--log", type=Path, help="answers so far; default: answers.jsonl in --out")
     chosen = parser.parse_args()
+    return distributed.run(partial(lead, chosen), share_cores, chosen.workers)
+
+
+def lead(chosen: argparse.Namespace, team: Team) -> None:
+    """Do what the command line asks for, with a team."""
     chosen.out.mkdir(parents=True, exist_ok=True)
     rows = rows_for(chosen.methods or all_specs())
     seeds = range(FIRST_SEED, FIRST_SEED + chosen.scenes)
     log = chosen.log or chosen.out / LOG
-    measured = fill(log, seeds, rows, chosen.budgets, chosen.workers)
+    measured = fill(log, seeds, rows, chosen.budgets, team)
     shown = {FULL, *rows}
     records = (record for one in measured for record in one.records)
     publish([r for r in records if r.seed in seeds and r.method in shown], chosen.out)
 
 
 def fill(
-    log: Path, seeds: Sequence[int], rows: Sequence[str], budgets: Sequence[int], workers: int = 2
+    log: Path, seeds: Sequence[int], rows: Sequence[str], budgets: Sequence[int], team: Team
 ) -> list[Measured]:
     """Measure what the log doesn't have, say how far it is, and give all that it has then."""
     measured = list(answer_log.read(log))
-    known, missing = answer_log.done(measured, budgets), {}
+    known, missing = answer_log.done(measured, budgets), []
     for seed in seeds:
         new = [row for row in rows if row not in known.get(seed, ())]
         if new:
-            missing[seed] = new
-    began = time.perf_counter()
-    for number, one in enumerate(measure(missing, budgets, workers), 1):
-        answer_log.append(log, one)
+            missing.append((seed, new))
+    results = team.results(partial(_evaluated, budgets), missing)
+    for _, one in progress.told(results, len(missing), "scenes"):
+        append(log, one)
         measured.append(one)
-        if number % 10 == 0 or number == len(missing):
-            seconds = time.perf_counter() - began
-            left = seconds / number * (len(missing) - number)
-            print(
-                f"{number} of {len(missing)} scenes, {seconds:.0f} s, {left:.0f} left", flush=True
-            )
-    return measured
+    return sorted(measured, key=lambda one: one.seed)  # whoever was first to answer
 
 
 def publish(records: Iterable[EvalRecord], folder: Path) -> None:

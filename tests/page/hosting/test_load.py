@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from explorer.tools import load
+from explorer.tools.bench import load
 
 
 def test_many_visitors_get_their_own_answers(url):

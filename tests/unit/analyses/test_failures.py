@@ -14,8 +14,8 @@ from explorer.errors import BadBudget, UnknownMethod
 from explorer.metrics.fidelity import agrees
 from explorer.pico.data import scenes
 from explorer.pico.data.questions import truths
+from explorer.tools.distributed import Team, log
 from explorer.tools.failures import find as tools_failures
-from explorer.tools.failures.shards import shard
 
 SEEDS = range(40, 44)
 FEW = SEEDS[:3]
@@ -75,48 +75,25 @@ def test_unknown_methods_and_budgets_out_of_reach_are_refused():
         hits("fastv", 2)
 
 
-SEARCH = tools_failures.Search("random", 2, scenes=3, first=40)
-
-
-@pytest.fixture(scope="module")
-def shares(tmp_path_factory):
-    """The files of a search by three machines, the last of which is done first."""
-    folder, files = tmp_path_factory.mktemp("shares"), []
-    for share in (shard("3/3"), shard("1/3"), shard("2/3")):
-        files.append(folder / f"failures-{share}.json")
-        tools_failures.write_share(SEARCH, share, SEARCH.hits(share), files[-1])
-    return files
-
-
 def printed(monkeypatch, capsys, *options: object) -> str:
     monkeypatch.setattr(sys, "argv", ["failures", *map(str, options)])
     tools_failures.main()
     return capsys.readouterr().out
 
 
-def test_shares_put_together_are_what_one_machine_finds(shares):
-    search, hits = tools_failures.merged(shares)
-    assert search == SEARCH
-    assert failures.ranked(hits) == failures.ranked(SEARCH.hits())
-    assert {hit.seed for hit in hits} <= set(range(40, 43)) and hits
-
-
-def test_the_command_prints_the_same_with_shares(shares, monkeypatch, capsys, tmp_path):
+def test_a_search_that_was_stopped_goes_on_and_prints_the_same(monkeypatch, capsys, tmp_path):
     asked = ["--method", "random", "--budget", 2, "--scenes", 3, "--first", 40]
     alone = printed(monkeypatch, capsys, *asked)
     assert alone.endswith("failures in 3 scenes, 3 questions each\n")
-    assert printed(monkeypatch, capsys, "--merge", *shares) == alone
-    printed(monkeypatch, capsys, *asked, "--shard", "2/3", "--out", tmp_path / "new")
-    [written] = (tmp_path / "new").iterdir()
-    assert written.read_text() == shares[2].read_text() and written.name == shares[2].name
-
-
-def test_shares_that_do_not_fit_together_are_refused(shares, monkeypatch, capsys, tmp_path):
-    for wrong in (shares[:2], [*shares, shares[0]], [tmp_path / "none.json"]):
-        with pytest.raises(SystemExit):
-            printed(monkeypatch, capsys, "--merge", *wrong)
-    assert "1/3, 3/3" in capsys.readouterr().err
-    other = tmp_path / "other.json"
-    tools_failures.write_share(tools_failures.Search("random", 3), shard("2/3"), [], other)
-    with pytest.raises(ValueError, match="different searches"):
-        tools_failures.merged([*shares[:2], other])
+    search, kept = tools_failures.Search("random", 2), tmp_path / "so-far.jsonl"
+    for number, _ in enumerate(tools_failures.look(search, search.scene, FEW, Team(), kept)):
+        if number == 1:
+            break  # as if somebody had ended it
+    other = tools_failures.Search("random", 3)
+    log.append(kept, tools_failures.Looked(other, "42", ()))
+    looked = []
+    monkeypatch.setattr(
+        tools_failures, "find", lambda *how: looked.append(how[2]) or failures.find(*how)
+    )
+    assert printed(monkeypatch, capsys, *asked, "--log", kept) == alone
+    assert looked == [[42]] and not kept.exists()

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from explorer.metrics.leaderboard.figure import figure
 from explorer.metrics.leaderboard.table import (
     FOLDER,
     EvalRecord,
@@ -16,7 +17,6 @@ from explorer.metrics.leaderboard.table import (
     to_frame,
     write_table,
 )
-from explorer.metrics.leaderboard.figure import figure
 from explorer.metrics.leaderboard.text import findings, markdown
 
 

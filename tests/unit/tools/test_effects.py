@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from explorer.tools.distributed.log import append
 from explorer.tools.effects import run, scene_log
-from explorer.tools.leaderboard.answer_log import append
 
 SEED = run.FIRST_SEED + 1
 
@@ -40,12 +40,22 @@ def test_an_interrupted_run_goes_on_and_writes_what_the_page_shows(
     log.write_bytes(log.read_bytes() + b'{"cut off')
     asked = []
 
-    def measure(missing, method, budget, workers):
-        asked.extend(missing)
-        yield from (replace(scene, seed=seed) for seed in missing)
+    def evaluate(seed, method, budget):
+        asked.append(seed)
+        return replace(scene, seed=seed)
 
-    monkeypatch.setattr(run, "measure", measure)
-    command = ["effects", "--method", "clsattn", "--budget", "49", "--scenes", "3"]
+    monkeypatch.setattr(run, "evaluate", evaluate)
+    command = [
+        "effects",
+        "--method",
+        "clsattn",
+        "--budget",
+        "49",
+        "--scenes",
+        "3",
+        "--workers",
+        "1",
+    ]
     monkeypatch.setattr(sys, "argv", [*command, "--out", str(tmp_path)])
     run.main()
     assert asked == [seeds[0], seeds[2]], "answers of other weights don't count"

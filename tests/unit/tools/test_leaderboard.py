@@ -8,6 +8,8 @@ import sys
 import pytest
 
 from explorer.metrics.leaderboard.table import EvalRecord, read_table
+from explorer.tools.distributed import Team
+from explorer.tools.distributed.log import append
 from explorer.tools.leaderboard import answer_log, run
 from explorer.tools.leaderboard.answer_log import Measured
 
@@ -57,32 +59,32 @@ def test_a_new_draw_of_random_comes_with_every_scene():
 
 def test_a_run_goes_on_where_it_was_stopped(first, tmp_path, monkeypatch):
     log, asked = tmp_path / "answers.jsonl", []
-    answer_log.append(log, first)
+    append(log, first)
     monkeypatch.setattr(
         run, "evaluate",
         lambda seed, rows, budgets: asked.append((seed, *rows)) or measured(seed, *rows),
     )  # fmt: skip
     rows = [*first.rows, "divprune"]
-    found = run.fill(log, SEEDS, rows, BUDGETS, workers=1)
+    found = run.fill(log, SEEDS, rows, BUDGETS, Team())
     assert asked == [(SEEDS[0], "divprune"), (SEEDS[1], *rows)]
     assert list(answer_log.read(log)) == found and len(found) == 3
-    assert run.fill(log, SEEDS, rows, BUDGETS, workers=1) == found and len(asked) == 2
-    run.fill(log, SEEDS[:1], ["clsattn"], (4, 8), workers=1)
+    assert run.fill(log, SEEDS, rows, BUDGETS, Team()) == found and len(asked) == 2
+    run.fill(log, SEEDS[:1], ["clsattn"], (4, 8), Team())
     assert asked[2:] == [(SEEDS[0], "clsattn")], "a budget that it hasn't been asked at"
 
 
 def test_a_line_that_was_cut_off_is_taken_away(tmp_path):
     log = tmp_path / "answers.jsonl"
     assert list(answer_log.read(log)) == []
-    answer_log.append(log, measured(1, "random"))
+    append(log, measured(1, "random"))
     log.write_text(log.read_text() + '{"seed": 2, "rows": ["ran')
     assert list(answer_log.read(log)) == [measured(1, "random")]
-    answer_log.append(log, measured(2, "random"))
+    append(log, measured(2, "random"))
     assert [one.seed for one in answer_log.read(log)] == [1, 2]
 
 
 def test_the_command_writes_table_and_figure(first, tmp_path, monkeypatch, capsys):
-    answer_log.append(tmp_path / run.LOG, Measured(run.FIRST_SEED, first.rows, BUDGETS, tuple(
+    append(tmp_path / run.LOG, Measured(run.FIRST_SEED, first.rows, BUDGETS, tuple(
         EvalRecord(**{**vars(record), "seed": run.FIRST_SEED}) for record in first.records
     )))  # fmt: skip
     words = ["leaderboard", "--scenes", "1", "--methods", "clsattn", "fastv"]

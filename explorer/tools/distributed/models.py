@@ -1,0 +1,22 @@
+"""Make a process ready to run models: which there are, and its share of the cores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from explorer.vlm.devices import LoadSettings
+from explorer.vlm.loader import default_loader
+
+
+def register_models(models: Sequence[str] = (), among: int = 1) -> list[str]:
+    """Offer models that aren't listed, too, and give all their keys; see catalog.py.
+
+    among: processes that share the cores. Raises `UnknownModel` and `ModelUnavailable`.
+    """
+    default_loader().configure(LoadSettings(at_once=among))
+    return [default_loader().catalog.register(source) for source in models]
+
+
+def share_cores(among: int) -> None:
+    """Let so many processes share the cores."""
+    register_models((), among)
