@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from explorer.analyses.effects.probes import SHARES, budgets_for, check_method
 from explorer.analyses.effects.things import lexicon
 from explorer.cases.answers import full_run
-from explorer.cases.cache import ResultCache
+from explorer.cases.cache import CacheKey, ResultCache
 from explorer.cases.case import open_case
 from explorer.cases.gpu import GpuCost, use_case
 from explorer.cases.records import Answer
@@ -23,6 +23,7 @@ from explorer.metrics.effects.chair import Captioned, Lexicon
 from explorer.metrics.effects.stability import verdict_changes
 
 QUESTION = "Describe the picture."
+CAPTION_BYTES = 5_000  # of what is kept of a caption, about
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Caption:
     read: Captioned
     length: int
     verdict_changes: int
+
+
+def captions_key(case: str, method: str) -> CacheKey:
+    """Name the newest captions that were asked for beside a case, by its id."""
+    return CacheKey("captions", case, (method,))
 
 
 @use_case(cost=GpuCost(answers=1 + 2 * len(SHARES)), check=check_method)
@@ -60,7 +66,8 @@ def describe(
     case, words = open_case(asked, cache), lexicon(there)
     names = [group[0] for group in there]
     full = full_run(case, cache).answer
-    yield _read(full, full.budget, names, words)
+    found = [_read(full, full.budget, names, words)]
+    yield found[0]
     budgets = budgets_for(case, method)
     wished = {reached: each for each, reached in budgets}
     specs = [
@@ -70,7 +77,10 @@ def describe(
     ]
     for result in answer_many(asked, specs, cache=cache, stop=stop):
         if result.answer is not None:
-            yield _read(result.answer, wished[result.budget], names, words)
+            found.append(_read(result.answer, wished[result.budget], names, words))
+            yield found[-1]
+    if cache is not None and not stop():
+        cache.put(captions_key(request.id, method), tuple(found), CAPTION_BYTES * len(found))
 
 
 def _read(answer: Answer, wished: int, there: Sequence[str], words: Lexicon) -> Caption:

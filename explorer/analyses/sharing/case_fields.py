@@ -19,6 +19,7 @@ VERSION = 1
 PICTURE_BYTES = 14_000_000  # of the embedded picture, in base64
 RUNS, TOKENS, ANSWER, STAGES, LAYERS = 200, 20_000, 2_000, 64, 512
 PROBES = 24 * 9  # things, and runs that were asked about each
+CAPTIONS = 64
 STEPS = 2 * len(QUESTIONS)  # of a diagnosis
 
 Text = Annotated[str, Field(max_length=8_000)]
@@ -80,6 +81,20 @@ class StoredProbe(Strict):
     text: Text
     says_yes: bool
     yes: Share | None = None
+
+
+class StoredCaption(Strict):
+    """How a run described the picture, and what that names; see `metrics/effects/chair.py`.
+
+    hallucinated: the words for what is not there, as the caption has them.
+    """
+
+    method: Name
+    budget: Annotated[int, Field(ge=1, le=TOKENS)]
+    text: Text
+    hallucinated: Annotated[list[Name], Field(max_length=ANSWER)] = []
+    chair_i: Share
+    recall: Share
 
 
 class StoredStability(Strict):
@@ -189,6 +204,7 @@ class CaseFile(Strict):
     diagnosis: StoredDiagnosis | None = None
     removal: Annotated[list[StoredRemoval], Field(max_length=LAYERS)] = []
     probes: Annotated[list[StoredProbe], Field(max_length=PROBES)] = []
+    captions: Annotated[list[StoredCaption], Field(max_length=CAPTIONS)] = []
     stability: StoredStability | None = None
     packages: Annotated[
         dict[Name, Annotated[str, Field(max_length=100)]], Field(max_length=50)

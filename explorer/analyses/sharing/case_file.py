@@ -23,6 +23,7 @@ from explorer.analyses.diagnosis.records import Diagnosis
 from explorer.analyses.sharing.case_fields import (
     PICTURE_BYTES,
     CaseFile,
+    StoredCaption,
     StoredDiagnosis,
     StoredInside,
     StoredModel,
@@ -49,13 +50,14 @@ PACKAGES = ("torch", "transformers", "gradio", "numpy")
 class Looks(NamedTuple):
     """What else is known of a case, where somebody has asked.
 
-    insides: of runs, by method and budget; removal: answers without a picture; probes, stability:
-    what pruning does to answers.
+    insides: of runs, by method and budget; removal: answers without a picture; probes, captions,
+    stability: what pruning does to answers.
     """
 
     insides: dict[tuple[str, int], StoredInside]
     removal: tuple[StoredRemoval, ...] = ()
     probes: tuple[StoredProbe, ...] = ()
+    captions: tuple[StoredCaption, ...] = ()
     stability: StoredStability | None = None
 
 
@@ -94,6 +96,7 @@ def save(
         diagnosis=diagnosis and stored_diagnosis(diagnosis),
         removal=list(looks.removal),
         probes=list(looks.probes),
+        captions=list(looks.captions),
         stability=looks.stability,
         packages=packages(),
     )

@@ -69,6 +69,7 @@ def page(case: CaseFile, grid: Grid, image: Image.Image) -> str:
             stands=_stands(case),
             probe_heads=_probe_heads(case),
             probes=_probes(case),
+            captions=_captions(case),
             firmness=_firmness(case),
             circumstances=_circumstances(case),
         )
@@ -222,6 +223,20 @@ def _probes(case: CaseFile) -> list[Row]:
 def _said(probe: StoredProbe) -> str:
     sign = "✓" if probe.says_yes == probe.there else "✗"
     return f"{sign} {probe.text}" + ("" if probe.yes is None else f" ({probe.yes:.2f})")
+
+
+def _captions(case: CaseFile) -> list[Row]:
+    """Tell how each run described the picture, and what of that is not there."""
+    return [
+        (
+            f"{name_of(each.method)} {each.budget}",
+            each.text,
+            ", ".join(each.hallucinated),
+            f"{each.chair_i:.2f}",
+            f"{each.recall:.2f}",
+        )
+        for each in case.captions
+    ]
 
 
 def _firmness(case: CaseFile) -> str:

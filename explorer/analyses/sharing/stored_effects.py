@@ -1,14 +1,14 @@
 """What a case keeps of what pruning does to answers, where somebody has asked for it.
 
-Answers to probes, and how firmly the answer stands; captions are asked for anew where the case is
-opened. Knows records of effects and fields of a case; not how they are written.
+Answers to probes, captions, and how firmly the answer stands. Knows records of effects and fields of a case; not how they are written.
 """
 
 from __future__ import annotations
 
+from explorer.analyses.effects.captions import Caption, captions_key
 from explorer.analyses.effects.probes import ProbedThing, probes_key
 from explorer.analyses.effects.stability import Stability, stability_key
-from explorer.analyses.sharing.case_fields import StoredProbe, StoredStability
+from explorer.analyses.sharing.case_fields import StoredCaption, StoredProbe, StoredStability
 from explorer.analyses.sharing.case_file import Looks
 from explorer.cases.cache import ResultCache
 from explorer.cases.request import CaseRequest
@@ -21,6 +21,7 @@ def with_effects(
     firm = cache.get(stability_key(request.id, method, budget))
     return looks._replace(
         probes=stored_probes(cache.get(probes_key(request.id, method)) or ()),
+        captions=stored_captions(cache.get(captions_key(request.id, method)) or ()),
         stability=None if firm is None else stored_stability(firm),
     )
 
@@ -39,6 +40,21 @@ def stored_probes(found: tuple[ProbedThing, ...]) -> tuple[StoredProbe, ...]:
         )
         for probed in found
         for each in (probed.full, *probed.answers)
+    )
+
+
+def stored_captions(found: tuple[Caption, ...]) -> tuple[StoredCaption, ...]:
+    """Write down how the runs described the picture."""
+    return tuple(
+        StoredCaption(
+            method=each.method,
+            budget=each.budget,
+            text=each.text,
+            hallucinated=[each.text[m.start : m.stop] for m in each.read.hallucinated],
+            chair_i=each.read.chair_i,
+            recall=each.read.recall,
+        )
+        for each in found
     )
 
 

@@ -95,6 +95,7 @@ def test_a_case_and_its_report_keep_what_was_asked(request_, cache):
     asked = [AskedThing("boat", True), AskedThing("owl", False)]
     found = list(probes.probe(request_, asked, "clsattn", cache=cache))
     firm = stability.stability(request_, "clsattn", 64, cache=cache)
+    told = list(captions.describe(request_, [("boat",)], "clsattn", cache=cache))
     full, run = (
         analyses.answer(request_, *which, cache=cache) for which in (("full", 1), ("clsattn", 64))
     )
@@ -106,7 +107,11 @@ def test_a_case_and_its_report_keep_what_was_asked(request_, cache):
         for each in found
         for answer in (each.full, *each.answers)
     ]  # fmt: skip
+    assert [each.text for each in case.captions] == [each.text for each in told]
+    wrong = [m.thing for m in told[0].read.hallucinated]
+    assert len(case.captions[0].hallucinated) == len(wrong) > 0, "all but the boat is made up"
     assert (case.stability.k_star, case.stability.flips) == (firm.k_star, firm.flips)
     page = report.page(case, open_case(request_, cache).vision.grid, SCENE.image)
+    assert told[0].text in page and ", ".join(case.captions[0].hallucinated) in page
     assert "What pruning does to answers" in page and "random choices of 64 tokens" in page
     assert with_effects(Looks({}), request_, "divprune", 64, cache) == Looks({})
