@@ -8,13 +8,8 @@ memory is that of a process, counted from when the model is there (Linux only).
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +29,7 @@ from explorer.cases.request import CaseRequest
 from explorer.inference.prefill import prefill
 from explorer.methods import catalog as method_catalog
 from explorer.pico.data import scenes
+from explorer.tools.bench.reporting import alone, median_ratio, peak_gigabytes, ratio, report
 from explorer.vlm.catalog import DEFAULT, Entry
 from explorer.vlm.components import Vlm
 from explorer.vlm.loader import ModelLoader, wrap
@@ -107,13 +103,10 @@ def analyse(vlm: Vlm, picture, but: str = "") -> Case:
 
 def _peak(work: str) -> float:
     """Run one of the two a few times; gives the process's peak, in GB."""
-    vlm, own = build(), Path("/proc/self")
-    gc.collect()
-    (own / "clear_refs").write_text("5")  # forget the peak of building
-    for seed in range(3):
-        globals()[work](vlm, scenes.make(seed).image)
-    lines = dict(line.split(":", 1) for line in (own / "status").read_text().splitlines())
-    return int(lines["VmHWM"].split()[0]) / 1e6
+    vlm = build()
+    return peak_gigabytes(
+        lambda: [globals()[work](vlm, scenes.make(seed).image) for seed in range(3)]
+    )
 
 
 def _times() -> tuple[list[float], list[float], list[float]]:
@@ -148,26 +141,17 @@ def _switches() -> tuple[float, list[float], bool]:
     return loaded, seconds, same
 
 
-def _alone(work: Callable, *given_to: object) -> object:
-    """Call in a fresh process."""
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=fresh) as pool:
-        return pool.submit(work, *given_to).result()
-
-
 def main() -> None:
     """Measure and print the rows."""
-    from explorer.tools.bench.reporting import ratio, report
-
-    plain, ours, cheaper = _alone(_times)
+    plain, ours, cheaper = alone(_times)
     report("an eighth of LLaVA-1.5-7B: forward of the model itself", plain)
     report("  analysis by all input-level methods, forward included", ours)
-    ratio("  analysis / forward", statistics.median(ours) / statistics.median(plain), 1.6)
-    less = statistics.median(cheaper) / statistics.median(plain)
+    ratio("  analysis / forward", median_ratio(ours, plain), 1.6)
+    less = median_ratio(cheaper, plain)
     ratio(f"  the same without {DEAREST}, which projects all tokens 64 times", less, 1.6)
-    before, after = _alone(_peak, "forward"), _alone(_peak, "analyse")
+    before, after = alone(_peak, "forward"), alone(_peak, "analyse")
     print(f"{'  peak memory of forward, of analysis':58} {before:.2f} GB, {after:.2f} GB")
     ratio("  peak memory of analysis / forward", after / before, 1.3)
-    loaded, seconds, same = _alone(_switches)
+    loaded, seconds, same = alone(_switches)
     report("  loading it and pico", [loaded])
     report(f"  switching between them{'' if same else ' LOADED AGAIN'}", seconds)

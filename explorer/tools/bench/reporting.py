@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -26,3 +30,25 @@ def report(name: str, seconds: list[float], goal: float | None = None, unit: flo
 def ratio(name: str, value: float, goal: float) -> None:
     """Print a row that compares two medians of the same run."""
     print(f"{name:58} ratio  {value:8.2f}  goal {goal:.2f}", flush=True)
+
+
+def median_ratio(ours: list[float], theirs: list[float]) -> float:
+    """Give how many times longer one takes than the other, by their medians."""
+    return statistics.median(ours) / statistics.median(theirs)
+
+
+def alone(work: Callable[..., object], *given_to: object) -> object:
+    """Call in a fresh process."""
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=fresh) as pool:
+        return pool.submit(work, *given_to).result()
+
+
+def peak_gigabytes(work: Callable[[], object]) -> float:
+    """Give the peak memory of this process while it works, in GB; Linux only."""
+    own = Path("/proc/self")
+    gc.collect()
+    (own / "clear_refs").write_text("5")  # forget the peak of what came before
+    work()
+    lines = dict(line.split(":", 1) for line in (own / "status").read_text().splitlines())
+    return int(lines["VmHWM"].split()[0]) / 1e6

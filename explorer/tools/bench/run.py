@@ -3,7 +3,8 @@
 Prints each number with its median, its 95th percentile and what it is compared with in the same
 run. Machines differ and timings are noisy; ratios within one run say more than milliseconds.
 `--page` adds the numbers that need a browser (see page.py); `--large` measures the shape of a 7B
-model instead (large_model.py), `--analysis` an analysis against the model itself.
+model instead (large_model.py), `--analysis` an analysis against the model itself, `--inside` a
+watched answer against a plain one.
 """
 
 from __future__ import annotations
@@ -231,6 +232,8 @@ def main() -> None:
     )
     about = "only analyse against the model itself, on pico and on the shape of SmolVLM-256M"
     parser.add_argument("--analysis", action="store_true", help=about)
+    about = "only a watched answer against a plain one, on the same two models"
+    parser.add_argument("--inside", action="store_true", help=about)
     chosen = parser.parse_args()
     print(f"torch {torch.__version__}, {CPU_CORES} threads, {default_loader().device}")
     if chosen.large:
@@ -242,6 +245,11 @@ def main() -> None:
         from explorer.tools.bench import analysis_ratio
 
         analysis_ratio.main()
+        return
+    if chosen.inside:
+        from explorer.tools.bench import inside_ratio
+
+        inside_ratio.main()
         return
     cases()
     sweeps()
