@@ -118,7 +118,7 @@ class ReadsMessage(InsideMessage):
     """Asks which patches TidalDecode and TokenSelect would read; run: in which of the two answers.
 
     layer: of TokenSelect's votes. The other fields are the methods'; see `metrics.reading`. Without
-    start and correction: where the authors choose.
+    start or correction: where the authors choose.
     """
 
     run: Literal["full", "pruned"] = "full"

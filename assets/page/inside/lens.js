@@ -32,11 +32,25 @@ function chanceCell(run, layer, step) {
   return cell;
 }
 
+/** "All patches: tomato 88 %, apple 5 %": the likeliest words behind one layer. */
+function candidatesInWords(run, name, layer, step) {
+  if (!run || step >= run.predicted.length) return null;
+  const words = run.candidates[step].map(
+    (text, c) => `${wordOf(text)} ${format.percent(run.chances[layer][step][c], 1)}`,
+  );
+  return `${name}: ${words.join(", ")}`;
+}
+
 /** The table: a row per layer, the last one on top, where the word is said. */
 export function lensTable(selection) {
   const says = node("p", { class: "vt-sentence", id: "vt-inside-stands" });
   const heads = [node("th", { scope: "col" }), node("th", { scope: "col" })];
+  const candidates = node("p", { class: "vt-small", id: "vt-inside-candidates", role: "status" });
   const body = node("tbody");
+  body.addEventListener("click", ({ target }) => {
+    const row = target.closest("tr");
+    if (row) selection.choose({ layer: Number(row.dataset.layer) });
+  });
   const table = node(
     "table",
     { class: "vt-inside-lens", id: "vt-inside-lens" },
@@ -48,22 +62,31 @@ export function lensTable(selection) {
     const { runs, state } = selection;
     const known = Object.entries(runs).map(([name, run]) => standsInWords(run, names[name]));
     write(says, known.length ? `${known.join("; ")}.` : "…");
+    const last = (runs.full?.entering.length ?? 1) - 1;
+    const at = state.layer < 0 ? last : state.layer;
+    const likely = Object.entries(runs)
+      .map(([name, run]) => candidatesInWords(run, names[name], at, state.step))
+      .filter(Boolean);
+    write(candidates, likely.length ? `Likely behind layer ${at + 1}. ${likely.join("; ")}.` : "");
     const now = JSON.stringify([state.step, names, Object.keys(runs), runs.full?.text, selection.case.id]);
-    if (now === drawn) return;
-    drawn = now;
-    heads.forEach((head, i) => write(head, [names.full, names.pruned][i]));
-    const layers = [...(runs.full?.entering.keys() ?? [])].reverse();
-    body.replaceChildren(
-      ...layers.map((layer) =>
-        node(
-          "tr",
-          {},
-          node("th", { scope: "row" }, `${layer + 1}`),
-          chanceCell(runs.full, layer, state.step),
-          chanceCell(runs.pruned, layer, state.step),
+    if (now !== drawn) {
+      drawn = now;
+      heads.forEach((head, i) => write(head, [names.full, names.pruned][i]));
+      const layers = [...(runs.full?.entering.keys() ?? [])].reverse();
+      body.replaceChildren(
+        ...layers.map((layer) =>
+          node(
+            "tr",
+            { "data-layer": layer },
+            node("th", { scope: "row" }, `${layer + 1}`),
+            chanceCell(runs.full, layer, state.step),
+            chanceCell(runs.pruned, layer, state.step),
+          ),
         ),
-      ),
-    );
+      );
+    }
+    for (const row of body.children)
+      mark(row, "data-chosen", row.dataset.layer === `${at}` ? "" : null);
   };
-  return { nodes: [says, node("div", { class: "vt-inside-scroll" }, table)], update };
+  return { nodes: [says, node("div", { class: "vt-inside-scroll" }, table), candidates], update };
 }

@@ -29,18 +29,26 @@ const HOW =
 
 const share = (x) => format.percent(x, 1);
 
-/** A number, a choice or a tick that sets one of the settings. */
-function setting(selection, name, label, kind, choices = []) {
+/**
+ * A number, a choice or a tick that sets one of the settings; an empty field leaves it to the
+ * method. Layers count from 1 on the page and from 0 in messages.
+ */
+function setting(selection, name, label, kind, choices = [], preset = "") {
   const id = `vt-inside-set-${name}`;
   const input =
     kind === "choice"
       ? node("select", { id }, ...choices.map((value) => node("option", { value }, value)))
-      : node("input", { id, type: kind === "tick" ? "checkbox" : "number", step: kind === "real" ? 0.05 : 1 });
+      : node("input", {
+          id,
+          type: kind === "tick" ? "checkbox" : "number",
+          step: kind === "real" ? 0.05 : 1,
+          placeholder: preset,
+        });
   input.addEventListener("change", () => {
     if (kind === "tick") return selection.read({ [name]: input.checked });
     if (kind === "choice") return selection.read({ [name]: input.value });
-    const value = input.value === "" ? null : Number(input.value);
-    if (value === null || Number.isFinite(value)) selection.read({ [name]: value });
+    const value = input.value === "" ? undefined : Number(input.value) - (kind === "layer" ? 1 : 0);
+    if (value === undefined || Number.isFinite(value)) selection.read({ [name]: value });
   });
   return { node: node("label", { for: id }, label, input), input };
 }
@@ -115,14 +123,14 @@ export function readsPanel(selection) {
   const keys = set("keys", "keys read", "whole");
   const scope = set("scope", "which compete", "choice", ["all", "visual"]);
   const more = [
-    set("start", "first choice, layer", "whole"),
-    set("correction", "second choice, layer", "whole"),
-    set("theta", "θ of the cache", "real"),
+    set("start", "first choice, layer", "layer"),
+    set("correction", "second choice, layer", "layer"),
+    set("theta", "θ of the cache", "real", [], 0.9),
     set("kv_map", "key head", "choice", ["group", "mod"]),
     set("rope", "positions", "choice", ["own", "n_local"]),
-    set("n_local", "query's position", "whole"),
+    set("n_local", "query's position", "whole", [], 512),
     set("scale", "divide by √d", "tick"),
-    set("smooth", "smooth over", "whole"),
+    set("smooth", "smooth over", "whole", [], 0),
   ];
   const [tidal, select] = ["tidal", "select"].map((name) => mapPicture(selection, `vt-inside-${name}`));
   const [tidalSays, selectSays, answer] = Array.from({ length: 3 }, () => node("p", { class: "vt-small" }));
@@ -131,9 +139,9 @@ export function readsPanel(selection) {
   const recall = layerBars("vt-inside-recall", "of its own best keys");
   const mass = layerBars("vt-inside-mass", "of its attention");
   const kept = layerBars("vt-inside-kept", "of its attention");
-  const labels = ["recall per layer", "attention kept per layer", "attention kept per layer"].map(
-    (text) => node("p", { class: "vt-small" }, text),
-  );
+  const bars = [recall, mass, kept];
+  const called = ["recall per layer", "attention kept per layer", "attention kept per layer"];
+  const labels = called.map(() => node("p", { class: "vt-small" }));
 
   function tell(found) {
     const { step, when: chosen } = selection.state;
@@ -148,8 +156,11 @@ export function readsPanel(selection) {
     const name = voted ? `TokenSelect, votes in layer ${s.layer + 1}` : "TokenSelect";
     select.update({ name, none, ...shown(selection, s, elected), ...(voted ? votes : {}) });
     const row = Math.max(0, Math.min(at, t.recall.length - 1));
-    for (const [bars, values] of [[recall, t.recall], [mass, t.mass], [kept, s.mass]])
-      bars.update(dense ? [] : (values[row] ?? []), "word");
+    [t.recall, t.mass, s.mass].forEach((values, i) => {
+      const mean = bars[i].update(dense ? [] : (values[row] ?? []), "word");
+      write(labels[i], called[i] + (mean === null ? "" : `, mean ${share(mean)}`));
+    });
+    [t.start + 1, t.correction + 1].forEach((layer, i) => mark(more[i].input, "placeholder", layer));
     const [early, late] = t.visual[row] ?? [0, 0];
     const ofPicture = `${format.tenths(early)} and ${format.tenths(late)} of ${t.keys} keys are the picture's`;
     const again = t.persistence[Math.max(0, row - 1)];

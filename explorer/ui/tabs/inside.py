@@ -7,6 +7,7 @@ at a time, for the full answer and for the pruned one beside it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import gradio as gr
 
@@ -84,12 +85,10 @@ def _map(app_state: AppState, session: Session, message: InsideMapMessage) -> It
 
 def _reads(app_state: AppState, session: Session, message: ReadsMessage) -> Iterator[dict]:
     run = _runs(message)[message.run]
-    tidal: Tidal | int = message.keys
-    if message.start is not None and message.correction is not None:
-        tidal = Tidal(message.start, message.correction, message.keys, message.scope)
-    elif message.scope != "all":
-        inside = app_state.use_cases.look_inside(session.request, *run, cache=app_state.cache)
-        tidal = Tidal.of(len(inside.entering), message.keys, message.scope)
+    inside = app_state.use_cases.look_inside(session.request, *run, cache=app_state.cache)
+    tidal = Tidal.of(len(inside.entering), message.keys, message.scope)
+    chosen = {"start": message.start, "correction": message.correction}
+    tidal = replace(tidal, **{name: layer for name, layer in chosen.items() if layer is not None})
     names = ("keys", "theta", "kv_map", "rope", "n_local", "scale", "smooth")
     select = TokenSelect(**{name: getattr(message, name) for name in names})
     reads = app_state.use_cases.read_keys(
