@@ -1,6 +1,7 @@
 """What a case keeps of what pruning does to answers, where somebody has asked for it.
 
-Answers to probes, captions, and how firmly the answer stands. Knows records of effects and fields of a case; not how they are written.
+Answers to probes, captions, and how firmly the answer stands. Knows records of effects and fields
+of a case; not how they are written.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Measure a watched answer against a plain one: `python -m explorer bench --inside`.
 
 What `look_inside` takes over `answer`, in turns and from the same tokens: all of them, and a third
-that [CLS] attention keeps, with the full answer known. The tower, which both need, has run before. On pico, and on the shape of SmolVLM-256M at
-full size (13 views, 832 visual tokens) with random weights. Seconds of the processor are compared,
-which a busy machine changes little; peak memory in processes of their own (Linux only).
+that [CLS] attention keeps, with the full answer known. The tower, which both need, has run before.
+On pico, and on the shape of SmolVLM-256M at full size (13 views, 832 visual tokens) with random
+weights. Seconds of the processor are compared, which a busy machine changes little; peak memory in
+processes of their own (Linux only).
 """
 
 from __future__ import annotations
