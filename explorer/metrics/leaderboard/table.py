@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from explorer import ROOT
-from explorer.metrics.significance import holm, interval, mcnemar
+from explorer.metrics.significance import holm, interval, paired
 
 FOLDER = ROOT / "assets" / "leaderboard"
 BUDGETS = (16, 32, 64, 128)
@@ -29,9 +29,10 @@ NAN = float("nan")
 class EvalRecord:
     """One question, answered by one method at one budget; "full" keeps everything.
 
-    agrees: with the full answer. log_prob_loss: per token of the full answer, nats. flops, kv: of
-    the prefill, and of keys and values, as shares of the full run's. random: the method by which
-    this one is measured against chance; empty for none.
+    right: 0 to 1, between them where a rule of scoring grades. agrees: with the full answer.
+    log_prob_loss: per token of the full answer, nats. flops, kv: of the prefill, and of keys and
+    values, as shares of the full run's. random: the method by which this one is measured against
+    chance; empty for none.
     """
 
     seed: int
@@ -39,7 +40,7 @@ class EvalRecord:
     kind: str
     method: str
     budget: int
-    right: bool
+    right: float
     agrees: bool
     log_prob_loss: float
     flops: float
@@ -55,12 +56,13 @@ def to_frame(records: Iterable[EvalRecord]) -> pd.DataFrame:
 def table(records: pd.DataFrame) -> pd.DataFrame:
     """Sum up: one row per method and budget, in the order in which they came.
 
-    right with its 95 % bootstrap interval low..high and agrees: shares of n questions.
+    right with its 95 % bootstrap interval low..high and agrees: mean shares of n questions.
     log_prob_loss: mean, nats per token. flops, kv: mean shares of the full run's. random: what the
     method is measured by, a draw per scene; gain: right answers more than that one has, on the
     questions that both answered, with gain_low..gain_high from bootstrapped pairs. p: McNemar's
-    exact test; p_holm: the same after Holm's correction over all rows; verdict: by p_holm, else
-    empty. right_KIND: share of right answers to one kind of question.
+    exact test, or by sign flips where answers are graded; p_holm: the same after Holm's correction
+    over all rows; verdict: by p_holm, else empty. right_KIND: share of right answers to one kind of
+    question.
     """
     groups = {
         key: group.drop_duplicates(QUESTION, keep="last").set_index(QUESTION).sort_index()
@@ -99,12 +101,12 @@ def _row(method: str, budget: int, groups: dict[tuple[str, int], pd.DataFrame]) 
 def _against(group: pd.DataFrame, other: pd.DataFrame | None) -> dict[str, float]:
     """Compare on the questions that both answered; NaN where there is nothing to compare with."""
     ours, theirs = group["right"], (group if other is None else other)["right"]
-    ours, theirs = (each.to_numpy(bool) for each in ours.align(theirs, join="inner"))
+    ours, theirs = (each.to_numpy(float) for each in ours.align(theirs, join="inner"))
     if other is None or not len(ours):
         return {"gain": NAN, "gain_low": NAN, "gain_high": NAN, "p": NAN}
-    more = ours.astype(int) - theirs
+    more = ours - theirs
     low, high = interval(more)
-    return {"gain": more.mean(), "gain_low": low, "gain_high": high, "p": mcnemar(ours, theirs)}
+    return {"gain": more.mean(), "gain_low": low, "gain_high": high, "p": paired(ours, theirs)}
 
 
 def _verdict(p: float, gain: float) -> str:

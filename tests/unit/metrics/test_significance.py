@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from explorer.metrics.significance import holm, interval, mcnemar
+from explorer.metrics.significance import holm, interval, mcnemar, paired, sign_flips
 
 
 def test_the_interval_surrounds_the_share_and_narrows_with_more_answers():
@@ -47,6 +47,23 @@ def test_the_interval_of_a_difference_is_that_of_its_pairs():
     # variance of a pair: E[x^2] - E[x]^2 = .4 - .04
     assert (high - low) == pytest.approx(2 * 1.96 * (0.36 / 100) ** 0.5, rel=0.1)
     assert low < 0.2 < high
+
+
+def test_an_interval_of_many_answers_is_drawn_in_parts_that_change_nothing(monkeypatch):
+    values = np.arange(70) % 3 / 2
+    whole = interval(values)
+    monkeypatch.setattr("explorer.metrics.significance.AT_ONCE", 1000)
+    assert interval(values) == whole
+
+
+def test_graded_scores_are_compared_by_flipping_signs():
+    ours, theirs = np.array([1.0] * 9 + [0]), np.array([0.0] * 9 + [1])
+    assert paired(ours, theirs) == mcnemar(ours, theirs) == 22 / 1024
+    assert sign_flips(ours, theirs) == pytest.approx(22 / 1024, rel=0.1)
+    graded = ours * 0.6
+    assert paired(graded, theirs * 0.6) == pytest.approx(22 / 1024, rel=0.1)
+    assert paired(graded, graded) == 1
+    assert paired(np.full(40, 0.9), np.full(40, 0.3)) < 1e-4
 
 
 def test_holm_raises_the_smallest_most_and_keeps_the_order():
