@@ -11,7 +11,10 @@ from importlib import import_module
 _FITTING = "explorer.tools.calibration"
 COMMANDS = {
     "bench": ("explorer.tools.bench.run", "measure the numbers of the README on this machine"),
-    "leaderboard": ("explorer.tools.leaderboard.run", "every method on new scenes, with intervals"),
+    "leaderboard": (
+        "explorer.tools.leaderboard.run",
+        "every method on new scenes or your own data, with intervals",
+    ),
     "effects": (
         "explorer.tools.effects.run",
         "what pruning does to answers besides saving time",

@@ -1,53 +1,96 @@
 """Own pictures with questions, a JSON object per line: {"picture", "question", "answer"}.
 
-A line that can't be used is named by its number and why; the others count all the same. Knows
-lines and folders; not models.
+"answers" may be a list of those that count as right, as texts or as VQA's files have them, and
+"choices" what letters stand for. "image", "text", "label" and "options" are read as well, so that
+POPE's own files are. A line that can't be used is named by its number and why; the others count
+all the same. Knows lines and folders; not models.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from explorer.analyses.failures.judging import Asked
 from explorer.errors import BadPicture, BadQuestion
 from explorer.media.image import open_picture
+from explorer.metrics.scoring.choice_letter import INSTRUCTION, LETTERS, listed
 from explorer.vlm.prompt import check_question
 
-MAX_LINES = 10_000
+MAX_LINES = 10_000  # of a file that is read at once
+MAX_LINE_BYTES = 1_000_000
 KINDS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")  # of a folder
+
+
+class _PersonsAnswer(BaseModel):
+    """One of several answers, as VQA's files write them."""
+
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+    answer: Annotated[str, Field(max_length=200)]
+
+
+Text = Annotated[str, Field(max_length=200)]
 
 
 class _Line(BaseModel):
     """What a line holds; other fields are left alone."""
 
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
-    picture: Annotated[str, Field(min_length=1, max_length=500)]
-    question: str
-    answer: Annotated[str, Field(max_length=200)] | None = None
+    picture: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        validation_alias=AliasChoices("picture", "image")
+    )
+    question: str = Field(validation_alias=AliasChoices("question", "text"))
+    answer: Text | Annotated[list[Text | _PersonsAnswer], Field(max_length=100)] | None = Field(
+        None, validation_alias=AliasChoices("answers", "answer", "label")
+    )
+    choices: Annotated[list[Text], Field(min_length=2, max_length=len(LETTERS))] | None = Field(
+        None, validation_alias=AliasChoices("choices", "options")
+    )
 
-    @field_validator("question")
-    @classmethod
-    def _asks(cls, question: str) -> str:
-        try:
-            return check_question(question)
-        except BadQuestion as error:
-            raise ValueError(str(error)) from None
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """All answers that are given, without those that say nothing."""
+        given = self.answer if isinstance(self.answer, list) else [self.answer or ""]
+        texts = [each.answer if isinstance(each, _PersonsAnswer) else each for each in given]
+        return tuple(text.strip() for text in texts if text.strip())
 
 
 @dataclass(frozen=True)
 class OwnLine:
-    """A question about a picture. number: of the line, from 1; answer: None where not known."""
+    """A question about a picture. number: of the line, from 1.
+
+    accepted: answers that count as right, one per person where people were asked; empty where no
+    answer is known. choices: what the letters A, B, ... stand for, where one of them is asked for.
+    """
 
     number: int
     picture: str
     question: str
-    answer: str | None
+    accepted: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+
+    @property
+    def answer(self) -> str | None:
+        """The answer that most people gave, the first of these; None where none is known."""
+        return Counter(self.accepted).most_common(1)[0][0] if self.accepted else None
+
+    @property
+    def prompt(self) -> str:
+        """What the model is asked: the question, with its choices behind it."""
+        return prompt(self.question, self.choices)
+
+
+def prompt(question: str, choices: Sequence[str] = ()) -> str:
+    """Put choices behind a question, and ask for a letter; in one line, as questions are."""
+    if not choices:
+        return question
+    return " ".join(f"{question} {listed(choices)} {INSTRUCTION}".split())
 
 
 @dataclass(frozen=True)
@@ -65,24 +108,55 @@ def read_lines(data: bytes) -> tuple[list[OwnLine], list[BadLine]]:
     """Read a JSONL file; empty lines don't count, and bad ones are told apart from good ones."""
     good: list[OwnLine] = []
     bad: list[BadLine] = []
-    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
-        if not raw.strip():
-            continue
+    for line in parsed(data.splitlines()):
         if len(good) + len(bad) >= MAX_LINES:
-            bad.append(BadLine(number, f"only the first {MAX_LINES} lines are read"))
+            bad.append(BadLine(line.number, f"only the first {MAX_LINES} lines are read"))
             break
-        try:
-            line = _Line.model_validate(json.loads(raw.decode("utf-8")))
-        except ValidationError as error:
-            bad.append(BadLine(number, _fault(error)))
-        except UnicodeDecodeError:
-            bad.append(BadLine(number, "it is no text in UTF-8"))
-        except (ValueError, RecursionError):
-            bad.append(BadLine(number, "it is no JSON"))
+        if isinstance(line, BadLine):
+            bad.append(line)
         else:
-            answer = (line.answer or "").strip() or None
-            good.append(OwnLine(number, line.picture, line.question, answer))
+            good.append(line)
     return good, bad
+
+
+def streamed(file: Path) -> Iterator[OwnLine | BadLine]:
+    """Read a JSONL file of any length, one line at a time."""
+    with file.open("rb") as lines:
+        yield from parsed(_short_lines(lines))
+
+
+def _short_lines(lines: BinaryIO) -> Iterator[bytes]:
+    """Give the lines of a file; of one that is too long only so much that it can be told."""
+    while line := lines.readline(MAX_LINE_BYTES + 1):
+        yield line
+        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+            line = lines.readline(MAX_LINE_BYTES + 1)
+
+
+def parsed(lines: Iterable[bytes]) -> Iterator[OwnLine | BadLine]:
+    """Read lines one by one; empty ones are counted and left out."""
+    for number, raw in enumerate(lines, 1):
+        raw = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
+        if raw.strip():
+            yield _parsed(number, raw)
+
+
+def _parsed(number: int, raw: bytes) -> OwnLine | BadLine:
+    if len(raw) > MAX_LINE_BYTES:
+        return BadLine(number, f"it has more than {MAX_LINE_BYTES:,} bytes")
+    try:
+        line = _Line.model_validate(json.loads(raw.decode("utf-8")))
+        question, choices = check_question(line.question), tuple(line.choices or ())
+        check_question(prompt(question, choices))
+        return OwnLine(number, line.picture, question, line.accepted, choices)
+    except ValidationError as error:
+        return BadLine(number, _fault(error))
+    except BadQuestion as error:
+        return BadLine(number, f"its question can't be used: {error}")
+    except UnicodeDecodeError:
+        return BadLine(number, "it is no text in UTF-8")
+    except (ValueError, RecursionError):
+        return BadLine(number, "it is no JSON")
 
 
 def _fault(error: ValidationError) -> str:
@@ -90,8 +164,6 @@ def _fault(error: ValidationError) -> str:
     field = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "missing":
         return f"it has no {field}"
-    if first["type"] == "value_error":
-        return f"its {field} can't be used: {first['ctx']['error']}"
     return f"its {field} can't be used" if field else "it is no JSON object"
 
 
@@ -102,7 +174,8 @@ def lines_of_folder(folder: Path, question: str, answer: str | None = None) -> l
     """
     question = check_question(question)
     names = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in KINDS)
-    return [OwnLine(0, name, question, answer) for name in names]
+    accepted = (answer,) if answer else ()
+    return [OwnLine(0, name, question, accepted) for name in names]
 
 
 def opened(lines: Sequence[OwnLine], folder: Path) -> Iterator[Asked | BadLine]:
@@ -113,7 +186,7 @@ def opened(lines: Sequence[OwnLine], folder: Path) -> Iterator[Asked | BadLine]:
         except (OSError, ValueError, BadPicture) as error:  # such as a null byte in its name
             yield BadLine(line.number, f"{line.picture}: {error}")
         else:
-            yield Asked(picture, line.question, line.answer, name=line.picture)
+            yield Asked(picture, line.prompt, line.answer, name=line.picture)
 
 
 def _inside(folder: Path, name: str) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -23,9 +22,8 @@ from explorer.errors import BadCase, VisitorError
 from explorer.media.image import Picture
 from explorer.tools import distributed
 from explorer.tools.distributed import Team, in_order, log, progress
-from explorer.tools.distributed.models import register_models
-from explorer.vlm.catalog import CUSTOM_HELP
-from explorer.vlm.loader import default_loader
+from explorer.tools.distributed.models import register_models, suited
+from explorer.vlm.catalog import CUSTOM_HELP, DEFAULT
 
 KEPT = Path("replayed-so-far.jsonl")
 
@@ -153,14 +151,13 @@ def replayed(paths: Sequence[Path], team: Team, kept: Path | None = None) -> Ite
         kept.unlink(missing_ok=True)
 
 
-def worth(paths: list[Path]) -> int:
-    """Tell how many processes are worth their start: a core each, where a model uses just one."""
+def worth(paths: Sequence[Path]) -> int:
+    """Tell how many processes are worth their start for these files."""
     try:
-        model = case_file.load(paths[0].read_bytes()).model.key if paths else ""
-        alone = default_loader().catalog.entry(model).threads == 1
+        model = case_file.load(paths[0].read_bytes()).model.key if paths else DEFAULT
+        return max(1, min(suited(model), len(paths) // ENOUGH))
     except (OSError, VisitorError):
         return 1
-    return max(1, min(os.cpu_count() or 1, len(paths) // ENOUGH)) if alone else 1
 
 
 def main() -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from explorer.vlm.devices import LoadSettings
@@ -15,6 +16,12 @@ def register_models(models: Sequence[str] = (), among: int = 1) -> list[str]:
     """
     default_loader().configure(LoadSettings(at_once=among))
     return [default_loader().catalog.register(source) for source in models]
+
+
+def suited(model: str) -> int:
+    """Tell how many processes suit a model: one per core, where it uses just one; else one."""
+    alone = default_loader().catalog.entry(model).threads == 1
+    return (os.cpu_count() or 1) if alone and default_loader().device == "cpu" else 1
 
 
 def share_cores(among: int) -> None:

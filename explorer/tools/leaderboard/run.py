@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-
-import pandas as pd
 
 from explorer.cases.answers import answer as answer_case
 from explorer.cases.cache import ResultCache
@@ -25,32 +23,28 @@ from explorer.cases.generation import FULL
 from explorer.cases.records import Answer
 from explorer.cases.request import CaseRequest
 from explorer.cases.scheduler import answer_many
+from explorer.errors import VisitorError
 from explorer.media.image import open_picture
 from explorer.methods import catalog, chance
-from explorer.metrics.leaderboard.figure import figure
-from explorer.metrics.leaderboard.table import (
-    BUDGETS,
-    FOLDER,
-    EvalRecord,
-    table,
-    to_frame,
-    write_table,
-)
+from explorer.metrics.leaderboard.table import BUDGETS, FOLDER, EvalRecord
+from explorer.metrics.scoring.rules import RULES
 from explorer.pico.data import scenes
 from explorer.pico.data.questions import Question, sample
 from explorer.tools import distributed
 from explorer.tools.distributed import Team, progress
 from explorer.tools.distributed.log import append
-from explorer.tools.distributed.models import share_cores
-from explorer.tools.leaderboard import answer_log
+from explorer.tools.distributed.models import register_models, suited
+from explorer.tools.leaderboard import answer_log, own_data, own_failures
 from explorer.tools.leaderboard.answer_log import Measured
+from explorer.tools.leaderboard.own_data import AUTO, OwnData
+from explorer.tools.leaderboard.publishing import publish
+from explorer.tools.leaderboard.rows import all_specs, draw_of, rows_for, title
+from explorer.vlm.catalog import CUSTOM_HELP, DEFAULT
 from explorer.vlm.loader import default_loader
 from explorer.vlm.threads import cpu_threads
 
 FIRST_SEED = 2_000_000_000  # neither training nor evaluation goes there
 LOG = "answers.jsonl"
-KEEPING = ("clsattn", "divprune", "cdpruner", "mmtok", "visionzip")
-"""Asked with positions kept as well, to tell the choice from what becomes of positions."""
 
 
 def evaluate(seed: int, rows: Sequence[str], budgets: Sequence[int]) -> Measured:
@@ -58,7 +52,7 @@ def evaluate(seed: int, rows: Sequence[str], budgets: Sequence[int]) -> Measured
 
     rows: specs of methods, and of randoms without a draw, of which the seed chooses one.
     """
-    drawn = {_draw(row, seed): row for row in rows}
+    drawn = {draw_of(row, seed): row for row in rows}
     with cpu_threads(default_loader().load("pico").run_threads):
         scene, cache = scenes.make(seed), ResultCache(64_000_000)
         (question,) = sample(scene, random.Random(f"leaderboard {seed}"), 1)
@@ -73,26 +67,6 @@ def evaluate(seed: int, rows: Sequence[str], budgets: Sequence[int]) -> Measured
     order = {row: number for number, row in enumerate([FULL, *rows])}
     records.sort(key=lambda record: (order[record.method], record.budget))
     return Measured(seed, tuple(rows), tuple(budgets), tuple(records))
-
-
-def _draw(row: str, seed: int) -> str:
-    """Give the spec that stands for a row on one scene."""
-    if not chance.is_random(row):
-        return row
-    draws = chance.draws_of(row)
-    return draws[seed % len(draws)]
-
-
-def all_specs() -> list[str]:
-    """List every method and variant, and some methods again with positions kept."""
-    kept = [f"{name}?positions=keep" for name in KEEPING]
-    return [method.spec for method in catalog.choices()] + kept
-
-
-def rows_for(specs: Iterable[str]) -> list[str]:
-    """List the rows of a table: the randoms that some methods are measured by, and the methods."""
-    specs = list(specs)
-    return list(dict.fromkeys([*chance.chances_of(specs), *specs]))
 
 
 def _record(seed: int, question: Question, row: str, answer: Answer, full: Answer) -> EvalRecord:
@@ -117,48 +91,91 @@ def _evaluated(budgets: Sequence[int], asked: tuple[int, Sequence[str]]) -> Meas
     return evaluate(seed, rows, budgets)
 
 
-def described(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add what readers call a method, what becomes of positions, and what it is measured by."""
-    full, methods = rows["method"] == FULL, rows["method"]
-    told = rows.copy()
-    told.insert(1, "title", [title(each) for each in methods])
-    positions = ["" if each == FULL else catalog.resolve(each).positions for each in methods]
-    told.insert(3, "positions", positions)
-    titles = [title(each) if each else "" for each in rows["random"].where(~full, "")]
-    told.insert(told.columns.get_loc("random") + 1, "random_title", titles)
-    return told
-
-
-def title(row: str) -> str:
-    """Name a row for readers."""
-    if row == FULL:
-        return "All tokens"
-    return chance.title_of(row) if chance.is_random(row) else catalog.title(row)
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    add = parser.add_argument
+    add("--scenes", type=int, default=200, help="one question each")
+    add("--workers", type=int, help="processes (default: what suits the model)")
+    add("--methods", nargs="*", help="default: all, with their variants")
+    add("--budgets", type=int, nargs="+", default=BUDGETS, help="mean tokens")
+    own = parser.add_argument_group("own pictures in place of scenes").add_argument
+    told = (
+        "a JSON object per line, with picture, question, and answer or a list of answers, those of "
+        "ten people for VQA accuracy; choices, if a letter is asked for"
+    )
+    own("--data", type=Path, metavar="FILE.jsonl", help=told)
+    own("--images", type=Path, metavar="FOLDER", help="of the pictures (default: beside the file)")
+    own("--model", default=DEFAULT, help=CUSTOM_HELP)
+    rule = "how answers are scored (default: as suits each line)"
+    own("--score", choices=(AUTO, *RULES), default=AUTO, help=rule)
+    own("--cases", type=int, default=20, help="failures that are written as cases for the page")
+    out = "folder of the table (default: assets/leaderboard; FILE-leaderboard beside own data)"
+    add("--out", type=Path, help=out)
+    add("--log", type=Path, help="answers so far; default: answers.jsonl in --out")
+    return parser
 
 
 def main() -> int | None:
-    """Ask about scenes what has not been asked yet, write assets/leaderboard, print the table."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--scenes", type=int, default=200, help="one question each")
-    parser.add_argument("--workers", type=int, default=2, help="processes")
-    parser.add_argument("--methods", nargs="*", help="default: all, with their variants")
-    parser.add_argument("--budgets", type=int, nargs="+", default=BUDGETS, help="mean tokens")
-    parser.add_argument("--out", type=Path, default=FOLDER)
-    parser.add_argument("--log", type=Path, help="answers so far; default: answers.jsonl in --out")
+    """Ask scenes or own pictures what has not been asked yet, write a table and print it."""
+    parser = _arguments()
     chosen = parser.parse_args()
-    return distributed.run(partial(lead, chosen), share_cores, chosen.workers)
+    try:
+        rows, models = rows_for(_methods(chosen.methods)), ()
+        lead = partial(of_scenes, chosen, rows)
+        if chosen.data is not None:
+            models = (chosen.model,)
+            [chosen.model] = register_models(models)
+            chosen.data.open("rb").close()
+            lead = partial(of_own_pictures, chosen, rows)
+        workers = chosen.workers or suited(chosen.model)
+    except (OSError, LookupError, VisitorError) as error:
+        parser.error(str(error))
+    try:
+        return distributed.run(lead, partial(register_models, models), workers)
+    except VisitorError as error:
+        parser.error(str(error))
 
 
-def lead(chosen: argparse.Namespace, team: Team) -> None:
-    """Do what the command line asks for, with a team."""
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    rows = rows_for(chosen.methods or all_specs())
+def _methods(named: Sequence[str] | None) -> list[str]:
+    """Check and unify the methods of a command line. Raises `UnknownMethod`."""
+    return [catalog.resolve(spec).spec for spec in named] if named else all_specs()
+
+
+def of_scenes(chosen: argparse.Namespace, rows: Sequence[str], team: Team) -> None:
+    """Measure on scenes what the command line asks for, with a team."""
+    folder = chosen.out or FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
     seeds = range(FIRST_SEED, FIRST_SEED + chosen.scenes)
-    log = chosen.log or chosen.out / LOG
-    measured = fill(log, seeds, rows, chosen.budgets, team)
+    measured = fill(chosen.log or folder / LOG, seeds, rows, chosen.budgets, team)
     shown = {FULL, *rows}
     records = (record for one in measured for record in one.records)
-    publish([r for r in records if r.seed in seeds and r.method in shown], chosen.out)
+    publish([r for r in records if r.seed in seeds and r.method in shown], folder)
+
+
+def of_own_pictures(chosen: argparse.Namespace, rows: Sequence[str], team: Team) -> int:
+    """Measure on own pictures; 1 if no line could be asked."""
+    file, budgets = chosen.data, tuple(sorted(set(chosen.budgets)))
+    data = OwnData(
+        file, chosen.images or file.parent, chosen.model, tuple(rows), budgets, chosen.score
+    )
+    folder = chosen.out or file.with_name(f"{file.stem}-leaderboard")
+    folder.mkdir(parents=True, exist_ok=True)
+    log = chosen.log or folder / LOG
+    filled = own_data.fill(data, log, team)
+    records = list(own_data.records(data, log))
+    questions = len({record.seed for record in records})
+    print(f"{questions} questions, {filled.asked} of them new, {len(filled.skipped)} lines skipped")
+    if not records:
+        return 1
+    publish(records, folder, own_data.yes_no(data, log))
+    for row, why in own_data.refusals(data, log).items():
+        print(f"{title(row)} answered nothing: {why}")
+    found = own_failures.failures(data, log)
+    own_failures.write_list(data, found, folder / "failures.jsonl")
+    cases = own_failures.write_cases(data, found[: chosen.cases], folder / "cases", team)
+    print(f"{len(found)} questions with failures: {folder / 'failures.jsonl'}")
+    print(f"{cases} of them as cases that the page opens: {folder / 'cases'}")
+    return 0
 
 
 def fill(
@@ -176,15 +193,3 @@ def fill(
         append(log, one)
         measured.append(one)
     return sorted(measured, key=lambda one: one.seed)  # whoever was first to answer
-
-
-def publish(records: Iterable[EvalRecord], folder: Path) -> None:
-    """Write the table and its figure, and print what they say."""
-    rows = described(table(to_frame(records)))
-    write_table(rows, folder / "leaderboard.csv")
-    (folder / "leaderboard.json").write_text(figure(rows).to_json(), encoding="utf-8")
-    for row in rows.itertuples():
-        print(
-            f"{row.title:40} {row.budget:4} right {row.right:.3f} [{row.low:.3f}, {row.high:.3f}] "
-            f"agrees {row.agrees:.3f}  FLOPs {row.flops:.2f}  {row.gain:+.3f} {row.verdict}"
-        )

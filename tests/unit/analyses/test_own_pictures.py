@@ -10,7 +10,13 @@ import pytest
 
 from explorer import analyses
 from explorer.analyses.failures import Asked, judge
-from explorer.analyses.failures.own_pictures import BadLine, lines_of_folder, opened, read_lines
+from explorer.analyses.failures.own_pictures import (
+    BadLine,
+    lines_of_folder,
+    opened,
+    read_lines,
+    streamed,
+)
 from explorer.cases.request import CaseRequest
 from explorer.errors import BadMessage
 from explorer.media.image import open_picture
@@ -50,6 +56,30 @@ def test_bad_lines_are_named_by_their_number_and_the_others_count(folder):
     assert [line.split(":")[0] for line in told] == [f"line {n}" for n in (4, 5, 10, 11, 13)]
     assert "type a question" in told[0] and "has no question" in told[1]
     assert "no JSON object" in told[2] and "no JSON" in told[3] and "UTF-8" in told[4]
+
+
+def test_lines_may_hold_many_answers_and_choices_in_the_fields_of_benchmarks(tmp_path):
+    lines = [
+        {"picture": "a.png", "question": QUESTION, "answers": ["sofa", " couch ", "", "couch"]},
+        {"image": "a.png", "text": QUESTION, "label": "yes"},
+        {"image": "a.png", "question": QUESTION, "answers": [{"answer": "2", "answer_id": 1}]},
+        {"image": "a.png", "question": QUESTION, "options": ["a cat", "a dog"], "answer": "B"},
+        {"image": "a.png", "question": QUESTION, "choices": ["alone"], "answer": "A"},
+        {"image": "a.png", "question": QUESTION, "choices": ["x" * 200] * 3, "answer": "A"},
+        {"image": "a.png", "question": QUESTION, "answers": [["nested"]]},
+        {"image": "a.png", "question": QUESTION, "answer": "x" * 1_000_000},
+    ]
+    file = tmp_path / "lines.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)) + "\n" + json.dumps(lines[1]))
+    people, pope, vqa, choice, *bad, last = streamed(file)
+    assert people.accepted == ("sofa", "couch", "couch") and people.answer == "couch"
+    assert (pope.question, pope.accepted, vqa.accepted) == (QUESTION, ("yes",), ("2",))
+    assert choice.choices == ("a cat", "a dog") and choice.prompt.startswith(
+        f"{QUESTION} A. a cat B. a dog Answer with"
+    )
+    assert [line.number for line in bad] == [5, 6, 7, 8] and last.number == 9
+    said = " ".join(map(str, bad))
+    assert "choices can't be used" in said and "under 501" in said and "1,000,000 bytes" in said
 
 
 def test_pictures_that_can_not_be_used_are_named_too(folder):

@@ -12,6 +12,7 @@ from explorer.tools.distributed import Team
 from explorer.tools.distributed.log import append
 from explorer.tools.leaderboard import answer_log, run
 from explorer.tools.leaderboard.answer_log import Measured
+from explorer.tools.leaderboard.rows import draw_of, rows_for, title
 
 SEEDS = [run.FIRST_SEED + 7, run.FIRST_SEED + 8]
 BUDGETS = (4, 64)
@@ -24,16 +25,16 @@ def measured(seed: int, *rows: str, budgets: tuple[int, ...] = BUDGETS) -> Measu
 
 
 def test_every_method_comes_with_the_random_that_it_is_measured_by():
-    rows = run.rows_for(["clsattn", "fastv", "random"])
+    rows = rows_for(["clsattn", "fastv", "random"])
     assert rows == ["random", "random_inside", "clsattn", "fastv"]
-    assert run.title("random_inside") == "Random where FastV drops"
-    assert run.title("random?positions=keep") == "Random · positions=keep"
-    assert run.title("full") == "All tokens" and run.title("fopru:row") == "FoPru · row"
+    assert title("random_inside") == "Random where FastV drops"
+    assert title("random?positions=keep") == "Random · positions=keep"
+    assert title("full") == "All tokens" and title("fopru:row") == "FoPru · row"
 
 
 @pytest.fixture(scope="module")
 def first() -> Measured:
-    return run.evaluate(SEEDS[0], run.rows_for(["clsattn", "fastv"]), BUDGETS)
+    return run.evaluate(SEEDS[0], rows_for(["clsattn", "fastv"]), BUDGETS)
 
 
 def test_one_question_is_answered_by_every_row_at_every_budget_it_can_reach(first):
@@ -53,8 +54,8 @@ def test_one_question_is_answered_by_every_row_at_every_budget_it_can_reach(firs
 
 
 def test_a_new_draw_of_random_comes_with_every_scene():
-    drawn = {run._draw("random?positions=keep", seed) for seed in range(5)}
-    assert len(drawn) == 5 and run._draw("fastv", 3) == "fastv"
+    drawn = {draw_of("random?positions=keep", seed) for seed in range(5)}
+    assert len(drawn) == 5 and draw_of("fastv", 3) == "fastv"
 
 
 def test_a_run_goes_on_where_it_was_stopped(first, tmp_path, monkeypatch):
