@@ -145,5 +145,8 @@ def launch_settings() -> dict:
         "run_history": False,
         "footer_links": ["api"],
         "show_error": True,
+        # Else Gradio asks itself for the page, and ends the app if that takes three seconds, as it
+        # does where visitors wait for a restart.
+        "_frontend": False,
         "state_session_capacity": session_states.MAX_PRESENT + session_states.MAX_ABSENT,
     }
