@@ -17,13 +17,15 @@ from explorer.analyses.video import frame_scoring
 from explorer.analyses.video.budgets import BudgetAllocation
 from explorer.analyses.video.clip_case import VideoRequest
 from explorer.errors import VisitorError
-from explorer.media.video import MOST_FRAMES, Clip, from_images, open_video, read_seconds
+from explorer.media.video import MOST_FRAMES, Clip, from_images, read_seconds
+from explorer.media.video_process import open_in_process
 from explorer.pico.data import videos
 from explorer.ui import components
 from explorer.ui.payloads.video import answers_payload, video_payload
 from explorer.ui.requests import Channel, ModelQueue, Stop, connect, serve_request
 from explorer.ui.session import AppState, Session, visitor_of
 from explorer.ui.tab_messages import VideoMessage
+from explorer.vlm.fair_queue import yield_turn
 
 EXAMPLE = 1  # the seed of the built-in film,
 ACTS = ("cat", "tree", "owl", "bus", "robot", "owl", "pizza", "fish", "key")
@@ -144,7 +146,7 @@ def _taken(source: str, count: object, seconds: str) -> Clip:
     """Take frames of a file, or of the built-in film."""
     if not source:
         return from_images(videos.make(EXAMPLE, ACTS).images, videos.FPS, count)
-    return open_video(source, count, read_seconds(seconds))
+    return open_in_process(source, count, read_seconds(seconds), meanwhile=yield_turn)
 
 
 @dataclass(frozen=True)
