@@ -9,8 +9,8 @@ export const STAGES = ["early", "middle", "late"];
 const COLUMNS = ["", ...STAGES, "|T|", "|O|", "G"];
 const MEASURES = ["MDI", "AEI"];
 const WORDS =
-  "MDI: attention per text token (|T| of them) over attention per visual token (|O|, at the last " +
-  "layer), by the G tokens of the answer. AEI: the text's share of attention over its share of tokens. " +
+  "MDI: attention per text token (|T| of them) over attention per visual token (|O|, those left " +
+  "in a layer; told at the last), by the G tokens of the answer. AEI: the text's share of attention over its share of tokens. " +
   "1 is balance; early, middle, late: two layers each. The prompt's first token (BOS) draws much " +
   "attention whatever it says, and is left out unless it is counted as text. After ";
 const SOURCE = "Wu et al., “When Language Overrules” (arXiv 2508.10552)";

@@ -4,6 +4,7 @@
  * nothing of the server.
  */
 import { PLOT_CONFIG, plainText } from "../canvas/plotly.js";
+import { STAGES, reading } from "../common/dominance_table.js";
 import { format } from "../common/format.js";
 
 const SYMBOLS = [
@@ -22,7 +23,6 @@ const HEIGHT = { narrow: 520, wide: 560 }; // pixels
 const SPLIT = 0.42; // share of the height that the MDI takes, gap included
 const NARROW = 640;
 const NEAR = { narrow: 1.6, wide: 1.15 }; // two budgets with a smaller ratio have no room for both numbers
-const STAGES = ["early", "middle", "late"];
 const LINE = 48; // letters in a line of a hover label
 const LINES = 4;
 
@@ -61,7 +61,9 @@ const label = (title, point) =>
 
 const figure = (value) => (typeof value === "number" && value > 0 ? value : null);
 
-const mdiOf = (answer, stage) => figure(answer?.dominance?.stages?.[stage]?.[0]);
+/** The MDI of an answer in some layers, with the prompt's first token or without. */
+const mdiOf = (answer, { stage, first }) =>
+  figure(reading(answer?.dominance, first)?.stages[stage]?.[0]);
 
 /** The band of random: lowest and highest draw, and the mean. */
 function band(chance, look) {
@@ -121,7 +123,7 @@ function otherMeans(curves, look) {
 }
 
 /** One method above (probability) and below (MDI), and where its floor is. */
-function lines(curve, look, stage) {
+function lines(curve, look, part) {
   const { colour, symbol, dash } = lineStyle(curve.place);
   const color = look.colour(colour);
   const known = curve.points.filter(({ answer }) => answer);
@@ -136,7 +138,7 @@ function lines(curve, look, stage) {
   const filled = known.map(({ same }) => (same ? symbol : `${symbol}-open`));
   const first = { color, symbol: filled, size: look.size, line: { color, width: 2 } };
   const text = known.map((point) => label(curve.title, point));
-  const mdi = known.map(({ answer }) => mdiOf(answer, stage));
+  const mdi = known.map(({ answer }) => mdiOf(answer, part));
   const traces = [
     { ...shared, y: known.map(({ likelihood }) => likelihood), marker: first, text },
     {
@@ -190,10 +192,10 @@ function apart(ladder, near) {
   return shown.reverse();
 }
 
-function layout({ curves, ladder, full, stage, perToken, look }) {
+function layout({ curves, ladder, full, part, perToken, look }) {
   const grid = { gridcolor: look.grid, zeroline: false, linecolor: look.grid, fixedrange: false };
   const ticks = apart(ladder, look.narrow ? NEAR.narrow : NEAR.wide);
-  const mdi = mdiOf(full, stage);
+  const mdi = mdiOf(full, part);
   const balance = { type: "line", xref: "paper", yref: "y2", x0: 0, x1: 1, layer: "below" };
   const shapes = floors(curves, look);
   shapes.push({ ...balance, y0: 1, y1: 1, line: { color: look.soft, width: 1, dash: "dot" } });
@@ -240,7 +242,7 @@ function layout({ curves, ladder, full, stage, perToken, look }) {
       ...grid,
       type: "log",
       domain: [0, SPLIT - 0.07],
-      title: { text: `MDI, ${stage} layers` },
+      title: { text: `MDI, ${part.stage} layers` },
     },
     shapes,
   };
@@ -267,19 +269,17 @@ function lookOf(node, ladder, id) {
   };
 }
 
-/** Traces and layout for plotly.js. */
-export function sweepFigure(node, { id, curves, chance, ladder, full, stage, perToken }) {
+/** Traces and layout for plotly.js. part: {stage, first}, of which layers the MDI is. */
+export function sweepFigure(node, { id, curves, chance, ladder, full, part, perToken }) {
   const look = lookOf(node, ladder, id);
   const traces = [
     ...band(chance, look),
     ...otherMeans(curves, look),
-    ...curves.flatMap((curve) => lines(curve, look, stage)),
+    ...curves.flatMap((curve) => lines(curve, look, part)),
   ];
   return {
     traces,
-    layout: layout({ curves, ladder, full, stage, perToken, look }),
+    layout: layout({ curves, ladder, full, part, perToken, look }),
     config: PLOT_CONFIG,
   };
 }
-
-export const MDI_STAGES = STAGES;

@@ -21,7 +21,7 @@ import { floorOf, ladderOf } from "../common/payload.js";
 import { auc, coarseFirst, everySecond, heightsAt, kStar, nFlips } from "./measures.js";
 
 export class SweepSelection extends BatchRequest {
-  state = { chosen: [], stage: "middle" };
+  state = { chosen: [], stage: "middle", first: false };
   #shown = null; // id of the case that is shown
   #curves = new Map(); // of the present case; forgotten whenever an answer comes
   #places = new Map(); // of chosen methods among the colours; stays when others leave
@@ -74,10 +74,15 @@ export class SweepSelection extends BatchRequest {
     this.schedule();
   }
 
-  /** Show the MDI of early, middle or late layers. */
-  showStage(stage) {
-    this.state.stage = stage;
+  /** Show the MDI of early, middle or late layers, with the prompt's first token or without. */
+  showMdi(part) {
+    Object.assign(this.state, part);
     this.changed();
+  }
+
+  get mdi() {
+    const { stage, first } = this.state;
+    return { stage, first };
   }
 
   #point(spec, budget) {

@@ -5,12 +5,13 @@
 import { loadPlotly } from "../canvas/plotly.js";
 import { announcer, inbound, openTab, valueOf } from "../common/bridge.js";
 import { captionLine } from "../common/caption.js";
+import { STAGES, firstTokenSwitch } from "../common/dominance_table.js";
 import { mark, node, rootOf, segments, show, write } from "../common/dom.js";
 import { downloadTable } from "../common/download.js";
 import { format } from "../common/format.js";
 import { isLong } from "../common/measures.js";
 import { chooser } from "./chooser.js";
-import { MDI_STAGES, pointInWords, sweepFigure } from "./plot.js";
+import { pointInWords, sweepFigure } from "./plot.js";
 import { SweepSelection } from "./selection.js";
 import { lineSwatch, randomInSum, sweepRows, sweepTable } from "./table.js";
 
@@ -152,7 +153,7 @@ function plot(selection) {
   const update = (shown) => {
     const now = JSON.stringify([
       shown.id,
-      shown.stage,
+      shown.part,
       box.clientWidth,
       shown.curves.map(({ key, place, points }) => [
         key,
@@ -187,7 +188,7 @@ function shownBy(selection) {
     ladder: (random[0]?.points ?? []).map(({ budget }) => budget),
     full,
     perToken: isLong(full),
-    stage: selection.state.stage,
+    part: selection.mdi,
     all: wanted.length,
     missing: selection.missing.length,
     busy,
@@ -212,8 +213,8 @@ function mount(selection, block) {
   const table = sweepTable((...place) => open(selection.store, ...place));
   const stages = segments(
     "Layers of the MDI",
-    MDI_STAGES.map((name) => [name, name]),
-    (name) => selection.showStage(name),
+    STAGES.map((name) => [name, name]),
+    (stage) => selection.showMdi({ stage }),
   );
   const csv = node(
     "button",
@@ -231,6 +232,7 @@ function mount(selection, block) {
     { class: "vt-sweep-tools" },
     node("span", { class: "vt-small" }, "MDI of layers"),
     stages.group,
+    firstTokenSwitch((first) => selection.showMdi({ first })),
     csv,
   );
   root.replaceChildren(
@@ -255,7 +257,7 @@ function mount(selection, block) {
     names.update(shown.curves);
     picture.update(shown);
     table.update(shown);
-    stages.press(shown.stage);
+    stages.press(shown.part.stage);
     csv.disabled = !shown.curves.some(({ points }) => points.some(({ answer }) => answer));
     mark(root, "data-case", shown.id);
     mark(root, "data-is", shown.busy ? "busy" : shown.missing ? "waiting" : "done");

@@ -3,6 +3,7 @@
  * whether the answer is the full one. A cell opens its method and budget. Knows curves; nothing of
  * the server.
  */
+import { reading } from "../common/dominance_table.js";
 import { mark, node, svg, term } from "../common/dom.js";
 import { lineStyle, pointInWords } from "./plot.js";
 
@@ -236,11 +237,12 @@ export function sweepTable(onOpen) {
 }
 
 /** The table as rows for a spreadsheet, and a column for the answer at every budget. */
-export function sweepRows({ case: kase, full, curves, random: draws, state: { stage } }) {
+export function sweepRows({ case: kase, full, curves, random: draws, mdi }) {
   const budgets = [
     ...new Set([...curves, ...draws].flatMap(({ points }) => points.map((p) => p.budget))),
   ];
   budgets.sort((a, b) => a - b);
+  const column = `mdi_${mdi.stage}${mdi.first ? "_with_first" : ""}`;
   const said = ({ points }) =>
     Object.fromEntries(
       budgets.flatMap((budget) => {
@@ -249,7 +251,7 @@ export function sweepRows({ case: kase, full, curves, random: draws, state: { st
         return [
           [`answer_at_${budget}`, answer?.text ?? null],
           [`p_at_${budget}`, point?.likelihood ?? null],
-          [`mdi_${stage}_at_${budget}`, answer?.dominance?.stages?.[stage]?.[0] ?? null],
+          [`${column}_at_${budget}`, reading(answer?.dominance, mdi.first)?.stages[mdi.stage]?.[0] ?? null],
         ];
       }),
     );

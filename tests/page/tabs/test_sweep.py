@@ -141,6 +141,29 @@ def test_the_table_says_where_answers_break(whole):
     assert "DivPrune" in words and "random down to" in words
 
 
+def test_mdi_counts_the_first_token_when_asked_to(whole):
+    def drawn() -> list[float]:
+        return whole.evaluate(
+            """[...document.querySelector(".vt-sweep-plot").data.find(
+              ({ name, yaxis }) => name === "DivPrune" && yaxis === "y2").y]"""
+        )
+
+    points = state(whole)["sweep"]["curves"][1]["points"]
+    found = [point["answer"]["dominance"] for point in points]
+    box = whole.locator(".vt-sweep-tools .vt-first-token input")
+    for measured, checked in ((found, False), ([each["with_first"] for each in found], True)):
+        box.set_checked(checked)
+        wanted = [each["stages"]["middle"][0] for each in measured]
+        whole.wait_for_function(
+            """(y) => document.querySelector(".vt-sweep-plot").data.some(
+              (trace) => trace.name === "DivPrune" && trace.yaxis === "y2" && trace.y[0] === y)""",
+            arg=wanted[0],
+        )
+        assert drawn() == wanted
+    box.set_checked(False)
+    assert found[0]["stages"] != found[0]["with_first"]["stages"]
+
+
 def test_the_table_can_be_downloaded(whole, tmp_path):
     with whole.expect_download() as waiting:
         whole.locator("#vt-sweep-csv").click()
