@@ -54,6 +54,14 @@ from explorer.methods.similarity.scope import SCOPE
 from explorer.methods.similarity.tome import ToMe
 from explorer.methods.similarity.zooprune import ZooPrune
 
+IN_WORDS = {
+    "positions=keep": "positions kept",
+    "positions=renumber": "positions counted anew",
+    "=True": "=yes",
+    "=False": "=no",
+}
+"""Settings as a title says them."""
+
 METHODS: tuple[type[Method], ...] = (
     Random,
     Uniform,
@@ -207,9 +215,15 @@ def _unknown(name: object) -> UnknownMethod:
 
 
 def title(spec: str) -> str:
-    """Name a method with its variant and its changed settings: "FoPru · row", "ToDRE · late=no"."""
+    """Name a method with its variant and its changed settings: "FoPru · row", "ToDRE · late=no".
+
+    One that saves nothing says so: "CoreMatching · zero-kv (full cost)".
+    """
     name, _, changes = spec.partition("?")
     variant = name.partition(":")[2]
-    known = resolve(spec).card.title
-    told = changes.replace("&", ", ").replace("=True", "=yes").replace("=False", "=no")
-    return " · ".join(filter(None, [known, variant, told]))
+    method = resolve(spec)
+    told = changes.replace("&", ", ")
+    for value, words in IN_WORDS.items():
+        told = told.replace(value, words)
+    named = " · ".join(filter(None, [method.card.title, variant, told]))
+    return f"{named} (full cost)" if method.full_cost else named

@@ -72,7 +72,8 @@ def title_of(chance: str) -> str:
     if isinstance(baseline, RandomInside):
         where = f" where {catalog.title(baseline.schedule_of)} drops"
     usual = type(baseline)().positions == baseline.positions
-    return f"Random{where}" + ("" if usual else f" · positions={baseline.positions}")
+    words = catalog.IN_WORDS[f"positions={baseline.positions}"]
+    return f"Random{where}" + ("" if usual else f" · {words}")
 
 
 def _alike(one: Method, other: Method, size: Size) -> bool:

@@ -29,6 +29,7 @@ TOWER_ATTENTION = frozenset(
         "patch_attention",
     }
 )
+LLAVA = Size(576, layers=32, columns=24, frames=9)  # to ask a method what kind of stages it has
 SINKS = (
     "Attention has sinks: in large towers without registers a few patches of empty ground draw "
     "much of it, since the tower keeps there what it knows of the whole picture (arXiv "
@@ -156,6 +157,12 @@ class Method(ABC):
     def decoding_neuron_mask(self) -> Callable[[Neurons], Tensor] | None:
         """Give what chooses the neurons [I] that a layer may use in decoding; None uses all."""
         return None
+
+    @property
+    def full_cost(self) -> bool:
+        """Tell whether all tokens are computed and cached whatever the budget: nothing is saved."""
+        stages = self.schedule(LLAVA, self.floor(LLAVA))
+        return any(stage.wipe_cache for stage in stages)
 
     @property
     def in_tower(self) -> bool:

@@ -9,10 +9,8 @@ from explorer.methods import catalog
 from explorer.methods.catalog import title
 from explorer.methods.chance import chance_of, draws_of
 from explorer.methods.method import Method
-from explorer.methods.signals import Size
 from explorer.ui.payloads.encoding import in_steps, packed
 
-LLAVA = Size(576, layers=32, columns=24, frames=9)  # to ask a method what kind of stages it has
 BYTE = 256  # tokens whose numbers fit into a byte each
 
 
@@ -45,14 +43,12 @@ def method_payload(found: MethodMap, lean: bool = False) -> dict:
 def method_words(spec: str) -> dict:
     """Describe what is always so of a method, whatever it looks at."""
     method = catalog.resolve(spec)
-    smallest = method.schedule(LLAVA, method.floor(LLAVA))
-    wipes = any(stage.wipe_cache for stage in smallest)
     return {
         "key": spec,
         "title": title(spec),
         "group": catalog.group_of(method),
         "sentence": method.card.sentence,
-        "badges": [*badges(method), *(["costs as much as all tokens"] if wipes else [])],
+        "badges": [*badges(method), *(["costs as much as all tokens"] if method.full_cost else [])],
         "score_means": method.card.score_means,
         "nested": method.nested,
         "reads_question": method.reads_question,
@@ -62,7 +58,7 @@ def method_words(spec: str) -> dict:
         "uncertain": method.card.uncertain,
         "traps": method.traps(),
         "draws": list(draws_of(chance_of(spec))),
-        "wipes": wipes,
+        "wipes": method.full_cost,
         **({"stride": method.grid_stride} if method.grid_stride else {}),
     }
 

@@ -17,6 +17,7 @@ from explorer.inference.decode import decode, decode_together, teacher_force
 from explorer.inference.dry_run import SharedPrefix, dry_run
 from explorer.inference.prefill import PruningPlan, prefill
 from explorer.methods import catalog
+from explorer.methods.catalog import title
 from explorer.methods.inside_llm.core_neurons import core
 from explorer.methods.inside_llm.corematching import CoreMatching
 from explorer.methods.signals import Kept, Size, Stage
@@ -190,6 +191,8 @@ def test_a_wiped_token_costs_and_counts_as_one_that_stays_and_a_dropped_one_does
     assert wiped.dominance.image.tolist() == full.dominance.image.tolist()
     assert dropped.dominance.image.tolist() == list(dropped.layers)
     assert method_words("corematching:zero-kv")["wipes"]
+    assert title("corematching:zero-kv") == "CoreMatching · zero-kv (full cost)"
+    assert title("corematching") == "CoreMatching"
     assert not method_words("corematching")["wipes"]
 
 

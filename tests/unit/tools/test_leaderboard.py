@@ -28,7 +28,7 @@ def test_every_method_comes_with_the_random_that_it_is_measured_by():
     rows = rows_for(["clsattn", "fastv", "random"])
     assert rows == ["random", "random_inside", "clsattn", "fastv"]
     assert title("random_inside") == "Random where FastV drops"
-    assert title("random?positions=keep") == "Random · positions=keep"
+    assert title("random?positions=keep") == "Random · positions kept"
     assert title("full") == "All tokens" and title("fopru:row") == "FoPru · row"
 
 
