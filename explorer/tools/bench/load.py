@@ -1,12 +1,15 @@
 """Drive a running page with many visitors at once: `python -m explorer doctor --load`.
 
-Every visitor is a real client with a session and a picture of its own, who asks and drags the
-budget. Each answer is compared afterwards with the one that the built-in model gives here, alone:
-one that differs belongs to somebody else. Knows the public endpoints; not the page.
+Every visitor is a real client with a session and a picture of its own, who asks a question, drags
+the budget, and asks the next. Each answer is compared afterwards with the one that the built-in
+model gives here, alone: one that differs belongs to somebody else, or comes from another kind of
+machine, which then says the same again to one who asks alone. Knows the public endpoints; not the
+page.
 """
 
 from __future__ import annotations
 
+import socket
 import statistics
 import tempfile
 import threading
@@ -14,12 +17,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from subprocess import Popen
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from explorer.tools.browser import served
 
@@ -27,18 +30,22 @@ if TYPE_CHECKING:
     from gradio_client import Client
 
 FIRST_SEED = 700_000  # of the visitors' scenes
-METHODS, BUDGETS = ("fastv", "visionzip"), (48, 80, 128, 160)
+METHODS, BUDGETS = ("fastv", "visionzip"), (160, 128, 80, 48)
+FULL = ("full", 1)
 MODEL = "pico"
 PATIENCE = 120  # seconds: what takes longer has gone wrong
 CURVE_POINTS = 12  # how often memory is looked at while many pictures are shown
 
 
+# ---- one visitor --------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Visitor:
-    """One visitor: a scene, which nobody else has, and a question about it."""
+    """One visitor: a scene, which nobody else has, and questions about it."""
 
     number: int
-    question: str
+    questions: tuple[str, ...]
     picture: Path
 
     @classmethod
@@ -49,59 +56,117 @@ class Visitor:
         scene = scenes.make(FIRST_SEED + number)
         path = folder / f"{number}.png"
         scene.image.save(path)
-        return cls(number, questions.suggest(scene)[0], path)
+        return cls(number, tuple(questions.suggest(scene)), path)
+
+    def plan(self) -> Iterator[Asked]:
+        """Say what is asked, without end: a question with all tokens, then a drag to fewer."""
+        turn = self.number
+        while True:
+            question = self.questions[turn % len(self.questions)]
+            yield Asked(self, question, *FULL)
+            for budget in BUDGETS:
+                yield Asked(self, question, METHODS[turn % len(METHODS)], budget)
+            turn += 1
 
 
-Asked = tuple[Visitor, str, int]
-"""Who has asked, by which method, at which budget."""
+@dataclass(frozen=True)
+class Asked:
+    """What a visitor has asked: a question, or where the drag of a budget has stopped."""
+
+    visitor: Visitor
+    question: str
+    method: str
+    budget: int
+
+    @property
+    def kind(self) -> str:
+        """What a visitor calls it."""
+        return "questions" if (self.method, self.budget) == FULL else "drags"
+
+    def of(self, client: Client) -> str:
+        """Ask; gives the answer's text. A question first has every patch scored, as on the page."""
+        from gradio_client import handle_file
+
+        about = {
+            "image": handle_file(self.visitor.picture),
+            "question": self.question,
+            "model": MODEL,
+        }
+        if self.kind == "questions":
+            client.predict(**about, api_name="/analyse")
+        how = {"method": self.method, "budget": self.budget}
+        return client.predict(**about, **how, api_name="/answer")["text"]
+
+
+def _client(url: str) -> Client:
+    from gradio_client import Client
+
+    return Client(url, verbose=False, httpx_kwargs={"timeout": PATIENCE})
+
+
+# ---- many visitors ------------------------------------------------------------------------------
 
 
 @dataclass
 class LoadReport:
-    """What was measured. seconds: of every answer; said: the texts that came; errors: by what they
-    say; memory: megabytes of the server before and after, None where it runs elsewhere.
+    """What was measured. said: every answer with its seconds; errors: by what they say.
+
+    mixed: answers of somebody else; otherwise: that this machine would give otherwise. memory:
+    megabytes of the server before and after, None where it runs elsewhere.
     """
 
     visitors: int
-    seconds: list[float] = field(default_factory=list)
-    said: list[tuple[Asked, str]] = field(default_factory=list)
+    said: list[tuple[Asked, str, float]] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
     mixed: int = 0
+    otherwise: int = 0
     memory: tuple[float, float] | None = None
 
     @property
     def well(self) -> bool:
         """Whether every question got its own answer."""
-        return bool(self.seconds) and not self.errors and not self.mixed
+        return bool(self.said) and not self.errors and not self.mixed
 
     def __str__(self) -> str:
-        times = sorted(self.seconds) or [float("nan")]
-        p95 = times[min(len(times) - 1, int(0.95 * len(times)))]
+        seconds = {"questions": [], "drags": []}
+        for asked, _, took in self.said:
+            seconds[asked.kind].append(took)
         lines = [
-            f"{self.visitors} visitors, {len(self.seconds)} answers",
+            f"{self.visitors} visitors, {len(self.said)} answers",
             f"errors      {sum(self.errors.values())}",
             *(f"            {count} x {said}" for said, count in self.errors.most_common(5)),
             f"cross-talk  {self.mixed} answers that belong to somebody else",
-            f"median      {statistics.median(times):.2f} s, p95 {p95:.2f} s",
         ]
+        if self.otherwise:
+            lines.append(f"            {self.otherwise} that are others on this machine")
+        for kind, times in seconds.items():
+            lines.append(f"{kind:12}{_times(times)}")
+        lines.append(f"all         {_times([*seconds['questions'], *seconds['drags']])}")
+        told = "not known, the server runs elsewhere"
         if self.memory:
-            lines.append(f"memory      {self.memory[0]:.0f} MB before, {self.memory[1]:.0f} after")
-        return "\n".join(lines)
+            told = f"{self.memory[0]:.0f} MB before, {self.memory[1]:.0f} after"
+        return "\n".join([*lines, f"memory      {told}"])
+
+
+def _times(seconds: list[float]) -> str:
+    if not seconds:
+        return "none"
+    p95 = sorted(seconds)[min(len(seconds) - 1, int(0.95 * len(seconds)))]
+    return f"{len(seconds)}, median {statistics.median(seconds):.2f} s, p95 {p95:.2f} s"
 
 
 def measure(url: str = "", visitors: int = 20, minutes: float = 3.0) -> LoadReport:
     """Drive the page at an address, or one that is started here for it."""
     with nullcontext((url, None)) if url else served() as (address, app):
-        report = LoadReport(visitors)
+        pid = app.pid if app else server_here(address)
         with tempfile.TemporaryDirectory() as folder:
             everybody = [Visitor.arrive(number, Path(folder)) for number in range(visitors)]
-            _visit(address, everybody[0], 0.0, report, threading.Lock())  # the first one is slow
-            report.seconds.clear()
-            before = None if app is None else _resident(app)
+            next(everybody[0].plan()).of(_client(address))  # the first question is a slow one
+            report, before = LoadReport(visitors), pid and resident(pid)
             _all_visit(address, everybody, 60 * minutes, report)
-            if before is not None:
-                report.memory = before, _resident(app)
-            report.mixed = _mixed(report.said)
+            if pid:
+                report.memory = before, resident(pid)
+            _compare(address, report)
     return report
 
 
@@ -120,58 +185,57 @@ def _all_visit(url: str, everybody: list[Visitor], seconds: float, report: LoadR
 def _visit(
     url: str, visitor: Visitor, seconds: float, report: LoadReport, lock: threading.Lock
 ) -> None:
-    """Ask again and again, once at least: drag the budget of one method, and go to the next."""
-    from gradio_client import Client
-
-    until, number = time.monotonic() + seconds, visitor.number
-    client = Client(url, verbose=False, httpx_kwargs={"timeout": PATIENCE})
-    while True:
-        method = METHODS[number // len(BUDGETS) % len(METHODS)]
-        budget = BUDGETS[number % len(BUDGETS)]
+    """Ask again and again until time is up, but one question and its drag at least."""
+    until, client = time.monotonic() + seconds, None
+    for number, asked in enumerate(visitor.plan(), 1):
         began = time.monotonic()
         try:
-            text = _ask(client, visitor, method, budget)
+            client = client or _client(url)
+            text = asked.of(client)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong is what is being measured
             with lock:
-                report.errors[str(error).splitlines()[0][:100] or type(error).__name__] += 1
+                report.errors[_first_line(error)] += 1
         else:
             with lock:
-                report.seconds.append(time.monotonic() - began)
-                report.said.append(((visitor, method, budget), text))
-        number += 1
-        if time.monotonic() >= until:
+                report.said.append((asked, text, time.monotonic() - began))
+        if number > len(BUDGETS) and time.monotonic() >= until:
             return
 
 
-def _ask(client: Client, visitor: Visitor, method: str, budget: int) -> str:
-    """Ask a visitor's question by a method at a budget; gives the answer's text."""
-    from gradio_client import handle_file
-
-    answer = client.predict(
-        image=handle_file(visitor.picture),
-        question=visitor.question,
-        method=method,
-        budget=budget,
-        model=MODEL,
-        api_name="/answer",
-    )
-    return answer["text"]
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")[:100] or type(error).__name__
 
 
-def _mixed(said: list[tuple[Asked, str]]) -> int:
+def _compare(url: str, report: LoadReport) -> None:
     """Count the answers that are not what the model says here, to one who asks alone."""
+    others = Counter((asked, text) for asked, text, _ in report.said)
+    here = _answers_here(asked for asked, _ in others)
+    client = None
+    for (asked, text), count in others.items():
+        if text == here[asked]:
+            continue
+        client = client or _client(url)
+        if asked.of(client) == text:
+            report.otherwise += count
+        else:
+            report.mixed += count
+
+
+def _answers_here(questions: Iterable[Asked]) -> dict[Asked, str]:
     from explorer import analyses
     from explorer.cases.cache import ResultCache
     from explorer.cases.request import CaseRequest
     from explorer.pico.data import scenes
 
     cache, alone = ResultCache(256_000_000), {}
-    for visitor, method, budget in dict.fromkeys(asked for asked, _ in said):
-        image = scenes.make(FIRST_SEED + visitor.number).image
-        request = CaseRequest.make(MODEL, image, visitor.question)
-        found = analyses.answer(request, method, budget, cache=cache)
-        alone[visitor, method, budget] = found.text
-    return sum(text != alone[asked] for asked, text in said)
+    for asked in questions:
+        image = scenes.make(FIRST_SEED + asked.visitor.number).image
+        request = CaseRequest.make(MODEL, image, asked.question)
+        alone[asked] = analyses.answer(request, asked.method, asked.budget, cache=cache).text
+    return alone
+
+
+# ---- memory -------------------------------------------------------------------------------------
 
 
 def memory_curve(pictures: int, visitors: int) -> Iterator[tuple[int, float]]:
@@ -187,22 +251,46 @@ def memory_curve(pictures: int, visitors: int) -> Iterator[tuple[int, float]]:
             shares = [numbers[start::visitors] for start in range(min(visitors, len(numbers)))]
             with ThreadPoolExecutor(visitors) as pool:
                 list(pool.map(partial(_show, address, Path(folder)), shares))
-            yield numbers.stop, _resident(app)
+            yield numbers.stop, resident(app.pid)
 
 
 def _show(url: str, folder: Path, numbers: Iterable[int]) -> None:
     """Ask one question about each of some pictures."""
-    from gradio_client import Client
-
-    client = Client(url, verbose=False, httpx_kwargs={"timeout": PATIENCE})
+    client = _client(url)
     for number in numbers:
         visitor = Visitor.arrive(number, folder)
-        _ask(client, visitor, METHODS[number % len(METHODS)], BUDGETS[number % len(BUDGETS)])
+        method, budget = METHODS[number % len(METHODS)], BUDGETS[number % len(BUDGETS)]
+        Asked(visitor, visitor.questions[0], method, budget).of(client)
         visitor.picture.unlink()
 
 
-def _resident(app: Popen) -> float:
-    """Give the resident memory of a process in megabytes."""
+def server_here(url: str) -> int | None:
+    """Give the process that serves an address, if it runs on this machine and may be looked at."""
     import psutil  # the doctor also comes where it isn't installed
 
-    return psutil.Process(app.pid).memory_info().rss / 1e6
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        address = socket.gethostbyname(parts.hostname or "")
+        mine = {each.address for some in psutil.net_if_addrs().values() for each in some}
+        if address not in mine:
+            return None
+        listening = (
+            each.pid
+            for each in psutil.net_connections("tcp")
+            if each.status == psutil.CONN_LISTEN and each.laddr.port == port
+        )
+        return next(filter(None, listening), None)
+    except (OSError, psutil.Error):
+        return None
+
+
+def resident(pid: int) -> float:
+    """Give the resident memory of a process and its children in megabytes."""
+    import psutil  # the doctor also comes where it isn't installed
+
+    process, nbytes = psutil.Process(pid), 0
+    for each in [process, *process.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):  # a child that has just ended
+            nbytes += each.memory_info().rss
+    return nbytes / 1e6
