@@ -100,7 +100,7 @@ def draw_all(case: Case, prompts: PromptCache, methods: Sequence[Method]) -> lis
     def work(waiting: Iterator[Method]) -> Iterator[tuple[str, MethodMap | str]]:
         for method in waiting:
             try:
-                yield method.spec, map_of(method, case.size, case.decoder, prompts)
+                yield method.spec, map_of(method, case.size, prompts.prefix)
             except MethodUnavailable as error:
                 yield method.spec, str(error)
 
@@ -134,7 +134,7 @@ def _draw(request: CaseRequest, spec: str, *, cache: ResultCache | None = None) 
 def draw_case(case: Case, method: str, cache: ResultCache | None = None) -> MethodMap:
     """Like `draw`, for an open case."""
     prompts = PromptCache(case, lambda: full_run(case, cache).tokens)
-    return map_of(catalog.resolve(method), case.size, case.decoder, prompts)
+    return map_of(catalog.resolve(method), case.size, prompts.prefix)
 
 
 def _stand_ins(case: Case) -> list[str]:

@@ -18,7 +18,9 @@ from explorer.cases.cache import ResultCache, VisionKey, get_or_compute
 from explorer.cases.gpu import GpuCost, use_case
 from explorer.cases.request import CaseRequest, case_id
 from explorer.inference.attention_weights import causal_rows, queries_and_keys
+from explorer.inference.dry_run import SharedPrefix
 from explorer.inference.gradients import gradients
+from explorer.inference.layer_signals import OF_MODULES
 from explorer.inference.sequence import Prompt
 from explorer.inference.vision import VisionOutput, encode_image, tower_signals
 from explorer.media.grid import Grid
@@ -187,18 +189,29 @@ class Case:
 class PromptCache:
     """The prompts of one case, each made once, also for threads that ask at the same time.
 
+    Until it is let go, it holds what stands between the layers that its prefixes have walked.
+
     answer: gives the tokens of the full answer to methods that explain it.
     """
 
     def __init__(self, case: Case, answer: Callable[[], Sequence[int]] | None = None):
         self._case, self._answer = case, answer
         self._prompts: dict[frozenset[str], tuple[Prompt, float]] = {}
+        self._prefixes: dict[frozenset[str], SharedPrefix] = {}
         self._tower_signals: dict[str, object] = {}
         self._lock = threading.Lock()
 
     def __call__(self, needs: frozenset[str]) -> Prompt:
         """Give the prompt with the signals of `needs`."""
         return self._get(needs)[0]
+
+    def prefix(self, needs: frozenset[str]) -> SharedPrefix:
+        """Give the language model's layers over the prompt, walked once for all that look there."""
+        prompt, modules = self(needs), needs & OF_MODULES
+        with self._lock:
+            if modules not in self._prefixes:
+                self._prefixes[modules] = SharedPrefix(self._case.decoder, prompt, modules)
+        return self._prefixes[modules].seen_by(prompt, needs)
 
     def seconds(self, needs: frozenset[str]) -> float:
         """Give how long such a prompt took to make."""

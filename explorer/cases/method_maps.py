@@ -16,14 +16,13 @@ from torch import Tensor
 from explorer.cases.records import BudgetPoint, MethodMap, StageMap
 from explorer.inference.dry_run import SharedPrefix, dry_run
 from explorer.inference.prefill import PruningPlan
-from explorer.inference.sequence import Prompt, StageOutcome
+from explorer.inference.sequence import StageOutcome
 from explorer.methods.method import Method
 from explorer.methods.signals import Kept, Signals, Size, Stage
-from explorer.vlm.components import Decoder
 from explorer.vlm.fair_queue import clock
 
 LADDER_LENGTH = 12
-PromptFor = Callable[[frozenset[str]], Prompt]
+PrefixFor = Callable[[frozenset[str]], SharedPrefix]
 
 
 def plan_of(method: Method, size: Size, budget: int) -> PruningPlan:
@@ -65,11 +64,11 @@ def ladder(tokens: int, floor: int, per_octave: int, length: int = LADDER_LENGTH
     return sorted({*below[-length:], tokens, *([floor] if floor > 1 else [])})
 
 
-def map_of(method: Method, size: Size, decoder: Decoder, prompt: PromptFor) -> MethodMap:
+def map_of(method: Method, size: Size, prefix: PrefixFor) -> MethodMap:
     """Draw up one method's map; see `MethodMap`."""
     began = clock()
-    prefix = SharedPrefix(decoder, prompt(method.needs), method.needs)
-    found = (_nested_map if method.nested else _staged_map)(method, size, prefix)
+    draw = _nested_map if method.nested else _staged_map
+    found = draw(method, size, prefix(method.needs))
     return replace(found, seconds=clock() - began)
 
 

@@ -1,16 +1,22 @@
 """Find out which tokens stay at which stage, without answering: for maps, which need many runs.
 
-A `SharedPrefix` takes the untouched prompt through the first layers once; every plan starts from
-where its first stage is. Knows stages and layers; not methods, pictures or words.
+A `SharedPrefix` takes the untouched prompt through the layers once; every plan starts from where
+its first token leaves. Knows stages and layers; not methods, pictures or words.
 """
 
 from __future__ import annotations
 
+import threading
 from copy import copy
 
 import torch
 
-from explorer.inference.layer_signals import OF_LAST_LAYER, SignalRecorder
+from explorer.inference.layer_signals import (
+    OF_LAST_LAYER,
+    OF_MODULES,
+    OF_VALUES,
+    SignalRecorder,
+)
 from explorer.inference.llm_layers import ForwardState, pack_by_length, record_qk, run_layer
 from explorer.inference.prefill import PruningPlan, prune
 from explorer.inference.sequence import Prompt, Sequence, StageOutcome
@@ -20,27 +26,52 @@ from explorer.vlm.components import Decoder
 class SharedPrefix:
     """The untouched prompt before every layer, as far as any plan has needed it.
 
-    needs: what is recorded on the way, for all plans alike.
+    needs: what plans look at. Layers run once for all that share it, whichever thread asks.
     """
 
     def __init__(self, decoder: Decoder, prompt: Prompt, needs: frozenset[str]):
         self.decoder = decoder
-        self._on_qk = record_qk if needs & OF_LAST_LAYER else None
-        self._before = [ForwardState(Sequence(prompt), SignalRecorder(needs, prompt))]
+        self._prompt, self._needs = prompt, needs
+        # what lies between two layers anyway is kept for methods that will look at it
+        recorder = SignalRecorder(OF_LAST_LAYER | OF_VALUES | needs & OF_MODULES, prompt)
+        self._before = [ForwardState(Sequence(prompt), recorder)]
+        self._lock = threading.Lock()
+
+    def seen_by(self, prompt: Prompt, needs: frozenset[str]) -> SharedPrefix:
+        """Give the same layers for a method that looks at other signals of the same tokens.
+
+        What modules do has to have been among the needs from the beginning.
+        """
+        other = copy(self)
+        other._prompt, other._needs = prompt, needs
+        return other
 
     def before(self, layer: int) -> ForwardState:
         """Give the state as it is before a layer; it is the caller's own."""
-        while len(self._before) <= layer:
-            state = _copy(self._before[-1])
-            self.run_layer([state], len(self._before) - 1)
-            self._before.append(state)
-        return _copy(self._before[layer])
+        with self._lock:
+            while len(self._before) <= layer:
+                state = _copy(self._before[-1])
+                self.run_layer([state], len(self._before) - 1)
+                self._before.append(state)
+        state = _copy(self._before[layer])
+        state.recorder.prompt, state.recorder.needs = self._prompt, self._needs
+        return state
 
     def run_layer(self, states: list[ForwardState], layer: int) -> None:
         """Pass states through one layer; without a cache, and recording only what is needed."""
         body = self.decoder.body
         for pack in pack_by_length(states, lambda state: state.length):
-            run_layer(body.layers[layer], pack, body, self._on_qk)
+            looked_at = any(state.recorder.needs & OF_LAST_LAYER for state in pack)
+            run_layer(body.layers[layer], pack, body, record_qk if looked_at else None)
+
+    def is_untouched(self, state: ForwardState, layer: int) -> bool:
+        """Tell whether a state before a layer is still what the untouched prompt is there."""
+        own, first = state.sequence, self._before[layer].sequence
+        return (
+            own.attention_bias is None
+            and torch.equal(own.position_ids, first.position_ids)
+            and torch.equal(own.hidden_states, first.hidden_states)
+        )
 
 
 def _copy(state: ForwardState) -> ForwardState:
@@ -52,19 +83,23 @@ def _copy(state: ForwardState) -> ForwardState:
 
 @torch.no_grad()
 def dry_run(prefix: SharedPrefix, plans: list[PruningPlan]) -> list[list[StageOutcome]]:
-    """Run the stages of plans and give their outcomes; layers behind the last stage don't run."""
+    """Run the stages of plans and give their outcomes; layers behind the last stage don't run.
+
+    Until its first token leaves, a plan is where the untouched prompt is, and runs no layer.
+    """
     stages = [{stage.layer: stage for stage in plan.stages} for plan in plans]
     first, last = min(map(min, stages)), max(map(max, stages))
-    states: dict[int, ForwardState] = {}
+    pruned: dict[int, ForwardState] = {}
     outcomes: list[list[StageOutcome]] = [[] for _ in plans]
     for layer in range(first, last + 1):
         for number, (plan, by_layer) in enumerate(zip(plans, stages, strict=True)):
-            if layer == min(by_layer):
-                states[number] = prefix.before(layer)
-            if layer in by_layer:
-                outcome, _ = prune(prefix.decoder, states[number], plan, by_layer[layer])
-                outcomes[number].append(outcome)
-            if layer == max(by_layer):
-                del states[number]
-        prefix.run_layer(list(states.values()), layer)
+            if layer not in by_layer:
+                continue
+            whole, ends = number not in pruned, layer == max(by_layer)
+            state = prefix.before(layer) if whole else pruned.pop(number)
+            outcome, _ = prune(prefix.decoder, state, plan, by_layer[layer], ends)
+            outcomes[number].append(outcome)
+            if not ends and not (whole and prefix.is_untouched(state, layer)):
+                pruned[number] = state
+        prefix.run_layer(list(pruned.values()), layer)
     return outcomes

@@ -73,7 +73,6 @@ class SignalRecorder:
     def __init__(self, needs: frozenset[str], prompt: Prompt):
         self.needs = needs
         self.prompt = prompt
-        self.needs_modules = bool(needs & OF_MODULES)
         self.query = self.key = self.mlp_neurons = self.layer_input = None
         self.scaling = 1.0
         self.transitions: list[Transition] = []

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Cache
 
-from explorer.inference.layer_signals import LayerActivations, SignalRecorder
+from explorer.inference.layer_signals import OF_MODULES, LayerActivations, SignalRecorder
 from explorer.inference.sequence import Sequence
 from explorer.methods.observed import Transition
 from explorer.vlm.attention import packed_sequences, record_attention
@@ -126,7 +126,7 @@ def run_layer(
     listeners = {attention: lambda *qk: on_qk(groups, *qk)} if on_qk else {}
     packed = [] if alone else list(zip(lengths, masks, strict=True))
     with record_attention(listeners), packed_sequences(packed):
-        if record_modules and any(state.recorder.needs_modules for state in states):
+        if record_modules and any(state.recorder.needs & OF_MODULES for state in states):
             activations = run_modules(layer, hidden_states, layer_kwargs)
             hidden_states = activations.hidden_states
             split = (tensor.split(lengths, 1) for tensor in activations)

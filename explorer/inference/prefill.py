@@ -138,11 +138,12 @@ class PrefillRun:
 
 
 def prune(
-    decoder: Decoder, state: ForwardState, plan: PruningPlan, stage: Stage
+    decoder: Decoder, state: ForwardState, plan: PruningPlan, stage: Stage, ends: bool = False
 ) -> tuple[StageOutcome, Tensor]:
     """Let the plan choose which tokens leave at one stage, and rebuild the sequence.
 
     Gives also the indices of those that stay but shall be wiped from the last layer's cache.
+    ends: nothing reads the sequence any more, so that it isn't rebuilt.
     """
     sequence, recorder = state.sequence, state.recorder
     if stage.layer == 0:
@@ -152,6 +153,8 @@ def prune(
     kept = plan.choose(signals, stage)
     if stage.wipe_cache:
         return sequence.keep_all(kept, stage)
+    if ends:
+        return sequence.follow(kept, stage), kept.index[:0]
     outcome = sequence.drop(kept, stage, plan.renumber and not stage.keep_positions)
     recorder.follow(kept)
     return outcome, kept.index[:0]

@@ -120,14 +120,12 @@ class Sequence:
         # after an optional stage only text may be left, and text keeps its positions
         renumber = renumber and not by_grid and not stage.optional
         n_merged = 0 if kept.merged is None else len(kept.merged)
-        self._check(kept, stage, n_merged)
-        before = self.alive_index
         merge: MergeWeights | None = None
         if n_merged and ((not renumber and kept.centre is None) or self.deepstack):
             merge = kept.mix or _mean_of(_shares(kept.group, self.visual_positions, n_merged))
         visual_position_ids = self.position_ids[..., self.visual_positions].float()
         self.deepstack = tuple(_rebuilt(rows, kept, merge) for rows in self.deepstack)
-        self._follow(kept)
+        outcome = self.follow(kept, stage)
         order = self._order(kept, n_merged)
         is_merged, source = order < 0, order.clamp(min=0)
         is_kept = self.is_visual[source] & ~is_merged
@@ -150,7 +148,7 @@ class Sequence:
             self.attention_bias, kept, stage, order, is_kept, self.position_ids
         )
         self._refresh()
-        return StageOutcome(stage, self.alive_index, self.source_index, before, kept.tower)
+        return outcome
 
     def keep_all(self, kept: Kept, stage: Stage) -> tuple[StageOutcome, Tensor]:
         """Let all tokens stay at a stage that only wipes the cache.
@@ -168,13 +166,12 @@ class Sequence:
         outcome = StageOutcome(stage, alive_index, self.source_index, self.alive_index)
         return outcome, self.visual_positions[wiped[:-1]]
 
-    def _check(self, kept: Kept, stage: Stage, n_merged: int) -> None:
+    def _check(self, kept: Kept, stage: Stage) -> None:
         """Refuse a choice that is not what the stage has announced."""
-        everything = stage.optional and len(kept.index) == len(self.visual_positions)
-        if (len(kept.index), n_merged) != (stage.keep, stage.merge) and not everything:
-            raise RuntimeError(
-                f"{stage} was answered with {len(kept.index)} kept, {n_merged} merged"
-            )
+        found = len(kept.index), 0 if kept.merged is None else len(kept.merged)
+        everything = stage.optional and found[0] == len(self.visual_positions)
+        if found != (stage.keep, stage.merge) and not everything:
+            raise RuntimeError(f"{stage} was answered with {found[0]} kept, {found[1]} merged")
 
     def _order(self, kept: Kept, n_merged: int) -> Tensor:
         """Give, for each token of the rebuilt sequence, the index it had, [S'], -1 if merged."""
@@ -196,8 +193,10 @@ class Sequence:
         behind = n_merged - kept.lead
         return torch.cat([(2 * first).expand(kept.lead), (2 * last + 2).expand(behind)])
 
-    def _follow(self, kept: Kept) -> None:
-        """Update who holds whom: `alive_index`, `source_index` and `grid_position`."""
+    def follow(self, kept: Kept, stage: Stage) -> StageOutcome:
+        """Update who holds whom: `alive_index`, `source_index` and `grid_position`; no more."""
+        self._check(kept, stage)
+        before = self.alive_index
         kept_slots, merged_slots = kept.slots()
         # One entry more than there are tokens: index -1 reads the last one, and gone stays gone.
         moved = self.alive_index.new_full((len(self.source_index) + 1,), -1)
@@ -222,6 +221,7 @@ class Sequence:
         number = torch.arange(len(merged_slots), device=token_id.device)
         token_id[merged_slots] = self.n_token_ids + number
         self.token_id, self.n_token_ids = token_id, self.n_token_ids + len(number)
+        return StageOutcome(stage, self.alive_index, self.source_index, before, kept.tower)
 
     def add_deepstack(self, layer: int) -> None:
         """Add to the visual tokens what their picture has for them behind a layer (DeepStack)."""

@@ -64,3 +64,23 @@ def test_layers_are_walked_once_and_not_beyond_the_last_stage():
     for keep in (9, 5, 2):
         dry_run(trunk, [PruningPlan((Stage(2, keep), Stage(3, 1)), first)])
     assert walked == [0, 1, 2, 2, 2]
+
+
+def test_methods_share_the_layers_until_their_first_token_leaves():
+    decoder, walked = taken_apart(tiny_llama()), []
+    for index, layer in enumerate(decoder.body.layers):
+        layer.register_forward_hook(lambda *_, index=index: walked.append(index))
+    prompt, seen = random_prompt(), []
+    n = len(prompt.visual_positions)
+    trunk = SharedPrefix(decoder, prompt, frozenset())
+
+    def everybody(signals: Signals, stage: Stage) -> Kept:
+        seen.append(signals.last_attention is not None)
+        return Kept(torch.arange(stage.keep))
+
+    for needs in (frozenset(), frozenset({"last_attention"})):
+        plan = PruningPlan((Stage(1, n), Stage(3, n), Stage(4, 2)), everybody, needs)
+        [found] = dry_run(trunk.seen_by(prompt, needs), [plan])
+        assert [int((o.alive_index >= 0).sum()) for o in found] == [n, n, 2]
+    assert walked == [0, 1, 2, 3]
+    assert seen == [False] * 3 + [True] * 3
