@@ -187,6 +187,10 @@ export const mountOwnRequest = async (block, name) =>
 export const mountOwnReply = async (block, name) =>
   (await failures.open()).mountOwnReply(block, name);
 export const mountVideo = async (block) => (await video.open()).mount(block);
+export const mountVideoTask = async (block, name) =>
+  (await video.open()).mountTask(block, name);
+export const mountVideoTaskReply = async (block, name) =>
+  (await video.open()).mountTaskReply(block, name);
 export const mountVideoRequest = async (block) => (await video.open()).mountRequest(block);
 export const mountVideoReply = async (block) => (await video.open()).mountReply(block);
 export const mountMethods = async (block) => (await methods.open()).methodCards(store, block);

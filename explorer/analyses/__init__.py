@@ -22,6 +22,7 @@ from explorer.analyses.picked import answer_from_tokens, kept_shares
 from explorer.analyses.region_crop import answer_with_crop
 from explorer.analyses.sweep import sweep
 from explorer.analyses.video.answers import analyse_video, answer_video
+from explorer.analyses.video.coherence import coherence
 from explorer.cases.answers import answer, stream
 from explorer.cases.case import count_tokens
 from explorer.cases.scheduler import answer_many, cached_answers, compute_answers, prepare
@@ -35,6 +36,7 @@ __all__ = [
     "answer_video",
     "answer_with_crop",
     "cached_answers",
+    "coherence",
     "compare",
     "compute_answers",
     "count_tokens",

@@ -33,6 +33,7 @@ from explorer.analyses.sharing import replay
 from explorer.analyses.sharing.replay import Difference
 from explorer.analyses.sweep import Sweep
 from explorer.analyses.video.answers import VideoAnalysis, VideoDrawing
+from explorer.analyses.video.coherence import FewerFrames
 from explorer.cases.batch_answers import AnswerResult
 from explorer.cases.cache import ResultCache
 from explorer.cases.records import Analysis, Answer, MethodMap
@@ -113,6 +114,7 @@ class UseCases:
     replay: Callable[..., Iterator[Difference]] = replay.replay
     analyse_video: Callable[..., VideoAnalysis] = analyses.analyse_video
     answer_video: Callable[..., Iterator[VideoDrawing | Answer]] = analyses.answer_video
+    coherence: Callable[..., Iterator[FewerFrames]] = analyses.coherence
 
 
 @dataclass

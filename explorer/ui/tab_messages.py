@@ -207,21 +207,12 @@ class CaptionWordMessage(CaseMessage):
     words: Annotated[int, Field(ge=1, le=4)] = 1
 
 
-class VideoMessage(Message):
-    """Asks for QuoTA's answer over the frames of a film, and for a method's.
-
-    film: its id. alpha, version: how scores become shares of the budget. tables, map: what else the
-    page doesn't have yet. at: the budget at which the method answers, none for no answer of it.
-    """
+class FilmMessage(Message):
+    """Asks what a method answers from the frames of a film at one budget. film: its id."""
 
     film: Key
     budget: Budget
-    alpha: float
-    version: Key
     method: Spec
-    tables: bool = False
-    map: bool = False
-    at: Budget | None = None
 
     @property
     def place(self) -> dict[str, str]:
@@ -231,3 +222,17 @@ class VideoMessage(Message):
     def meant_for(self, session: object | None) -> bool:
         """Tell whether the film is still open. session: with an id; None where none was opened."""
         return session is not None and session.id == self.film
+
+
+class VideoMessage(FilmMessage):
+    """Asks for QuoTA's answer over the frames of a film, and for a method's.
+
+    alpha, version: how scores become shares of the budget. tables, map: what else the page doesn't
+    have yet. at: the budget at which the method answers, none for no answer of it.
+    """
+
+    alpha: float
+    version: Key
+    tables: bool = False
+    map: bool = False
+    at: Budget | None = None

@@ -32,6 +32,7 @@ from explorer.analyses.video.budgets import (
     map_of_method,
 )
 from explorer.analyses.video.clip_case import VideoCase, VideoRequest, open_video_case
+from explorer.analyses.video.coherence import coherence
 from explorer.cases.case import Case
 from explorer.inference.decode import decode
 from explorer.inference.prefill import prefill
@@ -118,6 +119,14 @@ class FilmPromises:
         for view, tokens in enumerate(cells):
             assert (film.places[tokens, 0] == view).all()
         assert words_between(film.case) == self.split
+
+    def test_fewer_frames_can_be_asked_about_down_to_one(self, vlm):
+        found = list(coherence(VideoRequest.make(vlm, clip(), QUESTION), "divprune", 8))
+        assert [len(each.frames) for each in found] == [1, 2, 4]
+        for each in found:
+            views = -(-len(each.frames) // self.together)
+            assert each.tokens >= views * self.whole[0] * self.whole[1]  # one may end a line
+            assert each.budget == min(8, each.tokens) and not each.error
 
     def test_frames_and_words_are_what_the_processor_makes_of_a_video(self, vlm, film):
         given, taken = processed(vlm, clip()), clip()

@@ -20,6 +20,7 @@
  * @property {Object[]} offered the methods that there are: key, title, where, baseline
  * @property {Object} full the answer from all tokens
  */
+import { Task } from "../common/answers/task.js";
 import { choiceAt, readCase, snap } from "../common/payload.js";
 import { Request } from "../common/request.js";
 import { Settling } from "../common/settle.js";
@@ -32,6 +33,7 @@ export class VideoSelection extends Settling {
   state = { budget: 0, alpha: 2, version: "v1", method: "" };
   video = null;
   error = "";
+  coherence = new Task(() => this.changed()); // the same question over fewer frames
   #kase = null; // the union of all frames' tokens, as a case of payload.js
   #tables = new Map(); // "alpha" -> {v1, v2}
   #answers = new Map();
@@ -58,6 +60,7 @@ export class VideoSelection extends Settling {
     this.#tables = new Map([[video.tables.alpha, this.#read(video.tables)]]);
     this.#answers.clear();
     this.#request.drop();
+    this.coherence.forget();
     if (!same) this.state.budget = Math.round(FIRST_SHARE * n);
     this.settle();
     this.changed();
@@ -98,6 +101,12 @@ export class VideoSelection extends Settling {
     const { method } = this;
     if (!method) return null;
     return choiceAt(this.#kase, method, snap(this.#kase, method, this.state.budget));
+  }
+
+  /** Ask the same about fewer frames, at the budget and by the method that are chosen. */
+  askFewer() {
+    const { budget, method } = this.state;
+    this.coherence.ask({ film: this.video.id, budget, method });
   }
 
   get #quotaKey() {

@@ -11,6 +11,7 @@ import {
   firstTokenSwitch,
   reading,
 } from "../common/dominance_table.js";
+import { coherenceTable } from "./coherence.js";
 import { frameStrip } from "./frames.js";
 import { VideoSelection } from "./selection.js";
 
@@ -260,6 +261,7 @@ function mount(selection, block) {
     answersRow(selection),
     frameStrip(selection),
     listening(selection),
+    coherenceTable(selection),
   ];
   const more = about();
   const body = node(
@@ -309,6 +311,8 @@ export function videoTab() {
   return {
     selection,
     mount: (block) => mount(selection, block),
+    mountTask: (block, name) => selection[name].connect(announcer(block, "work")),
+    mountTaskReply: (block, name) => inbound(block, (reply) => selection[name].receive(reply)),
     mountRequest: (block) => selection.connect(announcer(block, "ask")),
     mountReply: (block) => inbound(block, (reply) => selection.receive(reply)),
   };

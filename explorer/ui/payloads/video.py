@@ -13,6 +13,7 @@ from PIL import Image
 from explorer.analyses.video.answers import BudgetTables, VideoAnalysis, VideoDrawing
 from explorer.analyses.video.budgets import budgets
 from explorer.analyses.video.clip_case import BACKDROP, VideoRequest
+from explorer.analyses.video.coherence import FewerFrames
 from explorer.analyses.video.frame_scoring import YES
 from explorer.cases.records import Answer
 from explorer.media.image import pad_to_square, picture_url
@@ -90,6 +91,19 @@ def answers_payload(
         yield {name: answer_payload(event, truth)} | done
     if not other:
         yield {"done": True}
+
+
+def coherence_payload(found: FewerFrames) -> dict:
+    """Describe what is said of some of the frames."""
+    told = {"said": found.said, "chance": found.chance}
+    return {
+        "frames": list(found.frames),
+        "tokens": found.tokens,
+        "budget": found.budget,
+        "full": found.full,
+        "error": found.error,
+        **{name: each and {"text": each[0], "same": each[1]} for name, each in told.items()},
+    }
 
 
 def _drawing_payload(drawing: VideoDrawing) -> dict:

@@ -16,15 +16,17 @@ import gradio as gr
 from explorer.analyses.video import frame_scoring
 from explorer.analyses.video.budgets import BudgetAllocation
 from explorer.analyses.video.clip_case import VideoRequest
+from explorer.analyses.video.coherence import COUNTS
 from explorer.errors import VisitorError
 from explorer.media.video import MOST_FRAMES, Clip, from_images, read_seconds
 from explorer.media.video_process import open_in_process
+from explorer.methods.chance import chance_of, title_of
 from explorer.pico.data import videos
 from explorer.ui import components
-from explorer.ui.payloads.video import answers_payload, video_payload
-from explorer.ui.requests import Channel, ModelQueue, Stop, connect, serve_request
+from explorer.ui.payloads.video import answers_payload, coherence_payload, video_payload
+from explorer.ui.requests import Channel, ModelQueue, Stop, connect, serve_request, task_channel
 from explorer.ui.session import AppState, Session, visitor_of
-from explorer.ui.tab_messages import VideoMessage
+from explorer.ui.tab_messages import FilmMessage, VideoMessage
 from explorer.vlm.fair_queue import yield_turn
 
 EXAMPLE = 1  # the seed of the built-in film,
@@ -102,6 +104,19 @@ def build(app_state: AppState, tab: gr.Tab, explored: gr.State, model_queue: Mod
         yield from answers_payload(events, message.at is not None, now.truth)
 
     serve_request(channel, VideoMessage, ask, model_queue.of_long_jobs)
+    fewer = task_channel("video", "mountVideoTask", "coherence", app_state, session)
+
+    def over_fewer(now: VideoSession, message: FilmMessage, stop: Stop) -> Iterator[dict]:
+        about = message.method, message.budget
+        rows: list[dict] = []
+        for found in app_state.use_cases.coherence(
+            now.request, *about, cache=app_state.cache, stop=stop
+        ):
+            rows.append(coherence_payload(found))
+            yield {"rows": list(rows), "progress": [len(rows), len(COUNTS)]}
+        yield {"rows": rows, "random": title_of(chance_of(message.method)), "done": True}
+
+    serve_request(fewer, FilmMessage, over_fewer, model_queue.of_long_jobs)
 
 
 def _inputs() -> dict[str, object]:

@@ -80,9 +80,13 @@ def _grid_thw(vlm: Vlm, grid: Grid) -> Tensor:
 def preprocess_frames(
     vlm: Vlm, images: Sequence[Image.Image], time: Timeline
 ) -> tuple[Pixels, Grid]:
-    """Let the processor resize, normalise, pair and cut frames of one size: patches [n, ...]."""
+    """Let the processor resize, normalise, pair and cut frames of one size: patches [n, ...].
+
+    A single frame is paired with itself, as those left over are.
+    """
     video_processor = vlm.processor.video_processor
-    inputs = video_processor([list(images)], do_sample_frames=False, return_tensors="pt")
+    frames = list(images) if len(images) > 1 else [*images] * FRAMES_PER_PAIR
+    inputs = video_processor([frames], do_sample_frames=False, return_tensors="pt")
     pairs, down, across = inputs["video_grid_thw"][0].tolist()
     merge = video_processor.merge_size
     laid = frame_grid(

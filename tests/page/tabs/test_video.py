@@ -23,6 +23,7 @@ from playwright.sync_api import Page, expect
 from unit.vlm.families import test_llava_next as llava_next
 from unit.vlm.families import test_qwen_vl as qwen_vl
 
+from explorer import analyses
 from explorer.analyses.video import budgets, clip_case, frame_scoring
 from explorer.analyses.video.budgets import BudgetAllocation
 from explorer.analyses.video.clip_case import VideoRequest
@@ -150,12 +151,29 @@ def test_any_method_prunes_the_union_of_frames(page, own):
         page.locator(".vt-video-view").get_by_label("count the first token").click()
 
 
+def test_the_same_is_asked_of_fewer_frames(page, own):
+    page.locator("#vt-coherence-go").click()
+    table = page.locator("#vt-coherence")
+    expect(table).to_have_attribute("data-is", "done", timeout=PATIENCE)
+    request = VideoRequest.make("pico", own[0].clip, QUESTION)
+    rows = [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
+    for row, found in zip(rows, analyses.coherence(request, "clsattn", 48), strict=True):
+        said = [(found.full, True), found.said, found.chance]
+        signs = ["", *("=" if same else "≠" for _, same in said[1:])]
+        assert row[1] == f"{found.budget} of {found.tokens}"
+        assert row[2:] == [
+            f"“{text}” {sign}".strip() for (text, _), sign in zip(said, signs, strict=True)
+        ]
+
+
 def test_something_else_can_be_looked_for(page):
+    expect(page.locator("#vt-coherence")).to_be_visible()
     page.locator("#vt-video-things textarea, #vt-video-things input").first.fill("pizza")
     before = page.locator(".vt-video-view-caption").inner_text()
     page.locator("#vt-video-ask").click()
     expect(page.locator(".vt-video-view-caption")).not_to_have_text(before, timeout=PATIENCE)
     done(page)
+    expect(page.locator("#vt-coherence")).to_be_hidden()
     expect(page.locator(".vt-video-view-caption")).to_contain_text("pizza (you)")
     biggest = page.locator(".vt-frame").evaluate_all(
         "(all) => all.map((f) => eval(f.dataset.grid.replace('x', '*')))"

@@ -31,7 +31,7 @@ export class Task {
     return this.#request.pending ?? this.reply?.message ?? null;
   }
 
-  /** Ask; what was under way is dropped. Every message names its case. */
+  /** Ask; what was under way is dropped. Every message names its case, or its film. */
   ask(message) {
     this.forget();
     this.#request.send(message);
@@ -41,7 +41,8 @@ export class Task {
   /** Stop what is under way. */
   cancel() {
     if (!this.busy) return;
-    this.#request.cancel({ case: this.#request.pending.case });
+    const { case: kase, film } = this.#request.pending;
+    this.#request.cancel({ case: kase, film });
     this.cancelled = true;
     this.#changed();
   }

@@ -18,7 +18,7 @@ from explorer.cases.answers import full_run
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
 from explorer.cases.request import CaseRequest
-from explorer.errors import BadBudget, BadQuestion, ModelUnavailable
+from explorer.errors import BadBudget, BadQuestion, ModelUnavailable, UnknownMethod
 from explorer.media import video
 from explorer.media.layouts import frames as frame_grid
 from explorer.methods import catalog
@@ -277,3 +277,18 @@ def test_dycoke_thins_out_the_frames_of_a_sheet(owls, cache):
     frame = owls.places[answer.stages[0].kept, 0]
     assert np.bincount(frame).tolist() == [16, 4, 4, 4, 16, 4, 4, 4, 16]
     assert open_case(CaseRequest.make("pico", owls.sheet, QUESTION)).size.frames == 1
+
+
+def test_the_same_is_asked_of_fewer_frames_at_one_budget(cache):
+    request, four = VideoRequest.make("pico", clip(4), QUESTION), clip(4).frames
+    found = list(analyses.coherence(request, "clsattn", 150, cache=cache))
+    assert [each.frames for each in found] == [(2,), (1, 3), (0, 1, 2, 3)], "there are no eight"
+    assert [each.budget for each in found] == [min(150, each.tokens) for each in found]
+    part = replace(clip(4), frames=(four[1], four[3]))
+    two = clip_case.open_video_case(VideoRequest.make("pico", part, QUESTION), cache)
+    full = full_run(two.case, cache).answer.text
+    assert (found[1].full, found[1].tokens) == (full, two.case.size.tokens)
+    said = budgets.answer_by_method(two, "clsattn", found[1].budget, cache)
+    assert found[1].said == (said.text, said.agrees) and found[1].chance is not None
+    with pytest.raises(UnknownMethod):
+        list(analyses.coherence(request, "nomethod", 9))
