@@ -43,8 +43,7 @@ def main() -> None:
         args, loader = command_line(), default_loader()
         port = startup.port(args.host, args.port)
         loader.configure(LoadSettings.of(args, at_once=gpu.sharing(args.at_once)), waits=False)
-        model = loader.catalog.register(args.model)
-        loading = loader.models.acquire(DEFAULT)
+        model, loading = loader.catalog.register(args.model), loader.models.acquire(DEFAULT)
         from explorer.ui import page  # gradio takes seconds: other faults are told before
 
         page.prepare_files()

@@ -30,7 +30,7 @@ function worthInWords({ full, none, worth, tokens, way, renumber }) {
   }[way];
   const each = tokens > 1 ? `, ${format.brief(worth / tokens)} per token` : "";
   return (
-    `log-probability ${format.brief(full)} with all patches (${chance(full)}), ` +
+    `log-probability ${format.brief(full)} with all tokens (${chance(full)}), ` +
     `${format.brief(none)} ${nothing ?? "with every patch replaced"} (${chance(none)}): ` +
     `the picture is worth ${signed(worth)} nats${each}.` +
     (typeof renumber === "boolean" ? ` ${positionsInWords(renumber)}` : "") +

@@ -84,7 +84,7 @@ function wordMap(store, task, state) {
     if (values) ramp.update(values);
     const chance = (f) => format.chance(Math.exp(f));
     const sentence = found
-      ? `“${found.answer}” has ${chance(found.full)} there with all patches, ` +
+      ? `“${found.answer}” has ${chance(found.full)} there with all tokens, ` +
         `${chance(found.none)} without any.` +
         (found.weak ? " It hardly depends on the picture: the colours are mostly noise." : "")
       : (reply?.error ?? `Looking at what “${state.word}” rests on: ${done} of ${total} …`);

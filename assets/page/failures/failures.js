@@ -54,7 +54,7 @@ function statusInWords(search, { titleOf, rightOf }) {
   if (!sought) return "Three questions about every scene, whose right answers are known.";
   const found = `${hits.length} failure${hits.length === 1 ? "" : "s"}`;
   const end = running ? " …" : looked < wanted ? ", stopped." : ".";
-  const other = sought.against === "full" ? "the full model" : titleOf(sought.against);
+  const other = sought.against === "full" ? "all tokens" : titleOf(sought.against);
   const right = sought.right === "truth" ? "" : `, right being ${rightOf(sought.right)}`;
   const what = `${titleOf(sought.method)} at ${sought.budget} against ${other}${right}`;
   const things = search.isOwn ? "questions" : "scenes";
@@ -140,7 +140,7 @@ function controls(store, search, own, value) {
   );
   const against = field("select", "vt-against", { "aria-label": "Who is right" });
   against.append(
-    node("option", { value: "full" }, "given by the full model"),
+    node("option", { value: "full" }, "given with all tokens"),
     ...groupedOptions(value.methods),
   );
   const scenes = sceneInputs(value, update);

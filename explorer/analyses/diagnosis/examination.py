@@ -283,7 +283,7 @@ class Examination:
 
     def _unasked(self, key: str) -> StepResult:
         if not self.right.is_given_by(self.full.text):
-            return _skipped(key, "The model is wrong from all patches: no dropped one is to blame.")
+            return _skipped(key, "The model is wrong with all tokens: no dropped one is to blame.")
         return _skipped(key, "Nothing is broken that this could explain.")
 
 

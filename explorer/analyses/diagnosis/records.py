@@ -8,7 +8,7 @@ from explorer.analyses.diagnosis.verdict import Verdict
 from explorer.analyses.diagnosis.word_losses import WordLoss
 
 QUESTIONS = {
-    "full": "Is the full model right?",
+    "full": "Is the model right with all tokens?",
     "pruned": "Is it right after pruning?",
     "positions": "Is it right from the same tokens, their positions counted in the other way?",
     "alone": "Is it right from the kept patches alone, unmerged and chosen at once?",

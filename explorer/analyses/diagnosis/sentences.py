@@ -72,7 +72,7 @@ def sentence_of(verdict: Verdict, why: Reasons) -> str:
         after = quoted(why.pruned)
         pruned = f"{after}, which is right" if why.right.is_given_by(why.pruned) else after
         return (
-            f"The model was wrong anyway: from all patches it says {quoted(why.full)}, right is "
+            f"The model was wrong anyway: with all tokens it says {quoted(why.full)}, right is "
             f"{says}; after pruning it says {pruned}."
         )
     if verdict is Verdict.NOTHING_BROKE:

@@ -42,7 +42,7 @@ def build(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> No
     ]
     settings = {
         "methods": methods,
-        "against": [{"key": FULL, "title": "the full model"}, *methods],
+        "against": [{"key": FULL, "title": "all tokens"}, *methods],
         "right": failures.RIGHT,
         "first": failures.FIRST_SEED,
         "pictures": MAX_PICTURES,

@@ -83,9 +83,7 @@ def test_own_pictures_are_looked_at_by_a_file_of_questions_and_open_from_a_hit(
     page.locator("#vt-failures-budget").fill("9")
     page.get_by_role("button", name="Find", exact=True).click()
     expect(page.locator(BOARD)).to_have_attribute("data-is", "done", timeout=60_000)
-    expect(page.locator("#vt-failures-line")).to_contain_text(
-        "DivPrune at 9 against the full model"
-    )
+    expect(page.locator("#vt-failures-line")).to_contain_text("DivPrune at 9 against all tokens")
     expect(page.locator("#vt-failures-line")).to_contain_text("2 of 2 questions, 2 failures")
     kept = Path(get_upload_folder()).rglob("*.png")
     assert not [file for file in kept if file.name in names]

@@ -132,7 +132,7 @@ export function costPanel(store) {
   const panel = node(
     "section",
     { class: "vt-panel", id: "vt-costs" },
-    node("h2", {}, "Cost against the full run", tableButton("costs", records)),
+    node("h2", {}, "Cost against all tokens", tableButton("costs", records)),
     table,
     note,
   );
