@@ -28,7 +28,10 @@ NAMES = (
     "google-chrome-stable", "chrome",
 )  # fmt: skip
 # In a container there is often no sandbox, and the background requests would only fail.
-FLAGS = ("--no-sandbox", "--disable-background-networking", "--disable-component-update")
+FLAGS = (
+    "--no-sandbox", "--disable-background-networking", "--disable-component-update",
+    "--renderer-process-limit=1",  # of a context: its next page finds scripts compiled
+)  # fmt: skip
 # Suggestions of the address bar are web pages of their own, loaded anew for every session: a second
 # of work that nobody sees. Of several such lists only the last counts, so playwright's is repeated.
 OFF = (

@@ -177,6 +177,7 @@ class Canned:
             explain=self._tasks.explain,
             find_restoring_patches=self._tasks.find_restoring_patches,
             diagnose=self._tasks.diagnose,
+            evaluate_scores=self._tasks.evaluate_scores,
             find_failures=self._tasks.find_failures,
             judge_pictures=self._tasks.judge_pictures,
             look_inside=self._inside.look_inside,

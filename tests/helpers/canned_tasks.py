@@ -18,12 +18,13 @@ import numpy as np
 from explorer.analyses import failures
 from explorer.analyses.attribution.importance import Importance
 from explorer.analyses.attribution.restoration import RestorationResult
+from explorer.analyses.attribution.score_evaluation import ORACLE, RANDOM, ScoreEvaluation
 from explorer.analyses.attribution.target import Target, target_tokens
 from explorer.analyses.diagnosis.records import QUESTIONS, Diagnosis, RunAnswer, StepResult
 from explorer.analyses.diagnosis.verdict import Verdict
 from explorer.analyses.diagnosis.word_losses import WordLoss
 from explorer.analyses.failures import Asked, Failure
-from explorer.analyses.picked import HAND_PICKED
+from explorer.analyses.picked import HAND_PICKED, renumbers
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
 from explorer.cases.generation import FULL
@@ -135,6 +136,26 @@ class CannedTasks:
         )
         events = [event for step in steps for event in (Progress(stage=step.key), step)]
         yield from self._gate.passing([*events, found])
+
+    def evaluate_scores(
+        self,
+        request: CaseRequest,
+        specs: Sequence[str],
+        budget: int,
+        *,
+        cache: ResultCache | None = None,
+    ) -> Iterator[Progress | ScoreEvaluation]:
+        """Give progress, then curves of the oracle, of chance and of every method."""
+        rule = renumbers(specs[0])
+        results = []
+        for number, name in enumerate((ORACLE, RANDOM, *specs)):
+            area = 0.8 - 0.1 * number
+            curve = tuple(np.linspace(0, 2 * area, 15).tolist())
+            beside = (None, None) if number < 2 else (0.4, 0.5)
+            results.append(
+                ScoreEvaluation(name, rule, 14, curve, curve[::-1], area, area, None, *beside)
+            )
+        yield from self._gate.passing([Progress(1, 2), *results])
 
     def find_failures(
         self,

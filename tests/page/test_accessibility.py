@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import open_tab, until, visit
+from conftest import leave, open_tab, until, visit
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
@@ -23,8 +24,17 @@ READY = {
 }
 # The name of Gradio's own upload button is not what stands on it; no style sheet can change that.
 FOREIGN = ("label-content-name-mismatch", "upload-container")
-VIOLATIONS = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
-  .flatMap(({ id, nodes }) => nodes.map(({ html }) => [id, html.slice(0, 160)]))"""
+THEME = """async (isDark) => {
+  document.body.classList.toggle("dark", isDark);
+  const changes = document.getAnimations().filter((each) => each instanceof CSSTransition);
+  await Promise.allSettled(changes.map(({ finished }) => finished));
+}"""
+# What a theme may break is what colours may; all else is looked at once.
+VIOLATIONS = """async (isDark) => {
+  const rules = isDark ? { runOnly: ["color-contrast", "link-in-text-block"] } : {};
+  const { violations } = await axe.run(document, { resultTypes: ["violations"], ...rules });
+  return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => [id, html.slice(0, 160)]));
+}"""
 # The contrast of every figure of the matrix with its cell, as it is painted.
 CONTRASTS = """() => {
   const pen = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
@@ -47,10 +57,18 @@ CONTRASTS = """() => {
 }"""
 
 
+def themes(page: Page) -> Iterator[bool]:
+    """Make the page dark, and then light again."""
+    for is_dark in (True, False):
+        page.evaluate(THEME, is_dark)
+        yield is_dark
+
+
 def violations(page: Page) -> list:
     return [
         each
-        for each in page.evaluate(VIOLATIONS)
+        for is_dark in themes(page)
+        for each in page.evaluate(VIOLATIONS, is_dark)
         if not (each[0] == FOREIGN[0] and FOREIGN[1] in each[1])
     ]
 
@@ -72,9 +90,8 @@ def in_a_class_none(page: Page) -> None:
     page.get_by_role("button", name="Leave (P)").click()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_tab_breaks_a_rule_and_every_figure_can_be_read(browser, canned, canned_url, theme):
-    page = visit(browser, f"{canned_url}/?__theme={theme}")
+def test_no_tab_breaks_a_rule_and_every_figure_can_be_read(browser, canned, canned_url):
+    page = visit(browser, f"{canned_url}/?__theme=light")
     page.add_script_tag(path=AXE)
     for name, ready in READY.items():
         open_tab(page, name)
@@ -84,12 +101,13 @@ def test_no_tab_breaks_a_rule_and_every_figure_can_be_read(browser, canned, cann
         assert violations(page) == [], name
         if name == "Compare":
             page.locator("#vt-agreement").get_by_role("button", name="Methods", exact=True).click()
-            contrasts = page.evaluate(CONTRASTS)
-            assert len(contrasts) > 300 and min(contrasts) >= 4.5
+            for _ in themes(page):
+                contrasts = page.evaluate(CONTRASTS)
+                assert len(contrasts) > 300 and min(contrasts) >= 4.5
     in_a_class_none(page)
     expect(page.locator("h1")).to_have_count(1)
     page.locator(".vt-skip").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#vt-budget")).to_be_focused()
     assert page.errors == []
-    page.context.close()
+    leave(page)

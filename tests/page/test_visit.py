@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from conftest import open_tab, ready, requests_of, state, until, visit
+from conftest import leave, open_tab, ready, requests_of, state, until, visit
 from playwright.sync_api import Browser, Page, expect
 
 from explorer.pico.data import scenes
@@ -21,7 +21,7 @@ def page(browser: Browser, canned_url: str, canned) -> Iterator[Page]:
     opened = visit(browser, canned_url)
     yield opened
     assert opened.errors == []
-    opened.context.close()
+    leave(opened)
 
 
 def ask(page: Page, question: str) -> None:

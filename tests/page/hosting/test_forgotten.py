@@ -9,15 +9,17 @@ from collections.abc import Iterator
 import gradio as gr
 import httpx
 import pytest
-from conftest import answered_all, state, until, visit
+from conftest import answered_all, leave, state, until, visit
 from PIL import Image
 
 from explorer.ui import page as ui_page
 from explorer.ui.messages import AnswerMessage
 from explorer.ui.requests import Channel, replies
+from explorer.ui.web import session_states
 from explorer.ui.web.presence import Presence
-from explorer.ui.web.session_states import MAX_ABSENT, SessionStates
+from explorer.ui.web.session_states import SessionStates
 
+MAX_ABSENT = 4  # in these tests: Gradio makes a copy of the whole page for every state
 CHANNEL = Channel("a", None, None, None, event="ask")
 
 
@@ -30,6 +32,11 @@ def demo(_canned) -> Iterator[gr.Blocks]:
     demo.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **settings)
     yield demo
     demo.close()
+
+
+@pytest.fixture
+def few(monkeypatch):
+    monkeypatch.setattr(session_states, "MAX_ABSENT", MAX_ABSENT)
 
 
 @pytest.mark.browser
@@ -56,7 +63,7 @@ def test_a_page_opens_anew_what_the_server_has_forgotten(browser, demo):
     until(page, "state.case.id === own", own=own)
     answered_all(page)
     assert page.errors == []
-    page.context.close()
+    leave(page)
 
 
 class Untouched:
@@ -75,22 +82,22 @@ def test_only_what_a_lost_session_does_not_know_is_said_to_be_forgotten():
     assert list(replies(CHANNEL, AnswerMessage, nobody, sent, known, lambda: False)) == []
 
 
-def test_invented_sessions_do_not_cost_an_open_page_its_state(demo):
+def test_invented_sessions_do_not_cost_an_open_page_its_state(demo, few):
     url, holder = f"{demo.local_url}gradio_api", demo.app.state_holder
     with httpx.stream("GET", f"{url}/heartbeat/visitor") as alive:
         lines = alive.iter_lines()  # closed with its last reference, and the connection with it
         next(lines)
         assert holder["visitor"]
-        for number in range(MAX_ABSENT + 20):
+        for number in range(MAX_ABSENT + 2):
             assert holder[f"invented{number}"]
         httpx.post(f"{url}/queue/join", json={"session_hash": "more", "data": [], "fn_index": 0})
         assert "visitor" in holder and len(holder.session_data) <= MAX_ABSENT + 2
         assert "invented0" not in holder and lines
 
 
-def test_replies_that_nobody_fetches_are_not_kept(demo):
+def test_replies_that_nobody_fetches_are_not_kept(demo, few):
     url, queue = f"{demo.local_url}gradio_api/queue/join", demo._queue
-    for number in range(MAX_ABSENT + 20):
+    for number in range(MAX_ABSENT + 2):
         unread = {"session_hash": f"unread{number}", "data": [None, 1, "", 1, "pico"]}
         httpx.post(url, json=unread | {"fn_index": 0}).raise_for_status()
     held, names = queue.pending_messages_per_session, queue.pending_event_ids_session
@@ -100,13 +107,11 @@ def test_replies_that_nobody_fetches_are_not_kept(demo):
         time.sleep(0.1)
     httpx.post(url, json={"session_hash": "last", "data": [], "fn_index": 0})
     assert len(held) <= MAX_ABSENT + 1 and "unread0" not in held and "unread0" not in names
-    assert f"unread{MAX_ABSENT + 19}" in held, "what is new waits for its reader"
+    assert f"unread{MAX_ABSENT + 1}" in held, "what is new waits for its reader"
 
 
 def test_what_open_pages_hold_is_bounded_in_bytes(monkeypatch):
     from gradio.state_holder import StateHolder
-
-    from explorer.ui.web import session_states
 
     monkeypatch.setattr(session_states, "MAX_BYTES", 2 * session_states.STATE_BYTES + 900)
     holder, states = StateHolder(), SessionStates(None, presence := Presence())

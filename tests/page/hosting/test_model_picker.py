@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from canned import Canned
-from conftest import hosted, visit
+from conftest import hosted, leave, visit
 from huggingface_hub import constants
 from playwright.sync_api import Page, expect
 
@@ -89,7 +89,7 @@ def test_a_model_loads_beside_others_can_be_cancelled_and_opens_the_case(page, b
         timeout=60_000,
     )
     assert not gate.is_set()
-    other.context.close()
+    leave(other)
 
     notes.get_by_role("button", name="Cancel").click()
     expect(notes).to_contain_text("Twin: cancelled.")
@@ -136,4 +136,4 @@ def test_the_row_fits_on_a_phone_and_in_the_dark(browser, url, gate, how):
     assert wide <= 0
     button.click()
     expect(page.locator(NOTES)).to_contain_text("cancelled")
-    page.context.close()
+    leave(page)

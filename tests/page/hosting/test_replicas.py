@@ -1,6 +1,6 @@
-"""Two app processes behind a round-robin proxy: the page works if a visitor stays with one.
+"""Two apps behind a round-robin proxy: the page works if a visitor stays with one.
 
-A Gradio session lives in one process: its queue, its state and its uploads. The proxy therefore
+A Gradio session lives in one app: its queue, its state and its uploads. The proxy therefore
 gives every visitor a cookie that names a replica, as nginx's `sticky cookie`, HAProxy's `cookie
 insert` or an AWS target group's stickiness do.
 """
@@ -16,10 +16,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import visit
+from canned import Canned
+from conftest import hosted, leave, visit
 from playwright.sync_api import Page
-
-from explorer.tools.browser import served
 
 pytestmark = pytest.mark.browser
 COOKIE = "replica"
@@ -65,8 +64,8 @@ class Proxy(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def replicas(canned_url) -> Iterator[tuple[str, str]]:
-    with served() as (second, _):
+def replicas(canned_url, recording) -> Iterator[tuple[str, str]]:
+    with hosted(use_cases=Canned(recording).use_cases()) as second:
         yield canned_url, second
 
 
@@ -96,14 +95,14 @@ def test_visitors_are_shared_out_and_each_stays_with_one_replica(browser, replic
         for number in (0, 1):
             handler.turns = itertools.count(number)
             handler.asked.clear()
-            page = visit(browser, url)
+            page = visit(browser, url, alone=True)
             new_scene(page, 60_000)
             cookies = {each["name"]: each["value"] for each in page.context.cookies()}
             assert cookies[COOKIE] == str(number)
             joined = [where for where, path in handler.asked if "/queue/" in path]
             assert joined and set(joined) == {number}
             assert page.errors == []
-            page.context.close()
+            leave(page)
     finally:
         server.shutdown()
 
@@ -112,7 +111,7 @@ def test_another_replica_knows_nothing_of_a_visitor(browser, replicas):
     """What the cookie is for: an event that is put in one queue is never heard of at another."""
     server, handler, url = proxy(replicas)
     try:
-        page = visit(browser, url)
+        page = visit(browser, url, alone=True)
         new_scene(page, 60_000)
         where, path = next(each for each in handler.asked if "/queue/data" in each[1])
         stranger = http.client.HTTPConnection(urlsplit(replicas[1 - where]).netloc, timeout=20)
@@ -122,6 +121,6 @@ def test_another_replica_knows_nothing_of_a_visitor(browser, replicas):
         except http.client.IncompleteRead as cut_off:
             said = cut_off.partial
         assert b"unexpected_error" in said and b"404" in said
-        page.context.close()
+        leave(page)
     finally:
         server.shutdown()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import lease as lease_stub
 import pytest
-from conftest import until, visit
+from conftest import leave, until, visit
 from gradio_client import Client, handle_file
 
 from explorer import analyses
@@ -78,4 +78,4 @@ def test_the_page_opens_another_case_with_one_lease_and_answers(browser, url):
     assert opened.seconds == gpu.GpuCost(maps=True).seconds(words)
     until(page, "['computed', 'memory'].includes(state.pruned.is)")
     assert page.errors == []
-    page.context.close()
+    leave(page)

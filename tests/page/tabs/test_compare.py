@@ -10,15 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import answered_all, box_at_rest, requests_of, state, until, visit
+from conftest import answered_all, box_at_rest, leave, requests_of, state, until, visit
 from playwright.sync_api import Browser, Page, expect
 
-from explorer import analyses
 from explorer.analyses import comparison
-from explorer.cases.request import CaseRequest
 from explorer.methods import catalog
-from explorer.methods.chance import chances_of, draws_of
-from explorer.pico.data import scenes
+from explorer.methods.chance import chance_of, chances_of, draws_of
 
 pytestmark = pytest.mark.browser
 SIZE = {"width": 1366, "height": 1080}
@@ -44,7 +41,7 @@ def opened(browser: Browser, url: str) -> Iterator[tuple[Page, dict]]:
     page = visit_tab(browser, url)
     done(page)
     yield page, compared(page)
-    page.context.close()
+    leave(page)
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +67,7 @@ def page(visited_canned, canned) -> Iterator[Page]:
 
 
 def as_found(page: Page, opened: dict) -> Iterator[Page]:
-    """Go to the first example and its budget, nothing chosen."""
-    if compared(page)["case"] != opened["case"]:
-        page.get_by_role("tab", name="Explore").click()
-        page.locator(".vt-thumbs button").nth(0).click()
-        expect(page.locator(".vt-stage")).to_have_attribute("data-case", opened["case"])
+    """Go to the budget that it opened with, nothing chosen, whatever case is open."""
     compare(page)
     page.locator("#vt-compare-sort").select_option(opened["sort"])
     page.locator("#vt-compare-family").select_option(opened["family"])
@@ -364,25 +357,19 @@ def test_a_method_that_can_not_go_so_low_is_marked(page):
     assert by_name["clsattn"]["floor"] == ""
 
 
-def measured(page: Page, budget: int) -> tuple[comparison.Compared, ...]:
-    """What the function says of the open case."""
-    shown = state(page)["case"]
-    request = CaseRequest.make("pico", scenes.make(shown["seed"]).image, shown["question"])
-    return analyses.compare(request, budget).methods
-
-
-def test_who_does_worse_than_random_is_marked(with_pico):
-    page = with_pico
-    move(page, 32)
-    done(page, 32)
+def test_who_does_worse_than_random_is_marked(page, canned):
+    full = canned.recording.analysis.full
     page.locator("#vt-compare-sort").select_option("likely")  # cards in the order of entries
     drawn(page)
-    own = {each.method: each for each in measured(page, 32)}
+    budget = compared(page)["budget"]
     for entry, card in zip(entries(page), cards(page), strict=True):
         chance = entry["chance"]
         assert chance["draws"] >= 5
-        if entry["budget"] == own[entry["key"]].budget:
-            assert chance["low"] == pytest.approx(own[entry["key"]].random.lowest, abs=1e-3)
+        if entry["budget"] == budget:
+            draws = draws_of(chance_of(entry["key"]))
+            answers = [canned.recording.answer(draw, budget) for draw in draws]
+            lowest = min(comparison.likelihood(answer, full) for answer in answers)
+            assert chance["low"] == pytest.approx(lowest, abs=1e-3)
         low = f"{chance['low']:.2f}"
         worse = entry["key"] != "random" and f"{entry['likelihood']:.2f}" < low
         assert ("worse" in card) == worse, entry["key"]
@@ -550,7 +537,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser, canned_url):
         slider = page.locator(SLIDER).bounding_box()
         assert slider["y"] > 0 and slider["y"] + slider["height"] <= 844, place
     assert page.errors == []
-    page.context.close()
+    leave(page)
 
 
 def test_dark_mode_is_dark(browser, canned_url):
@@ -558,7 +545,7 @@ def test_dark_mode_is_dark(browser, canned_url):
     for place in (".vt-compare", ".vt-mini", "#vt-compare-sort"):
         colour = page.evaluate(f"getComputedStyle(document.querySelector('{place}')).color")
         assert min(int(number) for number in re.findall(r"\d+", colour)[:3]) > 150, place
-    page.context.close()
+    leave(page)
 
 
 def test_redrawing_all_cards_is_light(page):

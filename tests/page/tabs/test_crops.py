@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import hosted_folder, requests_of, state, until, visit, visiting
+from conftest import hosted_folder, leave, open_tab, requests_of, state, until, visit, visiting
 from playwright.sync_api import expect
 from unit.vlm.families import test_llava_next as llava_next
 
 from explorer import analyses
+from explorer.cases.records import Analysis
 from explorer.cases.request import CaseRequest
 from explorer.methods.ops import crops
 from explorer.pico.data import scenes
 from explorer.ui import examples
 from explorer.vlm.catalog import Catalog
-from explorer.vlm.components import Vlm
 from explorer.vlm.loader import ModelLoader
 
 pytestmark = pytest.mark.browser
@@ -55,10 +55,12 @@ def folder(tmp_path_factory):
     return folder
 
 
-def loaded(folder) -> Vlm:
-    """The model of a folder, in this process."""
+@pytest.fixture(scope="module")
+def own(folder) -> Analysis:
+    """What the model of the folder says without a page."""
     catalog = Catalog()
-    return ModelLoader(catalog=catalog).load(catalog.register(str(folder)))
+    vlm = ModelLoader(catalog=catalog).load(catalog.register(str(folder)))
+    return analyses.analyse(CaseRequest.make(vlm, scenes.make(OPENING["seed"]).image, QUESTION))
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +81,7 @@ def test_the_page_goes_on_from_its_example_with_the_model_that_was_given(page):
     assert state(page)["case"]["question"] == QUESTION
 
 
-def test_both_views_show_what_is_kept_at_every_position_of_the_slider(page, folder):
-    own = analyses.analyse(
-        CaseRequest.make(loaded(folder), scenes.make(OPENING["seed"]).image, QUESTION)
-    )
+def test_both_views_show_what_is_kept_at_every_position_of_the_slider(page, own):
     order = next(found.order for found in own.methods if found.spec == "clsattn")
     views, place = own.grid.views, own.grid.place
     assert [view.name for view in views] == ["whole picture", "crops"]
@@ -106,18 +105,24 @@ def test_both_views_show_what_is_kept_at_every_position_of_the_slider(page, fold
     stage.get_by_role("button", name="Score + kept").click()
 
 
-CROPS = """() => new Promise((done) => {
-  requestAnimationFrame(() => requestAnimationFrame(() =>
-    done([...document.querySelectorAll(".vt-crop")].map(({ dataset }) =>
-      ["crop", "kept", "count", "allotted"].map((key) => Number(dataset[key] ?? -1))))));
-})"""
+# Slides through budgets; gives what is drawn of every crop at each of them.
+CROPS = """async (budgets) => {
+  const slider = document.querySelector("#vt-budget");
+  const keys = ["crop", "kept", "count", "allotted"];
+  const drawn = [];
+  for (const budget of budgets) {
+    slider.value = String(budget);
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
+    const crops = [...document.querySelectorAll(".vt-crop")];
+    drawn.push(crops.map(({ dataset }) => keys.map((key) => Number(dataset[key] ?? -1))));
+  }
+  return drawn;
+}"""
 
 
 @pytest.mark.parametrize("method", ["hired", "hired:paper", "clsattn"])
-def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, folder, method):
-    own = analyses.analyse(
-        CaseRequest.make(loaded(folder), scenes.make(OPENING["seed"]).image, QUESTION)
-    )
+def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, own, method):
     found = next(each for each in own.methods if each.spec == method)
     page.locator("#vt-method").select_option(method)
     until(
@@ -129,7 +134,8 @@ def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, folder, me
     assert len(sizes) == 5, "the whole picture and four crops"
     page.evaluate(TOUCH, "down")
     sent = requests_of(page)
-    for budget in range(1, own.grid.count + 1):
+    budgets = range(1, own.grid.count + 1)
+    for budget, drawn in zip(budgets, page.evaluate(CROPS, [*budgets]), strict=True):
         kept = own.crops[found.order[:budget]]
         given_to = [-1] * 5
         if method.startswith("hired"):
@@ -139,8 +145,7 @@ def test_every_crop_tells_what_is_kept_of_it_and_allotted_to_it(page, folder, me
             )
             given_to = table[:, 0].tolist()
         wanted = [[n, int((kept == n).sum()), sizes[n], given_to[n]] for n in range(5)]
-        page.evaluate(SLIDE, budget)
-        assert page.evaluate(CROPS) == wanted
+        assert drawn == wanted, budget
     assert sent == []
     page.evaluate(TOUCH, "up")
     expect(page.locator(".vt-crops-title")).to_contain_text(
@@ -168,11 +173,13 @@ def test_a_link_goes_before_the_model_that_was_given(browser, url):
     page.locator("#vt-budget").press("ArrowLeft")  # its answer waits behind what else was asked
     until(page, "state.pruned.is === 'computed'")
     assert state(page)["case"]["model"] == "pico"
-    page.context.close()
+    leave(page)
 
 
-def test_views_fit_a_phone(browser, url):
-    page = visit(browser, url, viewport={"width": 390, "height": 844})
-    until(page, "state.case.model === 'tiny-next'")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.context.close()
+def test_views_fit_a_phone(page):
+    before = page.viewport_size
+    page.set_viewport_size({"width": 390, "height": 844})
+    for tab in ("Compare", "Explore"):
+        open_tab(page, tab)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.set_viewport_size(before)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import open_tab, state, until, visit, visiting
+from conftest import leave, open_tab, state, until, visit, visiting
 from playwright.sync_api import Browser, Page, expect
 
 from explorer import analyses
@@ -142,7 +142,7 @@ def test_the_tab_fits_a_phone(browser, canned_url, canned):
     open_tab(page, "Effects")
     expect(page.locator("#vt-probes")).to_have_attribute("data-rows", "6")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.context.close()
+    leave(page)
 
 
 def test_what_is_shown_is_what_pico_says(browser, url):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import open_tab, until, visit, visiting
+from conftest import leave, open_tab, until, visit, visiting
 from gradio.utils import get_upload_folder
 from playwright.sync_api import Browser, Page, expect
 
@@ -121,4 +121,4 @@ def test_the_gallery_fits_a_phone(browser, canned_url, canned):
     expect(page.locator(BOARD)).to_have_attribute("data-is", "done", timeout=60_000)
     assert page.locator(".vt-hit").count() > 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.context.close()
+    leave(page)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from canned_inside import FREE_FROM, STANDS_FROM
-from conftest import open_tab, requests_of, state, until, visit, visiting
+from conftest import leave, open_tab, requests_of, state, until, visit, visiting
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
@@ -141,4 +141,4 @@ def test_pico_is_looked_into_and_another_budget_is_looked_into_anew(browser, url
     open_tab(page, "Inside")
     until(page, f"state.inside.runs.pruned?.budget === {budget - 1} && {ALL_KNOWN}")
     assert page.errors == []
-    page.context.close()
+    leave(page)

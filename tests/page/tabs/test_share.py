@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from conftest import ready, state, until, visit, visiting
+from conftest import leave, ready, state, until, visit, visiting
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -114,7 +114,7 @@ def test_on_a_phone_the_case_stands_behind_the_answers(browser, canned_url, save
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     answers = page.locator(".vt-readout").first.bounding_box()
     assert page.locator("#vt-case").bounding_box()["y"] >= answers["y"] + answers["height"]
-    page.context.close()
+    leave(page)
 
 
 EVIL = "<img src=x onerror='window.hacked=1'> ${window.hacked=1} {{constructor}}<script>hacked=1"
@@ -201,7 +201,7 @@ def test_a_link_restores_scene_question_method_and_budget(browser, canned_url):
     ready(page)
     until(page, "state.case.seed === 5")
     assert place(page) == asked and page.errors == []
-    page.context.close()
+    leave(page)
 
 
 def test_a_link_to_an_example_shows_it_finished(browser, canned_url):
@@ -209,7 +209,7 @@ def test_a_link_to_an_example_shows_it_finished(browser, canned_url):
     until(page, "state.case.question === 'find the cheese .'")
     assert state(page)["method"] == "fastv"
     expect(page.locator("#vt-examples [data-key=find]")).to_have_attribute("aria-pressed", "true")
-    page.context.close()
+    leave(page)
 
 
 def test_a_wrong_link_gets_a_sentence_and_the_first_page(browser, canned_url):
@@ -218,7 +218,7 @@ def test_a_wrong_link_gets_a_sentence_and_the_first_page(browser, canned_url):
     expect(note).to_contain_text("196", timeout=60_000)
     shown = examples.load(examples.names()[0])
     assert place(page)[:2] == [shown["seed"], shown["case"]["question"]] and page.errors == []
-    page.context.close()
+    leave(page)
 
 
 def test_a_picture_of_ones_own_has_no_link(canned_page, tmp_path):

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import answered_all, requests_of, state, until, visit, visiting
+from conftest import answered_all, leave, requests_of, state, until, visit, visiting
 from playwright.sync_api import Browser, Page, expect
 
 from explorer import analyses
@@ -21,6 +21,22 @@ from explorer.pico.data import scenes
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # milliseconds
 PLOT = ".vt-sweep-plot"
+# Where on the screen the first method's point is that lies farthest from chance.
+FARTHEST = """() => {
+  const plot = document.querySelector(".vt-sweep-plot");
+  const { left, top } = plot.getBoundingClientRect();
+  const { xaxis, yaxis } = plot._fullLayout;
+  const { chance, curves } = explorerState().sweep;
+  const apart = ({ likelihood }, i) => Math.abs(likelihood - chance[i].mean);
+  const inner = curves[0].points.slice(0, -1); // at N all lines meet
+  const far = inner.map(apart);
+  const { budget, likelihood } = inner[far.indexOf(Math.max(...far))];
+  return {
+    budget,
+    x: left + xaxis._offset + xaxis.d2p(budget),
+    y: top + yaxis._offset + yaxis.d2p(likelihood),
+  };
+}"""
 
 
 def sweep(page: Page) -> None:
@@ -62,7 +78,7 @@ def whole(browser: Browser, url: str) -> Page:
     done(page)
     yield page
     assert page.errors == []
-    page.context.close()
+    leave(page)
 
 
 def test_the_page_sums_up_as_the_function_does(whole):
@@ -181,37 +197,22 @@ def test_the_table_can_be_downloaded(whole, tmp_path):
     assert rows["fastv"]["answer_at_4"] == "" and rows["divprune"]["answer_at_4"] != ""
 
 
-def test_a_click_on_a_point_opens_it_in_explore_with_its_strip_filled(page):
-    sweep(page)
-    choose(page, "divprune")
-    done(page)
-    place = page.evaluate(
-        """(() => {
-          const plot = document.querySelector(".vt-sweep-plot");
-          const { left, top } = plot.getBoundingClientRect();
-          const { xaxis, yaxis } = plot._fullLayout;
-          const { chance, curves } = explorerState().sweep;
-          const apart = ({ likelihood }, i) => Math.abs(likelihood - chance[i].mean);
-          const inner = curves[0].points.slice(0, -1); // at N all lines meet
-          const far = inner.map(apart);
-          const { budget, likelihood } = inner[far.indexOf(Math.max(...far))];
-          return {
-            budget,
-            x: left + xaxis._offset + xaxis.d2p(budget),
-            y: top + yaxis._offset + yaxis.d2p(likelihood),
-          };
-        })()"""
-    )
-    page.mouse.move(place["x"], place["y"])
-    expect(page.locator(f"{PLOT} .hoverlayer")).to_contain_text("DivPrune")
-    page.mouse.click(place["x"], place["y"])
-    stage = page.locator(".vt-stage")
-    expect(stage).to_have_attribute("data-method", "divprune")
-    expect(stage).to_have_attribute("data-budget", str(place["budget"]))
-    expect(page.locator("#vt-ladder")).to_be_visible()
-    unknown = page.locator("#vt-ladder button[data-is=unknown]")
-    assert unknown.count() <= 1, "all but N are known from the sweep"
-    assert page.locator("#vt-pruned").get_attribute("data-state") == "memory"
+def test_a_click_on_a_point_opens_it_in_explore_with_its_strip_filled(browser, canned_url, canned):
+    with visiting(browser, canned_url) as page:
+        sweep(page)
+        choose(page, "divprune")
+        done(page)
+        place = page.evaluate(FARTHEST)
+        page.mouse.move(place["x"], place["y"])
+        expect(page.locator(f"{PLOT} .hoverlayer")).to_contain_text("DivPrune")
+        page.mouse.click(place["x"], place["y"])
+        stage = page.locator(".vt-stage")
+        expect(stage).to_have_attribute("data-method", "divprune")
+        expect(stage).to_have_attribute("data-budget", str(place["budget"]))
+        expect(page.locator("#vt-ladder")).to_be_visible()
+        unknown = page.locator("#vt-ladder button[data-is=unknown]")
+        assert unknown.count() <= 1, "all but N are known from the sweep"
+        assert page.locator("#vt-pruned").get_attribute("data-state") == "memory"
 
 
 def test_cancel_stops_and_go_on_asks_for_what_is_missing(browser, canned_url, canned):
@@ -245,8 +246,8 @@ def test_cancel_stops_and_go_on_asks_for_what_is_missing(browser, canned_url, ca
         assert asked == [] and not state(page)["sweep"]["busy"], "what is known is not asked again"
 
 
-def test_a_phone_shows_it_without_scrolling_sideways_and_dark_is_dark(browser, url):
-    page = visit(browser, url + "/?__theme=dark", viewport={"width": 390, "height": 844})
+def test_a_phone_shows_it_without_scrolling_sideways_and_dark_is_dark(browser, canned_url):
+    page = visit(browser, canned_url + "/?__theme=dark", viewport={"width": 390, "height": 844})
     sweep(page)
     done(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -254,4 +255,4 @@ def test_a_phone_shows_it_without_scrolling_sideways_and_dark_is_dark(browser, u
     colour = page.evaluate(f"getComputedStyle(document.querySelector('{PLOT}')).color")
     assert min(int(number) for number in re.findall(r"\d+", colour)[:3]) > 150
     assert page.errors == []
-    page.context.close()
+    leave(page)
