@@ -659,7 +659,7 @@ class Promises:
 
     def test_every_method_runs_or_says_why_not(self, vlm, cache):
         request = CaseRequest.make(replace(vlm, max_new_tokens=2), noise(), QUESTION)
-        size = open_case(request, cache).size
+        size, wanted = open_case(request, cache).size, []
         for method in [*method_catalog.choices(), MustDrop(tower="on")]:
             spec = method.spec
             try:
@@ -672,11 +672,15 @@ class Promises:
             assert spec not in self.unavailable
             assert len(drawn.score) == size.tokens and np.isfinite(drawn.score).all(), spec
             lowest = method.floor(size)
-            for budget in sorted({lowest, (lowest + size.tokens) // 2, size.tokens}):
-                answer = analyses.answer(request, spec, budget, cache=cache)
-                assert len(answer.layers) == LAYERS and np.isfinite(answer.p_full), spec
-                if budget == size.tokens:
-                    assert set(answer.layers) == {size.tokens}, spec
+            budgets = sorted({lowest, (lowest + size.tokens) // 2, size.tokens})
+            wanted += [(spec, budget) for budget in budgets]
+        told = list(analyses.answer_many(request, wanted, cache=cache))
+        assert sorted((each.method, each.budget) for each in told) == sorted(wanted)
+        for each in told:
+            assert len(each.answer.layers) == LAYERS, each.method
+            assert np.isfinite(each.answer.p_full), each.method
+            if each.budget == size.tokens:
+                assert set(each.answer.layers) == {size.tokens}, each.method
 
     @property
     def unavailable(self) -> set[str]:

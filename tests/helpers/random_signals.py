@@ -226,12 +226,18 @@ def touched(signals: Signals) -> int:
     return sum(value._version for value in vars(signals).values() if isinstance(value, Tensor))
 
 
+@lru_cache(maxsize=1024)
+def scheduled(method: Method, size: Size, budget: int) -> list[Stage]:
+    """The stages of a method, searched for once for pictures of all contents."""
+    return method.schedule(size, budget)
+
+
 def walk(
     method: Method, budget: int, layout: str, content: str = "random", cls: bool = True
 ) -> Iterator[tuple[Signals, Stage, Kept]]:
     """Follow the tokens through all stages of a schedule, as the engine does."""
     place = LAYOUTS[layout][0]
-    for stage in method.schedule(size_of(layout, cls), budget):
+    for stage in scheduled(method, size_of(layout, cls), budget):
         if stage.layer == 0:
             signals = tower_signals(layout, content, cls)
         else:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import weakref
 
 import pytest
 import torch
-from conftest import ROOT
 
+import app
 from explorer import analyses
 from explorer.analyses import overview
 from explorer.cases import case, generation
@@ -57,13 +56,13 @@ def test_four_bits_need_a_package(monkeypatch):
     assert loader.settings != settings, "what was refused is not taken over"
 
 
-def test_the_app_refuses_what_is_not_there_in_one_sentence():
+def test_the_app_refuses_what_is_not_there_in_one_sentence(monkeypatch, capsys):
     wished = "mps" if torch.cuda.is_available() else "cuda"
-    done = subprocess.run(
-        [sys.executable, "app.py", "--device", wished], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr and done.stderr.strip().endswith(".")
+    monkeypatch.setattr(sys, "argv", ["app.py", "--device", wished])
+    with pytest.raises(SystemExit) as refused:
+        app.main()
+    said = capsys.readouterr().err.strip()
+    assert refused.value.code == 2 and said.endswith(".") and len(said.splitlines()) == 1
 
 
 def test_free_bytes_are_those_of_the_container_where_it_has_a_limit(monkeypatch, tmp_path):
