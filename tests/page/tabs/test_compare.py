@@ -110,7 +110,7 @@ def drawn(page: Page) -> None:
 
 
 def ask(page: Page, seed: int, question: str | None = None) -> None:
-    """Open a scene, and a question about it, in the other tab; come back."""
+    """Open a scene that no other test opens, and a question, in the other tab; come back."""
     page.get_by_role("tab", name="Explore").click()
     stage, seeds = page.locator(".vt-stage"), page.locator("#vt-seed input")
     before = stage.get_attribute("data-case")
@@ -248,7 +248,7 @@ def test_answers_come_when_the_hand_rests_and_belong_to_the_budget(page):
 
 
 def test_what_the_browser_knows_is_not_asked_again(page):
-    ask(page, 31)
+    ask(page, 32)
     for budget in (60, 196):
         move(page, budget)
         done(page, budget)
@@ -280,7 +280,7 @@ def test_only_the_last_budget_is_finished(page, canned):
 
 
 def test_cancel_stops_and_go_on_goes_on(page, canned):
-    ask(page, 33)
+    ask(page, 34)
     done(page)
     canned.reset()
     canned.answers.hold(after=5)
@@ -490,7 +490,7 @@ def test_all_numbers_can_be_downloaded(page, tmp_path):
 
 def test_text_of_visitors_never_runs(page):
     evil = "<img src=x onerror='window.hacked=1'> ${window.hacked=1} {{constructor}}"
-    ask(page, 33, evil)
+    ask(page, 35, evil)
     expect(page.locator(".vt-compare-caption")).to_contain_text("onerror")
     assert page.evaluate("window.hacked") is None
 
@@ -500,7 +500,7 @@ def test_cards_are_made_once_and_follow_another_case(page):
     drawn(page)
     page.evaluate("document.querySelector('[data-method=clsattn] canvas').dataset.mine = 'yes'")
     [before] = pixels(page, ".vt-mini[data-method=clsattn] canvas:nth-child(1)")
-    ask(page, 31)
+    ask(page, 36)
     page.wait_for_function(
         """(before) => document.querySelector(".vt-mini[data-method=clsattn] canvas:nth-child(1)")
           .toDataURL() !== before""",
