@@ -13,6 +13,7 @@ from conftest import (
     box_at_rest,
     hosted_folder,
     leave,
+    open_tab,
     requests_of,
     state,
     until,
@@ -219,19 +220,19 @@ def test_a_video_is_uploaded_and_a_bad_one_gets_a_sentence(page, tmp_path):
     expect(notes).to_contain_text("no second 99", timeout=PATIENCE)
 
 
-def test_a_gif_on_a_dark_phone(page, tmp_path):
-    before, size = page.viewport_size, {"width": 390, "height": 844}
-    page.set_viewport_size(size)
-    page.emulate_media(color_scheme="dark")
-    page.locator("#vt-video-file").get_by_label("Clear").first.click()
+def test_a_gif_on_a_dark_phone(browser, url, tmp_path):
+    size = {"width": 390, "height": 844}
+    page = visit(browser, url, viewport=size, color_scheme="dark")
+    open_tab(page, "Video")
+    done(page)
     page.locator("#vt-video-file input[type=file]").set_input_files(gif(tmp_path / "film.gif"))
     expect(page.locator(".vt-video-view-caption")).to_contain_text(
         "9 of 9 frames", timeout=PATIENCE
     )
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     expect(page.locator("#vt-video-view-budget")).to_be_in_viewport()
-    page.set_viewport_size(before)
-    page.emulate_media(color_scheme=None)
+    assert page.errors == []
+    leave(page)
 
 
 def opened(browser, folder, family, **context) -> Iterator[Page]:
