@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 FIRST_SEED = 700_000  # of the visitors' scenes
 METHODS, BUDGETS = ("fastv", "visionzip"), (160, 128, 80, 48)
-FULL = ("full", 1)
+FULL, MAPS = ("full", 1), ("maps", 1)
+KINDS = ("questions", "maps", "drags")
 MODEL = "pico"
 PATIENCE = 120  # seconds: what takes longer has gone wrong
 CURVE_POINTS = 12  # how often memory is looked at while many pictures are shown
@@ -59,11 +60,12 @@ class Visitor:
         return cls(number, tuple(questions.suggest(scene)), path)
 
     def plan(self) -> Iterator[Asked]:
-        """Say what is asked, without end: a question with all tokens, then a drag to fewer."""
+        """Say what is asked, without end: a question, the maps of its picture, then a drag."""
         turn = self.number
         while True:
             question = self.questions[turn % len(self.questions)]
             yield Asked(self, question, *FULL)
+            yield Asked(self, question, *MAPS)
             for budget in BUDGETS:
                 yield Asked(self, question, METHODS[turn % len(METHODS)], budget)
             turn += 1
@@ -71,7 +73,9 @@ class Visitor:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a visitor has asked: a question, or where the drag of a budget has stopped."""
+    """What a visitor has asked: a question with all tokens, the maps of all methods, or a stop of a
+    drag, which is a method and a budget.
+    """
 
     visitor: Visitor
     question: str
@@ -80,20 +84,17 @@ class Asked:
 
     @property
     def kind(self) -> str:
-        """What a visitor calls it."""
-        return "questions" if (self.method, self.budget) == FULL else "drags"
+        """One of `KINDS`."""
+        return {FULL: "questions", MAPS: "maps"}.get((self.method, self.budget), "drags")
 
     def of(self, client: Client) -> str:
-        """Ask; gives the answer's text. A question first has every patch scored, as on the page."""
+        """Ask; gives the answer's text, which also comes with maps: the full one."""
         from gradio_client import handle_file
 
-        about = {
-            "image": handle_file(self.visitor.picture),
-            "question": self.question,
-            "model": MODEL,
-        }
-        if self.kind == "questions":
-            client.predict(**about, api_name="/analyse")
+        image, question = handle_file(self.visitor.picture), self.question
+        about = {"image": image, "question": question, "model": MODEL}
+        if self.kind == "maps":
+            return client.predict(**about, api_name="/analyse")["full"]["text"]
         how = {"method": self.method, "budget": self.budget}
         return client.predict(**about, **how, api_name="/answer")["text"]
 
@@ -128,7 +129,7 @@ class LoadReport:
         return bool(self.said) and not self.errors and not self.mixed
 
     def __str__(self) -> str:
-        seconds = {"questions": [], "drags": []}
+        seconds = {kind: [] for kind in KINDS}
         for asked, _, took in self.said:
             seconds[asked.kind].append(took)
         lines = [
@@ -141,7 +142,7 @@ class LoadReport:
             lines.append(f"            {self.otherwise} that are others on this machine")
         for kind, times in seconds.items():
             lines.append(f"{kind:12}{_times(times)}")
-        lines.append(f"all         {_times([*seconds['questions'], *seconds['drags']])}")
+        lines.append(f"all         {_times([took for _, _, took in self.said])}")
         told = "not known, the server runs elsewhere"
         if self.memory:
             told = f"{self.memory[0]:.0f} MB before, {self.memory[1]:.0f} after"
@@ -198,7 +199,7 @@ def _visit(
         else:
             with lock:
                 report.said.append((asked, text, time.monotonic() - began))
-        if number > len(BUDGETS) and time.monotonic() >= until:
+        if number >= len((FULL, MAPS, *BUDGETS)) and time.monotonic() >= until:
             return
 
 
@@ -231,7 +232,8 @@ def _answers_here(questions: Iterable[Asked]) -> dict[Asked, str]:
     for asked in questions:
         image = scenes.make(FIRST_SEED + asked.visitor.number).image
         request = CaseRequest.make(MODEL, image, asked.question)
-        alone[asked] = analyses.answer(request, asked.method, asked.budget, cache=cache).text
+        how = FULL if asked.kind == "maps" else (asked.method, asked.budget)
+        alone[asked] = analyses.answer(request, *how, cache=cache).text
     return alone
 
 
