@@ -5,6 +5,7 @@ Knows their names and modules alone; each module reads the rest of its command l
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
@@ -48,6 +49,8 @@ def main(words: list[str]) -> int | None:
     if words[0] not in COMMANDS:
         print(f"There is no command {words[0]!r}; there are: {', '.join(COMMANDS)}.")
         return 2
+    if "LOCAL_RANK" in os.environ:  # accelerate launch has started several of these
+        import_module("explorer.tools.distributed").take_one_card()
     sys.argv = [f"python -m explorer {words[0]}", *words[1:]]
     return import_module(COMMANDS[words[0]][0]).main()
 

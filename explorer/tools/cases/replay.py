@@ -174,14 +174,14 @@ def main() -> int | None:
     )
     parser.add_argument("--log", type=Path, metavar="FILE.jsonl", help=kept)
     chosen = parser.parse_args()
-    try:
-        register_models(chosen.model)
-    except VisitorError as error:
-        parser.error(str(error))
     paths = list(files(chosen.cases))
     kept = chosen.log or (KEPT if distributed.launched() else None)
     prepare = partial(register_models, chosen.model)
-    return distributed.run(partial(lead, paths, kept), prepare, chosen.at_once or worth(paths))
+    try:
+        at_once = chosen.at_once or (1 if distributed.launched() else worth(paths))
+        return distributed.run(partial(lead, paths, kept), prepare, at_once)
+    except VisitorError as error:
+        parser.error(str(error))
 
 
 def lead(paths: Sequence[Path], kept: Path | None, team: Team) -> int:

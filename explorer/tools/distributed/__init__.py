@@ -1,5 +1,5 @@
 """One list of work, done by several processes, on one machine or on many."""
 
-from explorer.tools.distributed.team import Team, in_order, launched, run
+from explorer.tools.distributed.team import Team, in_order, launched, run, take_one_card
 
-__all__ = ["Team", "in_order", "launched", "run"]
+__all__ = ["Team", "in_order", "launched", "run", "take_one_card"]

@@ -80,7 +80,6 @@ def run(lead: Callable[[Team], int | None], prepare: Prepare, processes: int = 1
     if not launched():
         prepare(processes)
         return lead(Team(processes, prepare))
-    _take_one_card()
     _end_with(os.getppid())
     dist.init_process_group("gloo", timeout=LONGEST)  # objects travel, and no tensors: no nccl
     prepare(1)  # the launcher has told each its share of the cores
@@ -161,10 +160,14 @@ def launched() -> bool:
     return dist.is_torchelastic_launched() and int(os.environ["WORLD_SIZE"]) > 1
 
 
-def _take_one_card() -> None:
-    """Hide all GPUs but one from this process, in turn; must come before CUDA is first used."""
-    cards = torch.cuda.device_count()
-    if cards > 1:
+def take_one_card() -> None:
+    """Hide all GPUs but one from this process, if a launcher has started it beside others.
+
+    The processes of a machine take its cards in turn. Has to come before CUDA is first looked at,
+    which is when it reads which cards it may see.
+    """
+    cards = torch.cuda.device_count()  # as the driver's own library tells it, without CUDA
+    if launched() and cards > 1:
         seen = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(cards))))
         mine = int(os.environ["LOCAL_RANK"]) % cards
         os.environ["CUDA_VISIBLE_DEVICES"] = seen.split(",")[mine]

@@ -120,17 +120,15 @@ def main() -> int | None:
     parser = _arguments()
     chosen = parser.parse_args()
     try:
-        rows, models = rows_for(_methods(chosen.methods)), ()
+        rows, models = rows_for(_methods(chosen.methods)), (DEFAULT,)
         lead = partial(of_scenes, chosen, rows)
         if chosen.data is not None:
-            models = (chosen.model,)
-            [chosen.model] = register_models(models)
             chosen.data.open("rb").close()
-            lead = partial(of_own_pictures, chosen, rows)
-        workers = chosen.workers or suited(chosen.model)
+            lead, models = partial(of_own_pictures, chosen, rows), (chosen.model,)
     except (OSError, LookupError, VisitorError) as error:
         parser.error(str(error))
     try:
+        workers = chosen.workers or (1 if distributed.launched() else suited(models[0]))
         return distributed.run(lead, partial(register_models, models), workers)
     except VisitorError as error:
         parser.error(str(error))
@@ -155,9 +153,8 @@ def of_scenes(chosen: argparse.Namespace, rows: Sequence[str], team: Team) -> No
 def of_own_pictures(chosen: argparse.Namespace, rows: Sequence[str], team: Team) -> int:
     """Measure on own pictures; 1 if no line could be asked."""
     file, budgets = chosen.data, tuple(sorted(set(chosen.budgets)))
-    data = OwnData(
-        file, chosen.images or file.parent, chosen.model, tuple(rows), budgets, chosen.score
-    )
+    model, images = default_loader().catalog.register(chosen.model), chosen.images or file.parent
+    data = OwnData(file, images, model, tuple(rows), budgets, chosen.score)
     folder = chosen.out or file.with_name(f"{file.stem}-leaderboard")
     folder.mkdir(parents=True, exist_ok=True)
     log = chosen.log or folder / LOG

@@ -52,6 +52,19 @@ def test_processes_of_one_machine_are_made_ready_and_share_a_list():
         list(Team(2, prepared).results(share_of, [1.0, -1.0]))
 
 
+def test_every_process_of_a_launch_takes_a_card_of_its_own(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    launch = {"TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "4"}
+    for rank, wanted in enumerate(("3", "7", "3", "7")):
+        told = launch | {"LOCAL_RANK": str(rank), "CUDA_VISIBLE_DEVICES": "3,7"}
+        monkeypatch.setattr(os, "environ", told)
+        distributed.take_one_card()
+        assert told["CUDA_VISIBLE_DEVICES"] == wanted
+    monkeypatch.setattr(os, "environ", {"LOCAL_RANK": "1"})
+    distributed.take_one_card()
+    assert os.environ == {"LOCAL_RANK": "1"}, "nobody has launched several"
+
+
 def test_results_can_be_had_in_the_order_of_their_items():
     assert list(distributed.in_order([(2, "c"), (0, "a"), (1, "b")])) == ["a", "b", "c"]
 
