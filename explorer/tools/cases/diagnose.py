@@ -15,6 +15,7 @@ from explorer.analyses.diagnosis.records import Diagnosis, StepResult
 from explorer.analyses.sharing import case_file, report
 from explorer.analyses.sharing.case_fields import CaseFile
 from explorer.cases.cache import ResultCache
+from explorer.cases.case import open_case
 from explorer.cases.request import CaseRequest
 from explorer.errors import BadCase, VisitorError
 from explorer.media.image import Picture, open_picture
@@ -84,7 +85,7 @@ def _report(request: CaseRequest, found: Diagnosis, seed: int | None, cache: Res
     full = analyses.answer(request, cache=cache)
     run = analyses.answer(request, found.method, found.budget, cache=cache)
     text = case_file.save(request, full, [run], found.truth, seed, found)
-    grid = analyses.analyse(request, cache=cache).grid
+    grid = open_case(request, cache).vision.grid
     return report.page(case_file.load(text), grid, request.picture.image)
 
 

@@ -130,7 +130,7 @@ def test_an_analysis_that_runs_out_of_memory_is_told_too(monkeypatch):
     with pytest.raises(OutOfMemory):
         analyses.analyse(CaseRequest.make("pico", scenes.make(8).image, QUESTION))
     monkeypatch.undo()
-    assert analyses.analyse(CaseRequest.make("pico", scenes.make(8).image, QUESTION)).full.text
+    assert analyses.answer(CaseRequest.make("pico", scenes.make(8).image, QUESTION)).text
 
 
 def test_other_errors_fail_loudly(monkeypatch):

@@ -80,9 +80,11 @@ def test_switching_between_loaded_models_loads_nothing(loader, monkeypatch):
 def test_a_model_that_is_pushed_out_leaves_the_memory(loader):
     loader.configure(LoadSettings(budget=60e6))
     cache = ResultCache(100_000_000)
-    analyses.analyse(
-        CaseRequest.make(loader.load("twin"), scenes.make(3).image, QUESTION), cache=cache
-    )
+    request = CaseRequest.make(loader.load("twin"), scenes.make(3).image, QUESTION)
+    for spec in ("clsattn", "fastv"):
+        analyses.draw(request, spec, cache=cache)
+        analyses.answer(request, spec, 64, cache=cache)
+    del request
     gone = weakref.ref(loader.load("twin").model)
     loader.load("pico")
     gc.collect()
