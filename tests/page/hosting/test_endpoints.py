@@ -1,17 +1,24 @@
-"""The endpoints of a running app: only the named ones, pure, safe with many clients."""
+"""The endpoints of a running app: only the named ones, pure, safe with many clients.
+
+What the functions gave the app is kept, so that none of them is asked twice.
+"""
 
 from __future__ import annotations
 
 import base64
+import inspect
 import re
 import threading
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, hosted
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -23,6 +30,56 @@ from explorer.analyses.effects import things
 from explorer.cases.request import CaseRequest
 from explorer.methods.chance import chance_of
 from explorer.pico.data import scenes
+from explorer.ui.session import UseCases
+
+
+class Kept:
+    """Use cases that keep what they were last asked and what they gave, by their names."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, dict] = {}
+        self.given: dict[str, object] = {}
+
+    def use_cases(self) -> UseCases:
+        plain = UseCases()
+        names = ("analyse", "compare", "sweep", "explain", "probe")
+        return replace(plain, **{name: self._keeping(name, getattr(plain, name)) for name in names})
+
+    def _keeping(self, name: str, function: Callable) -> Callable:
+        @wraps(function)
+        def call(*args: object, **options: object) -> object:
+            self.asked[name] = inspect.signature(function).bind(*args, **options).arguments
+            found = function(*args, **options)
+            if inspect.isgenerator(found):
+                return self._steps(name, found)
+            self.given[name] = found
+            return found
+
+        return call
+
+    def _steps(self, name: str, values: Iterator[object]) -> Iterator[object]:
+        self.given[name] = []
+        for value in values:
+            self.given[name].append(value)
+            yield value
+
+    def told(self, name: str, picture: Path, question: str, **options: object) -> object:
+        """What a function gave that was asked just this."""
+        asked = self.asked[name]
+        assert asked["request"].id == CaseRequest.make("pico", picture, question).id
+        assert {key: asked[key] for key in options} == options
+        return self.given[name]
+
+
+@pytest.fixture(scope="module")
+def kept() -> Kept:
+    return Kept()
+
+
+@pytest.fixture(scope="module")
+def url(kept) -> Iterator[str]:
+    with hosted(use_cases=kept.use_cases()) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +108,9 @@ def test_only_the_named_endpoints_are_public(client):
         assert needed == ["image", "question"], f"{name}: all else has a sensible default"
 
 
-def test_analyse_gives_scores_of_every_method(client, picture):
+def test_analyse_gives_scores_of_every_method(client, kept, picture):
     case = client.predict(handle_file(picture), "where is the bus ?", "pico", api_name="/analyse")
-    own = analyses.analyse(CaseRequest.make("pico", picture, "where is the bus ?"))
+    own = kept.told("analyse", picture, "where is the bus ?")
     assert case["id"] == own.id
     for told, found in zip(case["methods"], own.methods, strict=True):
         scores = np.frombuffer(base64.b64decode(told["score"]), "<f4")
@@ -74,12 +131,12 @@ def test_answer_is_what_the_function_gives(client, picture):
     assert told["with_first"]["mdi"] == pytest.approx(own.dominance_with_first.mdi, rel=1e-3)
 
 
-def test_compare_is_what_the_function_gives(client, picture):
+def test_compare_is_what_the_function_gives(client, kept, picture):
     question = "what is in the middle ?"
     told = client.predict(
         handle_file(picture), question, 40, "fastv, divprune", "pico", api_name="/compare"
     )
-    own = analyses.compare(CaseRequest.make("pico", picture, question), 40, ["fastv", "divprune"])
+    own = kept.told("compare", picture, question, budget=40, methods=["fastv", "divprune"])
     assert [each["method"] for each in told["methods"]] == [each.method for each in own.methods]
     assert [each["kept"] for each in told["methods"]] == [e.kept.tolist() for e in own.methods]
     assert told["disputed"] == own.keep_counts.tolist()
@@ -91,13 +148,11 @@ def test_compare_is_what_the_function_gives(client, picture):
         client.predict(handle_file(picture), question, 40, "nomethod", "pico", api_name="/compare")
 
 
-def test_sweep_is_what_the_function_gives(client, picture):
+def test_sweep_is_what_the_function_gives(client, kept, picture):
     question = "what is in the middle ?"
     ask = [handle_file(picture), question, "fastv, divprune"]
     told = client.predict(*ask, "24, 196, 64", "pico", api_name="/sweep")
-    own = analyses.sweep(
-        CaseRequest.make("pico", picture, question), ["fastv", "divprune"], [24, 64, 196]
-    )
+    own = kept.told("sweep", picture, question, methods=["fastv", "divprune"])
     assert told["budgets"] == [24, 64, 196]
     for each, swept in zip(told["methods"], own.methods, strict=True):
         assert each["method"] == swept.method and each["floor"] == swept.floor
@@ -116,12 +171,10 @@ def test_sweep_is_what_the_function_gives(client, picture):
         client.predict(*ask, "24, 500", "pico", api_name="/sweep")
 
 
-def test_oracle_is_what_the_function_gives(client, picture):
+def test_oracle_is_what_the_function_gives(client, kept, picture):
     case = ("what is in the middle ?", "a bus", "removed", "pico")
     told = client.predict(handle_file(picture), *case, api_name="/oracle")
-    *_, own = analyses.explain(
-        CaseRequest.make("pico", picture, case[0]), Target(text="a bus"), "removed"
-    )
+    *_, own = kept.told("explain", picture, case[0], target=Target(text="a bus"), way="removed")
     assert told["answer"] == own.answer == "a bus" and told["way"] == "removed"
     assert np.allclose(told["values"], own.values, rtol=1e-3, atol=1e-5)
     assert told["worth"] == pytest.approx(own.full - own.none, rel=1e-3)
@@ -143,12 +196,12 @@ def test_diagnose_ends_in_a_verdict_with_its_steps(client, picture):
         client.predict(*ask[:2], "full", 64, "", "pico", api_name="/diagnose")
 
 
-def test_effects_are_what_the_functions_give(client, picture):
+def test_effects_are_what_the_functions_give(client, kept, picture):
     question, absent = "what is at the top ?", "zebra"
     ask = [handle_file(picture), question]
     told = client.predict(*ask, "clock", absent, "divprune", 40, "pico", api_name="/effects")
-    request = CaseRequest.make("pico", picture, question)
-    own = list(analyses.probe(request, things.typed("clock", absent), "divprune"))
+    named = things.typed("clock", absent)
+    own = kept.told("probe", picture, question, things=named, method="divprune")
     assert [each["thing"] for each in told["probes"]] == ["clock", "zebra"]
     for each, found in zip(told["probes"], own, strict=True):
         assert [a["text"] for a in each["answers"]] == [a.text for a in found.answers]
