@@ -98,6 +98,7 @@ def test_on_a_projector_all_is_large_and_the_answer_waits_for_the_vote(page):
     page.locator("h1").click()
     page.keyboard.press("p")
     parts = ["#vt-view", "#vt-budget", ".vt-sentence", "#vt-full", "#vt-pruned", ".vt-presented"]
+    expect(page.locator(".vt-presented")).to_be_visible()
     expect(page.locator(".vt-presented")).to_have_text(state(page)["case"]["question"])
     for name, box in boxes(page, *parts).items():
         assert box["height"] > 0 and box["left"] >= 0 and box["right"] <= 1024, (name, box)
