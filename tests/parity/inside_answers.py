@@ -21,7 +21,7 @@ def run_tidaldecode(golden: Golden) -> None:
     decoder = Decoder(model.get_decoder(), model.lm_head, frozenset())
     run = prefill(decoder, prompt, trace=True)
     asked = torch.zeros(run.length[0] - run.n_visual[0], dtype=torch.bool)
-    keys = [cached_keys(run, layer, asked) for layer in range(len(run.length))]
+    keys = cached_keys(run, asked)
     m = int(golden["top_k"])
     tidal = Tidal(int(golden["sparse_layer_start"]), int(golden["correction_layer"]), m)
     batch = SparseDecodeBatch(run, tidal, keys)

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from explorer.analyses.inside.describing import to_numpy
-from explorer.analyses.inside.layer_keys import PICTURE, LayerKeys, cached_keys, carried, find
+from explorer.analyses.inside.layer_keys import PICTURE, LayerKeys, carried, find
 from explorer.analyses.inside.looking import cached_run, check_method, trace_again
 from explorer.analyses.inside.records import Counts, KeyReads, SelectReads, TidalReads
 from explorer.analyses.inside.sparse_decoding import SparseDecodeBatch
@@ -83,7 +83,7 @@ def read_keys(
     tidal = Tidal.of(traced.n_layers, tidal) if isinstance(tidal, int) else tidal
     select = TokenSelect(select) if isinstance(select, int) else select
     _check(tidal, select, traced.n_layers)
-    keys = [cached_keys(traced.run, layer, traced.asked) for layer in range(traced.n_layers)]
+    keys = traced.cached_keys
     read = _tidal(case, traced, keys, tidal, inside.text)
     votes_of = _select(case, traced, keys, select)
     both = (read.heat[2] > 0) & (votes_of.heat > 0)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from explorer.inference.prefill import PrefillRun
+from explorer.inference.sequence import StageOutcome
 
 KINDS = ("picture", "question", "template", "first token", "own words")
 PICTURE, QUESTION, TEMPLATE, FIRST, OWN = range(len(KINDS))
@@ -52,18 +53,39 @@ class LayerKeys:
         return torch.cat([self.number, GENERATED + own])
 
 
-def entering_keys(run: PrefillRun, layer: int, asked: Tensor) -> LayerKeys:
-    """Give the keys that the prompt's last token saw in a layer.
+def entering_keys(run: PrefillRun, asked: Tensor) -> list[LayerKeys]:
+    """Give the keys that the prompt's last token saw in each layer.
 
     asked [T]: which of the prompt's tokens that are not visual are the question's.
     """
-    traced = run.trace[layer]
-    return _keys(run, layer, traced.text_visual_mask, traced.token_id, asked)
+    return _shared(run, [(kept.text_visual_mask, kept.token_id) for kept in run.trace], asked)
 
 
-def cached_keys(run: PrefillRun, layer: int, asked: Tensor) -> LayerKeys:
-    """Give the keys that a layer's cache holds when decoding begins: a stage may cut it."""
-    return _keys(run, layer, run.text_visual_mask[layer], run.token_id[layer], asked)
+def cached_keys(run: PrefillRun, asked: Tensor) -> list[LayerKeys]:
+    """Give the keys that each layer's cache holds when decoding begins: a stage may cut it."""
+    return _shared(run, list(zip(run.text_visual_mask, run.token_id, strict=True)), asked)
+
+
+def _shared(run: PrefillRun, tokens: list[tuple[Tensor, Tensor]], asked: Tensor) -> list[LayerKeys]:
+    """Describe the keys once for all layers between which nothing has happened to the tokens."""
+    known: dict[tuple[int, ...], LayerKeys] = {}
+    found = []
+    for layer, (mask, token_id) in enumerate(tokens):
+        about = mask, token_id, run.trace[layer].token_id
+        same = (*map(id, about), len(_happened(run, layer)))
+        if same not in known:
+            known[same] = _keys(run, layer, mask, token_id, asked)
+        found.append(known[same])
+    return found
+
+
+def _happened(run: PrefillRun, layer: int) -> list[StageOutcome]:
+    """List the stages up to a layer at which tokens have left."""
+    return [
+        outcome
+        for outcome in run.outcomes
+        if outcome.stage.layer <= layer and not outcome.stage.wipe_cache
+    ]
 
 
 def _keys(run: PrefillRun, layer: int, mask: Tensor, token_id: Tensor, asked: Tensor) -> LayerKeys:
@@ -86,12 +108,7 @@ def _keys(run: PrefillRun, layer: int, mask: Tensor, token_id: Tensor, asked: Te
 def _patch_keys(run: PrefillRun, layer: int, visual: Tensor, token_id: Tensor) -> Tensor:
     """Follow every patch of the untouched prompt to the key that holds it, [N]."""
     entered = run.trace[layer].token_id
-    happened = [
-        outcome
-        for outcome in run.outcomes
-        if outcome.stage.layer <= layer and not outcome.stage.wipe_cache
-    ]
-    if happened:
+    if happened := _happened(run, layer):
         slot = happened[-1].alive_index
         holder = entered[slot.clamp(min=0)] if len(entered) else slot
         holder = holder.masked_fill(slot < 0, -1)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -68,6 +69,16 @@ class Traced:
         """Count the decoder layers."""
         return len(self.run.trace)
 
+    @cached_property
+    def entering_keys(self) -> list[LayerKeys]:
+        """Whose keys the prompt's last token saw, by layer."""
+        return entering_keys(self.run, self.asked)
+
+    @cached_property
+    def cached_keys(self) -> list[LayerKeys]:
+        """Whose keys the answer's own tokens see besides their own, by layer."""
+        return cached_keys(self.run, self.asked)
+
     def queries(self, layer: int) -> Tensor:
         """Give the queries of the answer's own tokens in a layer, [H, G - 1, d]."""
         steps = self.batch.queries[layer]
@@ -89,8 +100,8 @@ class Traced:
         return LayerRows(
             self.run.trace[layer].attention.to(device),
             later.to(device),
-            entering_keys(self.run, layer, self.asked),
-            cached_keys(self.run, layer, self.asked),
+            self.entering_keys[layer],
+            self.cached_keys[layer],
         )
 
     def hidden_states(self, layer: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Measure a watched answer against a plain one: `python -m explorer bench --inside`.
 
 What `look_inside` takes over `answer`, in turns and from the same tokens: all of them, and a third
-that [CLS] attention keeps, with the full answer known. The tower, which both need, has run before.
+that random keeps, with the full answer known. The tower, which both need, has run before.
 On pico, and on the shape of SmolVLM-256M at full size (13 views, 832 visual tokens) with random
 weights. Seconds of the processor are compared, which a busy machine changes little; peak memory in
 processes of their own (Linux only).
@@ -25,7 +25,7 @@ from explorer.vlm.components import Vlm
 from explorer.vlm.loader import default_loader
 
 GOAL = 1.3
-METHOD = "clsattn"
+METHOD = "random"  # any tower will do, and choosing costs nothing
 CACHE_BYTES = 256_000_000
 WORKS = {"plain": analyses.answer, "watched": analyses.look_inside}
 MODELS = {"pico": (48, 64), "SmolVLM-256M": (4, 277)}  # rounds, and tokens of the pruned run

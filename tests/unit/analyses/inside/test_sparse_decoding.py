@@ -25,7 +25,7 @@ def at_layer(layer: int, kept: list[int]) -> PruningPlan:
 
 def sparse_answer(decoder, plan: PruningPlan, tidal: Tidal) -> torch.Tensor:
     run = prefill(decoder, random_prompt(), plan, trace=True)
-    keys = [cached_keys(run, layer, ASKED) for layer in range(len(run.length))]
+    keys = cached_keys(run, ASKED)
     loop = DecodeLoop(STEPS)
     loop.add(SparseDecodeBatch(run, tidal, keys))
     logits = []
