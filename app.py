@@ -38,7 +38,7 @@ def warm_up(load: str) -> None:
 
 def main() -> None:
     """Build and launch; the built-in model loads meanwhile, others while the page is served."""
-    startup.bound_arenas()
+    startup.bound_heaps()
     with startup.told():
         args, loader = command_line(), default_loader()
         port = startup.port(args.host, args.port)

@@ -137,12 +137,20 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=3.0, help="for how long")
     about = "instead: show a page started here so many pictures, and tell how its memory grows"
     parser.add_argument("--pictures", type=int, metavar="N", help=about)
+    about = "instead: make so many hostile calls of a page started here (or at --load URL)"
+    parser.add_argument("--hostile", type=int, nargs="?", const=1_000, metavar="N", help=about)
     return parser.parse_args()
 
 
 def main() -> int:
     """Print all findings; 1 if something is missing, or goes wrong under load."""
     args = command_line()
+    if args.hostile:
+        from explorer.tools.bench import hostile  # httpx isn't there where nothing is installed
+
+        report = hostile.measure(args.load or "", args.hostile)
+        print(report)
+        return int(not report.well)
     if args.load is not None:
         report = load.measure(args.load, args.visitors, args.minutes)
         print(report)

@@ -13,6 +13,8 @@ import shutil
 import signal
 import socket
 import sys
+import threading
+import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ FAULT = 2  # exit code
 LOCAL = "127.0.0.1"
 MALLOC_ARENAS = 2  # heaps from which threads allocate; glibc takes eight for each core
 M_ARENA_MAX = -8  # the name of that setting in glibc's malloc.h
+TRIM_SECONDS = 30.0  # after which free memory goes back to the system: takes milliseconds
 SCRIPT_IMPORT = re.compile(r'(?:from|import\()\s*"(\.[^"]+)"')
 
 
@@ -46,16 +49,25 @@ def told() -> Iterator[None]:
     sys.exit(FAULT)
 
 
-def bound_arenas() -> None:
-    """Let all threads allocate from a few heaps, which is to come before there are any threads.
+def bound_heaps() -> None:
+    """Let all threads allocate from a few heaps, and give back what lies free in them.
 
-    A page computes in whatever thread is free. What one of them frees lies in the heap from which
-    it came and is of no use to the next thread, so that with a heap for each thread memory grows
-    for as long as new pictures come. Does nothing where the C library is not glibc.
+    To be called before there are other threads. A page computes in whatever thread is free: with a
+    heap for each, what one frees is of no use to the next. And between two results that are
+    remembered lie the holes of what was freed. Both grow for as long as new pictures come. Does
+    nothing where the C library is not glibc.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(M_ARENA_MAX, MALLOC_ARENAS)
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if not hasattr(libc, "mallopt"):
+        return
+    libc.mallopt(M_ARENA_MAX, MALLOC_ARENAS)
+
+    def trim() -> None:
+        while True:
+            time.sleep(TRIM_SECONDS)
+            libc.malloc_trim(0)
+
+    threading.Thread(target=trim, daemon=True, name="trim heaps").start()
 
 
 def add_arguments(parser: ArgumentParser) -> None:
