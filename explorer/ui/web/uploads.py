@@ -19,6 +19,7 @@ from pathlib import Path
 
 import gradio as gr
 from gradio.utils import get_upload_folder
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -183,6 +184,8 @@ class UploadLimits:
                 await self.app(scope, counted, watched)
         except _TooLarge:
             refusal = _too_large()
+        except ClientDisconnect:  # cut short: nobody is there to be told
+            return
         except TimeoutError:
             refusal = PlainTextResponse("This upload has taken too long.", 408)
         except OSError as error:

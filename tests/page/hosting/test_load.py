@@ -1,8 +1,8 @@
-"""Many visitors at once, as `doctor --load` drives them: nobody gets an answer of another."""
+"""What the doctor does to a page: many visitors at once, and hostile calls of every kind."""
 
 from __future__ import annotations
 
-from explorer.tools.bench import load
+from explorer.tools.bench import hostile, load
 
 
 def test_many_visitors_get_their_own_answers(url, monkeypatch):
@@ -19,3 +19,11 @@ def test_many_visitors_get_their_own_answers(url, monkeypatch):
         monkeypatch.setattr(load.Asked, "of", lambda *_, says=says: says)
         load._compare(url, report)
         assert (report.mixed, report.otherwise) == (mixed, 1)
+
+
+def test_hostile_calls_break_nothing_and_a_visitor_is_answered_after_them(canned_url):
+    report = hostile.measure(canned_url, calls=len(hostile.CALLS))
+    assert report.answered and not report.faults, str(report)
+    for grown, well in ((hostile.MAX_GROWTH, True), (hostile.MAX_GROWTH + 1, False)):
+        report.memory = 1_000.0, 1_000.0 + grown
+        assert report.well == well, str(report)
