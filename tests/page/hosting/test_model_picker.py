@@ -119,15 +119,13 @@ def test_a_model_that_is_out_of_reach_is_told_soon_and_the_case_stays(page):
     assert case(page) == before
 
 
-@pytest.mark.parametrize(
-    "how", [{"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 800}}]
-)
-def test_the_row_fits_on_a_phone_and_in_the_dark(browser, url, gate, how):
+def test_the_row_fits_on_a_phone_in_the_dark(browser, url, gate):
     gate.clear()
     models = default_loader().models
     with models._lock:
         models._loaded.pop("twin", None)
-    page = visit(browser, url, **how)
+    size = {"width": 390, "height": 800}
+    page = visit(browser, url, color_scheme="dark", viewport=size)
     choose(page, "Twin")
     button = page.locator(NOTES).get_by_role("button", name="Cancel")
     expect(button).to_be_visible()

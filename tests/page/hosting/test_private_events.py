@@ -34,9 +34,14 @@ def events(client) -> list[dict]:
     ]
 
 
-def post(client: httpx.Client, event: dict, data: list) -> list[list]:
-    """Trigger an event in a session of its own; gives what comes back for its outputs."""
-    session = uuid.uuid4().hex[:10]
+@pytest.fixture
+def session() -> str:
+    """One for all events of a test: Gradio copies the whole page for every session."""
+    return uuid.uuid4().hex[:10]
+
+
+def post(client: httpx.Client, session: str, event: dict, data: list) -> list[list]:
+    """Trigger an event; gives what comes back for its outputs."""
     body = {"data": data, "fn_index": event["id"], "session_hash": session, "trigger_id": None}
     client.post("/gradio_api/queue/join", json=body).raise_for_status()
     outputs = []
@@ -58,9 +63,9 @@ def is_skip(value: object) -> bool:
     return value in (skip, skip | {"props": skip})
 
 
-def test_an_upload_that_has_been_taken_away_changes_nothing(client, events):
+def test_an_upload_that_has_been_taken_away_changes_nothing(client, session, events):
     (upload,) = [each for each in events if each["ids"][:1] == ["vt-picture"]]
-    for outputs in post(client, upload, [None, "what is in the middle ?", None]):
+    for outputs in post(client, session, upload, [None, "what is in the middle ?", None]):
         assert len(outputs) == len(upload["outputs"])
         # a block of state is null in every reply: its value stays on the server
         states, others = outputs[:1], outputs[1:]
@@ -68,16 +73,16 @@ def test_an_upload_that_has_been_taken_away_changes_nothing(client, events):
 
 
 @pytest.mark.parametrize("nonsense", NONSENSE, ids=repr)
-def test_nonsense_never_empties_every_block_nor_raises(client, events, nonsense):
+def test_nonsense_never_empties_every_block_nor_raises(client, session, events, nonsense):
     told = [each for each in events if each["kinds"][:1] == ["html"]]
     assert len(told) > 10
     for event in told:
         data = [nonsense if kind == "html" else None for kind in event["kinds"]]
-        for outputs in post(client, event, data):
+        for outputs in post(client, session, event, data):
             assert any(value is not None for value in outputs), (event["targets"], nonsense)
 
 
-def test_empty_fields_never_empty_every_block_nor_raise(client, events):
+def test_empty_fields_never_empty_every_block_nor_raise(client, session, events):
     for event in events:
-        for outputs in post(client, event, [None] * len(event["inputs"])):
+        for outputs in post(client, session, event, [None] * len(event["inputs"])):
             assert any(value is not None for value in outputs), event["targets"]

@@ -154,9 +154,9 @@ def test_what_is_shown_is_what_pico_says(browser, url):
         scene = scenes.make(SEED)
         asked = things.asked_of_scene(scene, "adversarial")
         request = CaseRequest.make("pico", scene.image, state(page)["case"]["question"])
-        for row, found in zip(
-            panel.locator("tbody tr").all(), analyses.probe(request, asked, "clsattn"), strict=True
-        ):
+        rows = panel.locator("tbody tr").all()
+        assert len(rows) == len(asked)
+        for row, found in zip(rows[:2], analyses.probe(request, asked[:2], "clsattn"), strict=True):
             own = [found.full, *found.answers]
             shown = row.locator(".vt-probe")
             assert [each.get_attribute("data-is") for each in shown.all()] == [

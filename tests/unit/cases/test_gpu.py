@@ -248,7 +248,7 @@ def test_sentences_keep_their_words(lent, cache, image, monkeypatch):
     monkeypatch.undo()
 
 
-def test_more_work_asks_for_more_seconds(lent, cache, image):
+def test_more_work_asks_for_more_seconds_and_what_crosses_is_small(lent, cache, image):
     words = default_loader().catalog.entry("pico").max_new_tokens
     analyses.answer(ask(image), "clsattn", 64, cache=cache)
     analyses.analyse(ask(image), cache=cache)
@@ -260,9 +260,4 @@ def test_more_work_asks_for_more_seconds(lent, cache, image):
     assert looked < picked == answer, "a picked answer is compared with the full one"
     work = [gpu.GpuCost(n).seconds(words) for n in (1, 2, 16, 40)]
     assert work == sorted(work) and gpu.GpuCost(2).seconds(16) < gpu.GpuCost(2).seconds(512)
-
-
-def test_what_crosses_is_small(lent, cache, image):
-    analyses.analyse(ask(image), cache=cache)
-    analyses.answer(ask(image), "clsattn", 64, cache=cache)
     assert all(sum(lease.crossed) < 4_000_000 for lease in lent)
