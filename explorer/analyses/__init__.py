@@ -17,7 +17,7 @@ from explorer.analyses.inside.key_reads import read_keys
 from explorer.analyses.inside.looking import look_inside
 from explorer.analyses.inside.patch_map import patch_map
 from explorer.analyses.inside.removal import remove_by_layer
-from explorer.analyses.overview import analyse, draw, unfold
+from explorer.analyses.overview import analyse, draw, score_all, unfold
 from explorer.analyses.picked import answer_from_tokens, kept_shares
 from explorer.analyses.region_crop import answer_with_crop
 from explorer.analyses.sweep import sweep
@@ -53,6 +53,7 @@ __all__ = [
     "probe",
     "read_keys",
     "remove_by_layer",
+    "score_all",
     "stability",
     "stream",
     "sweep",

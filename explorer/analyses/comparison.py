@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.analyses.overview import analyse, draw
+from explorer.analyses.overview import draw, score_all
 from explorer.cases.answers import check_budget
 from explorer.cases.batch_answers import AnswerResult
 from explorer.cases.cache import ResultCache
@@ -54,7 +54,7 @@ def compare(
     ones. `random`, `uniform` and `pool` are always among them. A method whose floor is above the
     budget runs at its floor, and is marked. Raises `VisitorError` with one clear sentence.
     """
-    analysis = analyse(request, cache=cache)
+    analysis = score_all(request, cache=cache)
     full, n = analysis.full, analysis.grid.count
     check_budget(budget, n)
     maps = _maps(request, analysis, methods, cache)

@@ -64,17 +64,21 @@ def ladder(tokens: int, floor: int, per_octave: int, length: int = LADDER_LENGTH
     return sorted({*below[-length:], tokens, *([floor] if floor > 1 else [])})
 
 
-def map_of(method: Method, size: Size, prefix: PrefixFor) -> MethodMap:
-    """Draw up one method's map; see `MethodMap`."""
-    began = clock()
-    draw = _nested_map if method.nested else _staged_map
-    found = draw(method, size, prefix(method.needs))
+def map_of(method: Method, size: Size, prefix: PrefixFor, budgets: bool = True) -> MethodMap:
+    """Draw up one method's map; see `MethodMap`.
+
+    budgets: False scores alone what is not nested, and runs its stages at no budget.
+    """
+    began, drawn_from = clock(), prefix(method.needs)
+    if method.nested:
+        found = _nested_map(method, size, drawn_from)
+    else:
+        found = _staged_map(method, size, drawn_from, budgets)
     return replace(found, seconds=clock() - began)
 
 
-def _nested_map(method: Method, size: Size, prefix: SharedPrefix) -> MethodMap:
-    """Score all tokens at the one stage, with nothing dropped before: it holds for any budget."""
-    floor, layer = method.floor(size), method.schedule(size, size.tokens)[-1].layer
+def _signals_at(layer: int, method: Method, size: Size, prefix: SharedPrefix) -> Signals:
+    """Give what a method sees before a layer, with nothing dropped."""
     seen: list[Signals] = []
 
     def look(signals: Signals, stage: Stage) -> Kept:
@@ -82,7 +86,14 @@ def _nested_map(method: Method, size: Size, prefix: SharedPrefix) -> MethodMap:
         return Kept(torch.arange(signals.count, device=signals.grid_position.device))
 
     dry_run(prefix, [PruningPlan((Stage(layer, size.tokens),), look, method.needs)])
-    score, shares = method.score(seen[0]), method.crop_shares(seen[0])
+    return seen[0]
+
+
+def _nested_map(method: Method, size: Size, prefix: SharedPrefix) -> MethodMap:
+    """Score all tokens at the one stage, with nothing dropped before: it holds for any budget."""
+    floor, layer = method.floor(size), method.schedule(size, size.tokens)[-1].layer
+    signals = _signals_at(layer, method, size, prefix)
+    score, shares = method.score(signals), method.crop_shares(signals)
     keeps = np.zeros(size.tokens, np.uint16)
     for budget in range(floor, size.tokens + 1):
         keeps[budget - 1] = method.schedule(size, budget)[-1].keep
@@ -98,8 +109,11 @@ def _nested_map(method: Method, size: Size, prefix: SharedPrefix) -> MethodMap:
     )
 
 
-def _staged_map(method: Method, size: Size, prefix: SharedPrefix) -> MethodMap:
-    """Run the stages at several budgets, since what one keeps says nothing about the next."""
+def _staged_map(method: Method, size: Size, prefix: SharedPrefix, run: bool) -> MethodMap:
+    """Run the stages at several budgets, since what one keeps says nothing about the next.
+
+    run: False leaves that out.
+    """
     floor = method.floor(size)
     # a point costs a run through the first layers where a method prunes inside the LLM
     per_octave, length = (4, 24) if method.where == "before the LLM" else (2, LADDER_LENGTH)
@@ -108,10 +122,16 @@ def _staged_map(method: Method, size: Size, prefix: SharedPrefix) -> MethodMap:
     reachable = method.reachable(size)
     if reachable:  # what lies between is no budget of this method
         budgets, rungs = _met(reachable, budgets), _met(reachable, rungs)
-    points = _budget_points(method, size, budgets, prefix)
+    if run:
+        points = _budget_points(method, size, budgets, prefix)
+        score = points[-1].stages[0].score
+    else:
+        first = method.schedule(size, budgets[-1])[0].layer
+        points = None
+        score = _numpy(method.score(_signals_at(first, method, size, prefix)), np.float32)
     return MethodMap(
         spec=method.spec,
-        score=points[-1].stages[0].score,
+        score=score,
         floor=floor,
         ladder=tuple(rungs),
         points=points,

@@ -63,8 +63,9 @@ class MethodMap:
     """Everything the page needs to draw a method at any budget without asking again.
 
     score [N] float32. A nested method has order [N] (kept first to last), the layer it prunes
-    before, and keeps [N] (entry budget - 1: tokens kept after its stage); the others have
-    points. ladder: the budgets whose answers are worth knowing. seconds: what the map took.
+    before, and keeps [N] (entry budget - 1: tokens kept after its stage); the others have points,
+    or None where scores alone were asked for. ladder: the budgets whose answers are worth knowing.
+    seconds: what the map took.
     crop_shares: of a method that shares its budget out over crops, the part of crop 0 and how the
     others share what is left [k].
     """

@@ -34,7 +34,7 @@ def crops_of_a_padded_picture(golden: Golden) -> tuple[Signals, list[Tensor]]:
         patches.append((crop + 1) * n + shown.nonzero()[:, 0])
     signals = Signals(
         torch.cat(place),
-        torch.zeros(sum(map(len, patches)), 1),
+        torch.arange(sum(map(len, patches)))[:, None].float(),  # each its number, to see its place
         patches=torch.cat(patches)[:, None],
         last_cls_logits=golden["cls_logits"][..., 1:],
     )
@@ -59,7 +59,10 @@ def run_globalcom2(golden: Golden) -> None:
     for number, order in enumerate(orders):
         falling_order = score[crop == number].argsort(descending=True, stable=True)
         assert falling_order[: len(order)].tolist() == order.tolist()
-    kept = method.keep(signals, Stage(0, budget)).index
+    found = method.keep(signals, Stage(0, budget))
+    kept, whole = found.index, int((found.index < sizes[0]).sum())
+    assert found.features[:whole, 0].tolist() == golden["base_order"][:whole].tolist()
+    assert torch.equal(found.features[whole:, 0], kept[whole:].float())
     assert_same_set(signals.patches[kept, 0].sort().values, golden["keep"])
     assert as_the_code_places_them(golden, views, orders) == golden["packed_index"].tolist()
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from explorer.analyses.attribution.importance import explain
 from explorer.analyses.attribution.target import Target, target_tokens
-from explorer.analyses.overview import analyse, draw
+from explorer.analyses.overview import draw, score_all
 from explorer.analyses.picked import renumbers
 from explorer.cases.answers import check_budget, full_run
 from explorer.cases.batch_answers import CaseContext, plan_answer
@@ -97,7 +97,7 @@ def evaluate_scores(
     per_oracle, per_order = case.size.tokens + 1, 2 * (insertion_deletion.STEPS + 1)
     # evaluations of the model
     total = len(rules) * (per_oracle + per_order * (1 + SEEDS)) + per_order * len(specs)
-    ready = {each.spec: each for each in analyse(request, cache=cache).methods}
+    ready = {each.spec: each for each in score_all(request, cache=cache).methods}
     done = 0
     for rule in rules:
         for step in explain(request, Target(), "removed", rule, cache=cache):

@@ -35,14 +35,14 @@ class GlobalCom2(BeforeLLM):
         repository="xuyang-liu16/GlobalCom2",
         commit="96b2d00b86a2",
         verified=(
-            "Shares, scores, kept sets and, put where the code puts them, the order of tokens are "
-            "those of the official code on 2 recorded runs with four crops, one of them padded."
+            "Shares, scores, kept sets, the order of the whole picture's tokens and, put where the "
+            "code puts them, of all others are those of the official code on 2 recorded runs."
         ),
         uncertain=(
             "The paper was not read. Whether it speaks of attention where the code has logits is "
             "open, and whether its numbers come from a code that misplaces tokens of padded "
-            "pictures. A single view, what rounding leaves over, newline tokens in the budget and "
-            "towers without [CLS] are ours."
+            "pictures (here they are at their places). A single view, what rounding leaves over, "
+            "newline tokens in the budget and towers without [CLS] are ours."
         ),
         sentence=(
             "The small picture tells each big crop how many tokens it may keep, and where: a crop "
@@ -63,6 +63,7 @@ class GlobalCom2(BeforeLLM):
     needs = frozenset({"last_cls_logits"})
     nested = False  # nearly: what rounding leaves over may go to another crop
     newlines: str = option("keep", "drop", meaning="let the ends of rows stay, or go first")
+    order: str = option("score", "raster", meaning="beside crops, the whole picture's best first")
 
     def seen(self, signals: Signals) -> tuple[Tensor, Tensor, Tensor]:
         """Give z = head mean of q_CLS k_j / sqrt(d) and crop of each token, [N]; sizes [V]."""
@@ -112,9 +113,14 @@ class GlobalCom2(BeforeLLM):
         # ours: half of the budget at most, but all that patches leave of it
         most = min(len(ends), stage.keep // 2) if self.newlines == "keep" else 0
         kept = [ends[: max(most, stage.keep - int(sizes.sum()))]]
+        views = [(crop == number).nonzero()[:, 0] for number in range(len(sizes))]
         counts = thumbnail.share_out(sizes, shares, stage.keep - len(kept[0]))
-        for number, count in enumerate(counts):
-            tokens = (crop == number).nonzero()[:, 0]
-            # differs: the official order of the thumbnail is by falling score
-            kept.append(tokens[top(score[tokens], count)])
-        return Kept(torch.cat(kept).sort().values)
+        kept += [own[top(score[own], count)] for own, count in zip(views, counts, strict=True)]
+        index = torch.cat(kept).sort().values
+        as_it_was = len(counts) == 1 or len(index) == signals.count
+        if as_it_was or self.order == "raster" or self.positions == "keep":
+            return Kept(index)
+        # the thumbnail is read by falling score: its tokens change places with each other
+        source, small = torch.arange(signals.count, device=index.device), kept[1]
+        source[small] = small[score[small].argsort(descending=True, stable=True)]
+        return Kept(index, features=signals.features[source[index]])

@@ -18,6 +18,8 @@ from explorer.methods.method import Card, option
 from explorer.methods.ops.recipes import RECIPES
 from explorer.methods.signals import Signals, Size, Stage
 
+RECIPE_MEANS = "the authors' recipes for LLaVA-1.5-7B, or those fitted on scenes for that model"
+
 
 @dataclass(frozen=True)
 class FitPrune(InsideLLM):
@@ -53,9 +55,9 @@ class FitPrune(InsideLLM):
             "minutes. Abstract."
         ),
         traps=(
-            "Not trained, but calibrated: the default recipe was fitted on LLaVA-1.5-7B and is "
-            "only stretched for other models. Rows are causal: patches at the top of the picture "
-            "are looked at by more of the others."
+            "Not trained, but calibrated: unless its setting `recipe` names another model, the "
+            "recipe was fitted on LLaVA-1.5-7B and is only stretched. Rows are causal: patches at "
+            "the top of the picture are looked at by more of the others."
         ),
         score_means="attention from the words times attention from the picture",
     )
@@ -64,7 +66,7 @@ class FitPrune(InsideLLM):
     nested = False
     slow = True  # a stage behind almost every layer: its map runs the whole model many times
     positions = "keep"
-    recipe: str = option(*RECIPES, meaning="the model that the recipe was fitted on")
+    recipe: str = option(*RECIPES, meaning=RECIPE_MEANS)
 
     def layers(self, size: Size) -> list[int]:
         """Tokens may leave behind every layer; deleting them in the last one changes nothing."""

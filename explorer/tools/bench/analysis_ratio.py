@@ -1,7 +1,8 @@
 """Measure an analysis against the model's own answer: `python -m explorer bench --analysis`.
 
-How long `analyse` takes by every method that is not slow, over tower, prefill and answer of the
-same untouched model by transformers' `generate`, in turns and in the same precision: on pico, and
+How long scores by every method that is not slow take (`score_all`), and whole maps of what they
+keep at every budget (`analyse`), both with the answer, over tower, prefill and answer of the same
+untouched model by transformers' `generate`, in turns and in the same precision: on pico, and
 on the shape of SmolVLM-256M at full size (13 views, 832 visual tokens) with random weights.
 """
 
@@ -21,6 +22,7 @@ from transformers import (
 )
 
 from explorer import ROOT, analyses
+from explorer.cases.records import Analysis
 from explorer.cases.request import CaseRequest
 from explorer.pico.data import scenes
 from explorer.tools.bench.reporting import ratio, report, timed
@@ -31,6 +33,11 @@ from explorer.vlm.threads import cpu_threads
 
 QUESTION = "what is in the middle ?"
 GOAL = 1.5
+OWN = "tower, prefill and answer by the model itself"
+WORKS: dict[str, Callable[[CaseRequest], Analysis]] = {
+    "the answer, and scores by every method that is not slow": analyses.score_all,
+    "the same, and what they keep at every budget": analyses.analyse,
+}
 SIDE, PATCH, SHUFFLE, TILES = 512, 16, 4, 4
 ANSWER = 10  # tokens; random weights would never end
 MARKS = ["<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>"]
@@ -90,29 +97,29 @@ def plain(vlm: Vlm, image: Image.Image) -> None:
         )
 
 
-def analyse(vlm: Vlm, image: Image.Image) -> dict[str, float]:
-    """Look, answer and draw every method's map; gives the seconds of its parts."""
-    return analyses.analyse(CaseRequest.make(vlm, image, QUESTION)).seconds
+def measure(name: str, vlm: Vlm, pictures: list[Image.Image], warm: bool) -> dict[str, float]:
+    """Take turns, print all and their parts, and give the ratios of medians to the model's own."""
+    seconds: dict[str, list[float]] = {each: [] for each in (OWN, *WORKS)}
+    parts: dict[str, list[dict[str, float]]] = {each: [] for each in WORKS}
 
+    def work(each: str, image: Image.Image) -> None:
+        if each == OWN:
+            plain(vlm, image)
+        else:
+            found = WORKS[each](CaseRequest.make(vlm, image, QUESTION))
+            parts[each].append(found.seconds)
 
-def measure(name: str, vlm: Vlm, pictures: list[Image.Image], warm: bool) -> float:
-    """Take turns, print both and their parts, and give the ratio of their medians."""
-    parts: list[dict[str, float]] = []
-    works: dict[str, Callable] = {
-        "tower, prefill and answer by the model itself": plain,
-        "analyse by every method that is not slow": lambda *on: parts.append(analyse(*on)),
-    }
-    seconds: dict[str, list[float]] = {each: [] for each in works}
     for image in [*pictures[: int(warm)], *pictures]:
-        for each, work in works.items():
-            seconds[each].append(timed(lambda w=work, i=image: w(vlm, i)))
+        for each, taken in seconds.items():
+            taken.append(timed(lambda e=each, i=image: work(e, i)))
+    medians = {each: statistics.median(taken[int(warm) :]) for each, taken in seconds.items()}
     for each, taken in seconds.items():
         report(f"{name}: {each}", taken[int(warm) :])
-    for part in parts[0]:
-        report(f"  of it {part}", [each[part] for each in parts[int(warm) :]])
-    alone, ours = (statistics.median(taken[int(warm) :]) for taken in seconds.values())
-    ratio("  analyse / the model itself", ours / alone, GOAL)
-    return ours / alone
+        if each != OWN:
+            for part in parts[each][0]:
+                report(f"  of it {part}", [those[part] for those in parts[each][int(warm) :]])
+            ratio("  over the model itself", medians[each] / medians[OWN], GOAL)
+    return {each: medians[each] / medians[OWN] for each in WORKS}
 
 
 def main(rounds: int = 9) -> None:

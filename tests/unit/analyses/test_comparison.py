@@ -271,3 +271,16 @@ def test_a_method_that_fails_in_company_takes_nobody_along(picture, monkeypatch)
     }
     assert told["uniform"].error == "Not today."
     assert told["random"].answer.text and told["clsattn"].answer.text
+
+
+def test_the_scores_that_are_compared_are_those_of_the_maps():
+    request = CaseRequest.make("pico", scenes.make(3).image, "what is in the middle ?")
+    cache = ResultCache(100_000_000)
+    scored = analyses.score_all(request, cache=cache)
+    whole = analyses.analyse(request, cache=cache)
+    assert scored.full.text == whole.full.text and scored.notes == whole.notes
+    for found, mapped in zip(scored.methods, whole.methods, strict=True):
+        assert (found.spec, found.floor, found.ladder) == (mapped.spec, mapped.floor, mapped.ladder)
+        assert np.array_equal(found.score, mapped.score), found.spec
+        assert found.points is None and (mapped.order is None) == (found.order is None)
+    assert analyses.score_all(request, cache=cache) is whole
