@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from explorer.analyses.failures.judging import Asked
 from explorer.errors import BadPicture, BadQuestion
@@ -52,6 +52,14 @@ class _Line(BaseModel):
     choices: Annotated[list[Text], Field(min_length=2, max_length=len(LETTERS))] | None = Field(
         None, validation_alias=AliasChoices("choices", "options")
     )
+
+    @field_validator("choices", mode="before")
+    @classmethod
+    def _in_order(cls, choices: object) -> object:
+        """Read {"A": ..., "B": ...} as a list, if all letters are there."""
+        if isinstance(choices, dict) and sorted(choices) == list(LETTERS[: len(choices)]):
+            return [choices[letter] for letter in sorted(choices)]
+        return choices
 
     @property
     def accepted(self) -> tuple[str, ...]:

@@ -123,7 +123,9 @@ def main() -> int | None:
         rows, models = rows_for(_methods(chosen.methods)), (DEFAULT,)
         lead = partial(of_scenes, chosen, rows)
         if chosen.data is not None:
+            chosen.images = chosen.images or chosen.data.parent
             chosen.data.open("rb").close()
+            next(chosen.images.iterdir(), None)  # is there such a folder?
             lead, models = partial(of_own_pictures, chosen, rows), (chosen.model,)
     except (OSError, LookupError, VisitorError) as error:
         parser.error(str(error))
@@ -153,8 +155,8 @@ def of_scenes(chosen: argparse.Namespace, rows: Sequence[str], team: Team) -> No
 def of_own_pictures(chosen: argparse.Namespace, rows: Sequence[str], team: Team) -> int:
     """Measure on own pictures; 1 if no line could be asked."""
     file, budgets = chosen.data, tuple(sorted(set(chosen.budgets)))
-    model, images = default_loader().catalog.register(chosen.model), chosen.images or file.parent
-    data = OwnData(file, images, model, tuple(rows), budgets, chosen.score)
+    model = default_loader().catalog.register(chosen.model)
+    data = OwnData(file, chosen.images, model, tuple(rows), budgets, chosen.score)
     folder = chosen.out or file.with_name(f"{file.stem}-leaderboard")
     folder.mkdir(parents=True, exist_ok=True)
     log = chosen.log or folder / LOG

@@ -80,7 +80,7 @@ def _wire_own(app_state: AppState, session: gr.State, model_queue: ModelQueue) -
             {
                 "number": line.number,
                 "picture": line.picture,
-                "question": line.question,
+                "question": line.prompt,
                 "answer": line.answer,
             }
             for line in lines

@@ -63,7 +63,7 @@ def test_lines_may_hold_many_answers_and_choices_in_the_fields_of_benchmarks(tmp
         {"picture": "a.png", "question": QUESTION, "answers": ["sofa", " couch ", "", "couch"]},
         {"image": "a.png", "text": QUESTION, "label": "yes"},
         {"image": "a.png", "question": QUESTION, "answers": [{"answer": "2", "answer_id": 1}]},
-        {"image": "a.png", "question": QUESTION, "options": ["a cat", "a dog"], "answer": "B"},
+        {"image": "a.png", "question": QUESTION, "options": {"B": "a dog", "A": "a cat"}},
         {"image": "a.png", "question": QUESTION, "choices": ["alone"], "answer": "A"},
         {"image": "a.png", "question": QUESTION, "choices": ["x" * 200] * 3, "answer": "A"},
         {"image": "a.png", "question": QUESTION, "answers": [["nested"]]},

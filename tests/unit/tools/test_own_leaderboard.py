@@ -132,7 +132,10 @@ def test_a_failure_becomes_a_case_that_opens(tmp_path, monkeypatch, capsys):
 
 
 def test_wrong_command_lines_are_told_in_a_sentence(folder, monkeypatch, capsys):
-    for words in (("--methods", "nonsense"), ("--model", "nonsense"), ("--data", folder / "no")):
+    no = folder / "no"
+    for words in (
+        ("--methods", "nonsense"), ("--model", "nonsense"), ("--data", no), ("--images", no),
+    ):  # fmt: skip
         with pytest.raises(SystemExit):
             command(folder, monkeypatch, *words)
         assert "error:" in capsys.readouterr().err
