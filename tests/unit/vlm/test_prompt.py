@@ -7,6 +7,8 @@ import pytest
 from explorer.analyses import overview
 from explorer.cases.request import CaseRequest
 from explorer.errors import BadQuestion
+from explorer.methods import catalog
+from explorer.methods.baselines.uniform import Uniform
 from explorer.pico.data import scenes
 from explorer.vlm.prompt import as_read, check_question
 
@@ -37,7 +39,8 @@ def test_marks_in_a_question_change_no_kept_set(spec):
     assert plain.score.tolist() == marked.score.tolist()
 
 
-def test_the_page_is_told_what_was_taken_out():
+def test_the_page_is_told_what_was_taken_out(monkeypatch):
+    monkeypatch.setattr(catalog, "choices", lambda: [Uniform()])  # notes of words need no maps
     picture = scenes.make(5).image
     notes = " ".join(overview.analyse(CaseRequest.make("pico", picture, MARKED)).notes)
     assert f"it reads “{QUESTION}”" in notes
