@@ -18,6 +18,8 @@
  * @property {Object} grid as of a case, with a view per frame, or per pair: V of them
  * @property {string} first the method to begin with
  * @property {Object[]} offered the methods that there are: key, title, where, baseline
+ * @property {Object[]} cards of the methods that choose by frames: title, source, sentence, equation,
+ *   verified, uncertain, traps, headline
  * @property {Object} full the answer from all tokens
  */
 import { Task } from "../common/answers/task.js";

@@ -11,28 +11,13 @@ import {
   firstTokenSwitch,
   reading,
 } from "../common/dominance_table.js";
+import { about } from "./about.js";
 import { coherenceTable } from "./coherence.js";
 import { frameStrip } from "./frames.js";
 import { VideoSelection } from "./selection.js";
 
 const SPEAK_MS = 150;
 const STEPS = 8; // the exponent's slider counts in halves: 0, 0.5, ... 4
-
-const ABOUT = [
-  "QuoTA (Luo et al., AAAI 2026, arXiv 2503.08689) shares a budget out over frames: " +
-    "wᵢ = qᵢ^α / Σ q^α, nᵢ = ⌊B wᵢ⌋ tokens, and each frame's grid is resized to its share. " +
-    "α = 2 is the authors' choice, α = 0 the even share.",
-  "Checked against MAC-AutoML/QuoTA @ ec194d7: shares, grids and resized tokens of v1 and v2 " +
-    "equal the official code's on 3 recordings; the frames' scores have no recording. The paper " +
-    "itself could not be read, only its abstract.",
-  "v1 interpolates and may give a frame more tokens than it had; v2 averages, and caps a frame " +
-    "at its own size. v3 to v5 don't run to the end in the official code.",
-  "DyCoke (Tao et al., CVPR 2025, arXiv 2411.15024), among the methods to compare with, keeps every " +
-    "fourth frame whole and of the others what has changed; it reads no question.",
-  "Within a frame all patches share one score. Grids are cut off to whole numbers, so that fewer " +
-    "tokens than the budget are used, and every budget makes new grids: a larger one need not " +
-    "answer better.",
-];
 
 const used = (grids) => grids.reduce((sum, [rows, columns]) => sum + rows * columns, 0);
 
@@ -211,33 +196,6 @@ function listening(selection) {
     table.update(Object.fromEntries(found), { other: title });
   };
   return { node: part, update };
-}
-
-/** What is to be known: where scores come from, the contact sheet, QuoTA itself. */
-function about() {
-  const notes = node("div", { class: "vt-notes vt-video-view-notes" });
-  const sheet = node("img", { class: "vt-video-view-sheet", alt: "The contact sheet of all frames" });
-  const picture = node(
-    "details",
-    { class: "vt-video-view-more", id: "vt-video-view-sheet" },
-    node("summary", {}, "The contact sheet that the model sees"),
-    sheet,
-  );
-  const quota = node(
-    "details",
-    { class: "vt-video-view-more" },
-    node("summary", {}, "About QuoTA, and what is not certain"),
-    ...ABOUT.map((text) => node("p", {}, text)),
-  );
-  let shown = null;
-  const update = (video) => {
-    if (shown === video) return;
-    shown = video;
-    notes.replaceChildren(...video.notes.map((line) => node("p", {}, line)));
-    show(picture, Boolean(video.sheet));
-    if (video.sheet) sheet.src = video.sheet;
-  };
-  return { node: node("div", {}, notes, picture, quota), update };
 }
 
 /** "QuoTA gives 40 of 48 tokens to 2 of 9 frames, answer unchanged." */

@@ -19,6 +19,7 @@ from explorer.cases.records import Answer
 from explorer.media.image import pad_to_square, picture_url
 from explorer.media.video import Clip, in_words
 from explorer.methods import catalog
+from explorer.methods.method import Card
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.encoding import packed, rounded
 from explorer.ui.payloads.method import method_payload
@@ -73,6 +74,7 @@ def video_payload(request: VideoRequest, video: VideoAnalysis, truth: str | None
             }
             for method in catalog.choices_of_videos()
         ],
+        "cards": [_card_payload(method.card) for method in catalog.OF_VIDEOS],
         "tables": tables_payload(video.tables),
     }
 
@@ -91,6 +93,20 @@ def answers_payload(
         yield {name: answer_payload(event, truth)} | done
     if not other:
         yield {"done": True}
+
+
+def _card_payload(card: Card) -> dict:
+    """Describe a method that chooses by frames, and has no card beside those for pictures."""
+    return {
+        "title": card.title,
+        "source": f"{card.authors}, {card.year}, arXiv {card.arxiv}; {card.repository}",
+        "sentence": card.sentence,
+        "equation": card.equation,
+        "verified": card.verified,
+        "uncertain": card.uncertain,
+        "traps": card.traps,
+        "headline": card.headline,
+    }
 
 
 def coherence_payload(found: FewerFrames) -> dict:

@@ -30,6 +30,7 @@ from explorer.analyses.video.budgets import BudgetAllocation
 from explorer.analyses.video.clip_case import VideoRequest
 from explorer.cases.answers import full_run
 from explorer.media import video
+from explorer.methods.frames.dycoke import DyCoke
 from explorer.pico.data import videos
 from explorer.ui.tabs.video import ACTS, EXAMPLE, FRAMES, QUESTION
 
@@ -96,6 +97,10 @@ def test_the_built_in_film_is_there_without_an_upload(page, own):
     expect(page.locator(".vt-video-view-notes")).to_contain_text("contact sheet")
     sheet = page.locator("#vt-video-view-sheet img")
     assert sheet.evaluate("(image) => image.naturalWidth") == 224
+    cards = page.locator("#vt-video-view-cards")
+    cards.locator("summary").click()
+    expect(cards).to_contain_text("DyCoke")
+    expect(cards).to_contain_text(DyCoke.card.uncertain)
 
 
 def test_the_frames_follow_every_budget_exponent_and_version(page, own):
