@@ -26,6 +26,7 @@ from explorer.vlm.progress import Progress, Report
 LOG = logging.getLogger(__name__)
 CONFIG = "config.json"
 TURN_SECONDS = 0.2  # between two looks at whether it is our turn
+LARGEST_WEIGHT = 1e6  # known models stay far below
 HUB_SECONDS = 2.0  # that the hub may take to say that it is there
 # Of a repository; weights in other formats would be a second copy of them.
 MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
@@ -73,7 +74,7 @@ def read(name: str, folder: Path, options: dict, report: Report) -> tuple[nn.Mod
         kind = AutoConfig.from_pretrained(folder).model_type
         processor = AutoProcessor.from_pretrained(folder)
         model = AutoModelForImageTextToText.from_pretrained(folder, **options)
-        _check_finite(model)
+        _check_values(model)
         return model, processor, kind
     except (OSError, ImportError, ValueError, SafetensorError) as error:
         LOG.warning("%s: %r", folder, error)  # a visitor gets one sentence
@@ -86,11 +87,16 @@ def read(name: str, folder: Path, options: dict, report: Report) -> tuple[nn.Mod
         _READING.release()
 
 
-def _check_finite(model: nn.Module) -> None:
-    """Raise `ValueError` if a weight is no number, as flipped bits make of some."""
+def _check_values(model: nn.Module) -> None:
+    """Raise `ValueError` if a weight is no number or no weight, as flipped bits make of some.
+
+    The highest bit of an exponent makes 10^34 of 0.001, and of every answer nothing.
+    """
     for name, weight in model.named_parameters():
-        if weight.is_floating_point() and not bool(weight.isfinite().all()):
-            raise ValueError(f"{name} holds what is no number")
+        if weight.is_floating_point() and weight.numel():
+            low, high = weight.aminmax()  # not a number, if any of them is none
+            if not (bool(low >= -LARGEST_WEIGHT) and bool(high <= LARGEST_WEIGHT)):
+                raise ValueError(f"{name} holds what is no weight")
 
 
 def _reported_bar(report: Report, bar: Callable, args: tuple, kwargs: dict) -> Iterable:

@@ -123,18 +123,20 @@ def own_hits(use_cases: UseCases, message: OwnPicturesMessage, model: str) -> It
     bad: list[str] = []
     found: list[dict] = []
     how = (message.method, message.budget, message.against, model, message.right)
-    paths = {row.path: uploads.check(row.path) for row in message.rows}
+    paths: set[str] = set()
     try:
         for number, row in enumerate(message.rows):
             try:
-                asked = _asked(row, paths[row.path])
-            except VisitorError as error:
-                bad.append(f"{row.name}: {error}")
+                path = uploads.check(row.path)
+                paths.add(path)
+                asked = _asked(row, path)
+            except (VisitorError, gr.Error) as error:  # gr.Error: an upload that is gone
+                bad.append(f"{row.name}: {getattr(error, 'message', error)}")
                 continue
             for failure in use_cases.judge_pictures([asked], *how):
                 found.append(_hit(failure) | {"row": number})
     finally:
-        for path in paths.values():
+        for path in paths:
             uploads.discard(path)
     yield {"looked": len(message.rows), "hits": found, "bad": bad, "done": True}
 

@@ -82,6 +82,8 @@ def test_damaged_weights_are_told(tmp_path):
     read()
     weights.write_bytes(whole[:-400] + b"\xff\xff\xff\x7f" * 100)  # bits that make no number
     read()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 0x40]))  # the highest bit of an exponent
+    read()
 
 
 def test_sigterm_ends_the_process_at_once_and_takes_the_uploads_along(tmp_path, monkeypatch):
