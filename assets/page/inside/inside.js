@@ -71,7 +71,7 @@ function mapTools(selection) {
     head.select.disabled = state.what !== "attention" || state.layer === ALL;
     if (laid !== kase.grid.views) {
       laid = kase.grid.views;
-      const named = laid.map((_, i) => [i, i ? `crop ${i}` : "whole"]);
+      const named = laid.map(({ name }, i) => [i, name]);
       const made = segments("View", named, (view) => selection.set({ view: Number(view) }));
       views.replaceChildren(made.group);
       views.press = made.press;
