@@ -26,7 +26,8 @@ from explorer.errors import CannotStart, VisitorError
 FAULT = 2  # exit code
 LOCAL = "127.0.0.1"
 MALLOC_ARENAS = 2  # heaps from which threads allocate; glibc takes eight for each core
-M_ARENA_MAX = -8  # the name of that setting in glibc's malloc.h
+MMAP_BYTES = 8_000_000  # from which on a block lies in no heap, and goes back at once: pictures
+M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # the names of these settings in glibc's malloc.h
 TRIM_SECONDS = 30.0  # after which free memory goes back to the system: takes milliseconds
 SCRIPT_IMPORT = re.compile(r'(?:from|import\()\s*"(\.[^"]+)"')
 
@@ -61,6 +62,7 @@ def bound_heaps() -> None:
     if not hasattr(libc, "mallopt"):
         return
     libc.mallopt(M_ARENA_MAX, MALLOC_ARENAS)
+    libc.mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)  # else it grows with every block that is freed
 
     def trim() -> None:
         while True:
