@@ -105,6 +105,21 @@ def test_both_views_show_what_is_kept_at_every_position_of_the_slider(page, own)
     stage.get_by_role("button", name="Score + kept").click()
 
 
+def test_a_word_of_the_answer_is_followed_into_the_crops(page, own):
+    open_tab(page, "Inside")
+    until(page, "state.inside?.map && !state.inside.busy")
+    maps = page.locator("#vt-inside-maps")
+    for number, view in enumerate(own.grid.views):
+        maps.get_by_role("button", name=view.name).click()
+        until(page, "state.inside.view === number", number=number)
+        maps.locator("#vt-inside-full .vt-large").focus()
+        page.keyboard.press("ArrowDown")
+        until(page, "state.inside.cursor >= 0")
+        assert own.grid.place[state(page)["inside"]["cursor"]][0] == number
+        expect(maps.locator("#vt-inside-full-line")).to_contain_text(" %")
+    open_tab(page, "Explore")
+
+
 # Slides through budgets; gives what is drawn of every crop at each of them.
 CROPS = """async (budgets) => {
   const slider = document.querySelector("#vt-budget");
