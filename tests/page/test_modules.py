@@ -349,8 +349,9 @@ def test_words_of_a_model_are_never_markup_in_a_plot(run):
           const points = [{ budget: 8, answer, same: false, likelihood: 0.5 }];
           const curve = { key: "a", title: "A", place: 0, floor: 1, points, random: "r" };
           const curves = [{ ...curve, chance: [] }];
-          const shown = { id: "x", curves, random: "r", chance: [], full: null, stage: "late" };
-          const { traces } = sweepFigure(document.body, { ...shown, ladder: [4, 196] });
+          const shown = { id: "x", curves, random: "r", chance: [], full: null };
+          const { traces } = sweepFigure(document.body, {
+            ...shown, ladder: [4, 196], part: { stage: "late", first: false } });
           return traces.find(({ name }) => name === "A").text[0];
         }""",
         evil,

@@ -39,10 +39,9 @@ class GlobalCom2(BeforeLLM):
             "code puts them, of all others are those of the official code on 2 recorded runs."
         ),
         uncertain=(
-            "The paper was not read. Whether it speaks of attention where the code has logits is "
-            "open, and whether its numbers come from a code that misplaces tokens of padded "
-            "pictures (here they are at their places). A single view, what rounding leaves over, "
-            "newline tokens in the budget and towers without [CLS] are ours."
+            "The paper was not read. Whether it has attention where the code has logits is open, "
+            "and whether its numbers come from code that misplaces tokens of padded pictures. A "
+            "single view, what rounding leaves, newlines in the budget and no [CLS] are ours."
         ),
         sentence=(
             "The small picture tells each big crop how many tokens it may keep, and where: a crop "
@@ -50,8 +49,7 @@ class GlobalCom2(BeforeLLM):
         ),
         equation="s_j = z_j / ‖z‖ + g_j / ‖g‖; R_c = R (1 + w_c − 1/k), w = softmax(Σ z_0 / 10)",
         headline=(
-            "LLaVA-NeXT with a tenth of the visual tokens: over 90 % of the performance, 9.1 % of "
-            "the FLOPs. Abstract."
+            "LLaVA-NeXT, a tenth of the tokens: over 90 % of performance, 9.1 % of FLOPs. Abstract."
         ),
         traps=(
             "z are logits, of either sign: attention would give nearly even shares. With a single "
@@ -88,9 +86,8 @@ class GlobalCom2(BeforeLLM):
         """Give the thumbnail's part of a small budget, and how crops 1..k share the rest, [k]."""
         _, _, sizes = self.seen(signals)
         parts = sizes * self.shares(signals)
-        if len(parts) == 1:
-            return None
-        return float(parts[0] / parts.sum()), (parts[1:] / parts[1:].sum()).float()
+        share = float(parts[0] / parts.sum()), (parts[1:] / parts[1:].sum()).float()
+        return share if len(parts) > 1 else None
 
     def score(self, signals: Signals) -> Tensor:
         """Give l / |l| + g / |g|, [N]: the crop's own z, and the thumbnail's at its place."""
@@ -120,7 +117,4 @@ class GlobalCom2(BeforeLLM):
         as_it_was = len(counts) == 1 or len(index) == signals.count
         if as_it_was or self.order == "raster" or self.positions == "keep":
             return Kept(index)
-        # the thumbnail is read by falling score: its tokens change places with each other
-        source, small = torch.arange(signals.count, device=index.device), kept[1]
-        source[small] = small[score[small].argsort(descending=True, stable=True)]
-        return Kept(index, features=signals.features[source[index]])
+        return Kept(index, features=thumbnail.by_falling_score(signals, score, kept[1])[index])

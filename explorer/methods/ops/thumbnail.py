@@ -79,3 +79,13 @@ def _grid_of_crops(signals: Signals, crop: Tensor, count: int) -> tuple[int, int
     begins = begins[begins <= count]
     columns = int(begins[1] - begins[0]) if len(begins) > 1 else count
     return -(-count // columns), columns
+
+
+def by_falling_score(signals: Signals, score: Tensor, small: Tensor) -> Tensor:
+    """Let these tokens change places with each other until the best comes first; features [N, D].
+
+    small: indices of kept tokens of the thumbnail, ascending. Among equals the first comes first.
+    """
+    source = torch.arange(signals.count, device=small.device)
+    source[small] = small[score[small].argsort(descending=True, stable=True)]
+    return signals.features[source]

@@ -32,6 +32,8 @@ from explorer.methods.chance import chance_of
 from explorer.pico.data import scenes
 from explorer.ui.session import UseCases
 
+PATIENT = {"timeout": 60}  # seconds: a client gives up after five, however busy the machine is
+
 
 class Kept:
     """Use cases that keep what they were last asked and what they gave, by their names."""
@@ -84,7 +86,7 @@ def url(kept) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client(url) -> Client:
-    return Client(url, verbose=False)
+    return Client(url, verbose=False, httpx_kwargs=PATIENT)
 
 
 @pytest.fixture
@@ -287,7 +289,7 @@ def test_eight_clients_get_their_own_answers(url, tmp_path):
     def visit(seed: int) -> None:
         path = tmp_path / f"{seed}.png"
         scenes.make(seed).image.save(path)
-        told[seed] = Client(url, verbose=False).predict(
+        told[seed] = Client(url, verbose=False, httpx_kwargs=PATIENT).predict(
             handle_file(path),
             question,
             "clsattn",

@@ -51,7 +51,7 @@ def url(own):
 def test_scripts_get_what_they_get_elsewhere(url, own, tmp_path):
     path = tmp_path / "picture.png"
     scenes.make(5).image.save(path)
-    client = Client(url, verbose=False)
+    client = Client(url, verbose=False, httpx_kwargs={"timeout": 60})
     case = client.predict(handle_file(path), QUESTION, "pico", api_name="/analyse")
     assert case["full"]["text"] == own["full"].text
     answer = client.predict(handle_file(path), QUESTION, "clsattn", 64, "pico", api_name="/answer")
