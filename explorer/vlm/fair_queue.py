@@ -24,6 +24,7 @@ T = TypeVar("T")
 SLICE = 0.1  # seconds after which a run gives way to one that is due
 HEAD_START = 5.0  # seconds of the model by which a short question is due before a long job
 MAX_RUNS_OF_ONE = 8  # of one visitor, waiting or computing
+MAX_BEGUN, MAX_BEGUN_OF_ONE = 4, 2  # long jobs that have begun: what one holds stays till it ends
 MAX_RUNS, MAX_LONG_RUNS = 64, 48  # of all visitors; the rest is kept free for short questions
 MAX_VISITORS = 1_000  # whose virtual times are remembered
 POLL_SECONDS = 0.2  # between two looks at whether a waiting run is still wanted
@@ -42,7 +43,7 @@ class Run:
 
     def __init__(self, queue: FairQueue, visitor: str, long: bool, cancelled: Callable[[], bool]):
         self.visitor, self.long = visitor, long
-        self.has_turn, self.began, self.number = False, 0.0, 0
+        self.has_turn, self.has_begun, self.began, self.number = False, False, 0.0, 0
         self._queue, self._unwanted, self._ended = queue, cancelled, False
         self._stood_at, self._behind = time.perf_counter(), 0.0  # a clock's stand; its lag, seconds
 
@@ -227,14 +228,20 @@ class FairQueue:
 
     def _next(self) -> None:
         """Give free lanes to those who are due."""
-        while self._free and self._waiting:
-            run = min(self._waiting, key=self._due)
+        while self._free and (ready := list(filter(self._may_go_on, self._waiting))):
+            run = min(ready, key=self._due)
             self._waiting.remove(run)
             self._free -= 1
-            run.has_turn, run.began = True, time.perf_counter()
+            run.has_turn, run.has_begun, run.began = True, True, time.perf_counter()
             run.start_clock()
             self._time = max(self._time, self._times[run.visitor])
             self.changed.notify_all()
+
+    def _may_go_on(self, run: Run) -> bool:
+        """Tell whether a run has begun, or may: long jobs keep their tensors between slices."""
+        begun = [other.visitor for other in self._runs if other.long and other.has_begun]
+        room = len(begun) < MAX_BEGUN and begun.count(run.visitor) < MAX_BEGUN_OF_ONE
+        return run.has_begun or not run.long or room
 
     def _wait(self, run: Run) -> None:
         while not run.has_turn:
@@ -258,8 +265,7 @@ class FairQueue:
 
     def _forget(self) -> None:
         """Drop the times of those who would start at the same time as a new visitor."""
-        here = {run.visitor for run in self._runs}
-        times = self._times
+        here, times = {run.visitor for run in self._runs}, self._times
         gone = [name for name in times if name not in here]
         many = max(0, len(times) - MAX_VISITORS)
         for at, name in enumerate(gone):

@@ -11,6 +11,7 @@ import io
 import json
 import random
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from explorer.tools.bench import load
 from explorer.tools.browser import served
 
 AT_ONCE = 8
+REST_SECONDS, WORK_SECONDS = 60.0, 240.0  # after a call of each kind, and after all
 MAX_GROWTH = 50  # megabytes that memory may have grown by in the end
 SECONDS = 120  # that a call may take
 QUESTION = "what is in the middle ?"
@@ -200,12 +202,24 @@ def measure(url: str = "", calls: int = 1_000) -> HostileReport:
         by = Attacker(at, client, {"path": path, "meta": {"_type": "gradio.FileData"}})
         _call(by, range(len(CALLS)), report)
         pid = app.pid if app else load.server_here(address)
-        before = pid and load.resident(pid)
+        before = pid and _lowest(pid, REST_SECONDS)
         _call(by, range(len(CALLS), report.calls), report)
         report.answered = _is_answered(by)
         if pid:
-            report.memory = before, load.resident(pid)
+            report.memory = before, _lowest(pid, WORK_SECONDS, enough=before)
     return report
+
+
+def _lowest(pid: int, seconds: float, enough: float = 0.0) -> float:
+    """Give the least memory, in megabytes, that a process has in some seconds, or what is enough.
+
+    What nobody waits for is still worked on after the last call, and free memory goes back later.
+    """
+    until, least = time.monotonic() + seconds, load.resident(pid)
+    while least > enough and time.monotonic() < until:
+        time.sleep(min(1.0, seconds))
+        least = min(least, load.resident(pid))
+    return least
 
 
 def _is_answered(by: Attacker) -> bool:

@@ -16,7 +16,7 @@ from conftest import hosted
 
 from explorer.pico.data import scenes
 from explorer.ui.session import UseCases
-from explorer.vlm.fair_queue import MAX_RUNS_OF_ONE, yield_turn
+from explorer.vlm.fair_queue import MAX_BEGUN_OF_ONE, yield_turn
 from explorer.vlm.progress import Progress
 
 PATIENCE = 60  # seconds
@@ -116,8 +116,11 @@ def test_a_question_is_answered_beside_endless_jobs_and_a_closed_connection_ends
 def test_one_session_does_not_fill_the_queue_for_others(url, picture, endless):
     for number in range(40):
         explain(url, picture, "a", number)
-    endless.until(MAX_RUNS_OF_ONE)
+    endless.until(MAX_BEGUN_OF_ONE)
     assert answered(url, picture, "b")
+    with listening(explain(url, picture, "c")):
+        endless.until(MAX_BEGUN_OF_ONE + 1)
+    endless.until(MAX_BEGUN_OF_ONE)
     kind, said = outcome(explain(url, picture, "a"))  # the first that is told in this session
     assert kind == "error" and "of your questions are being worked on already" in said
     with listening(explain(url, picture, "a")):  # the connection of the session is closed with it

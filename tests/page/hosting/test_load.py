@@ -21,7 +21,9 @@ def test_many_visitors_get_their_own_answers(url, monkeypatch):
         assert (report.mixed, report.otherwise) == (mixed, 1)
 
 
-def test_hostile_calls_break_nothing_and_a_visitor_is_answered_after_them(canned_url):
+def test_hostile_calls_break_nothing_and_a_visitor_is_answered_after_them(canned_url, monkeypatch):
+    monkeypatch.setattr(hostile, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(hostile, "WORK_SECONDS", 0.0)
     report = hostile.measure(canned_url, calls=len(hostile.CALLS))
     assert report.answered and not report.faults, str(report)
     for grown, well in ((hostile.MAX_GROWTH, True), (hostile.MAX_GROWTH + 1, False)):

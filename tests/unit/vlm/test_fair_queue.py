@@ -235,3 +235,20 @@ def test_outside_a_queue_nobody_waits():
     yield_turn()
     assert fair_queue.others() == 0 and fair_queue.place() == (1, 1)
     assert clock() <= clock()
+
+
+def test_few_long_jobs_have_begun_and_hold_their_tensors_at_a_time(monkeypatch):
+    monkeypatch.setattr(fair_queue, "MAX_BEGUN", 3)
+    queue = FairQueue()
+    mine = [queue.join("a", long=True) for _ in range(3)]
+    others = [queue.join(name, long=True) for name in "bc"]
+    short = queue.join("a")
+    for run in [*mine[:2], others[0]]:
+        queue.take(run)
+        queue.put_back(run)
+    assert not any(map(queue._may_go_on, (mine[2], others[1]))), "two of one, three of all"
+    assert all(map(queue._may_go_on, (short, *mine[:2], others[0])))
+    queue.leave(others[0])
+    assert queue._may_go_on(others[1]) and not queue._may_go_on(mine[2])
+    queue.leave(mine[0])
+    assert queue._may_go_on(mine[2])
