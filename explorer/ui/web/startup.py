@@ -27,7 +27,8 @@ FAULT = 2  # exit code
 LOCAL = "127.0.0.1"
 MALLOC_ARENAS = 2  # heaps from which threads allocate; glibc takes eight for each core
 MMAP_BYTES = 8_000_000  # from which on a block lies in no heap, and goes back at once: pictures
-M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # the names of these settings in glibc's malloc.h
+FREE_BYTES = 64_000_000  # at a heap's end, kept for the next block: pages are costly to get again
+M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -8, -3, -1  # as glibc's malloc.h has them
 TRIM_SECONDS = 30.0  # after which free memory goes back to the system: takes milliseconds
 SCRIPT_IMPORT = re.compile(r'(?:from|import\()\s*"(\.[^"]+)"')
 
@@ -62,7 +63,8 @@ def bound_heaps() -> None:
     if not hasattr(libc, "mallopt"):
         return
     libc.mallopt(M_ARENA_MAX, MALLOC_ARENAS)
-    libc.mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)  # else it grows with every block that is freed
+    libc.mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)  # else it grows with every block that is freed;
+    libc.mallopt(M_TRIM_THRESHOLD, FREE_BYTES)  # with it, this no longer grows by itself
 
     def trim() -> None:
         while True:
