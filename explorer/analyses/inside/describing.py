@@ -82,18 +82,20 @@ def read_off(case: Case, traced: Traced) -> Lens:
     tokens = torch.tensor(traced.tokens, device=traced.run.logits.device)
     last = traced.logits(traced.n_layers - 1)
     candidates = last.topk(min(CANDIDATES, last.shape[1])).indices  # [G, C]
+    asked = candidates.repeat(traced.n_layers, 1)  # [L x G, C]
     chances, said = [], []
-    for layer in range(traced.n_layers):
-        logits = traced.logits(layer).to(last.device)
-        chances.append(to_numpy(logits.softmax(-1).gather(1, candidates)))
+    for logits in traced.logits_of_layers():
+        here, asked = asked[: len(logits)], asked[len(logits) :]
+        chances.append(logits.softmax(-1).gather(1, here.to(logits.device)))
         said.append(logits.argmax(-1))
-    wrong = torch.stack(said) != tokens  # [L, G]
-    number = torch.arange(1, len(said) + 1, device=wrong.device)[:, None]
+    says = torch.cat(said).view(traced.n_layers, -1).to(tokens.device)
+    wrong = says != tokens  # [L, G]
+    number = torch.arange(1, len(says) + 1, device=wrong.device)[:, None]
     stands_from = (wrong * number).amax(0).tolist()
     return Lens(
         candidates=tuple(tuple(_text(case, t) for t in row) for row in candidates.tolist()),
-        chances=np.stack(chances),
-        says=tuple(tuple(_text(case, t) for t in row) for row in torch.stack(said).tolist()),
+        chances=to_numpy(torch.cat(chances).view(*says.shape, -1)),
+        says=tuple(tuple(_text(case, t) for t in row) for row in says.tolist()),
         stands_from=tuple(stands_from),
     )
 

@@ -24,6 +24,8 @@ from explorer.inference.prefill import PrefillRun, PruningPlan, prefill
 from explorer.inference.sequence import Prompt
 from explorer.vlm.components import Decoder
 
+MAX_LOGITS = 8_000_000  # numbers that are read off at once
+
 
 @dataclass(frozen=True)
 class LayerRows:
@@ -112,8 +114,22 @@ class Traced:
 
     def logits(self, layer: int) -> Tensor:
         """Read the next token off what a layer gives: final norm and head, [G, V] in float32."""
+        return self._read_off(self.hidden_states(layer))
+
+    def logits_of_layers(self) -> Iterator[Tensor]:
+        """Read the next token off every layer, [rows, V] a few at a time, L x G rows in all.
+
+        Layers come one behind the other. The head's weights are many times the states: they are
+        passed over once for as many rows as memory allows, not once a layer.
+        """
+        states = [self.hidden_states(layer) for layer in range(self.n_layers)]
+        rows = torch.cat([each.to(states[-1].device) for each in states])
+        at_once = max(1, MAX_LOGITS // self.run.logits.shape[-1])
+        yield from map(self._read_off, rows.split(at_once))
+
+    def _read_off(self, hidden_states: Tensor) -> Tensor:
         decoder = self.run.decoder
-        return decoder.head(decoder.body.norm(self.hidden_states(layer))).float()
+        return decoder.head(decoder.body.norm(hidden_states)).float()
 
 
 @torch.no_grad()
