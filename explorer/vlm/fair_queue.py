@@ -173,8 +173,7 @@ class FairQueue:
             if run.has_turn:
                 self._charge(run)
             mine = self._due(run)
-            ahead = sum(self._due(other) < mine for other in self._runs - {run})
-            return 1 + ahead, len(self._runs)
+            return 1 + sum(self._due(other) < mine for other in self._runs - {run}), len(self._runs)
 
     def take(self, run: Run) -> None:
         """Wait until it is a run's turn. Raises `Cancelled`."""
@@ -198,7 +197,8 @@ class FairQueue:
         """
         if run.cancelled:
             raise Cancelled
-        if run.has_turn and not (self._waiting and self._is_over(run)):
+        is_over = self._sliced and time.perf_counter() - run.began >= SLICE
+        if run.has_turn and not (self._waiting and is_over):
             return
         state = None
         with self.changed:
@@ -213,16 +213,12 @@ class FairQueue:
         if state is not None:
             torch.set_rng_state(state)
 
-    def _is_over(self, run: Run) -> bool:
-        return self._sliced and time.perf_counter() - run.began >= SLICE
-
     def _due(self, run: Run) -> tuple[float, int]:
         """Give what runs are ordered by; among equals, who has waited longest comes first."""
         return self._times[run.visitor] + HEAD_START * run.long, run.number
 
     def _enqueue(self, run: Run) -> None:
-        self._number += 1
-        run.number = self._number
+        self._number = run.number = self._number + 1
         self._waiting.append(run)
         self._next()
 
@@ -259,16 +255,14 @@ class FairQueue:
 
     def _end_turn(self, run: Run) -> None:
         self._charge(run)
-        run.has_turn = False
+        run.has_turn, self._free = False, self._free + 1
         run.stop_clock()
-        self._free += 1
 
     def _forget(self) -> None:
         """Drop the times of those who would start at the same time as a new visitor."""
         here, times = {run.visitor for run in self._runs}, self._times
-        gone = [name for name in times if name not in here]
         many = max(0, len(times) - MAX_VISITORS)
-        for at, name in enumerate(gone):
+        for at, name in enumerate([name for name in times if name not in here]):
             if times[name] <= self._time or at < many:
                 del times[name]
 
