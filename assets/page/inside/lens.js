@@ -32,11 +32,11 @@ function chanceCell(run, layer, step) {
   return cell;
 }
 
-/** "All patches: tomato 88 %, apple 5 %": the likeliest words behind one layer. */
+/** "All patches: “tomato” 88 %, “apple” 5 %": the likeliest words behind one layer. */
 function candidatesInWords(run, name, layer, step) {
   if (!run || step >= run.predicted.length) return null;
   const words = run.candidates[step].map(
-    (text, c) => `${wordOf(text)} ${format.percent(run.chances[layer][step][c], 1)}`,
+    (text, c) => `“${wordOf(text)}” ${format.percent(run.chances[layer][step][c], 1)}`,
   );
   return `${name}: ${words.join(", ")}`;
 }
