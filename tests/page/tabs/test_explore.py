@@ -116,8 +116,9 @@ def test_dragging_redraws_without_a_single_request(canned_page):
 
 
 def test_the_last_budget_is_answered(canned_page):
+    before = stage(canned_page, "case")
     canned_page.locator("#vt-scene button").click()
-    another_case(canned_page, stage(canned_page, "case"))
+    another_case(canned_page, before)
     drag(canned_page, 0.9, 0.2, 0.55)
     assert answered(canned_page)["budget"] == int(stage(canned_page, "budget"))
 
