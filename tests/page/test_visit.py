@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from conftest import leave, open_tab, ready, requests_of, state, until, visit
+from conftest import answered_all, leave, open_tab, ready, requests_of, state, until, visit
 from playwright.sync_api import Browser, Page, expect
 
 from explorer.pico.data import scenes
@@ -132,7 +132,7 @@ def test_a_failure_opens_in_debug_without_the_case_before(page, canned):
 
 
 def test_a_look_at_the_list_of_models_asks_nothing(page):
-    until(page, "state.pruned.answer && state.ladder.every(({ known }) => known)")
+    answered_all(page)
     requests, top = requests_of(page), page.locator(".vt-stage").bounding_box()["y"]
     page.locator("#vt-model select").focus()
     for key in ("Space", "Escape", "Tab"):

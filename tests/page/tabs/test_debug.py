@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
-from conftest import box_at_rest, leave, requests_of, state, until, visit, visiting
+from conftest import answered_all, box_at_rest, leave, requests_of, state, until, visit, visiting
 from playwright.sync_api import Page, expect
 
 from explorer import analyses
@@ -46,6 +46,7 @@ def visited(browser, url) -> Iterator[Page]:
     link = {"scene": seed, "question": question, "method": method, "budget": budget}
     with visiting(browser, f"{url}/?{urlencode(link)}") as page:
         until(page, "state.case.seed === seed && state.method === method", seed=seed, method=method)
+        answered_all(page)
         page.get_by_role("tab", name="Debug").click()
         answered(page)
         yield page
@@ -55,6 +56,7 @@ def visited(browser, url) -> Iterator[Page]:
 def visited_canned(browser, canned_url) -> Iterator[Page]:
     """A visit for several tests: the first example."""
     with visiting(browser, canned_url) as page:
+        answered_all(page)
         page.get_by_role("tab", name="Debug").click()
         answered(page)
         yield page
