@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import gradio as gr
 import orjson
 
+from explorer.errors import NotUploaded
 from explorer.ui.web import uploads
 
 
@@ -182,11 +183,11 @@ class PictureInput(gr.Image):
 
     def preprocess(self, payload) -> str | None:
         """Give the path of the upload, once it is sure to be one; see `uploads.check`."""
-        return None if payload is None else uploads.check(payload.path)
+        return _uploaded(payload)
 
 
-class BudgetInput(gr.Number):
-    """A number input that hands over what was sent: whether it is a budget, who answers will say.
+class WholeInput(gr.Number):
+    """A number input that hands over what was sent: whether that will do, who answers will say.
 
     Gradio's would round 64.6, take true for 1, and fail on a text with words of its own.
     """
@@ -206,4 +207,13 @@ class FileInput(gr.File):
 
     def preprocess(self, payload) -> str | None:
         """Give the path of the upload, once it is sure to be one; see `uploads.check`."""
-        return None if payload is None else uploads.check(payload.path)
+        return _uploaded(payload)
+
+
+def _uploaded(payload) -> str | None:
+    if payload is None:
+        return None
+    try:
+        return uploads.check(payload.path)
+    except NotUploaded as error:
+        raise gr.Error(str(error), print_exception=False) from None

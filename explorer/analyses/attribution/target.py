@@ -61,7 +61,7 @@ def target_tokens(case: Case, target: Target, cache: ResultCache | None = None) 
         raise BadAnswer("The model says nothing here, so there is no answer to explain.")
     if target.word is None:
         return TargetTokens(spoken, (0, len(spoken)), full.answer.text, names)
-    if not isinstance(target.word, int) or not 0 <= target.word < len(words):
+    if type(target.word) is not int or not 0 <= target.word < len(words):
         raise BadAnswer(f"The answer has {len(words)} words; there is no such word in it.")
     text, first, last = words[target.word]
     return TargetTokens(spoken, (first, last), text, names)

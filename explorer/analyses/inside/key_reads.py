@@ -59,9 +59,10 @@ def _check_keys(
 ) -> None:
     check_method(request, method)
     for settings in (tidal, select):
-        keys = settings if isinstance(settings, int | None) else settings.keys
-        if not isinstance(keys, int) or keys < 1:
-            raise BadMessage(f"The keys that are read are a whole number from 1 on, not {keys}.")
+        keys = settings.keys if isinstance(settings, Tidal | TokenSelect) else settings
+        if type(keys) is not int or keys < 1:
+            sent = f"{keys!r:.40}"
+            raise BadMessage(f"The keys that are read are a whole number from 1 on, not {sent}.")
 
 
 @use_case(cost=GpuCost(answers=3), cached=cached_run("reads"), check=_check_keys)

@@ -42,9 +42,11 @@ def patch_map(
     if what in ("tower", "token"):
         return inside.tower_norms if what == "tower" else inside.token_norms
     limits = ((layer, len(inside.entering)), (head, inside.heads))
-    if not all(isinstance(each, int) and ALL <= each < limit for each, limit in limits):
+    if not all(type(each) is int and ALL <= each < limit for each, limit in limits):
         layers, heads = (limit - 1 for _, limit in limits)
-        raise BadMessage(f"Layers are 0 to {layers}, heads 0 to {heads}; -1 is the mean.")
+        raise BadMessage(
+            f"Layers are whole numbers from 0 to {layers}, heads 0 to {heads}; -1 is the mean."
+        )
     if what == "attention" and head != ALL:
         if layer == ALL:
             raise BadMessage("A head is one of a layer: name the layer, too.")

@@ -26,13 +26,13 @@ def build(app_state: AppState, model_queue: ModelQueue) -> None:
         image = components.PictureInput(type="filepath", label="image")
         question, model = gr.Textbox(label="question"), gr.Textbox(DEFAULT, label="model")
         method, methods = gr.Textbox("clsattn", label="method"), gr.Textbox("", label="methods")
-        budget = components.BudgetInput(64, label="budget")
+        budget = components.WholeInput(64, label="budget")
         budgets = gr.Textbox("", label="budgets")
         there, absent = gr.Textbox("", label="there"), gr.Textbox("", label="absent")
         answer, way = gr.Textbox("", label="answer"), gr.Textbox("removed", label="way")
         truth = gr.Textbox("", label="truth")
-        layer, head = (gr.Number(-1, label=name, precision=0) for name in ("layer", "head"))
-        keys = gr.Number(64, label="keys", precision=0)
+        layer, head = (components.WholeInput(-1, label=name) for name in ("layer", "head"))
+        keys = components.WholeInput(64, label="keys")
         result, run = gr.JSON(label="result"), gr.Button()
     long_jobs = model_queue.of_long_jobs  # others come before these
     served = {

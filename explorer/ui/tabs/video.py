@@ -125,7 +125,7 @@ def _inputs() -> dict[str, object]:
         label="MP4, WebM or GIF", type="filepath", height=132, elem_id="vt-video-file"
     )
     with gr.Row(elem_id="vt-video-frames"):
-        count = gr.Number(
+        count = components.WholeInput(
             FRAMES, label="Frames", precision=0, minimum=2, maximum=MOST_FRAMES, min_width=70
         )
         seconds = gr.Textbox(

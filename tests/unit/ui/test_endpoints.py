@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 
 import gradio as gr
@@ -13,8 +14,9 @@ from explorer.cases.cache import ResultCache
 from explorer.cases.records import Answer
 from explorer.cases.request import CaseRequest
 from explorer.errors import VisitorError
+from explorer.media.video import even
 from explorer.pico.data import scenes
-from explorer.ui.components import BudgetInput
+from explorer.ui.components import WholeInput
 from explorer.ui.endpoints import Endpoints
 from explorer.ui.session import AppState, UseCases
 
@@ -37,15 +39,40 @@ def test_what_is_no_budget_gets_one_sentence_from_functions_and_endpoints(budget
         analyses.answer(request, "random", 1, cache=known)
         analyses.answer(request, "random", budget, cache=known)
     assert str(refused.value) == sentence
-    handed_over = BudgetInput().preprocess(budget)
+    handed_over = WholeInput().preprocess(budget)
     with pytest.raises(gr.Error) as refused:
         endpoints(analyses.answer).answer(PICTURE, QUESTION, "random", handed_over, "pico")
     assert refused.value.message == sentence
 
 
+def test_what_is_no_whole_number_is_refused_by_every_endpoint_that_takes_one():
+    """Not rounded: a script that sends 1.5 has made a mistake that it should hear of."""
+    app = Endpoints(AppState(cache=ResultCache(10**8)))
+    wanted = [
+        (name, argument)
+        for name, function in inspect.getmembers(app, inspect.ismethod)
+        if not name.startswith("_")
+        for argument, parameter in inspect.signature(function).parameters.items()
+        if parameter.annotation == "int"
+    ]
+    assert len(wanted) == 8, wanted
+    others = {"method": "fastv", "budget": 64, "there": "a dog"}
+    for name, argument in wanted:
+        endpoint = getattr(app, name)
+        taken = inspect.signature(endpoint).parameters.keys() & others.keys()
+        for wrong in (1.5, True, None):
+            sent = {key: others[key] for key in taken} | {argument: WholeInput().preprocess(wrong)}
+            with pytest.raises(gr.Error, match="whole number"):
+                endpoint(PICTURE, QUESTION, **sent)
+    frames = WholeInput(precision=0, minimum=2)
+    for wrong in (9.5, True, None, "9"):
+        with pytest.raises(VisitorError, match="2 to 16 frames"):
+            even(40, frames.preprocess(wrong))
+
+
 def test_a_whole_number_is_a_budget_however_a_client_writes_it():
-    assert [BudgetInput().preprocess(each) for each in (64, 64.0)] == [64, 64]
-    assert isinstance(BudgetInput().preprocess(64.0), int)
+    assert [WholeInput().preprocess(each) for each in (64, 64.0)] == [64, 64]
+    assert isinstance(WholeInput().preprocess(64.0), int)
 
 
 @pytest.mark.parametrize(
@@ -84,9 +111,9 @@ def test_inside_tells_of_words_layers_and_keys_and_what_is_wrong_in_one_sentence
     assert told["reads"]["tidal"]["keys"] == told["reads"]["select"]["keys"] == 32
     assert [each["layer"] for each in told["removal"]] == list(range(12))
     for wrong, words in (
-        (("fastv", 64, 12, -1, 32), "Layers are 0 to 11"),
+        (("fastv", 64, 12, -1, 32), "from 0 to 11, heads"),
         (("fastv", 64, -1, 2, 32), "A head is one of a layer"),
-        (("fastv", 64, None, -1, 32), "Layers are 0 to 11"),
+        (("fastv", 64, None, -1, 32), "from 0 to 11, heads"),
         (("fastv", 64, 3, -1, 0), "a whole number from 1 on, not 0"),
         (("fastv", 64, 3, -1, None), "a whole number from 1 on, not None"),
         (("nobody", 64, 3, -1, 32), "no method called"),
