@@ -48,6 +48,22 @@ def run(browser) -> Iterator[Run]:
     server.shutdown()
 
 
+def test_the_state_of_a_page_that_shows_nothing_yet_is_nulls(run):
+    told = run(
+        "explore/snapshot.js",
+        """async ({ snapshot }) => {
+          const { Store } = await import("/common/store.js");
+          const store = new Store();
+          const opened = {};
+          for (const tab of ["compare", "sweep", "debug", "inside", "video"])
+            opened[tab] = (await import(`/${tab}/${tab}.js`))[`${tab}Tab`](store);
+          return snapshot(store, opened);
+        }""",
+    )
+    assert [told[name] for name in ("case", "kept", "full", "compare", "sweep")] == [None] * 5
+    assert told["pruned"] == {"answer": None, "is": "unasked"} and told["ladder"] == []
+
+
 @pytest.fixture(scope="module")
 def case():
     """Every method on a scene, and its answer at one budget."""

@@ -34,7 +34,8 @@ export class AnswerRequest extends Settling {
   #isHere(place) {
     const here = this.#here;
     return (
-      place?.case === here.case &&
+      place !== null &&
+      place.case === here.case &&
       place.method === here.method &&
       (place.budget ?? here.budget) === here.budget
     );
