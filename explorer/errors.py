@@ -18,6 +18,10 @@ class BadVideo(VisitorError):
     """The video can't be used."""
 
 
+class NotUploaded(VisitorError):
+    """The file is no upload, or is one no more."""
+
+
 class BadQuestion(VisitorError):
     """The question can't be used."""
 

@@ -130,8 +130,8 @@ def own_hits(use_cases: UseCases, message: OwnPicturesMessage, model: str) -> It
                 path = uploads.check(row.path)
                 paths.add(path)
                 asked = _asked(row, path)
-            except (VisitorError, gr.Error) as error:  # gr.Error: an upload that is gone
-                bad.append(f"{row.name}: {getattr(error, 'message', error)}")
+            except VisitorError as error:
+                bad.append(f"{row.name}: {error}")
                 continue
             for failure in use_cases.judge_pictures([asked], *how):
                 found.append(_hit(failure) | {"row": number})

@@ -17,13 +17,12 @@ import tempfile
 import threading
 from pathlib import Path
 
-import gradio as gr
 from gradio.utils import get_upload_folder
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from explorer.errors import CannotStart
+from explorer.errors import CannotStart, NotUploaded
 from explorer.ui.web.request_limits import is_upload
 
 LOG = logging.getLogger(__name__)
@@ -77,7 +76,7 @@ def _dead(number: int) -> bool:
 
 
 def check(path: str | None) -> str:
-    """Give the path of an uploaded file; `gr.Error` for every other, whether it exists or not.
+    """Give the path of an uploaded file; `NotUploaded` for every other, whether it exists or not.
 
     Links are followed before the look: what lies elsewhere, a folder or a device is no upload.
     """
@@ -85,9 +84,9 @@ def check(path: str | None) -> str:
         real = Path(path or "").resolve(strict=True)
         is_file = stat.S_ISREG(real.stat().st_mode)
     except (OSError, ValueError, RuntimeError):  # missing; a null byte; a link to itself
-        raise gr.Error(NOT_UPLOADED, print_exception=False) from None
+        raise NotUploaded(NOT_UPLOADED) from None
     if not is_file or not real.is_relative_to(Path(get_upload_folder()).resolve()):
-        raise gr.Error(NOT_UPLOADED, print_exception=False)
+        raise NotUploaded(NOT_UPLOADED)
     return str(real)
 
 

@@ -72,6 +72,14 @@ def test_an_upload_that_has_been_taken_away_changes_nothing(client, session, eve
         assert states == [None] and all(map(is_skip, others)), outputs
 
 
+def test_a_picture_whose_upload_is_gone_is_said_to_be(client, session, events):
+    """As where a hit of the tab Failures is opened after its file was deleted."""
+    (open_,) = [each for each in events if each["api_name"] == "page_open"]
+    opens = {"kind": "picture", "question": "what is it ?", "path": "/nowhere/gone.png"}
+    *_, outputs = post(client, session, open_, [{"ticket": 1, "opens": opens}, None])
+    assert any("was not uploaded here" in str(value) for value in outputs)
+
+
 @pytest.mark.parametrize("nonsense", NONSENSE, ids=repr)
 def test_nonsense_never_empties_every_block_nor_raises(client, session, events, nonsense):
     told = [each for each in events if each["kinds"][:1] == ["html"]]
