@@ -9,6 +9,8 @@ import os
 import sys
 from importlib import import_module
 
+from explorer import importing
+
 _FITTING = "explorer.tools.calibration"
 COMMANDS = {
     "bench": ("explorer.tools.bench.run", "measure the numbers of the README on this machine"),
@@ -52,7 +54,9 @@ def main(words: list[str]) -> int | None:
     if "LOCAL_RANK" in os.environ:  # accelerate launch has started several of these
         import_module("explorer.tools.distributed").take_one_card()
     sys.argv = [f"python -m explorer {words[0]}", *words[1:]]
-    return import_module(COMMANDS[words[0]][0]).main()
+    with importing():
+        command = import_module(COMMANDS[words[0]][0])
+    return command.main()
 
 
 if __name__ == "__main__":

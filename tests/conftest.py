@@ -12,6 +12,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch; see explorer/__init__.py
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small models, and a process per core
 
+import gc
 import shutil
 import tempfile
 from collections import Counter
@@ -37,11 +38,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until all is imported, as in explorer.importing
     config.addinivalue_line("markers", "browser: drives the page in a real Chromium")
     # an app deletes what lies loose among its uploads, so each process has a folder of its own
     uploads = tempfile.mkdtemp(prefix="explorer-tests-")
     os.environ["GRADIO_TEMP_DIR"] = uploads
     config.add_cleanup(lambda: shutil.rmtree(uploads, ignore_errors=True))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
