@@ -23,7 +23,7 @@ from explorer.tools.bench import load
 from explorer.tools.browser import NAMES
 
 PYTHON = (3, 11)
-ROOM = 1.3  # times its weights is what a running model needs
+ROOM = 1.3  # times its weights is what a running model needs whose shape isn't known
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,8 @@ def device() -> Finding:
 
 def models(free: float | None = None) -> Iterator[Finding]:
     """Tell which models of the zoo fit. free: bytes; what is free on the device by default."""
+    from explorer.tools.bench.real.build import shapes
+    from explorer.tools.bench.real.memory import estimate
     from explorer.vlm import devices
     from explorer.vlm.loader import default_loader
 
@@ -102,9 +104,12 @@ def models(free: float | None = None) -> Iterator[Finding]:
         if not weights:
             yield Finding(entry.key, None, "models.yaml does not say what it needs")
             continue
-        needs = devices.gigabytes(ROOM * weights)
-        says = f"needs {needs}, {devices.gigabytes(free)} are free on {place}"
-        fits = ROOM * weights <= free
+        peak = ROOM * weights
+        if entry.key in shapes():
+            peak = estimate(entry.key, weights, loader.dtype(entry)).peak
+        needs = devices.gigabytes(peak)
+        says = f"needs {needs} at most, {devices.gigabytes(free)} are free on {place}"
+        fits = peak <= free
         yield Finding(entry.key, True if fits else None, says, "" if fits else "does not fit here")
 
 

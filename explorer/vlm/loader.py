@@ -143,7 +143,7 @@ class ModelLoader:
         size = re.fullmatch(r"([\d.]+) ?([MG])B", entry.memory)
         if size is None:
             return 0.0
-        share = self._dtype(entry).itemsize / getattr(torch, entry.dtype).itemsize
+        share = self.dtype(entry).itemsize / getattr(torch, entry.dtype).itemsize
         if self.settings.four_bit:
             share = FOUR_BIT_SHARE
         return float(size[1]) * {"M": 1e6, "G": 1e9}[size[2]] * share
@@ -154,7 +154,8 @@ class ModelLoader:
         if self._models is not None:
             self._models.renew_lock()
 
-    def _dtype(self, entry: Entry) -> torch.dtype:
+    def dtype(self, entry: Entry) -> torch.dtype:
+        """Choose the precision in which a model is loaded here."""
         return devices.precision(self.settings.dtype, self.device, entry.dtype)
 
     def _expected_bytes(self, key: str) -> float:
@@ -167,7 +168,7 @@ class ModelLoader:
             )
         needed, room = self.needed_bytes(entry), self.models.max_bytes
         if needed > room:
-            dtype = str(self._dtype(entry)).removeprefix("torch.")
+            dtype = str(self.dtype(entry)).removeprefix("torch.")
             raise ModelUnavailable(
                 f"{entry.name} needs {devices.gigabytes(needed)} in {dtype}; models may take "
                 f"{devices.gigabytes(room)} here ({self.device}). Start with --budget, --dtype or "
@@ -188,7 +189,7 @@ class ModelLoader:
         return vlm
 
     def _read(self, entry: Entry, device: str, report: Report) -> Vlm:
-        dtype = self._dtype(entry)
+        dtype = self.dtype(entry)
         placement = devices.placement_settings(
             self.settings.four_bit, device, self.needed_bytes(entry), dtype
         )

@@ -18,7 +18,6 @@ import pytest
 import torch
 from PIL import Image
 from tiny_models import scatter_weights
-from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from explorer import analyses
@@ -41,6 +40,7 @@ from explorer.methods import catalog as method_catalog
 from explorer.methods.several_stages.mustdrop import MustDrop
 from explorer.methods.signals import Kept, Stage
 from explorer.metrics.reading.tokenselect import TokenSelect
+from explorer.tools.bench.real.words import word_level
 from explorer.vlm.attention import override_attention, register_attention
 from explorer.vlm.catalog import Entry
 from explorer.vlm.components import Vlm
@@ -59,27 +59,7 @@ def tokenizer(
     special: list[str] | dict[str, str], more: Sequence[str] = (), **kwargs
 ) -> PreTrainedTokenizerFast:
     """Know a few words, and more if they are given."""
-    known = [*WORDS.split(), *more]
-    core = Tokenizer(models.WordLevel({w: i for i, w in enumerate(known)}, "<unk>"))
-    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core,
-        unk_token="<unk>",
-        pad_token="<pad>",
-        eos_token="</s>",
-        extra_special_tokens=special,
-        **kwargs,
-    )
-
-
-def template(mark: str, begins: str = "", video: str = "") -> str:
-    """A chat template that writes `mark` for a picture and `video` for a video."""
-    return (
-        begins + "{% for m in messages %}user {% for c in m['content'] %}"
-        "{% if c['type'] == 'image' %}" + mark + " {% elif c['type'] == 'video' %}" + video + " "
-        "{% else %}{{ c['text'] }} {% endif %}"
-        "{% endfor %}{% endfor %}{% if add_generation_prompt %}assistant{% endif %}"
-    )
+    return word_level(special, [*WORDS.split(), *more], **kwargs)
 
 
 def text_config(vocabulary: int, **kwargs) -> dict:

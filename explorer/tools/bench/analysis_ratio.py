@@ -13,22 +13,15 @@ from collections.abc import Callable
 
 import torch
 from PIL import Image
-from transformers import (
-    AutoTokenizer,
-    Idefics3Config,
-    Idefics3ForConditionalGeneration,
-    Idefics3ImageProcessor,
-    Idefics3Processor,
-)
 
-from explorer import ROOT, analyses
+from explorer import analyses
 from explorer.cases.records import Analysis
 from explorer.cases.request import CaseRequest
 from explorer.pico.data import scenes
+from explorer.tools.bench.real.build import build
 from explorer.tools.bench.reporting import ratio, report, timed
-from explorer.vlm.catalog import Entry
 from explorer.vlm.components import Vlm
-from explorer.vlm.loader import default_loader, wrap
+from explorer.vlm.loader import default_loader
 from explorer.vlm.threads import cpu_threads
 
 QUESTION = "what is in the middle ?"
@@ -38,52 +31,12 @@ WORKS: dict[str, Callable[[CaseRequest], Analysis]] = {
     "the answer, and scores by every method that is not slow": analyses.score_all,
     "the same, and what they keep at every budget": analyses.analyse,
 }
-SIDE, PATCH, SHUFFLE, TILES = 512, 16, 4, 4
 ANSWER = 10  # tokens; random weights would never end
-MARKS = ["<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>"]
-MARKS += [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
-TEMPLATE = (
-    "{% for m in messages %}User: {% for c in m['content'] %}"
-    "{% if c['type'] == 'image' %}<image>{% else %}{{ c['text'] }}{% endif %}"
-    "{% endfor %}{% endfor %} Assistant:"
-)
 
 
-def smolvlm(small: bool = False) -> Vlm:
-    """Give SmolVLM-256M with random weights and pico's words. small: few of its layers."""
-    words = AutoTokenizer.from_pretrained(ROOT / "assets" / "pico")
-    words.add_tokens(MARKS, special_tokens=True)
-    looks = Idefics3ImageProcessor(
-        size={"longest_edge": TILES * SIDE}, max_image_size={"longest_edge": SIDE}
-    )
-    tokens = (SIDE // PATCH // SHUFFLE) ** 2
-    processor = Idefics3Processor(looks, words, image_seq_len=tokens, chat_template=TEMPLATE)
-    config = Idefics3Config(
-        vision_config={
-            "hidden_size": 768,
-            "intermediate_size": 3072,
-            "num_hidden_layers": 2 if small else 12,
-            "num_attention_heads": 12,
-            "image_size": SIDE,
-            "patch_size": PATCH,
-        },
-        text_config={
-            "model_type": "llama",
-            "vocab_size": 49280,
-            "hidden_size": 576,
-            "intermediate_size": 1536,
-            "num_hidden_layers": 6 if small else 30,
-            "num_attention_heads": 9,
-            "num_key_value_heads": 3,
-            "max_position_embeddings": 8192,
-        },
-        image_token_id=words.convert_tokens_to_ids(MARKS[0]),
-        scale_factor=SHUFFLE,
-    )
-    torch.manual_seed(0)
-    model = Idefics3ForConditionalGeneration._from_config(config, attn_implementation="sdpa")
-    entry = Entry("smolvlm-shape", "SmolVLM-256M, random weights", max_new_tokens=ANSWER)
-    return wrap(entry, model, processor, "idefics3")
+def smolvlm() -> Vlm:
+    """Give SmolVLM-256M with random weights."""
+    return build("smolvlm-256m", torch.float32, words=ANSWER)
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ Prints each number with its median, its 95th percentile and what it is compared 
 run. Machines differ and timings are noisy; ratios within one run say more than milliseconds.
 `--page` adds the numbers that need a browser (see page.py); `--large` measures the shape of a 7B
 model instead (large_model.py), `--analysis` an analysis against the model itself, `--inside` a
-watched answer against a plain one.
+watched answer against a plain one, `--real` a model at its true size against plain transformers.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from explorer.methods.signals import Kept, Signals, Stage
 from explorer.metrics import cost
 from explorer.pico.data import scenes
 from explorer.tools.bench.reporting import ratio, report, timed
+from explorer.vlm import devices
 from explorer.vlm.attention import register_attention
 from explorer.vlm.components import Decoder
 from explorer.vlm.loader import default_loader
@@ -234,6 +235,10 @@ def main() -> None:
     parser.add_argument("--analysis", action="store_true", help=about)
     about = "only a watched answer against a plain one, on the same two models"
     parser.add_argument("--inside", action="store_true", help=about)
+    about = "only this model at its true size, random weights, against plain transformers"
+    parser.add_argument("--real", nargs="?", const="smolvlm-256m", metavar="KEY", help=about)
+    about = "precision of --real's weights"
+    parser.add_argument("--dtype", choices=devices.DTYPES, default="auto", help=about)
     chosen = parser.parse_args()
     print(f"torch {torch.__version__}, {CPU_CORES} threads, {default_loader().device}")
     if chosen.large:
@@ -250,6 +255,11 @@ def main() -> None:
         from explorer.tools.bench import inside_ratio
 
         inside_ratio.main()
+        return
+    if chosen.real:
+        from explorer.tools.bench.real import measure
+
+        measure.main(chosen.real, chosen.dtype)
         return
     cases()
     sweeps()

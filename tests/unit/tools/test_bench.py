@@ -6,7 +6,7 @@ import pytest
 
 from explorer.analyses import overview
 from explorer.pico.data import scenes
-from explorer.tools.bench import analysis_ratio, large_model
+from explorer.tools.bench import large_model
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +29,3 @@ def test_the_analysis_draws_every_method_before_the_llm_but_those_left_out(vlm, 
     large_model.analyse(vlm, image, but=large_model.DEAREST)
     assert whole - set(drawn) == {large_model.DEAREST}
     assert {"clsattn", "divprune", "mmtok"} <= whole and "fastv" not in whole
-
-
-def test_what_stands_for_smolvlm_sees_thirteen_views_and_answers_both_ways():
-    vlm, image = analysis_ratio.smolvlm(small=True), scenes.make(1).image.resize((640, 480))
-    assert vlm.family.grid(vlm, *image.size).count == 13 * 64
-    vision = vlm.model.config.vision_config
-    assert (vision.hidden_size, vision.image_size // vision.patch_size) == (768, 32)

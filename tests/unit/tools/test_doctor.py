@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import torch
 from conftest import ROOT
 
 from explorer.tools import doctor
+from explorer.tools.bench.real.memory import estimate
 from explorer.vlm import devices
 from explorer.vlm.catalog import read_entries
 from explorer.vlm.loader import ModelLoader
@@ -60,7 +62,8 @@ def test_models_that_do_not_fit_are_told(monkeypatch):
     assert little["llava-1.5-7b"].well is None and "does not fit" in little["llava-1.5-7b"].advice
     weights = ModelLoader().needed_bytes(read_entries()["llava-1.5-7b"])
     assert weights > 28e9, "single precision takes twice as much"
-    assert devices.gigabytes(doctor.ROOM * weights) in little["llava-1.5-7b"].says
+    peak = estimate("llava-1.5-7b", weights, torch.float32).peak
+    assert devices.gigabytes(peak) in little["llava-1.5-7b"].says
     monkeypatch.setattr(ModelLoader, "device", "cuda")
     on_a_card = {finding.subject: finding for finding in doctor.models(20e9)}
     assert on_a_card["llava-1.5-7b"].well is True

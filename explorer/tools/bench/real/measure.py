@@ -1,0 +1,178 @@
+"""Measure a model at its true size: `python -m explorer bench --real smolvlm-256m`.
+
+One run compares the explorer with plain transformers: same random weights, same picture and words,
+same precision, one behind the other in one process. Seconds of a busy machine say little; their
+ratios, and seconds of the processor (all cores added), say more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from PIL import Image
+from torch.utils.hooks import RemovableHandle
+from transformers.generation.streamers import BaseStreamer
+
+from explorer import analyses
+from explorer.cases.answers import stream
+from explorer.cases.cache import ResultCache
+from explorer.cases.request import CaseRequest
+from explorer.pico.data import scenes
+from explorer.tools.bench.real.build import build, parameters
+from explorer.tools.bench.real.memory import PICTURE, estimate
+from explorer.tools.bench.reporting import peak_gigabytes
+from explorer.vlm import devices
+from explorer.vlm.attention import register_attention
+from explorer.vlm.catalog import DEFAULT
+from explorer.vlm.components import Vlm
+from explorer.vlm.loader import default_loader
+from explorer.vlm.threads import cpu_threads
+
+QUESTION = "what is in the middle ?"
+WORDS = 16  # of an answer; random weights would never end
+CACHE_BYTES = 2_000_000_000
+TOWER, FIRST, ANSWER = "tower", "first word", "whole answer"
+ANALYSIS, ONE = "answer and analysis", "zooprune"
+GOALS = {ANSWER: 1.05, ANALYSIS: 1.5, ONE: 0.3}  # over transformers' whole answer
+MEMORY_GOAL = 1.3
+
+
+@dataclass
+class Stopwatch:
+    """Seconds since it was made at which something happened, by what it was: wall, processor.
+
+    text: the answer.
+    """
+
+    text: str = ""
+    marks: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _began: tuple[float, float] = field(default_factory=lambda: _now())
+
+    def mark(self, name: str) -> None:
+        """Note that something has happened, if it has not before."""
+        wall, processor = (now - then for now, then in zip(_now(), self._began, strict=True))
+        self.marks.setdefault(name, (wall, processor))
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+class _Watched(BaseStreamer):
+    """Hears of the prompt and then of every word of transformers' own answer."""
+
+    def __init__(self, watch: Stopwatch):
+        self._watch, self._heard = watch, 0
+
+    def put(self, value: torch.Tensor) -> None:
+        self._heard += 1
+        if self._heard == 2:  # the prompt comes first
+            self._watch.mark(FIRST)
+
+    def end(self) -> None:
+        self._watch.mark(ANSWER)
+
+
+@contextmanager
+def plain_attention(vlm: Vlm) -> Iterator[None]:
+    """Let the model run as transformers loads it, with nobody listening."""
+    vlm.model.set_attn_implementation("sdpa")
+    try:
+        yield
+    finally:
+        vlm.model.set_attn_implementation(register_attention())
+
+
+def _mark_tower(vlm: Vlm, watch: Stopwatch) -> RemovableHandle:
+    """Note when the first layer of the language model begins: then the tower has looked."""
+    layer = vlm.model.get_decoder().layers[0]
+    return layer.register_forward_pre_hook(lambda *_: watch.mark(TOWER))
+
+
+@torch.no_grad()
+def by_transformers(vlm: Vlm, image: Image.Image) -> Stopwatch:
+    """Look, read and answer by `generate`."""
+    chat = vlm.family.build_prompt(vlm, QUESTION, vlm.family.grid(vlm, *image.size))
+    watch = Stopwatch()
+    reads = _mark_tower(vlm, watch)
+    try:
+        with plain_attention(vlm), cpu_threads(vlm.run_threads):
+            tokens = vlm.model.generate(
+                input_ids=chat.input_ids,
+                **vlm.family.preprocess(vlm, image),
+                max_new_tokens=vlm.max_new_tokens,
+                do_sample=False,
+                streamer=_Watched(watch),
+            )
+    finally:
+        reads.remove()
+    own = tokens[0, chat.input_ids.shape[1] :]
+    watch.text = vlm.processor.tokenizer.decode(own, skip_special_tokens=True).strip()
+    return watch
+
+
+def by_us(vlm: Vlm, image: Image.Image) -> Stopwatch:
+    """Do the same, then score by every method that is not slow, and one of them by itself."""
+    cache, request = ResultCache(CACHE_BYTES), CaseRequest.make(vlm, image, QUESTION)
+    watch = Stopwatch()
+    reads = _mark_tower(vlm, watch)
+    for answer in stream(request, every=0.0, cache=cache):
+        watch.mark(FIRST)
+        watch.text = answer.text
+    watch.mark(ANSWER)
+    reads.remove()
+    analyses.score_all(request, cache=cache)
+    watch.mark(ANALYSIS)
+    alone = Stopwatch()
+    analyses.draw(request, ONE, cache=cache)
+    alone.mark(ONE)
+    watch.marks |= alone.marks
+    return watch
+
+
+def compare(vlm: Vlm, picture: tuple[int, int] = PICTURE) -> dict[str, float]:
+    """Let both take their turn, print what they took, and give our ratios to the whole answer."""
+    image = scenes.make(1).image.resize(picture)
+    runs: dict[str, Stopwatch] = {}
+    peaks = {
+        name: peak_gigabytes(lambda n=name, w=work: runs.update({n: w(vlm, image)}))
+        for name, work in (("transformers", by_transformers), ("here", by_us))
+    }
+    plain, ours = runs["transformers"].marks, runs["here"].marks
+    print(f"{'':34}{'transformers':>16}{'here':>16}{'ratio':>9}  of processor seconds", flush=True)
+    for name, taken in ours.items():
+        against = plain.get(name, plain[ANSWER])
+        shares = [mine / theirs for mine, theirs in zip(taken, against, strict=True)]
+        told = f"{plain[name][0]:14.1f} s" if name in plain else f"{'':16}"
+        goal = f"  goal {GOALS[name]:.2f}" if name in GOALS else ""
+        row = f"  {name:32}{told}{taken[0]:14.1f} s{shares[0]:9.2f}{shares[1]:9.2f}{goal}"
+        print(row, flush=True)
+    same = runs["transformers"].text == runs["here"].text
+    print(f"  the words are {'the same' if same else 'OTHERS'}", flush=True)
+    share = peaks["here"] / peaks["transformers"]
+    told = "".join(f"{peak:13.2f} GB" for peak in peaks.values())
+    print(f"  {'peak memory':32}{told}{share:9.2f}{'':9}  goal {MEMORY_GOAL:.2f}", flush=True)
+    found = {name: ours[name][0] / plain[ANSWER][0] for name in GOALS}
+    return found | {"peak memory": share, "gigabytes": peaks["here"]}
+
+
+def main(key: str, wished: str = "auto", words: int = WORDS) -> None:
+    """Build the model and print the table. wished: precision, as `--dtype` has it."""
+    entry = default_loader().catalog.entry(key)
+    dtype, free = devices.precision(wished, "cpu", entry.dtype), devices.free_bytes("cpu")
+    kind = str(dtype).removeprefix("torch.")
+    print(f"{entry.name} in {kind}, {PICTURE[0]} x {PICTURE[1]} pixels, {words} words", flush=True)
+    if key == DEFAULT:
+        compare(default_loader().load(key))
+        return
+    peak = estimate(key, parameters(key) * dtype.itemsize, dtype).peak
+    told = f"{devices.gigabytes(peak):>32}, {devices.gigabytes(free)} are free"
+    print(f"  {'peak memory, reckoned beforehand':32}{told}", flush=True)
+    if peak > free:
+        print("  That does not fit here. A lower --dtype may.")
+        return
+    compare(build(key, dtype, words=words))

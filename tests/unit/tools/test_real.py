@@ -1,0 +1,83 @@
+"""Models at their true size: every checkpoint's shape, and what stands for it in the bench."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from explorer.pico.data import scenes
+from explorer.tools.bench.real import build, measure
+from explorer.tools.bench.real.memory import estimate
+from explorer.tools.bench.real.processors import PROCESSORS
+from explorer.vlm.catalog import DEFAULT, read_entries
+from explorer.vlm.families import family_of
+
+
+def test_every_model_has_a_shape_that_its_classes_take_and_that_weighs_what_it_weighs():
+    entries = {key: entry for key, entry in read_entries().items() if key != DEFAULT}
+    assert set(build.shapes()) == set(entries)
+    for key, entry in entries.items():
+        size, unit = re.fullmatch(r"([\d.]+) ?([MG])B", entry.memory).groups()
+        listed = float(size) * {"M": 1e6, "G": 1e9}[unit]
+        shape = build.shapes()[key]
+        assert family_of(shape["model_type"]).__name__.endswith(entry.family), key
+        config = build.outline(key).model.config
+        assert type(config) is CONFIG_MAPPING[shape["model_type"]], key
+        for part, wanted in (("vision_config", "vision"), ("text_config", "text")):
+            read = getattr(config, part).to_dict()
+            assert shape[wanted].items() <= read.items(), key
+        assert 2 * build.parameters(key) == pytest.approx(listed, rel=0.03), key
+        told = estimate(key, listed, torch.bfloat16)
+        assert 1.0 < told.peak / listed < 3 or told.peak < 8e9, key
+
+
+@pytest.fixture(scope="module")
+def small():
+    """SmolVLM-256M with its picture geometry, few layers and few words."""
+    shape = build.shapes()["smolvlm-256m"]
+    few = shape | {
+        "side": 64,
+        "tiles": 2,
+        "vision": shape["vision"] | {"num_hidden_layers": 2, "image_size": 64},
+        "text": shape["text"] | {"num_hidden_layers": 3, "vocab_size": 300},
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "shapes", lambda: {"smolvlm-256m": few})
+        yield build.build("smolvlm-256m", torch.float32, words=3)
+
+
+def test_words_fill_the_vocabulary_so_that_every_token_can_be_read(small):
+    words = small.processor.tokenizer
+    assert len(words) == small.model.config.text_config.vocab_size == 300
+    assert all(words.convert_ids_to_tokens(list(range(300))))
+
+
+def test_weights_are_drawn_in_place_in_the_precision_that_is_asked_for(small):
+    again = small.model.get_decoder().layers[0].mlp.up_proj.weight.clone()
+    build.draw_weights(small.model)
+    assert torch.equal(again, small.model.get_decoder().layers[0].mlp.up_proj.weight)
+    assert all(weight.isfinite().all() for weight in small.model.parameters())
+    size = small.model.get_decoder().layers[0].mlp.up_proj.weight.std() * 576**0.5
+    assert float(size) == pytest.approx(1, rel=0.05)
+
+
+def test_both_answers_are_the_same_and_every_part_is_compared(small, capsys):
+    image = scenes.make(1).image.resize((90, 60))
+    plain, ours = measure.by_transformers(small, image), measure.by_us(small, image)
+    in_order = [measure.TOWER, measure.FIRST, measure.ANSWER]
+    for watch in (plain, ours):
+        wall = [watch.marks[name][0] for name in in_order]
+        assert wall == sorted(wall) and wall[0] > 0
+    assert plain.text == ours.text and len(ours.text.split()) == 3
+    found = measure.compare(small, (90, 60))
+    assert set(measure.GOALS) < set(found) and all(value > 0 for value in found.values())
+    told = capsys.readouterr().out
+    for name in (*in_order, measure.ANALYSIS, measure.ONE, "peak memory"):
+        assert re.search(rf"^  {name} .*\d", told, re.M), name
+
+
+def test_shapes_of_every_family_have_a_processor():
+    assert {shape["model_type"] for shape in build.shapes().values()} <= set(PROCESSORS)
