@@ -21,9 +21,9 @@ from explorer.errors import MethodUnavailable
 from explorer.methods import catalog
 from explorer.methods.method import Method
 from explorer.metrics import cost
-from explorer.vlm.fair_queue import clock
 from explorer.vlm.prompt import as_read, unknown_words
 from explorer.vlm.threads import parallel, parallel_runs
+from explorer.vlm.turns.current_run import clock
 
 LONGEST = ("both", "inside the LLM", "before the LLM")  # how long maps take by where methods prune
 

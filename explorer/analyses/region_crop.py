@@ -31,7 +31,7 @@ from explorer.media.region import Cells, seen_size
 from explorer.methods import catalog
 from explorer.methods.signals import Signals
 from explorer.metrics import fidelity
-from explorer.vlm.fair_queue import clock
+from explorer.vlm.turns.current_run import clock
 
 MODES = ("full", "both", "crop", "equal")
 

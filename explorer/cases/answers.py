@@ -27,7 +27,7 @@ from explorer.errors import BadBudget
 from explorer.inference.decode import teacher_force
 from explorer.inference.prefill import KEEP_ALL, PruningPlan, prefill
 from explorer.methods import catalog
-from explorer.vlm.fair_queue import clock
+from explorer.vlm.turns.current_run import clock
 
 
 def answer_key(case: str, method: str, budget: int) -> CacheKey:

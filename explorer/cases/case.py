@@ -28,9 +28,9 @@ from explorer.media.image import Picture
 from explorer.methods.attention import relevance_net
 from explorer.methods.signals import Signals, Size
 from explorer.vlm.components import Decoder, Vlm
-from explorer.vlm.fair_queue import clock
 from explorer.vlm.loader import default_loader
 from explorer.vlm.prompt import as_read
+from explorer.vlm.turns.current_run import clock
 
 
 @dataclass(frozen=True)

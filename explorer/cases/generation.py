@@ -19,7 +19,7 @@ from explorer.cases.records import Answer, Token
 from explorer.inference.decode import Step, decode
 from explorer.inference.prefill import PrefillRun
 from explorer.metrics import cost, fidelity, text_dominance
-from explorer.vlm.fair_queue import clock
+from explorer.vlm.turns.current_run import clock
 
 FULL = "full"  # what an answer from all visual tokens has in place of a method
 ANSWER_BYTES = 20_000  # of a cached answer, about

@@ -24,9 +24,10 @@ from explorer.cases.cache import CacheKey, Entry, ResultCache
 from explorer.cases.request import CaseRequest
 from explorer.errors import VisitorError
 from explorer.methods import catalog
-from explorer.vlm import devices, fair_queue
+from explorer.vlm import devices
 from explorer.vlm.loader import default_loader
 from explorer.vlm.threads import with_cpu_threads
+from explorer.vlm.turns import current_run
 
 F = TypeVar("F", bound=Callable)
 
@@ -236,7 +237,7 @@ def _run_in_worker(
 ) -> Iterator[WorkerMessage]:
     """Run a use case in the process that has the GPU; seconds is for the decorator alone."""
     _IN_WORKER.set(True)
-    fair_queue.without_queue()
+    current_run.without_queue()
     default_loader().after_fork()
     cache = ResultCache(WORKER_BYTES)
     for entry in entries:

@@ -19,7 +19,7 @@ from explorer.inference.prefill import PruningPlan
 from explorer.inference.sequence import StageOutcome
 from explorer.methods.method import Method
 from explorer.methods.signals import Kept, Signals, Size, Stage
-from explorer.vlm.fair_queue import clock
+from explorer.vlm.turns.current_run import clock
 
 LADDER_LENGTH = 12
 PrefixFor = Callable[[frozenset[str]], SharedPrefix]

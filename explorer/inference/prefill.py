@@ -30,7 +30,7 @@ from explorer.inference.sequence import Prompt, Sequence, StageOutcome
 from explorer.methods.observed import Neurons
 from explorer.methods.signals import Kept, Signals, Stage
 from explorer.vlm.components import Decoder
-from explorer.vlm.fair_queue import clock
+from explorer.vlm.turns.current_run import clock
 
 ChooseTokens = Callable[[Signals, Stage], Kept]
 

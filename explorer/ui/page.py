@@ -12,7 +12,6 @@ from explorer.cases import gpu
 from explorer.errors import CannotStart
 from explorer.ui import components, endpoints, examples
 from explorer.ui.explore import layout, lessons, model_picker
-from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState, UseCases, visitor_of
 from explorer.ui.tabs import (
     classroom,
@@ -29,14 +28,15 @@ from explorer.ui.tabs import (
     video,
 )
 from explorer.ui.web import scripts, session_states, startup, uploads
+from explorer.ui.web.model_queue import ModelQueue
 from explorer.ui.web.presence import Presence
 from explorer.ui.web.request_limits import RequestLimits
 from explorer.ui.web.session_states import SessionStates
 from explorer.ui.web.uploads import UploadLimits
-from explorer.vlm import fair_queue
 from explorer.vlm.catalog import DEFAULT
-from explorer.vlm.fair_queue import FairQueue
 from explorer.vlm.loader import default_loader
+from explorer.vlm.turns import limits
+from explorer.vlm.turns.fair_queue import FairQueue
 
 TITLE = "Visual token explorer"
 HEAD = (
@@ -45,7 +45,7 @@ HEAD = (
     'away. <a class="vt-how" href="?lesson=tokens&amp;step=1">How does this work?</a> '
     '<button type="button" class="vt-present" title="For a projector (key P)">Present</button></p>'
 )
-THREADS = fair_queue.MAX_RUNS + 32  # runs wait in theirs; others are for what runs no model
+THREADS = limits.MAX_RUNS + 32  # runs wait in theirs; others are for what runs no model
 QUEUE = 200  # events that may wait for a thread; more get a sentence instead of a place
 
 

@@ -1,8 +1,9 @@
-"""How a script of the page asks and is answered: one wiring for all tabs, and whose turn it is.
+"""How a script of the page asks and is answered: one wiring for all tabs.
 
 A hidden component, `outbound`, carries a message to the server, and `inbound` brings the replies.
 Where requests are announced, the announcement overtakes what waits in the queue, so that a stale
-run stops at its next layer. Knows messages, tickets, events and visitors; not what is asked.
+run stops at its next layer. Knows messages, tickets and events; not what is asked, nor whose turn
+it is.
 """
 
 from __future__ import annotations
@@ -10,96 +11,18 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
+from contextlib import closing, suppress
+from dataclasses import dataclass
 
 import gradio as gr
-from gradio.context import LocalContext
 
-from explorer.errors import TooManyRequests, VisitorError
+from explorer.errors import VisitorError
 from explorer.ui import components, messages
 from explorer.ui.messages import Message
 from explorer.ui.session import FORGOTTEN, AppState, RequestTickets, is_forgotten, visitor_of
-from explorer.vlm.fair_queue import FairQueue, Run
+from explorer.ui.web.model_queue import ModelQueue, QueueHooks, Stop
 
-Stop = Callable[[], bool]
 Handler = Callable[[object, Message, Stop], Iterator[dict]]
-
-
-@dataclass(frozen=True)
-class ModelQueue:
-    """How events that run a model are served: all at once for Gradio, one by one by a fair queue.
-
-    long: whether they are jobs of many answers, before which short questions come.
-    """
-
-    fair_queue: FairQueue
-    long: bool = False
-
-    @property
-    def settings(self) -> dict:
-        """Give what Gradio has to know: that every event may begin at once."""
-        return {"concurrency_id": "model", "concurrency_limit": None}
-
-    @property
-    def of_long_jobs(self) -> ModelQueue:
-        """Give the same queue for jobs of many answers."""
-        return replace(self, long=True)
-
-    def serve(
-        self,
-        handler: Callable,
-        stale: Callable[..., bool] | None = None,
-        refusal: Callable[..., object] | None = None,
-    ) -> Callable:
-        """Let a handler compute when it is its visitor's turn, and stop when he has left.
-
-        stale: tells of the inputs whether nobody waits for this any more. refusal: what is given,
-        for an error and the inputs, where the visitor asks for too much; else `gr.Error` is raised.
-        """
-
-        @functools.wraps(handler)
-        def values(*inputs) -> Iterator[object]:
-            try:
-                run = self._join(stale, inputs)
-            except TooManyRequests as error:
-                yield said(error, inputs)
-                return
-            yield from run.values(handler(*inputs))
-
-        @functools.wraps(handler)
-        def value(*inputs) -> object:
-            try:
-                run = self._join(stale, inputs)
-            except TooManyRequests as error:
-                return said(error, inputs)
-            return run.call(lambda: handler(*inputs))
-
-        def said(error: TooManyRequests, inputs: tuple) -> object:
-            if refusal is None:
-                raise gr.Error(str(error), print_exception=False) from None
-            return refusal(error, *inputs)
-
-        return values if inspect.isgeneratorfunction(handler) else value
-
-    def _join(self, stale: Callable[..., bool] | None, inputs: tuple) -> Run:
-        left = has_left()
-
-        def cancelled() -> bool:
-            return left() or (stale is not None and stale(*inputs))
-
-        visitor = visitor_of(LocalContext.request.get())
-        return self.fair_queue.join(visitor, self.long, cancelled)
-
-
-def has_left() -> Stop:
-    """Give what tells whether the visitor whose event this is has gone.
-
-    Gradio marks the events of a connection that is closed; what they compute goes on all the same.
-    """
-    queue, event = LocalContext.blocks.get()._queue, LocalContext.event_id.get()
-    event = queue.event_ids_to_events.get(event)
-    return lambda: event is not None and not event.alive
 
 
 def announce(tickets: RequestTickets, channel: str, sent: object, request: gr.Request) -> None:
@@ -118,21 +41,21 @@ def connect(
     inputs: object,
     outputs: object,
     queue: ModelQueue | bool = True,
-    stale: Callable[..., bool] | None = None,
-    refusal: Callable[..., object] | None = None,
+    hooks: QueueHooks | None = None,
     **settings,
 ):
     """Let an event run a handler, without a spinner and apart from the public endpoints.
 
     trigger: such as `button.click`. The handler may give nothing at all; see `or_skip`. queue: how
-    it comes to run a model; whether Gradio queues it where it runs none. stale, refusal: see
-    `ModelQueue.serve`.
+    it comes to run a model; whether Gradio queues it where it runs none. hooks: what is done as
+    long as it waits there.
     """
     # Private events are named as well, after their function; none may take an endpoint's name.
     name = f"page_{handler.__name__}"
     quiet = {"show_progress": "hidden", "api_visibility": "private", "api_name": name}
     if isinstance(queue, ModelQueue):
-        handler, settings = queue.serve(handler, stale, refusal), queue.settings | settings
+        handler = queue.serve(handler, hooks)
+        settings = queue.settings | settings
     else:
         settings["queue"] = queue
     if outputs is not None:
@@ -229,12 +152,17 @@ def task_channel(
 
 
 def serve_request(
-    channel: Channel, kind: type[Message], handler: Handler, queue: ModelQueue
+    channel: Channel,
+    kind: type[Message],
+    handler: Handler,
+    queue: ModelQueue,
+    unbegun: Callable[[Message], None] | None = None,
 ) -> None:
-    """Answer the messages of a channel.
+    """Answer the messages of a channel; of a long job its place in the queue comes first.
 
     handler: gives replies to a message of this kind about a session. Empty ones are not sent. It is
-    closed as soon as the session has asked anew.
+    closed as soon as the session has asked anew. unbegun: is told of a message whose handler is
+    never begun.
     """
     tickets = channel.tickets
 
@@ -249,6 +177,7 @@ def serve_request(
             return stale(sent, session, request)
 
         if stop():
+            dropped(sent)
             return
         values = map(channel.envelope, replies(channel, kind, handler, sent, session, stop))
         yield from components.growing(values) if channel.grows else values
@@ -261,13 +190,28 @@ def serve_request(
         *_, reply = replies(channel, kind, refuse, sent, session, lambda: False)
         return channel.envelope(reply)
 
+    def dropped(sent: object, *_: object) -> None:
+        if unbegun is not None:
+            with suppress(VisitorError):
+                unbegun(messages.read(kind, sent))
+
+    def waiting(
+        place: tuple[int, int], sent: object, session: object, request: gr.Request
+    ) -> object:
+        def tell(*_) -> Iterator[dict]:
+            yield {"place": list(place)}
+
+        told = replies(channel, kind, tell, sent, session, lambda: False)
+        return next(map(channel.envelope, told), {})
+
     last = {"trigger_mode": "always_last"}
     if tickets is not None:
         trigger = channel.outbound.announce
         connect(trigger, announced, [channel.outbound], None, queue=False, **last)
     event = getattr(channel.outbound, channel.event)
     inputs = [channel.outbound, channel.session]
-    connect(event, answer, inputs, [channel.inbound], queue, stale, refusal, **last)
+    hooks = QueueHooks(stale, refusal, waiting if queue.long else None, dropped)
+    connect(event, answer, inputs, [channel.inbound], queue, hooks, **last)
 
 
 def replies(

@@ -41,8 +41,8 @@ from explorer.cases.request import CaseRequest, case_id
 from explorer.media.image import Picture
 from explorer.pico.data.questions import normalise
 from explorer.ui.web.uploads import VisitorFiles
-from explorer.vlm.fair_queue import FairQueue
 from explorer.vlm.progress import Progress
+from explorer.vlm.turns.fair_queue import FairQueue
 
 CACHE_BYTES = 256_000_000
 SESSIONS = 10_000

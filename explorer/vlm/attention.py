@@ -16,7 +16,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from explorer.vlm.fair_queue import yield_turn
+from explorer.vlm.turns.current_run import yield_turn
 
 QkListener = Callable[[Tensor, Tensor, float], None]
 AttentionOverride = Callable[[Tensor, Tensor, Tensor, float], Tensor]

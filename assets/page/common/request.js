@@ -51,6 +51,12 @@ export class Request {
     return this.quiet >= this.#lostMs;
   }
 
+  /** Where it stands in the queue, in words; "" where that isn't known, or it is its turn. */
+  get waiting() {
+    const [place, of] = this.#pending?.place ?? [1, 1];
+    return of > 1 ? `number ${place} of ${of} in the queue` : "";
+  }
+
   /** Whether a reply is awaited that may still come. */
   get busy() {
     return this.#pending !== null && !this.lost;
@@ -80,13 +86,14 @@ export class Request {
 
   /**
    * Whether a reply answers what is asked now.
-   * @param {{ticket: number, done?: boolean}} reply with `done` nothing more is awaited
+   * @param {{ticket: number, done?: boolean, place?: number[]}} reply with `done` nothing more is
+   *   awaited; place: in the queue, and of how many
    */
   receive(reply) {
-    const { ticket, done = false } = reply;
+    const { ticket, done = false, place = null } = reply;
     noteForgotten(reply);
     if (this.#pending?.ticket !== ticket) return false;
-    this.#pending.at = performance.now();
+    Object.assign(this.#pending, { at: performance.now(), place });
     if (done) this.#pending = null;
     return true;
   }

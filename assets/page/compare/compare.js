@@ -67,7 +67,7 @@ function hand(selection) {
     show(cancel, busy);
     show(call, waits);
     write(call, selection.cancelled ? "Go on" : `Ask ${all - done} times`);
-    const under = busy ? `Answer ${format.count(done + 1)} of ${format.count(all)} …` : sentence;
+    const under = busy ? selection.underWay(done, all) : sentence;
     const coming = selection.store.state.pending && "Every method scores the new picture now …";
     write(says, coming || selection.error || under);
     const words = busy ? "" : `${state.budget} of ${n} kept. ${sentence}`;

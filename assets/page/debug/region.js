@@ -2,7 +2,7 @@
  * A second look at a region: cells of a grid on the picture, chosen by mouse, finger or keys, and
  * four answers side by side. Knows nothing of how a crop is encoded.
  */
-import { inbound, sender, valueOf } from "../common/bridge.js";
+import { announcer, inbound, valueOf } from "../common/bridge.js";
 import { link, mark, node, rootOf, show, write } from "../common/dom.js";
 import { format } from "../common/format.js";
 import { Request } from "../common/request.js";
@@ -142,8 +142,12 @@ function mount(store, request, block) {
     cells: state.cells,
     seen: wider.checked ? grown(state.cells) : state.cells,
   });
-  const choose = (cells) => {
+  const stop = () => {
+    if (request.busy) request.cancel({});
     request.drop();
+  };
+  const choose = (cells) => {
+    stop();
     Object.assign(state, { cells, reply: null });
     store.changed();
   };
@@ -185,7 +189,7 @@ function mount(store, request, block) {
     const { case: open } = store.state;
     if (!open || root.offsetParent === null) return;
     if (open.id !== state.id) {
-      request.drop();
+      stop();
       Object.assign(state, { id: open.id, reply: null });
     }
     picture.update(open);
@@ -199,7 +203,8 @@ function mount(store, request, block) {
     }
     look.disabled = best.disabled = busy;
     mark(root, "data-state", busy ? "busy" : reply?.done ? "done" : null);
-    write(status, reply?.error ?? (busy ? "Looking again …" : ""));
+    const place = request.waiting ? ` (${request.waiting})` : "";
+    write(status, reply?.error ?? (busy ? `Looking again …${place}` : ""));
   };
   inbound(block, ({ reply }) => {
     if (!reply || reply.case !== state.id || !request.receive(reply)) return;
@@ -216,6 +221,6 @@ export function regionPart(store) {
   const request = new Request();
   return {
     mount: (block) => mount(store, request, block),
-    mountRequest: (block) => request.connect(sender(block, "look")),
+    mountRequest: (block) => request.connect(announcer(block, "look")),
   };
 }

@@ -3,7 +3,7 @@
  * own pictures; and the hits, those first of which the other was surest. A hit opens in "Explore" or
  * "Debug". Knows nothing of how answers are judged.
  */
-import { inbound, openTab, sender, valueOf } from "../common/bridge.js";
+import { announcer, inbound, openTab, valueOf } from "../common/bridge.js";
 import { mark, node, rootOf, segments, show, write } from "../common/dom.js";
 import { tableButton } from "../common/download.js";
 import { format } from "../common/format.js";
@@ -49,11 +49,12 @@ const sentence = ({ title, budget }, own) =>
   `${own ? "Pictures" : "Scenes"} on which ${title} at ${budget} tokens is wrong, and this is right:`;
 
 function statusInWords(search, { titleOf, rightOf }) {
-  const { sought, looked, wanted, hits, bad, running, error } = search;
+  const { sought, looked, wanted, hits, bad, running, error, waiting } = search;
   if (error) return error;
   if (!sought) return "Three questions about every scene, whose right answers are known.";
   const found = `${hits.length} failure${hits.length === 1 ? "" : "s"}`;
-  const end = running ? " …" : looked < wanted ? ", stopped." : ".";
+  const place = waiting ? ` (${waiting})` : "";
+  const end = running ? ` …${place}` : looked < wanted ? ", stopped." : ".";
   const other = sought.against === "full" ? "all tokens" : titleOf(sought.against);
   const right = sought.right === "truth" ? "" : `, right being ${rightOf(sought.right)}`;
   const what = `${titleOf(sought.method)} at ${sought.budget} against ${other}${right}`;
@@ -223,8 +224,8 @@ export function failuresTab(store) {
   return {
     search,
     mount: (block) => mount(store, search, own, block),
-    mountRequest: (block) => search.connect("scenes", sender(block, "find")),
-    mountOwnRequest: (block, name) => ways[name].connect(sender(block, "judge")),
+    mountRequest: (block) => search.connect("scenes", announcer(block, "find")),
+    mountOwnRequest: (block, name) => ways[name].connect(announcer(block, "judge")),
     mountOwnReply: (block, name) => inbound(block, (reply) => ways[name].receive(reply)),
   };
 }

@@ -1,7 +1,7 @@
 /**
  * A search for failures: what it looks for, how far it has come, what it has found. Asks for a few
- * questions at a time until all are looked at; at most one search runs, and replies to one that was
- * stopped are not listened to. Knows nothing of elements, nor how answers are judged.
+ * questions at a time until all are looked at; at most one search runs, and of one that was stopped
+ * the server stops working, too. Knows nothing of elements, nor how answers are judged.
  */
 import { Request } from "../common/request.js";
 import { upload } from "./own_pictures.js";
@@ -52,7 +52,7 @@ export class Search {
   #drop() {
     this.#run++;
     this.running = false;
-    for (const request of Object.values(this.#requests)) request.drop();
+    for (const request of Object.values(this.#requests)) if (request.pending) request.cancel({});
   }
 
   async #next() {
@@ -85,8 +85,17 @@ export class Search {
     this.changed();
   }
 
+  /** Where it stands in the queue, in words, or "". */
+  get waiting() {
+    return this.#requests.scenes.waiting || this.#requests.pictures.waiting;
+  }
+
+  /** Take in a reply: of a place in the queue, or on what was looked at. */
   receive(kind, reply) {
-    if (!reply || !this.#requests[kind].receive({ ...reply, done: true })) return;
+    if (!reply) return;
+    const done = !reply.place;
+    if (!this.#requests[kind].receive({ ...reply, done })) return;
+    if (!done) return this.changed();
     const found = reply.hits.map((hit) => this.#withPicture(hit));
     this.hits = [...this.hits, ...found].sort(bySureness);
     this.bad = [...this.bad, ...(reply.bad ?? [])];

@@ -85,9 +85,7 @@ function progressLine(selection) {
     show(call, selection.waits);
     write(call, selection.cancelled ? "Go on" : `Ask ${missing} times`);
     const sentence = inWords(shown);
-    const under = busy
-      ? `Answer ${format.count(Math.min(done + 1, all))} of ${format.count(all)} …`
-      : sentence;
+    const under = busy ? selection.underWay(done, all) : sentence;
     const coming = selection.store.state.pending && "Every method scores the new picture now …";
     write(says, coming || selection.error || under);
     const words = busy ? "" : sentence;

@@ -124,6 +124,11 @@ export class VideoSelection extends Settling {
     return this.#request.busy;
   }
 
+  /** Where the question stands in the queue, in words, or "". */
+  get waiting() {
+    return this.#request.waiting;
+  }
+
   get quota() {
     return this.#answers.get(this.#quotaKey) ?? null;
   }

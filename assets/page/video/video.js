@@ -120,10 +120,10 @@ function answerCard(id) {
     node("div", { class: "vt-top" }, title, note, sign),
     text,
   );
-  const update = (name, tokens, answer, full, error) => {
+  const update = (name, tokens, answer, full, instead) => {
     write(title, name);
     write(note, tokens);
-    const words = answer ? answer.text || "(nothing)" : error || "…";
+    const words = answer ? answer.text || "(nothing)" : instead || "…";
     write(text, words);
     mark(text, "data-blank", answer?.text ? null : "");
     mark(text, "data-long", words.length > 60 ? "" : null);
@@ -148,7 +148,7 @@ function answersRow(selection) {
   );
   const row = node("div", { class: "vt-video-view-answers" }, full.node, quota.node, other.node);
   const update = () => {
-    const { video, grids, choice, state, error } = selection;
+    const { video, grids, choice, state, error, waiting } = selection;
     const { n } = video.grid;
     full.update("All tokens", format.count(n), video.full, null, "");
     quota.update(
@@ -156,12 +156,12 @@ function answersRow(selection) {
       grids ? `${format.count(used(grids))} used of ${format.count(state.budget)}` : "",
       selection.quota,
       video.full,
-      error,
+      error || waiting,
     );
     const title = video.offered.find(({ key }) => key === state.method)?.title ?? "";
     const mean = choice ? `mean ${format.tenths(Math.round(10 * choice.mean) / 10)}` : "";
     const floor = choice && choice.budget > state.budget ? " (its least)" : "";
-    other.update(title, mean + floor, selection.other, video.full, error);
+    other.update(title, mean + floor, selection.other, video.full, error || waiting);
   };
   return { node: row, update };
 }

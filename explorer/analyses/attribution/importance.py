@@ -25,9 +25,9 @@ from explorer.errors import BadAnswer, MethodUnavailable
 from explorer.inference.ablation import AblationScorer
 from explorer.inference.vision import encode_image
 from explorer.media.grid import Grid
-from explorer.vlm.fair_queue import clock
 from explorer.vlm.progress import Progress
 from explorer.vlm.threads import cpu_threads, parallel_runs
+from explorer.vlm.turns.current_run import clock
 
 WAYS = {
     "removed": "leave one out: the patch is dropped",

@@ -24,7 +24,7 @@ from explorer.inference.prefill import KEEP_ALL, PruningPlan
 from explorer.inference.sequence import Prompt
 from explorer.methods import catalog
 from explorer.metrics import fidelity
-from explorer.vlm.fair_queue import clock
+from explorer.vlm.turns.current_run import clock
 
 
 def check_method(request: CaseRequest, method: str = FULL, **_: object) -> None:

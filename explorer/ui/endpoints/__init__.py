@@ -10,8 +10,8 @@ import gradio as gr
 from explorer.ui import components
 from explorer.ui.endpoints.answering import AnsweringEndpoints
 from explorer.ui.endpoints.explaining import ExplainingEndpoints
-from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState
+from explorer.ui.web.model_queue import ModelQueue
 from explorer.vlm.catalog import DEFAULT
 
 

@@ -12,8 +12,9 @@ from explorer.errors import VisitorError
 from explorer.ui.explore.blocks import Explore
 from explorer.ui.messages import AnswerMessage, LadderMessage
 from explorer.ui.payloads.answer import answer_payload
-from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
+from explorer.ui.requests import Channel, serve_request
 from explorer.ui.session import PARTIAL_SECONDS, AppState, Session
+from explorer.ui.web.model_queue import ModelQueue, Stop
 
 MAX_BUDGETS = 4  # that one event may answer, so that other visitors get their turn
 

@@ -15,8 +15,9 @@ from explorer.ui.explore import answers, model_picker, share
 from explorer.ui.explore.blocks import Explore
 from explorer.ui.explore.open_case import CaseOpener
 from explorer.ui.explore.sessions import example_session
-from explorer.ui.requests import ModelQueue, connect
+from explorer.ui.requests import connect
 from explorer.ui.session import AppState
+from explorer.ui.web.model_queue import ModelQueue, QueueHooks
 
 PRIVACY = (
     "<details class='vt-small'><summary>Pictures are not stored.</summary>They are forgotten when "
@@ -102,7 +103,8 @@ def _inputs(shown: dict) -> dict[str, object]:
 def _wire(tab: Explore, opener: CaseOpener, model_queue: ModelQueue) -> None:
     """Connect everything that opens another case; the newest wish counts, whatever it is."""
     outputs = opener.outputs()
-    runs = {"queue": model_queue, "stale": opener.is_stale, "refusal": opener.refusal}
+    hooks = QueueHooks(opener.is_stale, opener.refusal, unbegun=opener.unbegun)
+    runs = {"queue": model_queue, "hooks": hooks}
     upload = [tab.picture, tab.opening, tab.session]
     taken = {"js": UPLOADED, "trigger_mode": "multiple"} | runs
     connect(tab.picture.input, opener.upload, upload, outputs, **taken)

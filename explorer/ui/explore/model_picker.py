@@ -16,8 +16,9 @@ from explorer.errors import VisitorError
 from explorer.ui import components, link
 from explorer.ui.explore.open_case import CaseOpener
 from explorer.ui.messages import ModelMessage
-from explorer.ui.requests import ModelQueue, checked, connect
+from explorer.ui.requests import checked, connect
 from explorer.ui.session import AppState, Session, visitor_of
+from explorer.ui.web.model_queue import ModelQueue
 from explorer.vlm.catalog import DEFAULT
 from explorer.vlm.loader import default_loader, describe_progress
 from explorer.vlm.model_cache import Cancelled, Loading

@@ -89,6 +89,12 @@ class CaseOpener:
         ended = {self.tab.opened: {"ticket": messages.ticket_of(sent)}}
         return {self.tab.question_notes: components.lines("error", str(error))} | ended
 
+    def unbegun(self, *inputs: object) -> None:
+        """Delete the picture of an upload that is never opened; inputs: see `open`, `upload`."""
+        *paths, _sent, _session, _request = inputs
+        for path in filter(None, paths):
+            uploads.discard(path)
+
     def open(self, sent: object, session: Session, request: gr.Request) -> Iterator[dict]:
         """Open what a message asks for, unless the visitor has asked for something else since."""
         yield from self._newest(None, sent, session, request)

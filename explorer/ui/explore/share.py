@@ -31,8 +31,9 @@ from explorer.ui.explore.open_case import CaseOpener
 from explorer.ui.explore.sessions import scene_session, told
 from explorer.ui.messages import SaveMessage
 from explorer.ui.payloads.encoding import rounded
-from explorer.ui.requests import ModelQueue, checked, connect
+from explorer.ui.requests import checked, connect
 from explorer.ui.session import FORGOTTEN, AppState, Session, is_forgotten
+from explorer.ui.web.model_queue import ModelQueue
 from explorer.vlm.catalog import Entry
 from explorer.vlm.loader import default_loader
 

@@ -15,9 +15,10 @@ import gradio as gr
 from explorer.cases.batch_answers import AnswerResult
 from explorer.cases.scheduler import cached_answers
 from explorer.ui.payloads.answer import answer_payload
-from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
+from explorer.ui.requests import Channel, serve_request
 from explorer.ui.session import AppState, Session
 from explorer.ui.tab_messages import BatchMessage
+from explorer.ui.web.model_queue import ModelQueue, Stop
 from explorer.vlm.loader import default_loader
 
 SLOW_ANSWERS = 8  # of one event where a model takes its time, so that others get their turn

@@ -14,10 +14,11 @@ import gradio as gr
 from explorer.analyses.sharing import animation
 from explorer.ui import components
 from explorer.ui.messages import AnimationMessage, Message
-from explorer.ui.requests import Handler, ModelQueue, Stop, serve_request, task_channel
+from explorer.ui.requests import Handler, serve_request, task_channel
 from explorer.ui.session import AppState, Session
 from explorer.ui.tab_messages import PickMessage
 from explorer.ui.tabs import debug
+from explorer.ui.web.model_queue import ModelQueue, Stop
 
 
 def build() -> None:

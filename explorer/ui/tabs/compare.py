@@ -10,9 +10,9 @@ import gradio as gr
 
 from explorer.analyses import comparison
 from explorer.ui import components
-from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState
 from explorer.ui.tabs import answer_stream
+from explorer.ui.web.model_queue import ModelQueue
 
 RATE = answer_stream.StreamRate(max_answers=96, min_new_answers=5)
 

@@ -24,7 +24,7 @@ from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.attribution import importance_payload, restoration_payload, trial_payload
 from explorer.ui.payloads.diagnosis import STEPS, diagnosis_payload, step_payload
 from explorer.ui.payloads.encoding import rounded
-from explorer.ui.requests import ModelQueue, Stop, serve_request, task_channel
+from explorer.ui.requests import serve_request, task_channel
 from explorer.ui.session import AppState, Session
 from explorer.ui.tab_messages import (
     DiagnosisMessage,
@@ -33,8 +33,9 @@ from explorer.ui.tab_messages import (
     PickMessage,
     RestoreMessage,
 )
-from explorer.vlm.fair_queue import others, place
+from explorer.ui.web.model_queue import ModelQueue, Stop
 from explorer.vlm.progress import Progress
+from explorer.vlm.turns.current_run import others, place
 
 PAUSE = 0.2  # seconds between two reports of progress
 Task = Callable[[AppState, Session, Message], Iterator[dict]]

@@ -26,7 +26,7 @@ from explorer.ui import components
 from explorer.ui.messages import Message
 from explorer.ui.payloads.attribution import importance_payload
 from explorer.ui.payloads.effects import caption_payload, probed_payload, stability_payload
-from explorer.ui.requests import ModelQueue, Stop, serve_request, task_channel
+from explorer.ui.requests import serve_request, task_channel
 from explorer.ui.session import AppState, Session
 from explorer.ui.tab_messages import (
     CaptionWordMessage,
@@ -34,6 +34,7 @@ from explorer.ui.tab_messages import (
     ProbeMessage,
     StabilityMessage,
 )
+from explorer.ui.web.model_queue import ModelQueue, Stop
 from explorer.vlm.progress import Progress
 
 Task = Callable[[AppState, Session, Message, Stop], Iterator[dict]]

@@ -8,6 +8,7 @@ its turn comes, and deleted as soon as it has been looked at.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import gradio as gr
 
@@ -15,17 +16,18 @@ from explorer.analyses import failures
 from explorer.analyses.failures import Asked, Failure
 from explorer.analyses.failures.own_pictures import read_lines
 from explorer.cases.generation import FULL
-from explorer.errors import VisitorError
+from explorer.errors import NotUploaded, VisitorError
 from explorer.media.image import open_picture, picture_url
 from explorer.methods import catalog
 from explorer.methods.catalog import title
 from explorer.pico.data import scenes
 from explorer.ui import components
 from explorer.ui.payloads.encoding import rounded
-from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
+from explorer.ui.requests import Channel, serve_request
 from explorer.ui.session import AppState, Session, UseCases
 from explorer.ui.tab_messages import FailuresMessage, OwnLinesMessage, OwnPicturesMessage, OwnRow
 from explorer.ui.web import uploads
+from explorer.ui.web.model_queue import ModelQueue, Stop
 from explorer.vlm.loader import default_loader
 
 MAX_SCENES = {True: 4, False: 1}  # scenes of one event; few where a model takes its time
@@ -60,10 +62,11 @@ def build(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> No
 
     channel = Channel(
         "failures",
-        components.outbound("mountFailuresRequest", "find"),
+        components.outbound("mountFailuresRequest", "find", "announce"),
         panel,
         session,
         event="find",
+        tickets=app_state.tickets,
         envelope=lambda reply: settings | {"reply": reply},
         defaults={"looked": 0, "hits": []},
     )
@@ -90,19 +93,27 @@ def _wire_own(app_state: AppState, session: gr.State, model_queue: ModelQueue) -
     def judge(session: Session, message: OwnPicturesMessage, stop: Stop) -> Iterator[dict]:
         yield from own_hits(app_state.use_cases, message, session.model)
 
-    for name, kind, handler in (
-        ("lines", OwnLinesMessage, read),
-        ("pictures", OwnPicturesMessage, judge),
+    for name, kind, handler, unbegun in (
+        ("lines", OwnLinesMessage, read, None),
+        ("pictures", OwnPicturesMessage, judge, _discard),
     ):
         channel = Channel(
             f"own {name}",
-            components.outbound("mountOwnRequest", "judge", name=name),
+            components.outbound("mountOwnRequest", "judge", "announce", name=name),
             components.inbound("mountOwnReply", name=name),
             session,
             event="judge",
+            tickets=app_state.tickets,
             defaults={"looked": 0, "hits": [], "bad": []},
         )
-        serve_request(channel, kind, handler, model_queue.of_long_jobs)
+        serve_request(channel, kind, handler, model_queue.of_long_jobs, unbegun)
+
+
+def _discard(message: OwnPicturesMessage) -> None:
+    """Delete the uploads of a search that was stopped before it came to them."""
+    for row in message.rows:
+        with suppress(NotUploaded):
+            uploads.discard(uploads.check(row.path))
 
 
 def hits(use_cases: UseCases, message: FailuresMessage, model: str) -> Iterator[dict]:

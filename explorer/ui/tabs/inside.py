@@ -23,10 +23,11 @@ from explorer.ui.payloads.inside import (
     reads_payload,
     removal_payload,
 )
-from explorer.ui.requests import ModelQueue, Stop, serve_request, task_channel
+from explorer.ui.requests import serve_request, task_channel
 from explorer.ui.session import AppState, Session
 from explorer.ui.tab_messages import InsideMapMessage, InsideMessage, ReadsMessage
-from explorer.vlm.fair_queue import others
+from explorer.ui.web.model_queue import ModelQueue, Stop
+from explorer.vlm.turns.current_run import others
 
 Task = Callable[[AppState, Session, Message], Iterator[dict]]
 

@@ -17,8 +17,9 @@ from explorer.methods.signals import Size
 from explorer.ui import components
 from explorer.ui.messages import MapMessage
 from explorer.ui.payloads.method import badges, method_payload
-from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
+from explorer.ui.requests import Channel, serve_request
 from explorer.ui.session import AppState, Session
+from explorer.ui.web.model_queue import ModelQueue, Stop
 
 # Where a signal is found: parts of the small drawing on a card.
 PLACES = {

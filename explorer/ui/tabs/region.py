@@ -16,9 +16,10 @@ from explorer.media import region
 from explorer.media.region import Cells
 from explorer.ui import components
 from explorer.ui.payloads.encoding import rounded
-from explorer.ui.requests import Channel, ModelQueue, Stop, serve_request
+from explorer.ui.requests import Channel, serve_request
 from explorer.ui.session import AppState, Session
 from explorer.ui.tab_messages import RegionMessage
+from explorer.ui.web.model_queue import ModelQueue, Stop
 
 DEFAULTS = {"cells": None, "looks": [], "done": False}  # a reply before anything is known
 BEST = 0.1  # of the patches: what "around the best patches" means
@@ -32,7 +33,7 @@ def build(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> No
         {"cuts": region.CUTS, "reply": None},
         elem_id="vt-region",
     )
-    outbound = components.outbound("mountRegionRequest", "look")
+    outbound = components.outbound("mountRegionRequest", "look", "announce")
 
     def look(session: Session, message: RegionMessage, stop: Stop) -> Iterator[dict]:
         yield from answers(app_state, session, message)
@@ -43,6 +44,7 @@ def build(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> No
         panel,
         session,
         event="look",
+        tickets=app_state.tickets,
         envelope=lambda reply: {"cuts": region.CUTS, "reply": reply},
         defaults=DEFAULTS,
     )

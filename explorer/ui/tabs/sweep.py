@@ -11,9 +11,9 @@ import gradio as gr
 from explorer.analyses import comparison
 from explorer.analyses.sweep import FIVE
 from explorer.ui import components
-from explorer.ui.requests import ModelQueue
 from explorer.ui.session import AppState
 from explorer.ui.tabs import answer_stream
+from explorer.ui.web.model_queue import ModelQueue
 
 RATE = answer_stream.StreamRate(
     max_answers=320, min_new_answers=12

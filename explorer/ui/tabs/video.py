@@ -24,10 +24,11 @@ from explorer.methods.chance import chance_of, title_of
 from explorer.pico.data import videos
 from explorer.ui import components
 from explorer.ui.payloads.video import answers_payload, coherence_payload, video_payload
-from explorer.ui.requests import Channel, ModelQueue, Stop, connect, serve_request, task_channel
+from explorer.ui.requests import Channel, connect, serve_request, task_channel
 from explorer.ui.session import AppState, Session, visitor_of
 from explorer.ui.tab_messages import FilmMessage, VideoMessage
-from explorer.vlm.fair_queue import yield_turn
+from explorer.ui.web.model_queue import ModelQueue, QueueHooks, Stop
+from explorer.vlm.turns.current_run import yield_turn
 
 EXAMPLE = 1  # the seed of the built-in film,
 ACTS = ("cat", "tree", "owl", "bus", "robot", "owl", "pizza", "fish", "key")
@@ -176,6 +177,17 @@ class VideoOpener:
         names = ("panel", "notes", "session")
         return [self.blocks[name] for name in names]
 
+    def waiting(self, place: tuple[int, int], *_: object) -> dict:
+        """Tell where in the queue a film stands that is to be opened, or asked about."""
+        number, of = place
+        said = f"Waiting: number {number} of {of} in the queue …"
+        return {self.blocks["notes"]: components.lines("busy", said)}
+
+    def unbegun(self, path: str | None, *_: object) -> None:
+        """Delete an upload that is never opened."""
+        if path is not None:
+            self.app_state.files.discard(path)
+
     def _show(self, made: VideoSession) -> Iterator[dict]:
         blocks, app_state = self.blocks, self.app_state
         analyse_video, cache = app_state.use_cases.analyse_video, app_state.cache
@@ -258,11 +270,12 @@ def _wire_opening(app_state: AppState, blocks: dict, model_queue: ModelQueue) ->
     """Connect everything that opens a film: file, frames, question, things, example, the tab."""
     opener = VideoOpener(app_state, blocks)
     runs = {"outputs": opener.outputs(), "trigger_mode": "always_last"}
-    runs["queue"] = model_queue.of_long_jobs
+    runs |= {"queue": model_queue.of_long_jobs, "hooks": QueueHooks(waiting=opener.waiting)}
     frames, words = [blocks["count"], blocks["seconds"]], [blocks["question"], blocks["things"]]
     explored, session = blocks["explored"], blocks["session"]
     uploaded = [blocks["file"], *frames, *words, explored]
-    connect(blocks["file"].upload, opener.upload, uploaded, **runs)
+    hooks = QueueHooks(waiting=opener.waiting, unbegun=opener.unbegun)
+    connect(blocks["file"].upload, opener.upload, uploaded, **runs | {"hooks": hooks})
     takes = partial(gr.on, [blocks["take"].click, blocks["count"].submit, blocks["seconds"].submit])
     connect(takes, opener.take, [*frames, *words, explored, session], **runs)
     asks = partial(

@@ -109,7 +109,7 @@ class VisitorFiles:
             self._paths[visitor] = path
             oldest = next(iter(self._paths)) if len(self._paths) > MAX_KEPT else None
         if before != path:
-            self._delete(before)
+            self.discard(before)
         if oldest is not None:
             self.forget(oldest)
 
@@ -118,9 +118,10 @@ class VisitorFiles:
         with self._lock:
             path = self._paths.pop(visitor, None)
         if path is not None:
-            self._delete(path)
+            self.discard(path)
 
-    def _delete(self, path: str) -> None:
+    def discard(self, path: str) -> None:
+        """Delete a file unless a visitor still needs it."""
         with self._lock:
             shared = path in self._paths.values()  # the same file, brought by two visitors
         if not shared:

@@ -16,8 +16,9 @@ from conftest import hosted
 
 from explorer.pico.data import scenes
 from explorer.ui.session import UseCases
-from explorer.vlm.fair_queue import MAX_BEGUN_OF_ONE, yield_turn
 from explorer.vlm.progress import Progress
+from explorer.vlm.turns.current_run import yield_turn
+from explorer.vlm.turns.limits import MAX_BEGUN_OF_ONE
 
 PATIENCE = 60  # seconds
 

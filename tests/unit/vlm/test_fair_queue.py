@@ -15,8 +15,9 @@ from explorer import analyses
 from explorer.cases.request import CaseRequest
 from explorer.errors import TooManyRequests
 from explorer.pico.data import scenes
-from explorer.vlm import fair_queue
-from explorer.vlm.fair_queue import Cancelled, FairQueue, Run, clock, yield_turn
+from explorer.vlm.turns import current_run, fair_queue, limits
+from explorer.vlm.turns.current_run import clock, yield_turn
+from explorer.vlm.turns.fair_queue import Cancelled, FairQueue, Run
 
 PATIENCE = 60  # seconds
 
@@ -182,17 +183,17 @@ def test_threads_of_a_run_that_is_closed_stop_with_it():
 
 def test_one_visitor_gets_a_bounded_number_of_places_and_all_together_keep_some_for_the_short():
     queue = FairQueue()
-    for _ in range(fair_queue.MAX_RUNS_OF_ONE):
+    for _ in range(limits.MAX_RUNS_OF_ONE):
         queue.join("a", long=True)
     with pytest.raises(TooManyRequests, match="of your questions"):
         queue.join("a")
-    for number in range(fair_queue.MAX_LONG_RUNS - fair_queue.MAX_RUNS_OF_ONE):
+    for number in range(limits.MAX_LONG_RUNS - limits.MAX_RUNS_OF_ONE):
         queue.join(f"b{number}", long=True)
     with pytest.raises(TooManyRequests, match="So many people"):
         queue.join("c", long=True)
     run = queue.join("c")
     queue.leave(run)
-    assert queue.count(without=None) == fair_queue.MAX_LONG_RUNS
+    assert queue.count(without=None) == limits.MAX_LONG_RUNS
 
 
 def test_what_is_remembered_of_visitors_is_bounded(monkeypatch):
@@ -219,7 +220,7 @@ def test_a_run_knows_with_how_many_it_takes_turns():
     queue = FairQueue()
     run = queue.join("a")
     queue.join("b")
-    assert run.call(fair_queue.others) == 1
+    assert run.call(current_run.others) == 1
 
 
 def test_a_run_knows_its_place_among_all():
@@ -233,22 +234,48 @@ def test_a_run_knows_its_place_among_all():
 
 def test_outside_a_queue_nobody_waits():
     yield_turn()
-    assert fair_queue.others() == 0 and fair_queue.place() == (1, 1)
+    assert current_run.others() == 0 and current_run.place() == (1, 1)
     assert clock() <= clock()
 
 
 def test_few_long_jobs_have_begun_and_hold_their_tensors_at_a_time(monkeypatch):
-    monkeypatch.setattr(fair_queue, "MAX_BEGUN", 3)
+    monkeypatch.setattr(limits, "MAX_BEGUN", 3)
     queue = FairQueue()
     mine = [queue.join("a", long=True) for _ in range(3)]
     others = [queue.join(name, long=True) for name in "bc"]
     short = queue.join("a")
+
+    def may_go_on(run: Run) -> bool:
+        return limits.may_go_on(run, queue._runs)
+
     for run in [*mine[:2], others[0]]:
         queue.take(run)
         queue.put_back(run)
-    assert not any(map(queue._may_go_on, (mine[2], others[1]))), "two of one, three of all"
-    assert all(map(queue._may_go_on, (short, *mine[:2], others[0])))
+    assert not any(map(may_go_on, (mine[2], others[1]))), "two of one, three of all"
+    assert all(map(may_go_on, (short, *mine[:2], others[0])))
+    assert queue.place(others[1]) == (5, 6), "those that have begun are ahead"
     queue.leave(others[0])
-    assert queue._may_go_on(others[1]) and not queue._may_go_on(mine[2])
+    assert may_go_on(others[1]) and not may_go_on(mine[2])
     queue.leave(mine[0])
-    assert queue._may_go_on(mine[2])
+    assert may_go_on(mine[2])
+
+
+def test_who_waits_for_his_first_turn_is_told_his_place_whenever_it_has_changed(monkeypatch):
+    monkeypatch.setattr(fair_queue, "PLACE_SECONDS", 0.01)
+    queue = FairQueue()
+    first, second, run = (queue.join(name, long=True) for name in "abc")
+    queue._times |= {"a": 1.0, "b": 2.0, "c": 3.0}
+    told = run.values(iter_of("answer"), waiting=lambda place: place)
+    queue.take(first)
+    assert next(told) == (3, 3)
+    queue.leave(second)
+    assert next(told) == (2, 2)
+    queue.leave(first)
+    assert list(told) == ["answer"]
+    assert queue.count(without=None) == 0
+    alone = queue.join("d", long=True)
+    assert list(alone.values(iter_of("answer"), waiting=lambda place: place)) == ["answer"]
+
+
+def iter_of(value: str) -> Iterator[str]:
+    yield value

@@ -6,6 +6,7 @@
  * A tab says what it looks at (`here`, a text), which answers make it complete (`wanted`), and what
  * follows from another look (`follow`) and from new answers (`answered`).
  */
+import { format } from "../format.js";
 import { Request } from "../request.js";
 import { Settling } from "../settle.js";
 
@@ -45,6 +46,13 @@ export class BatchRequest extends Settling {
   /** Whether answers for what is shown are being worked out. */
   get busy() {
     return Boolean(this.case) && this.#request.pending !== null && this.#asked === this.here;
+  }
+
+  /** How far the run under way is, in words: `done` of `all` answers are known. */
+  underWay(done, all) {
+    const { waiting } = this.#request;
+    const place = waiting ? ` (${waiting})` : "";
+    return `Answer ${format.count(Math.min(done + 1, all))} of ${format.count(all)} …${place}`;
   }
 
   get cancelled() {

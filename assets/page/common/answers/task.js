@@ -26,6 +26,11 @@ export class Task {
     return this.#request.busy;
   }
 
+  /** Where it stands in the queue, in words, or "". */
+  get waiting() {
+    return this.#request.waiting;
+  }
+
   /** What is asked for, or what the newest reply is about; null for nothing. */
   get message() {
     return this.#request.pending ?? this.reply?.message ?? null;
@@ -63,10 +68,9 @@ export class Task {
   }
 }
 
-/** How many share the model; and, where it is known, when this task is due among all. */
-function turnsInWords(reply) {
-  const [place, of] = reply?.place ?? [1, 1];
-  if (of > 1) return ` (number ${place} of ${of} in the queue)`;
+/** When this task is due among all, where that is known; else how many share the model. */
+function turnsInWords({ waiting, reply }) {
+  if (waiting) return ` (${waiting})`;
   return reply?.others ? ` (taking turns with ${reply.others} of others)` : "";
 }
 
@@ -90,7 +94,7 @@ export function taskBar(task, label, id, start) {
     show(bar, busy);
     bar.value = total ? done / total : 0;
     const far = `Evaluated ${done} of ${total} …`;
-    if (busy) return write(line, (done ? far : "Starting …") + turnsInWords(reply));
+    if (busy) return write(line, (done ? far : "Starting …") + turnsInWords(task));
     write(line, reply?.error ?? (task.cancelled ? "Cancelled." : sentence));
   };
   return { buttons: [go, cancel], nodes: [bar, line], go, update };

@@ -3,31 +3,31 @@
 Start-time fair queueing (Goyal, Vin and Cheng, 1996) with preemption: every visitor has a virtual
 time, the seconds of the model that were spent on him, and whoever has had the least comes next; one
 who arrives starts at the virtual time of those who are served, not at zero. A run gives way
-between two layers, in whatever thread it computes (`yield_turn`, called by all attention), so
-that nothing that is computed has to know of others. Knows visitors by a name; not models or pages.
+between two layers, in whatever thread it computes (current_run.py), so that nothing that is
+computed has to know of others. Knows visitors by a name; not models or pages.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
 
-from explorer.errors import TooManyRequests
+from explorer.vlm.turns.current_run import CURRENT
+from explorer.vlm.turns.limits import check_room, may_go_on
 
 T = TypeVar("T")
 SLICE = 0.1  # seconds after which a run gives way to one that is due
 HEAD_START = 5.0  # seconds of the model by which a short question is due before a long job
-MAX_RUNS_OF_ONE = 8  # of one visitor, waiting or computing
-MAX_BEGUN, MAX_BEGUN_OF_ONE = 4, 2  # long jobs that have begun: what one holds stays till it ends
-MAX_RUNS, MAX_LONG_RUNS = 64, 48  # of all visitors; the rest is kept free for short questions
 MAX_VISITORS = 1_000  # whose virtual times are remembered
 POLL_SECONDS = 0.2  # between two looks at whether a waiting run is still wanted
+PLACE_SECONDS = 0.5  # between two looks at where in the queue it stands,
+TELL_SECONDS = 10.0  # after which it is told again, so that nobody takes it for lost
 
 
 class Cancelled(BaseException):
@@ -58,6 +58,29 @@ class Run:
             stood = self._stood_at
             return (time.perf_counter() if stood is None else stood) - self._behind
 
+    def yield_turn(self) -> None:
+        """Let others have their turn if it is time. Raises `Cancelled`."""
+        self._queue.yield_turn(self)
+
+    def others(self) -> int:
+        """Count the other runs."""
+        return self._queue.count(without=self)
+
+    def place(self) -> tuple[int, int]:
+        """Give when it is due among all; see `FairQueue.place`."""
+        return self._queue.place(self)
+
+    def places(self) -> Iterator[tuple[int, int]]:
+        """Wait for the first turn; gives the place meanwhile, when it has changed and now and then.
+
+        Who has his turn at once is told nothing. Raises `Cancelled`.
+        """
+        last, told = None, -math.inf
+        while not self._queue.take(self, PLACE_SECONDS):
+            if (place := self.place()) != last or time.perf_counter() - told > TELL_SECONDS:
+                yield place
+                last, told = place, time.perf_counter()
+
     def start_clock(self) -> None:
         """Let the clock go on, from where it stood."""
         self._behind += time.perf_counter() - self._stood_at
@@ -71,11 +94,11 @@ class Run:
     def turn(self) -> Iterator[None]:
         """Compute in this context, when it is this run's turn."""
         self._queue.take(self)
-        token = _RUN.set(self)
+        token = CURRENT.set(self)
         try:
             yield
         finally:
-            _RUN.reset(token)
+            CURRENT.reset(token)
             self._queue.put_back(self)
 
     def call(self, function: Callable[[], T]) -> T | None:
@@ -88,9 +111,18 @@ class Run:
         finally:
             self._leave()
 
-    def values(self, values: Generator[T, None, None]) -> Iterator[T]:
-        """Compute values one by one; gives no more of them once nobody waits for them."""
+    def values(
+        self,
+        values: Generator[T, None, None],
+        waiting: Callable[[tuple[int, int]], T] | None = None,
+    ) -> Iterator[T]:
+        """Compute values one by one; gives no more of them once nobody waits for them.
+
+        waiting: makes a value of each place in the queue, as long as the first turn hasn't come.
+        """
         try:
+            if waiting is not None:
+                yield from map(waiting, self.places())
             while True:
                 with self.turn():
                     try:
@@ -108,10 +140,6 @@ class Run:
     def _leave(self) -> None:
         self._ended = True
         self._queue.leave(self)
-
-
-_RUN: ContextVar[Run | None] = ContextVar("run", default=None)
-"""The run for which this thread computes."""
 
 
 class FairQueue:
@@ -136,17 +164,7 @@ class FairQueue:
         """Let a visitor's request join; it has to leave. Raises `TooManyRequests`."""
         run = Run(self, visitor, long, cancelled)
         with self.changed:
-            mine = sum(other.visitor == visitor for other in self._runs)
-            if mine >= MAX_RUNS_OF_ONE:
-                raise TooManyRequests(
-                    f"{MAX_RUNS_OF_ONE} of your questions are being worked on already; please wait "
-                    "until one of them is answered."
-                )
-            if len(self._runs) >= (MAX_LONG_RUNS if long else MAX_RUNS):
-                raise TooManyRequests(
-                    "So many people are asking at this moment that no more is taken on; please "
-                    "try again in a minute."
-                )
+            check_room(self._runs, visitor, long)
             self._runs.add(run)
             self._times[visitor] = max(self._times.get(visitor, 0.0), self._time)
         return run
@@ -168,19 +186,26 @@ class FairQueue:
             return len(self._runs - {without})
 
     def place(self, run: Run) -> tuple[int, int]:
-        """Give when a run is due among all, were its slice to end now: (1, 3) is first of three."""
+        """Give when a run is due among all, were its slice to end now: (1, 3) is first of three.
+
+        Of a long job that hasn't begun those that have are ahead: one of them has to end first.
+        """
         with self.changed:
             if run.has_turn:
                 self._charge(run)
-            mine = self._due(run)
-            return 1 + sum(self._due(other) < mine for other in self._runs - {run}), len(self._runs)
+            mine = self._rank(run)
+            ahead = sum(self._rank(other) < mine for other in self._runs - {run})
+            return 1 + ahead, len(self._runs)
 
-    def take(self, run: Run) -> None:
-        """Wait until it is a run's turn. Raises `Cancelled`."""
+    def take(self, run: Run, seconds: float | None = None) -> bool:
+        """Wait until it is a run's turn, or for so many seconds; tells whether it is.
+
+        Raises `Cancelled`.
+        """
         with self.changed:
-            if not run.has_turn:
+            if not run.has_turn and run not in self._waiting:
                 self._enqueue(run)
-            self._wait(run)
+            return self._wait(run, seconds)
 
     def put_back(self, run: Run) -> None:
         """End a run's turn between two of its values."""
@@ -217,6 +242,9 @@ class FairQueue:
         """Give what runs are ordered by; among equals, who has waited longest comes first."""
         return self._times[run.visitor] + HEAD_START * run.long, run.number
 
+    def _rank(self, run: Run) -> tuple[bool, float, int]:
+        return run.long and not run.has_begun, *self._due(run)
+
     def _enqueue(self, run: Run) -> None:
         self._number = run.number = self._number + 1
         self._waiting.append(run)
@@ -224,7 +252,9 @@ class FairQueue:
 
     def _next(self) -> None:
         """Give free lanes to those who are due."""
-        while self._free and (ready := list(filter(self._may_go_on, self._waiting))):
+        while self._free and (
+            ready := [run for run in self._waiting if may_go_on(run, self._runs)]
+        ):
             run = min(ready, key=self._due)
             self._waiting.remove(run)
             self._free -= 1
@@ -233,19 +263,15 @@ class FairQueue:
             self._time = max(self._time, self._times[run.visitor])
             self.changed.notify_all()
 
-    def _may_go_on(self, run: Run) -> bool:
-        """Tell whether a run has begun, or may: long jobs keep their tensors between slices."""
-        begun = [other.visitor for other in self._runs if other.long and other.has_begun]
-        room = len(begun) < MAX_BEGUN and begun.count(run.visitor) < MAX_BEGUN_OF_ONE
-        return run.has_begun or not run.long or room
-
-    def _wait(self, run: Run) -> None:
-        while not run.has_turn:
+    def _wait(self, run: Run, seconds: float | None = None) -> bool:
+        end = math.inf if seconds is None else time.perf_counter() + seconds
+        while not run.has_turn and (left := end - time.perf_counter()) > 0:
             if run.cancelled:
                 if run in self._waiting:
                     self._waiting.remove(run)
                 raise Cancelled
-            self.changed.wait(POLL_SECONDS)
+            self.changed.wait(min(left, POLL_SECONDS))
+        return run.has_turn
 
     def _charge(self, run: Run) -> None:
         """Count the time since its turn began as the visitor's; what goes on begins anew."""
@@ -265,36 +291,3 @@ class FairQueue:
         for at, name in enumerate([name for name in times if name not in here]):
             if times[name] <= self._time or at < many:
                 del times[name]
-
-
-def yield_turn() -> None:
-    """Let other visitors have their turn if it is time; to be called between two pieces of work.
-
-    Does nothing outside a queue. Raises `Cancelled` where nobody waits for the work any more.
-    """
-    run = _RUN.get()
-    if run is not None:
-        run._queue.yield_turn(run)
-
-
-def others() -> int:
-    """Count the other runs with which the one of this thread takes turns; 0 outside a queue."""
-    run = _RUN.get()
-    return 0 if run is None else run._queue.count(without=run)
-
-
-def place() -> tuple[int, int]:
-    """Give the place of this thread's run among all that take turns; (1, 1) outside a queue."""
-    run = _RUN.get()
-    return (1, 1) if run is None else run._queue.place(run)
-
-
-def clock() -> float:
-    """Give seconds for measuring what a run takes: without those in which others had their turn."""
-    run = _RUN.get()
-    return time.perf_counter() if run is None else run.clock()
-
-
-def without_queue() -> None:
-    """Compute without taking turns from here on: in a process that has a GPU to itself."""
-    _RUN.set(None)
