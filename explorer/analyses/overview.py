@@ -5,14 +5,14 @@ Knows models and methods; not the budgets of a visitor, nor what answers are com
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from explorer.cases.answers import full_run, stream
+from explorer.cases.answers import full_run, stream_full
 from explorer.cases.cache import CacheKey, ResultCache
 from explorer.cases.case import Case, PromptCache, open_case
-from explorer.cases.generation import FULL
 from explorer.cases.gpu import CachedAs, GpuCost, use_case
 from explorer.cases.method_maps import map_of
 from explorer.cases.records import Analysis, Answer, MethodMap
@@ -50,7 +50,8 @@ def analyse(request: CaseRequest, *, cache: ResultCache | None = None) -> Analys
     Methods that are slow (relevance runs backwards for every token) are left out; see `draw`.
     Raises `VisitorError` with one clear sentence.
     """
-    return _analysis(request, cache, budgets=True)
+    *_, analysis = _analysed(request, cache)
+    return analysis
 
 
 def score_all(request: CaseRequest, *, cache: ResultCache | None = None) -> Analysis:
@@ -67,20 +68,28 @@ def score_all(request: CaseRequest, *, cache: ResultCache | None = None) -> Anal
     cached=CachedAs(lambda request: CacheKey("scores", request.id), _analysis_bytes),
 )
 def _score_all(request: CaseRequest, *, cache: ResultCache | None = None) -> Analysis:
-    return _analysis(request, cache, budgets=False)
+    *_, analysis = _analysed(request, cache, budgets=False)
+    return analysis
 
 
-def _analysis(request: CaseRequest, cache: ResultCache | None, budgets: bool) -> Analysis:
+def _analysed(
+    request: CaseRequest,
+    cache: ResultCache | None,
+    budgets: bool = True,
+    every: float = math.inf,
+) -> Iterator[Answer | Analysis]:
+    """Give the full answer while it is decoded, then the analysis; the layers run once for both."""
     case = open_case(request, cache)
     began = clock()
-    full = full_run(case, cache)
-    answered = clock()
     prompts = PromptCache(case, lambda: full.tokens)
+    full = yield from stream_full(case, every, cache, prompts)
+    answered = clock()
+    yield full.answer
     quick = [method for method in catalog.choices() if not method.slow]
     maps = draw_all(case, prompts, quick, budgets)
     notes = [*case.picture.notes, *_word_notes(case), *_stand_ins(case)]
     notes += [reason for reason in maps if isinstance(reason, str)]
-    return Analysis(
+    yield Analysis(
         id=case.id,
         model=case.vlm.key,
         question=case.question,
@@ -112,8 +121,11 @@ def unfold(
     request: CaseRequest, every: float = 0.0, *, cache: ResultCache | None = None
 ) -> Iterator[Answer | Analysis]:
     """Give the full answer while it is decoded, and the whole analysis at last."""
-    yield from stream(request, FULL, every=every, cache=cache)
-    yield analyse(request, cache=cache)
+    for found in _analysed(request, cache, every=every):
+        if cache is not None and isinstance(found, Analysis):
+            # before it is given: from a process with a lent GPU both then come as one
+            cache.put(_analysis_key(request), found, _analysis_bytes(found))
+        yield found
 
 
 def draw_all(

@@ -6,10 +6,10 @@ Knows methods and how an answer is decoded (generation.py); not maps, pages or g
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from explorer.cases.cache import CacheKey, ResultCache
-from explorer.cases.case import Case, count_tokens, open_case
+from explorer.cases.case import Case, PromptCache, count_tokens, open_case
 from explorer.cases.generation import (
     ANSWER_BYTES,
     FULL,
@@ -93,7 +93,7 @@ def stream_case(
     """Like `stream`, for an open case; only the full run is cached."""
     check_budget(budget, case.size.tokens)
     if method == FULL:
-        yield from _stream_full(case, every, cache)
+        yield (yield from stream_full(case, every, cache)).answer
         return
     plan = plan_of(catalog.resolve(method), case.size, budget)
     yield from pruned(case, method, budget, plan, full_run(case, cache), every)
@@ -111,21 +111,28 @@ def _is_whole(budget: object) -> bool:
 
 def full_run(case: Case, cache: ResultCache | None = None) -> FullRun:
     """Run the case with all visual tokens, unless the cache has that run."""
+    partial = stream_full(case, math.inf, cache)
+    while True:
+        try:
+            next(partial)
+        except StopIteration as ended:
+            return ended.value
+
+
+def stream_full(
+    case: Case, every: float, cache: ResultCache | None, prompts: PromptCache | None = None
+) -> Generator[Answer, None, FullRun]:
+    """Give partial answers of the full run, and return it whole; nothing where the cache has it.
+
+    prompts: in which whatever looks into the layers next shall find them walked.
+    """
     run = cache.get(full_run_key(case.id)) if cache else None
     if run is None:
-        *_, run = _run_full(case)
+        passed = prompts.prefill() if prompts else prefill(case.decoder, case.prompt(), KEEP_ALL)
+        generation, seconds = yield from generate(case, passed, FULL, case.size.tokens, every)
+        run = finish_full_run(case, passed, generation, seconds)
         store_full_run(case, run, cache)
     return run
-
-
-def _stream_full(case: Case, every: float, cache: ResultCache | None) -> Iterator[Answer]:
-    run = cache.get(full_run_key(case.id)) if cache else None
-    if run is None:
-        for run in _run_full(case, every):
-            if isinstance(run, Answer):
-                yield run
-        store_full_run(case, run, cache)
-    yield run.answer
 
 
 def store_full_run(case: Case, run: FullRun, cache: ResultCache | None) -> None:
@@ -139,13 +146,6 @@ def store_answer(case: Case, answer: Answer, cache: ResultCache | None) -> None:
     """Keep a complete answer."""
     if cache is not None:
         cache.put(answer_key(case.id, answer.method, answer.budget), answer, ANSWER_BYTES)
-
-
-def _run_full(case: Case, every: float = math.inf) -> Iterator[Answer | FullRun]:
-    """Give partial answers, and at last the whole run."""
-    run = prefill(case.decoder, case.prompt(), KEEP_ALL)
-    generation, seconds = yield from generate(case, run, FULL, case.size.tokens, every)
-    yield finish_full_run(case, run, generation, seconds)
 
 
 def pruned(

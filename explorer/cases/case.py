@@ -21,6 +21,7 @@ from explorer.inference.attention_weights import causal_rows, queries_and_keys
 from explorer.inference.dry_run import SharedPrefix
 from explorer.inference.gradients import gradients
 from explorer.inference.layer_signals import OF_MODULES
+from explorer.inference.prefill import PrefillRun
 from explorer.inference.sequence import Prompt
 from explorer.inference.vision import VisionOutput, encode_image, tower_signals
 from explorer.media.grid import Grid
@@ -207,11 +208,15 @@ class PromptCache:
 
     def prefix(self, needs: frozenset[str]) -> SharedPrefix:
         """Give the language model's layers over the prompt, walked once for all that look there."""
-        prompt, modules = self(needs), needs & OF_MODULES
+        prompt, modules = self(needs), OF_MODULES if needs & OF_MODULES else frozenset()
         with self._lock:
             if modules not in self._prefixes:
                 self._prefixes[modules] = SharedPrefix(self._case.decoder, prompt, modules)
         return self._prefixes[modules].seen_by(prompt, needs)
+
+    def prefill(self) -> PrefillRun:
+        """Prefill all tokens; who looks into the layers afterwards finds them walked."""
+        return self.prefix(frozenset()).prefill()
 
     def seconds(self, needs: frozenset[str]) -> float:
         """Give how long such a prompt took to make."""

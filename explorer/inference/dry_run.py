@@ -1,7 +1,8 @@
 """Find out which tokens stay at which stage, without answering: for maps, which need many runs.
 
-A `SharedPrefix` takes the untouched prompt through the layers once; every plan starts from where
-its first token leaves. Knows stages and layers; not methods, pictures or words.
+A `SharedPrefix` takes the untouched prompt through the layers once, or looks on while it is
+answered; every plan starts from where its first token leaves. Knows stages and layers; not methods,
+pictures or words.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from explorer.inference.layer_signals import (
     SignalRecorder,
 )
 from explorer.inference.llm_layers import ForwardState, pack_by_length, record_qk, run_layer
-from explorer.inference.prefill import PruningPlan, prune
+from explorer.inference.prefill import PrefillRun, PruningPlan, prefill, prune
 from explorer.inference.sequence import Prompt, Sequence, StageOutcome
 from explorer.vlm.components import Decoder
 
@@ -45,6 +46,17 @@ class SharedPrefix:
         other = copy(self)
         other._prompt, other._needs = prompt, needs
         return other
+
+    def prefill(self) -> PrefillRun:
+        """Prefill the untouched prompt, to be answered from; no layer of it has to run again."""
+        found = [self._before[0]]
+        plan = PruningPlan(needs=self._before[0].recorder.needs - OF_MODULES)
+        run = prefill(
+            self.decoder, self._prompt, plan, behind=lambda state: found.append(_copy(state))
+        )
+        with self._lock:
+            self._before[:] = found
+        return run
 
     def before(self, layer: int) -> ForwardState:
         """Give the state as it is before a layer; it is the caller's own."""

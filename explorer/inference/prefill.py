@@ -33,6 +33,7 @@ from explorer.vlm.components import Decoder
 from explorer.vlm.turns.current_run import clock
 
 ChooseTokens = Callable[[Signals, Stage], Kept]
+Behind = Callable[[ForwardState], None]
 
 
 @dataclass(frozen=True)
@@ -215,19 +216,27 @@ class _PrefillRow:
 
 
 def prefill(
-    decoder: Decoder, prompt: Prompt, plan: PruningPlan = KEEP_ALL, trace: bool = False
+    decoder: Decoder,
+    prompt: Prompt,
+    plan: PruningPlan = KEEP_ALL,
+    trace: bool = False,
+    behind: Behind | None = None,
 ) -> PrefillRun:
     """Pass the prompt through all layers; tokens leave where the plan says.
 
-    trace: whether to keep what each layer did; see `LayerTrace`.
+    trace: whether to keep what each layer did; see `LayerTrace`. behind: sees what each layer gives
+    and what is recorded of it.
     """
-    [run] = prefill_together(decoder, [(prompt, plan)], trace)
+    [run] = prefill_together(decoder, [(prompt, plan)], trace, behind)
     return run
 
 
 @torch.no_grad()
 def prefill_together(
-    decoder: Decoder, prompts: list[tuple[Prompt, PruningPlan]], trace: bool = False
+    decoder: Decoder,
+    prompts: list[tuple[Prompt, PruningPlan]],
+    trace: bool = False,
+    behind: Behind | None = None,
 ) -> list[PrefillRun]:
     """Pass several prompts through all layers side by side, each by its own plan.
 
@@ -267,6 +276,8 @@ def prefill_together(
             row.choose_neurons()
             if trace:
                 row.trace_layer(by_head[id(row.state)])
+            if behind is not None:
+                behind(row.state)
     for row in rows:
         row.prune(len(body.layers))  # a stage that wipes the cache may stand behind the last layer
     last = torch.cat([state.sequence.hidden_states[:, -1:] for state in states])  # [B, 1, D]

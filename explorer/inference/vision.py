@@ -192,6 +192,7 @@ class _ChainDifference(nn.Module):
 
     That layer is passed once, with the difference, and by a first linear one the nudges pass for
     all tokens together: of a two-layer projector a fifth of the work of two projections is left.
+    Where it is the only layer the input makes no difference: then the nudges alone pass.
     """
 
     def __init__(self, layers: Sequence[nn.Module]):
@@ -200,7 +201,10 @@ class _ChainDifference(nn.Module):
 
     def forward(self, x: Tensor, nudge: Tensor) -> Tensor:
         """Give project(x + nudge) - project(x - nudge)."""
-        first, *between = self.layers[:-1] or [nn.Identity()]
+        if len(self.layers) == 1:
+            apart = linear(2 * nudge, self.layers[0].weight)
+            return apart.expand(*torch.broadcast_shapes(x.shape, nudge.shape)[:-1], -1)
+        first, *between = self.layers[:-1]
         if isinstance(first, nn.Linear):
             outputs, step = first(x), linear(nudge, first.weight)
             above, below = outputs + step, outputs - step

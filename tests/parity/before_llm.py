@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch.nn.functional import normalize
 
@@ -39,13 +40,14 @@ def run_scope(golden: Golden) -> None:
         )
         assert_close(rows.sum(0), scores)
         unit = normalize(hidden, dim=1)
-        cosine, cover, weight = unit @ unit.T, torch.zeros(n), scores**alpha
+        cosine, weight = (unit @ unit.T).numpy(), (scores**alpha).numpy()
+        cover = np.zeros(n, np.float32)
         method = SCOPE(alpha=alpha)
-        assert_close(method.value(gains(cosine, cover), weight), first)
+        assert_close(torch.from_numpy(method.value(gains(cosine, cover), weight)), first)
         for token in order[:-1]:
-            cover = torch.maximum(cover, cosine[token])
-        free = last.isfinite()
-        assert_close(method.value(gains(cosine, cover), weight)[free], last[free])
+            cover = np.maximum(cover, cosine[token])
+        free, found = last.isfinite(), torch.from_numpy(method.value(gains(cosine, cover), weight))
+        assert_close(found[free], last[free])
         assert method.order(signals)[:budget].tolist() == order.tolist()
         [stage] = method.schedule(Size(n, 32, n), budget)
         assert_same_set(method.keep(signals, stage).index, keep)

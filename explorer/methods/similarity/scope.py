@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -79,9 +80,10 @@ class SCOPE(BeforeLLM):
         greedy): the same order as computing all of them for every pick, in a fraction of the time.
         """
         unit = normalize(hidden.double(), dim=1)  # differs: a zero vector is unlike everything
-        cosine = (unit @ unit.T).cpu()
-        weight = (saliency.double() ** self.alpha).cpu()
-        cover = torch.zeros_like(weight)  # how well the kept ones cover each token
+        # numpy: calls on so few numbers take torch several times as long
+        cosine = (unit @ unit.T).cpu().numpy()
+        weight = (saliency.double() ** self.alpha).cpu().numpy()
+        cover = np.zeros_like(weight)  # how well the kept ones cover each token
         value = self.value(gains(cosine, cover), weight)
         chosen: list[int] = []
         while len(chosen) < len(weight):
@@ -89,11 +91,11 @@ class SCOPE(BeforeLLM):
             value[lead] = self.value(gains(cosine[lead], cover), weight[lead])
             if int(value.argmax()) == lead:
                 chosen.append(lead)
-                cover = torch.maximum(cover, cosine[lead])
-                value[lead] = -torch.inf
+                cover = np.maximum(cover, cosine[lead])
+                value[lead] = -np.inf
         return torch.tensor(chosen, device=hidden.device)
 
-    def value(self, gain: Tensor, weight: Tensor) -> Tensor:
+    def value(self, gain: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Weigh how much coverage a token adds by its saliency to the power alpha."""
         return gain * weight if self.combined == "multi" else gain + weight
 
@@ -102,6 +104,6 @@ class SCOPE(BeforeLLM):
         return falling(self.order(signals))
 
 
-def gains(cosine: Tensor, cover: Tensor) -> Tensor:
+def gains(cosine: np.ndarray, cover: np.ndarray) -> np.ndarray:
     """Give what tokens [m, n] would add to how well each of n is covered already, [m]."""
-    return (cosine - cover).clamp_(min=0).sum(-1)
+    return np.maximum(cosine - cover, 0).sum(-1)

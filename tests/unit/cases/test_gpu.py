@@ -137,7 +137,7 @@ def test_what_is_remembered_of_a_case_goes_along(lent, cache, image, monkeypatch
     def again(*_):
         raise AssertionError("the full run was made twice")
 
-    monkeypatch.setattr(answers, "_run_full", again)
+    monkeypatch.setattr(answers, "finish_full_run", again)
     assert analyses.answer(ask(image), "clsattn", 64, cache=cache).text
     assert len(lent) == 2
 

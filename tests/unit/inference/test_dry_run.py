@@ -66,6 +66,26 @@ def test_layers_are_walked_once_and_not_beyond_the_last_stage():
     assert walked == [0, 1, 2, 2, 2]
 
 
+def test_who_looks_after_an_answer_finds_its_layers_walked():
+    decoder, prompt, walked = taken_apart(tiny_llama()), random_prompt(), []
+    needs = OF_LAST_LAYER | OF_NEXT_LAYER
+
+    def choice(signals: Signals, stage: Stage) -> Kept:
+        return Kept(top(signals.tail_attention.mean((0, 1)), stage.keep))
+
+    plans = [PruningPlan((Stage(layer, 5),), choice, needs) for layer in (1, 3)]
+    expected = dry_run(SharedPrefix(decoder, prompt, frozenset()).seen_by(prompt, needs), plans)
+    plain = prefill(decoder, prompt)
+    for layer in decoder.body.layers:
+        layer.register_forward_hook(lambda *_: walked.append(1))
+    prefix = SharedPrefix(decoder, prompt, frozenset())
+    assert torch.equal(prefix.prefill().logits, plain.logits)
+    found = dry_run(prefix.seen_by(prompt, needs), plans)
+    assert len(walked) == len(decoder.body.layers)
+    for [ours], [own] in zip(found, expected, strict=True):
+        assert torch.equal(ours.alive_index, own.alive_index)
+
+
 def test_methods_share_the_layers_until_their_first_token_leaves():
     decoder, walked = taken_apart(tiny_llama()), []
     for index, layer in enumerate(decoder.body.layers):
