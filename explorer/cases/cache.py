@@ -16,6 +16,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 ENTRY_BYTES = 500  # of an entry's place in the store
+VISION_BYTES = 600_000_000  # of what towers made: three pictures of thirteen views, in float32
 Entry = tuple[Hashable, object, int]
 """A key, the value under it, and its bytes."""
 
@@ -43,7 +44,7 @@ class VisionKey:
     picture: str
 
 
-class ResultCache:
+class BoundedStore:
     """A thread-safe store of (value, size in bytes) that never holds more than `max_bytes`."""
 
     def __init__(self, max_bytes: int):
@@ -54,9 +55,6 @@ class ResultCache:
 
     def __len__(self) -> int:
         return len(self._items)
-
-    def __bool__(self) -> bool:
-        return True  # an empty cache is one all the same: `if cache` asks whether there is any
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._items
@@ -70,7 +68,7 @@ class ResultCache:
             return self._items[key][0]
 
     def put(self, key: Hashable, value: object, nbytes: int) -> None:
-        """Keep a value; one that is larger than the whole cache is not kept."""
+        """Keep a value; one that is larger than the whole store is not kept."""
         nbytes += ENTRY_BYTES + len(pickle.dumps(key))
         with self._lock:
             if key in self._items:
@@ -82,14 +80,52 @@ class ResultCache:
             while self.nbytes > self.max_bytes:
                 self.nbytes -= self._items.popitem(last=False)[1][1]
 
+    def items(self) -> list[Entry]:
+        """List everything, the least recently used first."""
+        with self._lock:
+            return [(key, *item) for key, item in self._items.items()]
+
+
+class ResultCache:
+    """Results, of which at most `max_bytes` are held, and beside them what towers have made.
+
+    The two don't push each other out: what a tower makes of one picture is larger than all answers
+    about it, and takes longer. visions: where that is kept; by default a store of this cache alone.
+    """
+
+    def __init__(self, max_bytes: int, visions: BoundedStore | None = None):
+        self._results = BoundedStore(max_bytes)
+        self._visions = BoundedStore(VISION_BYTES) if visions is None else visions
+
+    def __len__(self) -> int:
+        return len(self._results) + len(self._visions)
+
+    def __bool__(self) -> bool:
+        return True  # an empty cache is one all the same: `if cache` asks whether there is any
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._of(key)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are held."""
+        return self._results.nbytes + self._visions.nbytes
+
+    def _of(self, key: Hashable) -> BoundedStore:
+        return self._visions if isinstance(key, VisionKey) else self._results
+
+    def get(self, key: Hashable) -> object | None:
+        """Give the value under the key, or None."""
+        return self._of(key).get(key)
+
+    def put(self, key: Hashable, value: object, nbytes: int) -> None:
+        """Keep a value, unless it is larger than all that may be held of its kind."""
+        self._of(key).put(key, value, nbytes)
+
     def entries_of(self, case: str) -> list[Entry]:
         """List every result of one case: those under a `CacheKey`."""
-        with self._lock:
-            return [
-                (key, *item)
-                for key, item in self._items.items()
-                if isinstance(key, CacheKey) and key.case == case
-            ]
+        entries = self._results.items()
+        return [each for each in entries if isinstance(each[0], CacheKey) and each[0].case == case]
 
 
 def get_or_compute(

@@ -146,7 +146,7 @@ class _Definition:
         if result is not None:
             yield from self.cached.events(result)
         elif _gpu_worker is None or _IN_WORKER.get():
-            cache = ResultCache(CALL_BYTES) if cache is None else cache
+            cache = ResultCache(CALL_BYTES, request.visions) if cache is None else cache
             here = arguments | {"cache": cache} | ({} if stop is None else {"stop": stop})
             for result in _with_model_settings(self._values(request, here), request):
                 yield result

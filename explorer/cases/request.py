@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from explorer.cases.cache import VISION_BYTES, BoundedStore
 from explorer.media.image import Picture, open_picture
 from explorer.vlm.components import Vlm
 from explorer.vlm.loader import default_loader
@@ -43,6 +44,18 @@ class CaseRequest:
         question = check_question(question)
         picture = image if isinstance(image, Picture) else open_picture(image)
         return cls(model, picture, question)
+
+    @cached_property
+    def visions(self) -> BoundedStore:
+        """Where callers who have no cache find what the tower made of the picture before.
+
+        It goes when the request goes.
+        """
+        return BoundedStore(VISION_BYTES)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave behind what is on a device when the request goes to another process."""
+        return {name: value for name, value in self.__dict__.items() if name != "visions"}
 
     @cached_property
     def id(self) -> str:

@@ -89,7 +89,9 @@ class LayerSignals:
         self._taken: dict[str, list[Tensor]] = {}
         self._listeners: dict[nn.Module, list[QkListener]] = {}
         for name, (layer, take) in ((OF_CLS if tower.has_cls else {}) | OF_ALL).items():
-            self.listen(getattr(tower, layer), partial(self._take, name, take))
+            attention = getattr(tower, layer)
+            if take is not joined_keys or attention is not tower.attention:  # else kept anyway
+                self.listen(attention, partial(self._take, name, take))
 
     def listen(self, attention: nn.Module, listener: QkListener) -> None:
         """Let a listener hear a layer, beside those that hear it already."""

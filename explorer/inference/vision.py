@@ -17,13 +17,19 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import linear
 
-from explorer.inference.tower_layers import OF_CLS, LayerSignals, cls_attention, mean_rows
+from explorer.inference.tower_layers import (
+    OF_CLS,
+    LayerSignals,
+    cls_attention,
+    joined_keys,
+    mean_rows,
+)
 from explorer.methods.signals import Signals
 from explorer.vlm.attention import record_attention
 from explorer.vlm.components import Pixels, Tower
 from explorer.vlm.tower_rerun import Rule, rerun_tower
 
-OF_KEYS = frozenset({"cls_attention", "patch_attention", "patch_logits", "keys"})
+OF_KEYS = frozenset({"cls_attention", "patch_attention", "patch_logits", "keys", "last_keys"})
 """Signals that come of the queries and keys of the layer that feeds the projector."""
 
 
@@ -130,7 +136,7 @@ def _derived(vision: VisionOutput, wanted: frozenset[str]) -> dict[str, object]:
     found: dict[str, object] = {
         name: taken for name, taken in vision.of_layers.items() if name in wanted
     }
-    of_keys = wanted & OF_KEYS
+    of_keys = (wanted & OF_KEYS) - found.keys()
     if of_keys:
         found |= _of_keys(
             vision.query.float(), vision.key.float(), vision.scaling, has_cls, of_keys
@@ -156,6 +162,8 @@ def _of_keys(
         found |= {name: attended[..., first:] for name, attended in of_patches}
     if "keys" in wanted:
         found["keys"] = key[:, :, first:].mean(1)
+    if "last_keys" in wanted:
+        found["last_keys"] = joined_keys(query, key[:, :, first:], scaling)
     return found
 
 

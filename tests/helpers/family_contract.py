@@ -40,6 +40,7 @@ from explorer.methods import catalog as method_catalog
 from explorer.methods.several_stages.mustdrop import MustDrop
 from explorer.methods.signals import Kept, Stage
 from explorer.metrics.reading.tokenselect import TokenSelect
+from explorer.tools.bench.real.words import template as template  # families take it from here
 from explorer.tools.bench.real.words import word_level
 from explorer.vlm.attention import override_attention, register_attention
 from explorer.vlm.catalog import Entry

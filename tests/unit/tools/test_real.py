@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+from small_shapes import small_smolvlm
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from explorer.pico.data import scenes
@@ -36,17 +37,7 @@ def test_every_model_has_a_shape_that_its_classes_take_and_that_weighs_what_it_w
 
 @pytest.fixture(scope="module")
 def small():
-    """SmolVLM-256M with its picture geometry, few layers and few words."""
-    shape = build.shapes()["smolvlm-256m"]
-    few = shape | {
-        "side": 64,
-        "tiles": 2,
-        "vision": shape["vision"] | {"num_hidden_layers": 2, "image_size": 64},
-        "text": shape["text"] | {"num_hidden_layers": 3, "vocab_size": 300},
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "shapes", lambda: {"smolvlm-256m": few})
-        yield build.build("smolvlm-256m", torch.float32, words=3)
+    return small_smolvlm()
 
 
 def test_words_fill_the_vocabulary_so_that_every_token_can_be_read(small):
@@ -71,7 +62,7 @@ def test_both_answers_are_the_same_and_every_part_is_compared(small, capsys):
     for watch in (plain, ours):
         wall = [watch.marks[name][0] for name in in_order]
         assert wall == sorted(wall) and wall[0] > 0
-    assert plain.text == ours.text and len(ours.text.split()) == 3
+    assert plain.text == ours.text != ""
     found = measure.compare(small, (90, 60))
     assert set(measure.GOALS) < set(found) and all(value > 0 for value in found.values())
     told = capsys.readouterr().out

@@ -49,7 +49,7 @@ def estimate(
     signals = 2 * (rows + min(rows, MAX_ATTENTION_ELEMENTS)) * SINGLE
     return Estimate(
         weights=weights,
-        kept=views * n * width * (3 * size + SINGLE),
+        kept=views * n * 4 * width * size,  # queries, keys, hidden states, pixels
         run=tower + signals + _layers(vlm, grid.count + TEXT) * size,
     )
 
