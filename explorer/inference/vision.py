@@ -9,12 +9,12 @@ pruning method is, and never asks a model for `output_attentions`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.functional import linear
 
 from explorer.inference.tower_layers import (
@@ -224,8 +224,9 @@ class _ChainDifference(nn.Module):
 
 
 def _in_float32(module: nn.Module, dtype: torch.dtype, *inputs: Tensor) -> Tensor:
+    """Run a module in float32: on a copy, for another thread may be running the module itself."""
     inputs = tuple(x.float() for x in inputs)
     if dtype == torch.float32:
         return module(*inputs)
-    weights = {name: weight.float() for name, weight in module.state_dict().items()}
-    return functional_call(module, weights, inputs)
+    weights = {id(each): each.float() for each in (*module.parameters(), *module.buffers())}
+    return deepcopy(module, weights)(*inputs)

@@ -85,7 +85,9 @@ def device() -> Finding:
         )
     if torch.backends.mps.is_available():
         return Finding("device", True, "mps: the graphics unit of this Mac")
-    says = f"cpu: {os.cpu_count()} cores"
+    from explorer.vlm import devices
+
+    says = f"cpu: {os.cpu_count()} cores; {devices.half_precision()}"
     return Finding("device", None, says, "pico and small models only; 7B models want a GPU")
 
 

@@ -7,11 +7,14 @@ machine. Knows devices and bytes; not which models there are, nor pages.
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
+import time
 import traceback
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +22,7 @@ import psutil
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import nn
+from torch.nn.functional import linear
 from transformers import BitsAndBytesConfig
 
 from explorer import spaces
@@ -35,6 +39,9 @@ ADVICE = (
 ZEROGPU_BYTES = (
     45_000_000_000  # bytes of weights on half a card of ZeroGPU; more costs twice the quota
 )
+CPUINFO = Path("/proc/cpuinfo")
+BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
+LEAST_GAIN = 1.3  # times as fast as float32
 FREE_SHARE = 0.8  # of the free bytes that models may fill; the rest is for running them
 
 
@@ -84,13 +91,63 @@ def choose(wished: str = "auto") -> str:
     return wished
 
 
-def precision(wished: str, device: str, published: str) -> torch.dtype:
-    """Choose the precision. published: the one that models.yaml names for a model.
+@dataclass(frozen=True)
+class HalfPrecision:
+    """How well this processor computes in bfloat16.
 
-    On a processor half precision is slower, and its rounding makes scores tie.
+    instructions: those that do it, "" where it has none. gain: how many times faster than float32 a
+    matrix product is with them.
+    """
+
+    instructions: str
+    gain: float = 1.0
+
+    @property
+    def faster(self) -> bool:
+        """Whether it is worth its rounding."""
+        return self.gain >= LEAST_GAIN
+
+    def __str__(self) -> str:
+        chosen = "bfloat16" if self.faster else "float32"
+        if not self.instructions:
+            return f"{chosen} for models of the hub: no instructions for bfloat16"
+        gain = f"{self.gain:.1f} times as fast as float32"
+        return f"{chosen} for models of the hub: {self.instructions} makes bfloat16 {gain}"
+
+
+@cache
+def half_precision() -> HalfPrecision:
+    """Look for a processor's instructions, and time a matrix product with them, once."""
+    try:
+        flags = set(re.findall(r"\w+", CPUINFO.read_text()))
+    except OSError:
+        return HalfPrecision("")
+    there = [name for name in BFLOAT16_INSTRUCTIONS if name in flags]
+    return HalfPrecision(there[0], _half_precision_gain()) if there else HalfPrecision("")
+
+
+def _half_precision_gain() -> float:
+    """Time both in turns, so that a busy machine slows both, and compare the best times."""
+    x, weight = torch.randn(512, 768), torch.randn(1536, 768)
+    best: dict[torch.dtype, float] = {}
+    for _ in range(4):
+        for dtype in (torch.float32, torch.bfloat16):
+            given, matrix = x.to(dtype), weight.to(dtype)
+            began = time.perf_counter()
+            linear(given, matrix)
+            best[dtype] = min(best.get(dtype, math.inf), time.perf_counter() - began)
+    return best[torch.float32] / best[torch.bfloat16]
+
+
+def precision(wished: str, device: str, published: str) -> torch.dtype:
+    """Choose the precision of weights and matrix products; scores are in single precision always.
+
+    published: the one that models.yaml names for a model. A processor keeps to float32 unless it is
+    much faster in bfloat16.
     """
     if wished == "auto":
-        wished = "float32" if device == "cpu" else published
+        single = device == "cpu" and not (published == "bfloat16" and half_precision().faster)
+        wished = "float32" if single else published
     return getattr(torch, wished)
 
 

@@ -156,7 +156,9 @@ class ModelLoader:
 
     def dtype(self, entry: Entry) -> torch.dtype:
         """Choose the precision in which a model is loaded here."""
-        return devices.precision(self.settings.dtype, self.device, entry.dtype)
+        # what somebody has saved here by himself, nobody has published in half precision
+        published = entry.dtype if entry.hub or self.device != "cpu" else "float32"
+        return devices.precision(self.settings.dtype, self.device, published)
 
     def _expected_bytes(self, key: str) -> float:
         """Tell how much room a model wants; refuses before others are sent away for nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from small_shapes import small_smolvlm
+from small_shapes import SMOLVLM, small
 
 from explorer import analyses
 from explorer.cases import case as cases
@@ -21,7 +21,7 @@ QUESTION = "what is in the middle ?"
 
 @pytest.fixture(scope="module")
 def vlm():
-    return small_smolvlm()
+    return small(SMOLVLM)
 
 
 @pytest.fixture

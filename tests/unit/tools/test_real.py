@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from small_shapes import small_smolvlm
+from small_shapes import SMOLVLM, small
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from explorer.pico.data import scenes
@@ -36,34 +36,34 @@ def test_every_model_has_a_shape_that_its_classes_take_and_that_weighs_what_it_w
 
 
 @pytest.fixture(scope="module")
-def small():
-    return small_smolvlm()
+def vlm():
+    return small(SMOLVLM)
 
 
-def test_words_fill_the_vocabulary_so_that_every_token_can_be_read(small):
-    words = small.processor.tokenizer
-    assert len(words) == small.model.config.text_config.vocab_size == 300
+def test_words_fill_the_vocabulary_so_that_every_token_can_be_read(vlm):
+    words = vlm.processor.tokenizer
+    assert len(words) == vlm.model.config.text_config.vocab_size == 300
     assert all(words.convert_ids_to_tokens(list(range(300))))
 
 
-def test_weights_are_drawn_in_place_in_the_precision_that_is_asked_for(small):
-    again = small.model.get_decoder().layers[0].mlp.up_proj.weight.clone()
-    build.draw_weights(small.model)
-    assert torch.equal(again, small.model.get_decoder().layers[0].mlp.up_proj.weight)
-    assert all(weight.isfinite().all() for weight in small.model.parameters())
-    size = small.model.get_decoder().layers[0].mlp.up_proj.weight.std() * 576**0.5
+def test_weights_are_drawn_in_place_in_the_precision_that_is_asked_for(vlm):
+    again = vlm.model.get_decoder().layers[0].mlp.up_proj.weight.clone()
+    build.draw_weights(vlm.model)
+    assert torch.equal(again, vlm.model.get_decoder().layers[0].mlp.up_proj.weight)
+    assert all(weight.isfinite().all() for weight in vlm.model.parameters())
+    size = vlm.model.get_decoder().layers[0].mlp.up_proj.weight.std() * 64**0.5
     assert float(size) == pytest.approx(1, rel=0.05)
 
 
-def test_both_answers_are_the_same_and_every_part_is_compared(small, capsys):
+def test_both_answers_are_the_same_and_every_part_is_compared(vlm, capsys):
     image = scenes.make(1).image.resize((90, 60))
-    plain, ours = measure.by_transformers(small, image), measure.by_us(small, image)
+    plain, ours = measure.by_transformers(vlm, image), measure.by_us(vlm, image)
     in_order = [measure.TOWER, measure.FIRST, measure.ANSWER]
     for watch in (plain, ours):
         wall = [watch.marks[name][0] for name in in_order]
         assert wall == sorted(wall) and wall[0] > 0
     assert plain.text == ours.text != ""
-    found = measure.compare(small, (90, 60))
+    found = measure.compare(vlm, (90, 60))
     assert set(measure.GOALS) < set(found) and all(value > 0 for value in found.values())
     told = capsys.readouterr().out
     for name in (*in_order, measure.ANALYSIS, measure.ONE, "peak memory"):

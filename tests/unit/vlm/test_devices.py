@@ -16,6 +16,8 @@ from explorer.cases.request import CaseRequest
 from explorer.errors import DeviceUnavailable, OutOfMemory
 from explorer.pico.data import scenes
 from explorer.vlm import devices
+from explorer.vlm.catalog import Entry, read_entries
+from explorer.vlm.devices import HalfPrecision
 from explorer.vlm.loader import ModelLoader
 
 QUESTION = "what is in the middle ?"
@@ -42,10 +44,31 @@ def test_a_device_that_is_not_there_gets_a_sentence(monkeypatch):
         devices.choose("cuda")
 
 
-def test_precision_is_single_on_a_processor_and_as_published_elsewhere():
-    assert devices.precision("auto", "cpu", "bfloat16") == torch.float32
+def test_precision_is_single_where_half_is_no_faster_and_as_published_elsewhere(monkeypatch):
+    for gain, expected in ((2.6, torch.bfloat16), (1.1, torch.float32)):
+        measured = HalfPrecision("avx512_bf16", gain)
+        monkeypatch.setattr(devices, "half_precision", lambda measured=measured: measured)
+        assert devices.precision("auto", "cpu", "bfloat16") == expected
+        assert devices.precision("auto", "cpu", "float32") == torch.float32, "as pico is published"
+        assert ModelLoader().dtype(read_entries()["smolvlm-256m"]) == expected
+        assert ModelLoader().dtype(Entry("mine", "mine", path="/mine")) == torch.float32
+        assert ModelLoader().dtype(read_entries()["pico"]) == torch.float32
     assert devices.precision("auto", "cuda", "bfloat16") == torch.bfloat16
     assert devices.precision("float16", "cpu", "bfloat16") == torch.float16
+
+
+def test_half_precision_is_timed_where_a_processor_has_instructions_for_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(devices, "CPUINFO", tmp_path / "cpuinfo")
+    look = devices.half_precision.__wrapped__
+    assert look() == HalfPrecision("") and not look().faster
+    (tmp_path / "cpuinfo").write_text("flags : fpu avx2")
+    assert look() == HalfPrecision("") and "no instructions" in str(look())
+    (tmp_path / "cpuinfo").write_text("flags : fpu avx512_bf16 amx_bf16")
+    found = look()
+    assert found.instructions == "amx_bf16" and found.gain > 0
+    assert f"{found.gain:.1f} times" in str(found)
+    assert str(HalfPrecision("amx_bf16", 2.0)).startswith("bfloat16")
+    assert str(HalfPrecision("amx_bf16", 0.5)).startswith("float32")
 
 
 def test_four_bits_need_a_package(monkeypatch):
