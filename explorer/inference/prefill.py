@@ -33,7 +33,6 @@ from explorer.vlm.components import Decoder
 from explorer.vlm.turns.current_run import clock
 
 ChooseTokens = Callable[[Signals, Stage], Kept]
-Behind = Callable[[ForwardState], None]
 
 
 @dataclass(frozen=True)
@@ -220,7 +219,7 @@ def prefill(
     prompt: Prompt,
     plan: PruningPlan = KEEP_ALL,
     trace: bool = False,
-    behind: Behind | None = None,
+    behind: Callable[[ForwardState], None] | None = None,
 ) -> PrefillRun:
     """Pass the prompt through all layers; tokens leave where the plan says.
 
@@ -236,7 +235,7 @@ def prefill_together(
     decoder: Decoder,
     prompts: list[tuple[Prompt, PruningPlan]],
     trace: bool = False,
-    behind: Behind | None = None,
+    behind: Callable[[ForwardState], None] | None = None,
 ) -> list[PrefillRun]:
     """Pass several prompts through all layers side by side, each by its own plan.
 

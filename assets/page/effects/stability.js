@@ -81,7 +81,7 @@ function consistencyInWords(asked) {
     other && `In other words (≈) ${other} answers stay the same.`,
     back
       ? `Asked the other way round (⇄) ${back} are consistent.`
-      : "This kind of question has no converse.",
+      : "No converse was asked: this kind of question has none, or there are several such things.",
     "Pico can't be asked “is the star left of the moon ?”: it says which thing is there.",
   ]
     .filter(Boolean)

@@ -168,16 +168,19 @@ function cardOf(store, card) {
   const status = node("p", { class: "vt-small", "aria-live": "polite" });
   const badges = badgeRow();
   badges.update(card.badges);
-  const open = node("button", { type: "button" }, "Show on the picture");
+  const { of_videos: moves } = card;
+  const open = node("button", { type: "button" }, moves ? "Open a video" : "Show on the picture");
   open.addEventListener("click", () => {
+    if (moves) return openTab("Video");
     store.chooseMethod(spec);
     openTab("Explore");
   });
-  const rows = settings(card, (next) => {
+  const ask = (next) => {
     spec = next;
     store.maps.ask(spec);
     store.changed();
-  });
+  };
+  const rows = moves ? [] : settings(card, ask);
   const element = node(
     "article",
     { class: "vt-panel vt-card-method", "data-method": card.key },
@@ -203,6 +206,10 @@ function cardOf(store, card) {
     const failure = store.maps.failures.get(spec);
     element.dataset.spec = spec;
     element.dataset.kept = "";
+    if (moves) {
+      show(preview, false);
+      return write(status, "Chooses among the frames of a video: a single picture has nothing to repeat.");
+    }
     open.disabled = !found;
     show(preview, Boolean(found));
     badges.update(found?.badges ?? card.badges);

@@ -14,6 +14,7 @@ from explorer.cases.answers import check_budget, full_run
 from explorer.cases.batch_answers import AnswerSpec
 from explorer.cases.cache import CacheKey, ResultCache
 from explorer.cases.case import open_case
+from explorer.cases.generation import FULL
 from explorer.cases.gpu import CachedAs, GpuCost, use_case
 from explorer.cases.records import Answer
 from explorer.cases.request import CaseRequest
@@ -70,7 +71,7 @@ class Stability:
     even the largest doesn't; flips: how often that answer comes or goes. subsets: answers from
     random choices of `budget` tokens; subsets_keep: the share of them that keeps the full answer;
     method_keeps: whether the method does there. asked: other wordings and the converse; empty where
-    the grammar has none.
+    the grammar has none. Nothing is asked back about a thing of which the model counts several.
     """
 
     method: str
@@ -184,13 +185,24 @@ def _asked_otherwise(
     for budget in rungs:
         mine = own.get((method, budget))
         back = None if mine is None else rephrasing.converse(request.question, mine.text)
-        if back is None:
+        if back is None or not _is_single(request, back.counted, cache, stop):
             continue
         answers = _at(replace(request, question=back.question), method, [budget], cache, stop)
         for said in answers.values():
             yield Asked(
                 "converse", budget, mine.text, back.question, back.expected, said, back.holds(said)
             )
+
+
+def _is_single(
+    request: CaseRequest, counted: str, cache: ResultCache | None, stop: Callable[[], bool]
+) -> bool:
+    """Tell whether the model, from all tokens, counts one of what the converse asks back about."""
+    if not counted:
+        return True
+    asked = replace(request, question=counted)
+    n = open_case(asked, cache).size.tokens
+    return _at(asked, FULL, [n], cache, stop)[n].strip() == rephrasing.ONE
 
 
 def _at(

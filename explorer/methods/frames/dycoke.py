@@ -3,7 +3,8 @@
 Tao, Qin, You, Sui, Wang, "DyCoke: Dynamic Compression of Tokens for Fast Video Large Language
 Models", CVPR 2025, arXiv 2411.15024. Official code: KD-TAO/DyCoke @dd74634, llava/model/
 llava_arch.py (dycole_ttm): stage 1, before the language model. Stage 2, which thins out what
-decoding reads of the cache, is left out. Does not read the question. For videos alone.
+decoding reads of the cache, is left out: no run of it is recorded to check it against. Does not
+read the question. For videos alone.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ class DyCoke(BeforeLLM):
             "The paper was not read. Whether its numbers come with what the code does at the end "
             "is open: the last window's third frame stays whole, and of an odd number of frames "
             "the last is lost (here only if asked for). Longer windows, for smaller budgets, are "
-            "ours."
+            "ours. Its second stage, which lets decoding read less of the cache, is left out: no "
+            "run of it is recorded, and where attention stays as it was, the code reads the whole "
+            "cache again, while the abstract sounds as if it kept its choice."
         ),
         sentence=(
             "Keeps every fourth frame whole, and of the frames between only the patches that "

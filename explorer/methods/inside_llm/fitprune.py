@@ -3,7 +3,8 @@
 Ye, Wu, Lin, Zhou, "Fit and Prune: Fast and Training-free Visual Token Pruning for Multi-modal Large
 Language Models", AAAI 2025, arXiv 2409.10197. Official code: ywh187/FitPrune @d28e418,
 LLaVA_1.5/llava/model/language_model/modeling_llama.py; the fit: llava/eval/statistical_analysis.py.
-The recipes are in ops/recipes.py; `python -m explorer fitprune-recipe` fits one for another model.
+The recipes are in ops/recipes.py; `python -m explorer fitprune-recipe` fits one for another model,
+or for a single picture.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class FitPrune(InsideLLM):
             "shipped recipes were fitted is open, and so is whether the paper multiplies the two "
             "attentions, as the code does here, or takes what is low in both, as its fit does. "
             "Mixing and stretching recipes for other budgets and depths is ours, and so is the "
-            "FLOPs count of the fit, within a point of theirs."
+            "FLOPs count of the fit, within a point of theirs. A recipe of the picture at hand is "
+            "no setting here, as where tokens leave is known before a picture is: a command fits "
+            "one."
         ),
         sentence=(
             "Deletes a few patches in every layer, as many as a recipe fitted on other pictures "

@@ -30,6 +30,7 @@ _BLANKS = {
     "cat": frozenset(_CATEGORIES),
 }
 SIGN = "sign"
+ONE = NUMBERS[1]
 OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 
 
@@ -70,12 +71,15 @@ def paraphrases(question: str) -> list[str]:
 class Converse:
     """A question that asks the other way round, and what its answer would have to be.
 
-    expected: in words; holds: whether an answer is that.
+    expected: in words; holds: whether an answer is that. counted: a question that has to be
+    answered by `ONE`, since of several same things each has its own place; "" where that is no
+    matter.
     """
 
     question: str
     expected: str
     holds: Callable[[str], bool]
+    counted: str = ""
 
 
 def converse(question: str, answer: str) -> Converse | None:
@@ -92,8 +96,8 @@ def converse(question: str, answer: str) -> Converse | None:
     return _CONVERSES[kind](told, **blanks) if kind in _CONVERSES else None
 
 
-def _exactly(question: str, expected: str) -> Converse:
-    return Converse(question, expected, lambda answer: answer.strip() == expected)
+def _exactly(question: str, expected: str, counted: str = "") -> Converse:
+    return Converse(question, expected, lambda answer: answer.strip() == expected, counted)
 
 
 def _thing_of(answer: str) -> str | None:
@@ -101,14 +105,22 @@ def _thing_of(answer: str) -> str | None:
     return SIGN if answer.startswith(f"a {SIGN} saying ") else _PHRASES.get(answer)
 
 
-def _is(question: str, name: str) -> Converse:
+def _is(question: str, name: str, counted: str = "") -> Converse:
     """Ask for a thing."""
-    return Converse(question, with_article(name), lambda answer: _thing_of(answer.strip()) == name)
+
+    def holds(answer: str) -> bool:
+        return _thing_of(answer.strip()) == name
+
+    return Converse(question, with_article(name), holds, counted)
+
+
+def _how_many(name: str) -> str:
+    return f"how many {plural(name)} are there ?" if plural(name) in _PLURALS else ""
 
 
 def _rel(answer: str, x: str, way: str) -> Converse | None:
     name, back = _thing_of(answer), OPPOSITE[way.removeprefix("to the ")]
-    return None if name is None else _is(f"what is {back} the {name} ?", x)
+    return None if name is None else _is(f"what is {back} the {name} ?", x, _how_many(name))
 
 
 def _where(answer: str, x: str) -> Converse | None:
@@ -118,7 +130,9 @@ def _where(answer: str, x: str) -> Converse | None:
 
 def _at(answer: str, x: str) -> Converse | None:
     name = _thing_of(answer)
-    return None if name is None else _exactly(f"where is the {name} ?", f"at the {x}")
+    if name is None:
+        return None
+    return _exactly(f"where is the {name} ?", f"at the {x}", _how_many(name))
 
 
 def _exist(answer: str, x: str) -> Converse | None:

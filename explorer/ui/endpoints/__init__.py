@@ -32,7 +32,7 @@ def build(app_state: AppState, model_queue: ModelQueue) -> None:
         answer, way = gr.Textbox("", label="answer"), gr.Textbox("removed", label="way")
         truth = gr.Textbox("", label="truth")
         layer, head = (components.WholeInput(-1, label=name) for name in ("layer", "head"))
-        keys = components.WholeInput(64, label="keys")
+        keys, what = components.WholeInput(64, label="keys"), gr.Textbox("attention", label="what")
         result, run = gr.JSON(label="result"), gr.Button()
     long_jobs = model_queue.of_long_jobs  # others come before these
     served = {
@@ -44,7 +44,7 @@ def build(app_state: AppState, model_queue: ModelQueue) -> None:
         endpoints.effects: ([image, question, there, absent, method, budget, model], long_jobs),
         endpoints.diagnose: ([image, question, method, budget, truth, model], long_jobs),
         endpoints.inside: (
-            [image, question, method, budget, layer, head, keys, model],
+            [image, question, method, budget, layer, head, keys, model, what],
             long_jobs,
         ),
     }

@@ -99,6 +99,7 @@ class ExplainingEndpoints(EndpointGroup):
         head: int = -1,
         keys: int = 64,
         model: str = DEFAULT,
+        what: str = "attention",
     ) -> dict:
         """Tell what each word of an answer reads, and behind which layer the answer stands.
 
@@ -107,13 +108,16 @@ class ExplainingEndpoints(EndpointGroup):
             question: the question, at most 500 characters
             method: key of the method whose run stands beside the full one, such as "visionzip"
             budget: visual tokens kept, averaged over the layers of the language model
-            layer: of the attention to patches, counted from 0; -1 for the mean of all
-            head: one of that layer's; -1 for the mean of all
+            layer: of the map of patches, counted from 0; -1 for the mean of all
+            head: one of that layer's, of the attention; -1 for the mean of all
             keys: how many cached keys TidalDecode and TokenSelect may read at every step
             model: key of the model, such as "pico"
+            what: the map shows: "attention" of every word, "rollout" of it through all layers,
+                "norm" of a layer's tokens, their "change" in a layer, norms in the "tower" or of
+                each "token" before the language model
 
         Returns:
-            of the full and of the pruned run: attention to patches per word (base64), its shares
+            of the full and of the pruned run: that map under its name (base64), attention's shares
             per word and layer (picture, question, template, first token, own words), the most
             probable tokens read off behind every layer, the layer from behind which the answer
             stands, and tokens per layer; what TidalDecode and TokenSelect would read; the answer
@@ -128,9 +132,8 @@ class ExplainingEndpoints(EndpointGroup):
                 for name, run in runs.items()
             }
             for name, run in runs.items():
-                shown = ("attention", layer, head)
-                found = use_cases.patch_map(request, *run, *shown, cache=cache)
-                told[name]["attention"] = map_payload(found)
+                found = use_cases.patch_map(request, *run, what, layer, head, cache=cache)
+                told[name][what] = map_payload(found)
             told["reads"] = reads_payload(
                 use_cases.read_keys(request, FULL, 1, keys, keys, cache=cache)
             )

@@ -48,7 +48,7 @@ def build() -> gr.HTML:
     return components.html_block(
         '<div class="vt-cards"></div>',
         "mountMethods",
-        {"cards": [card_payload(method) for method in catalog.METHODS]},
+        {"cards": [card_payload(each) for each in (*catalog.METHODS, *catalog.OF_VIDEOS)]},
         elem_id="vt-cards",
     )
 
@@ -78,6 +78,7 @@ def card_payload(method: type[Method]) -> dict:
         "key": card.key,
         "title": card.title,
         "group": catalog.group_of(method),
+        "of_videos": method in catalog.OF_VIDEOS,
         "source": source(card),
         "paper": card.paper,
         "arxiv": card.arxiv,

@@ -23,7 +23,9 @@ def page(browser, url):
 def test_every_method_has_a_card_that_follows_the_open_picture(page):
     open_tab(page, "Methods")
     cards = page.locator(".vt-card-method")
-    expect(cards).to_have_count(len(catalog.METHODS))
+    expect(cards).to_have_count(len(catalog.METHODS) + len(catalog.OF_VIDEOS))
+    of_frames = page.locator("[data-group='frames of a video'] [data-method=dycoke]")
+    expect(of_frames.locator("[aria-live]")).to_contain_text("frames of a video")
     quick = [m.card.key for m in catalog.METHODS if not m.slow]
     for key in quick:
         card = page.locator(f".vt-card-method[data-method='{key}']")
@@ -35,9 +37,10 @@ def test_every_method_has_a_card_that_follows_the_open_picture(page):
 def test_a_card_is_found_by_its_name_in_a_list_of_groups(page):
     open_tab(page, "Methods")
     lines = page.locator("#vt-cards .vt-index li")
-    groups = [catalog.group_of(method) for method in catalog.METHODS]
+    methods = (*catalog.METHODS, *catalog.OF_VIDEOS)
+    groups = [catalog.group_of(method) for method in methods]
     expect(lines).to_have_count(len(set(groups)))
-    for method, group in zip(catalog.METHODS, groups, strict=True):
+    for method, group in zip(methods, groups, strict=True):
         expect(lines.filter(has_text=group).locator(f"[data-key={method.card.key}]")).to_have_count(
             1
         )
@@ -58,7 +61,7 @@ def test_cards_are_filtered_by_words_and_badges_and_settings_are_readable(page):
     merging.click()
     expect(cards).to_have_count(sum(method().merges for method in catalog.METHODS))
     merging.click()
-    expect(cards).to_have_count(len(catalog.METHODS))
+    expect(cards).to_have_count(len(catalog.METHODS) + len(catalog.OF_VIDEOS))
     words = page.locator(".vt-card-method option").all_inner_texts()
     assert not {"True", "False", "None"} & set(words)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from tiny_models import random_prompt, taken_apart, tiny_llama
 
@@ -13,7 +14,9 @@ from explorer.analyses.recipe_fitting import (
     lowest,
     until,
 )
+from explorer.methods.ops.recipes import RECIPES, Recipes
 from explorer.metrics.cost import Shape, shape_of
+from explorer.tools.calibration.fitprune_recipe import from_the_usual
 
 SHAPE = Shape(layers=4, width=32, ffn=64, heads=4, kv_heads=4, head_width=8, vocabulary=40)
 
@@ -48,3 +51,13 @@ def test_a_larger_alpha_deletes_more_and_the_fit_reaches_its_goal():
         assert len(recipe) == 6
         assert abs(flops_left(shape, 49, recipe) - goal) < 0.06
     assert sum(recipes[0]) < sum(recipes[1])
+
+
+def test_a_recipe_of_one_picture_is_held_against_the_stored_ones(monkeypatch):
+    usual = Recipes(20, ((0, 4, 0, 0), (8, 4, 0, 0)))
+    monkeypatch.setitem(RECIPES, "a model", usual)
+    own = {"tokens": 20, "deleted": [[0, 4, 0, 0], [8, 4, 0, 0]]}
+    assert from_the_usual("a model", own) == 0
+    own["deleted"][1] = [4, 8, 0, 0]  # entering: 20 16 8 8, not 20 12 8 8
+    assert from_the_usual("a model", own) == pytest.approx(4 / 20 / 8)
+    assert from_the_usual("another", own) is None

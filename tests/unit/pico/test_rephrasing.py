@@ -39,6 +39,7 @@ def test_an_answer_that_contradicts_is_noticed():
     assert not back.holds("two") and back.holds("zero")
     sign = converse("what is above the sign ?", "an owl")
     assert sign.question == "what is below the owl ?" and sign.holds("a sign saying stop")
+    assert sign.counted == "how many owls are there ?" and not back.counted
 
 
 def test_what_pico_is_never_asked_has_neither():

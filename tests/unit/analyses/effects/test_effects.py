@@ -91,6 +91,13 @@ def test_stability_counts_what_its_answers_say(request_, cache):
     assert back.consistent == (back.said == "a bus")
 
 
+def test_nothing_is_asked_back_about_one_of_several_things(cache):
+    """Scene 52 has three tomatoes: each is somewhere else."""
+    asked = CaseRequest.make("pico", scenes.make(52).image, "what is in the middle ?")
+    for counted, single in (("", True), ("how many tomatoes are there ?", False)):
+        assert stability._is_single(asked, counted, cache, lambda: False) is single
+
+
 def test_a_case_and_its_report_keep_what_was_asked(request_, cache):
     asked = [AskedThing("boat", True), AskedThing("owl", False)]
     found = list(probes.probe(request_, asked, "clsattn", cache=cache))
