@@ -164,13 +164,24 @@ def tower_of(content: str, views: int, n: int, cls: bool) -> Callable:
     return rerun_tower
 
 
-def inner_signals(place: Tensor, content: str, layer: int, original: int | None = None) -> Signals:
-    """Signals before a layer; `original`: visual tokens of the untouched prompt."""
-    return _inner_signals(tuple(map(tuple, place.tolist())), content, layer, original)
+def inner_signals(
+    place: Tensor,
+    content: str,
+    layer: int,
+    original: int | None = None,
+    needs: frozenset[str] | None = None,
+) -> Signals:
+    """Signals before a layer; `original`: visual tokens of the untouched prompt.
+
+    needs: which of them; others are None. All without it.
+    """
+    return _inner_signals(tuple(map(tuple, place.tolist())), content, layer, original, needs)
 
 
 @lru_cache(maxsize=512)
-def _inner_signals(rows: tuple, content: str, layer: int, original: int | None) -> Signals:
+def _inner_signals(
+    rows: tuple, content: str, layer: int, original: int | None, needs: frozenset[str] | None
+) -> Signals:
     place = torch.tensor(rows)
     n = len(place)
     make = numbers(content, torch.Generator().manual_seed(100 + layer))
@@ -178,42 +189,45 @@ def _inner_signals(rows: tuple, content: str, layer: int, original: int | None) 
     share = n / (n + TAIL)
     total = BEFORE + n + TAIL
     at = torch.arange(BEFORE, BEFORE + n)
+    makers: dict[str, Callable[[], object]] = {
+        "last_cls_attention": lambda: make(1, HEADS, n, 1).squeeze(-1).softmax(-1),
+        "patch_attention": lambda: make(1, n, n).softmax(-1),
+        "last_attention": lambda: make(HEADS, n, 1).squeeze(-1).softmax(-1),
+        "unrotated_attention": lambda: make(HEADS, n, 1).squeeze(-1).softmax(-1),
+        "visual_attention": lambda: (make(n, n) + causal).softmax(-1),
+        "visual_keys": lambda: make(n, 4),
+        "joined_keys": lambda: make(n, 8),
+        "values": lambda: make(2, n, 4),
+        "tail_values": lambda: make(2, TAIL, 4),
+        "other_values": lambda: make(2, BEFORE, 4),
+        "rotary": lambda: make(n, 2).tanh(),
+        "global_attention": lambda: make(HEADS, n, 1).squeeze(-1).softmax(-1) * share,
+        "next_last_attention": lambda: make(HEADS, n, 1).squeeze(-1).softmax(-1) * share,
+        "tail_attention": lambda: make(HEADS, TAIL, n, 1).squeeze(-1).softmax(-1) * share,
+        "next_tail_attention": lambda: make(HEADS, TAIL, n, 1).squeeze(-1).softmax(-1) * share,
+        "visual_received": lambda: (make(n, n) + causal).softmax(-1).sum(0),
+        "pagerank": lambda: make(n, 1)[:, 0].softmax(0),
+        "visual_to_tail": lambda: torch.zeros(n),
+        "key_norms": lambda: make(n, 1)[:, 0].abs(),
+        "tail_key_norms": lambda: make(TAIL, 1)[:, 0].abs(),
+        "normed": lambda: make(n, WIDTH),
+        "tail_normed": lambda: make(TAIL, WIDTH),
+        "n_leading_tokens": lambda: BEFORE,
+        "rotated_ones": lambda: make(n, 4),
+        "tail_rotated_ones": lambda: make(TAIL, 4),
+        "tail": lambda: make(TAIL, WIDTH),
+        "inputs": lambda: make(original or n, WIDTH),
+        "transitions": lambda: tuple(
+            Transition(make(2, total, 1)[..., 0].abs(), make(2, total, 1)[..., 0].tanh(), at)
+            for _ in range(layer)
+        ),
+        "neurons": lambda: Neurons(make(total, NEURONS), at, total - 2),
+    }
     return Signals(
         grid_position=place,
         features=make(n, WIDTH),
         patches=torch.arange(n)[:, None].masked_fill(place[:, :1] < 0, -1),
-        last_cls_attention=make(1, HEADS, n, 1).squeeze(-1).softmax(-1),
-        patch_attention=make(1, n, n).softmax(-1),
-        last_attention=make(HEADS, n, 1).squeeze(-1).softmax(-1),
-        unrotated_attention=make(HEADS, n, 1).squeeze(-1).softmax(-1),
-        visual_attention=(make(n, n) + causal).softmax(-1),
-        visual_keys=make(n, 4),
-        joined_keys=make(n, 8),
-        values=make(2, n, 4),
-        tail_values=make(2, TAIL, 4),
-        other_values=make(2, BEFORE, 4),
-        rotary=make(n, 2).tanh(),
-        global_attention=make(HEADS, n, 1).squeeze(-1).softmax(-1) * share,
-        next_last_attention=make(HEADS, n, 1).squeeze(-1).softmax(-1) * share,
-        tail_attention=make(HEADS, TAIL, n, 1).squeeze(-1).softmax(-1) * share,
-        next_tail_attention=make(HEADS, TAIL, n, 1).squeeze(-1).softmax(-1) * share,
-        visual_received=(make(n, n) + causal).softmax(-1).sum(0),
-        pagerank=make(n, 1)[:, 0].softmax(0),
-        visual_to_tail=torch.zeros(n),
-        key_norms=make(n, 1)[:, 0].abs(),
-        tail_key_norms=make(TAIL, 1)[:, 0].abs(),
-        normed=make(n, WIDTH),
-        tail_normed=make(TAIL, WIDTH),
-        n_leading_tokens=BEFORE,
-        rotated_ones=make(n, 4),
-        tail_rotated_ones=make(TAIL, 4),
-        tail=make(TAIL, WIDTH),
-        inputs=make(original or n, WIDTH),
-        transitions=tuple(
-            Transition(make(2, total, 1)[..., 0].abs(), make(2, total, 1)[..., 0].tanh(), at)
-            for _ in range(layer)
-        ),
-        neurons=Neurons(make(total, NEURONS), at, total - 2),
+        **{name: of() for name, of in makers.items() if needs is None or name in needs},
     )
 
 
@@ -241,7 +255,8 @@ def walk(
         if stage.layer == 0:
             signals = tower_signals(layout, content, cls)
         else:
-            signals = inner_signals(place, content, stage.layer, len(LAYOUTS[layout][0]))
+            whole = len(LAYOUTS[layout][0])
+            signals = inner_signals(place, content, stage.layer, whole, frozenset(method.needs))
         changes = touched(signals)
         kept = method.keep(signals, stage)
         assert touched(signals) == changes, "a method changes nothing that it is given"
