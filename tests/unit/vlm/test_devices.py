@@ -160,6 +160,6 @@ def test_other_errors_fail_loudly(monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("shapes do not fit")
 
-    monkeypatch.setattr(overview, "full_run", broken)
+    monkeypatch.setattr(overview, "stream_full", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         analyses.analyse(CaseRequest.make("pico", scenes.make(9).image, QUESTION))
