@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import count
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from explorer.errors import MethodUnavailable
 from explorer.methods import catalog
 from explorer.methods.method import Method
 from explorer.metrics import cost
+from explorer.vlm.progress import Progress, tell
 from explorer.vlm.prompt import as_read, unknown_words
 from explorer.vlm.threads import parallel, parallel_runs
 from explorer.vlm.turns.current_run import clock
@@ -136,8 +138,11 @@ def draw_all(
     budgets: as in `map_of`.
     """
 
+    begun = count()
+
     def work(waiting: Iterator[Method]) -> Iterator[tuple[str, MethodMap | str]]:
         for method in waiting:
+            tell(Progress(next(begun), len(methods), "maps"))
             try:
                 yield method.spec, map_of(method, case.size, prompts.prefix, budgets)
             except MethodUnavailable as error:

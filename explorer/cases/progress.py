@@ -1,18 +1,21 @@
-"""Iterate over work that calls back about its progress, and stop it when nobody iterates any more.
+"""Iterate over work that tells its progress on the way, and stop it when nobody iterates any more.
 
-For libraries that call back but can't be iterated over (captum). Knows nothing of the work.
+For libraries that call back but can't be iterated over (captum), and for steps that take seconds
+between two values. Knows nothing of the work.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import TypeVar
 
-from explorer.vlm.progress import Progress
+from explorer.vlm.progress import Progress, told_to
 
 T = TypeVar("T")
 ProgressCallback = Callable[[int, int], None]
@@ -49,5 +52,41 @@ def with_progress(work: Callable[[ProgressCallback], T]) -> Iterator[Progress | 
             while (progress := reports.get()) is not None:
                 yield progress
             yield future.result()
+        finally:
+            closed.set()
+
+
+def with_told_progress(values: Generator[T, None, None], every: float) -> Iterator[Progress | T]:
+    """Give a generator's values, and what its work tells in between, once in so many seconds.
+
+    The values are computed in a thread of its own. Closing the iterator stops the work where it
+    tells something the next time, and waits for that. What the work raises is raised here.
+    """
+    events: SimpleQueue[tuple[Progress | T] | None] = SimpleQueue()
+    closed, last = threading.Event(), float("-inf")
+
+    def hear(progress: Progress) -> None:
+        nonlocal last
+        if closed.is_set():
+            raise _Stopped
+        now = time.perf_counter()
+        if now - last >= every:
+            last = now
+            events.put((progress,))
+
+    def run() -> None:
+        try:
+            with told_to(hear), closing(values):
+                for value in values:
+                    events.put((value,))
+        finally:
+            events.put(None)
+
+    with ThreadPoolExecutor(1) as worker:
+        try:
+            future = worker.submit(copy_context().run, run)
+            while (event := events.get()) is not None:
+                yield event[0]
+            future.result()
         finally:
             closed.set()

@@ -30,6 +30,7 @@ from explorer.inference.sequence import Prompt, Sequence, StageOutcome
 from explorer.methods.observed import Neurons
 from explorer.methods.signals import Kept, Signals, Stage
 from explorer.vlm.components import Decoder
+from explorer.vlm.progress import told
 from explorer.vlm.turns.current_run import clock
 
 ChooseTokens = Callable[[Signals, Stage], Kept]
@@ -226,8 +227,7 @@ def prefill(
     trace: whether to keep what each layer did; see `LayerTrace`. behind: sees what each layer gives
     and what is recorded of it.
     """
-    [run] = prefill_together(decoder, [(prompt, plan)], trace, behind)
-    return run
+    return prefill_together(decoder, [(prompt, plan)], trace, behind)[0]
 
 
 @torch.no_grad()
@@ -261,15 +261,13 @@ def prefill_together(
             by_head.update((id(state), own[:, number]) for state in groups[number])
 
     n_recorded = max(row.n_recorded for row in rows)
-    for index, layer in enumerate(body.layers):
+    for index, layer in enumerate(told(body.layers, "prefill")):
         for row in rows:
             row.prune(index)
             row.run.record_input(row.state.sequence)
         run_layer(layer, states, body, record, index < n_recorded)
         if not mass:
-            raise RuntimeError(
-                "the language model has its own attention; register_attention() is needed"
-            )
+            raise RuntimeError("the decoder has its own attention; register_attention() is needed")
         for row in rows:
             row.run.prompt_attention_mass[index] = mass[id(row.state)]
             row.choose_neurons()

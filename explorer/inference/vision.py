@@ -9,6 +9,7 @@ pruning method is, and never asks a model for `output_attentions`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +28,8 @@ from explorer.inference.tower_layers import (
 from explorer.methods.signals import Signals
 from explorer.vlm.attention import record_attention
 from explorer.vlm.components import Pixels, Tower
-from explorer.vlm.tower_rerun import Rule, rerun_tower
+from explorer.vlm.tower.rerun import Rule, rerun_tower
+from explorer.vlm.tower.views import one_by_one
 
 OF_KEYS = frozenset({"cls_attention", "patch_attention", "patch_logits", "keys", "last_keys"})
 """Signals that come of the queries and keys of the layer that feeds the projector."""
@@ -84,7 +86,9 @@ def encode_image(tower: Tower, pixels: Pixels) -> VisionOutput:
     can_rerun = bool(tower.layers) and "pixel_values_videos" not in pixels
     layers = LayerSignals(tower)
     layers.listen(tower.attention, record_qk)
-    with record_attention(layers.listeners()):
+    single = any(t.device.type == "cpu" for t in pixels.values())
+    views = one_by_one(tower.viewer) if single else nullcontext()
+    with record_attention(layers.listeners()), views:
         hidden_states, features, deepstack = tower.run(pixels)
     return VisionOutput(
         query=torch.cat(queries),  # a tower may look at one frame after the other

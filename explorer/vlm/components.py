@@ -99,6 +99,7 @@ class Tower:
     projector_layers: the projector's layers in their order, if the last of them is linear.
     layers: where they pass a tensor on and nothing besides, and so can run with fewer tokens; the
     projector reads what `norm` makes of the output of number `feeds` of them.
+    viewer: the module that looks at a batch of views, each by itself; None where there is none.
     """
 
     attention: nn.Module
@@ -114,6 +115,7 @@ class Tower:
     layers: tuple[nn.Module, ...] = ()
     feeds: int = -1
     norm: nn.Module = field(default_factory=nn.Identity)
+    viewer: nn.Module | None = None
 
 
 @dataclass(frozen=True)

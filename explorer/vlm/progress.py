@@ -1,20 +1,25 @@
-"""How far some work is: the loading of a model, or a search that runs it many times.
+"""How far some work is: a model that loads, a picture that is looked at, a search of many runs.
 
-Knows numbers; not what is counted.
+Knows numbers, and who wants to hear them; not what is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Progress:
     """`done` of `total`, which is 0 where nobody knows.
 
-    stage: what is being done: "waiting", "search", "download" and "weights" of a load; "" where
-    there is just one stage.
+    stage: what is being done: "waiting", "search", "download" and "weights" of a load; "tower",
+    "prefill", "words" and "maps" of a case; "" where there is just one stage.
     """
 
     done: float = 0
@@ -29,3 +34,29 @@ class Progress:
 
 Report = Callable[[Progress], None]
 """Called with how far the work is; raises where nobody wants it any more."""
+
+_LISTENER: ContextVar[Report | None] = ContextVar("who hears of progress", default=None)
+
+
+@contextmanager
+def told_to(listener: Report) -> Iterator[None]:
+    """Let a listener hear what is told in this context."""
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
+
+
+def tell(progress: Progress) -> None:
+    """Say how far the work is, if anybody listens; raises where nobody wants it any more."""
+    listener = _LISTENER.get()
+    if listener is not None:
+        listener(progress)
+
+
+def told(items: Sequence[T], stage: str) -> Iterator[T]:
+    """Give items one by one, and say before each how many are done."""
+    for done, item in enumerate(items):
+        tell(Progress(done, len(items), stage))
+        yield item

@@ -14,7 +14,7 @@ from explorer.methods.observed import TowerLayer
 from explorer.methods.signals import Signals, Stage
 from explorer.vlm.attention import register_attention
 from explorer.vlm.components import Tower, Vision
-from explorer.vlm.tower_rerun import rerun_tower
+from explorer.vlm.tower.rerun import rerun_tower
 from parity.reading import Golden, assert_close
 
 

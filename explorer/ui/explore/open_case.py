@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import gradio as gr
 
 from explorer.cases.answers import check_budget
+from explorer.cases.progress import with_told_progress
 from explorer.cases.records import Analysis
 from explorer.cases.request import CaseRequest
 from explorer.errors import BadPicture, BadQuestion, VisitorError
@@ -35,13 +36,16 @@ from explorer.ui.explore.opening_messages import (
 )
 from explorer.ui.explore.photo_note import photo_note
 from explorer.ui.explore.sessions import example_session, scene_session, told
+from explorer.ui.explore.stages import SCORING, StageClock
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.case import case_payload, pending_payload
 from explorer.ui.requests import announce, is_stale
 from explorer.ui.session import FORGOTTEN, PARTIAL_SECONDS, AppState, Session
 from explorer.ui.web import uploads
+from explorer.vlm.loader import default_loader
+from explorer.vlm.progress import Progress
 
-SCORING = "Scoring every patch by every method …"
+PROGRESS_SECONDS = 0.5  # between two lines that tell how far a model is
 GONE = "This picture of yours was kept for one tab of the browser; please choose it anew."
 CHANNEL = "opening"  # of the tickets
 
@@ -190,7 +194,7 @@ class CaseOpener:
         tab = self.tab
         question, model = " ".join(session.question.split()), session.model or ""
         session = replace(session, question=question, model=model, untouched=False)
-        yield {tab.question_notes: components.lines("busy", SCORING)}
+        yield {tab.question_notes: components.lines("busy", f"{SCORING} …")}
         failed = {"ticket": 0, "case": session.id, "answers": [], "failed": True}
         try:
             analysis = yield from self._unfolded(session)
@@ -223,12 +227,18 @@ class CaseOpener:
     def _unfolded(self, session: Session) -> Generator[dict, None, Analysis]:
         """Show the picture as soon as it is known to be good, and the full answer as it comes."""
         tab, id_, unfold = self.tab, session.id, self.app_state.use_cases.unfold
-        events = unfold(session.request, PARTIAL_SECONDS, cache=self.app_state.cache)
+        request, stages = session.request, StageClock()
+        events = unfold(request, PARTIAL_SECONDS, cache=self.app_state.cache)
+        if not default_loader().catalog.entry(request.model).live:  # it takes seconds
+            events = with_told_progress(events, PROGRESS_SECONDS)
         for number, found in enumerate(events):
             if isinstance(found, Analysis):
                 return found
             if number == 0:
                 yield {tab.stage: pending_payload(id_, session.picture, session.question)}
+            if isinstance(found, Progress):
+                yield {tab.question_notes: components.lines("busy", stages.line(found))}
+                continue
             payload = answer_payload(found, session.truth, id_)
             yield {tab.readout: {"ticket": 0, "case": id_, "answers": [payload]}}
         raise RuntimeError("an analysis ended without its result")

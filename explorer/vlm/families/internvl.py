@@ -115,6 +115,7 @@ def vision_tower(vlm: Vlm) -> Tower:
         layers=tuple(layers),
         feeds=len(layers) - 1,
         norm=inner.vision_tower.layernorm,
+        viewer=inner.vision_tower,
     )
 
 

@@ -67,6 +67,7 @@ def vision_tower(vlm: Vlm) -> Tower:
         projector_layers=(projector.linear_1, projector.act, projector.linear_2),
         layers=tuple(layers),
         feeds=feeds,
+        viewer=inner.vision_tower,
     )
 
 

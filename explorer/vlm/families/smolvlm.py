@@ -126,6 +126,7 @@ def vision_tower(vlm: Vlm) -> Tower:
         layers=tuple(layers),
         feeds=len(layers) - 1,
         norm=inner.vision_model.post_layernorm,
+        viewer=inner.vision_model,
     )
 
 

@@ -57,7 +57,7 @@ def test_one_pass_gives_all_that_a_session_asks_for(vlm, looks):
     *_, analysis = analyses.unfold(request)
     assert len(analysis.methods) > 30
     assert len(draw_what_sees_something_new(request, None)) > 10
-    assert looks == [5]
+    assert sum(looks) == 5
 
 
 def test_a_cache_that_holds_few_answers_holds_what_the_tower_saw(vlm, looks):
@@ -65,7 +65,7 @@ def test_a_cache_that_holds_few_answers_holds_what_the_tower_saw(vlm, looks):
     for spec in ("visionzip", "fopru", "hired"):
         analyses.draw(request, spec, cache=cache)
         analyses.answer(request, spec, 9, cache=cache)
-    assert looks == [5]
+    assert sum(looks) == 5
 
 
 def test_methods_that_prune_in_the_tower_run_it_again_but_not_from_the_picture(vlm, monkeypatch):

@@ -8,7 +8,7 @@ ratios, and seconds of the processor (all cores added), say more.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -143,21 +143,26 @@ def compare(vlm: Vlm, picture: tuple[int, int] = PICTURE) -> dict[str, float]:
         for name, work in (("transformers", by_transformers), ("here", by_us))
     }
     plain, ours = runs["transformers"].marks, runs["here"].marks
-    print(f"{'':34}{'transformers':>16}{'here':>16}{'ratio':>9}  of processor seconds", flush=True)
+    heads = "".join(f"{head:>19}" for head in ("transformers", "here", "ratio"))
+    print(f"{'  seconds (of the processor)':24}{heads}", flush=True)
     for name, taken in ours.items():
-        against = plain.get(name, plain[ANSWER])
-        shares = [mine / theirs for mine, theirs in zip(taken, against, strict=True)]
-        told = f"{plain[name][0]:14.1f} s" if name in plain else f"{'':16}"
+        shares = [a / b for a, b in zip(taken, plain.get(name, plain[ANSWER]), strict=True)]
+        own = _pair(plain[name], 1) if name in plain else ""
         goal = f"  goal {GOALS[name]:.2f}" if name in GOALS else ""
-        row = f"  {name:32}{told}{taken[0]:14.1f} s{shares[0]:9.2f}{shares[1]:9.2f}{goal}"
-        print(row, flush=True)
+        print(f"  {name:22}{own:>19}{_pair(taken, 1):>19}{_pair(shares, 2):>19}{goal}", flush=True)
     same = runs["transformers"].text == runs["here"].text
     print(f"  the words are {'the same' if same else 'OTHERS'}", flush=True)
     share = peaks["here"] / peaks["transformers"]
-    told = "".join(f"{peak:13.2f} GB" for peak in peaks.values())
-    print(f"  {'peak memory':32}{told}{share:9.2f}{'':9}  goal {MEMORY_GOAL:.2f}", flush=True)
+    told = "".join(f"{peak:>16.2f} GB" for peak in peaks.values())
+    print(f"  {'peak memory':22}{told}{share:>19.2f}  goal {MEMORY_GOAL:.2f}", flush=True)
     found = {name: ours[name][0] / plain[ANSWER][0] for name in GOALS}
     return found | {"peak memory": share, "gigabytes": peaks["here"]}
+
+
+def _pair(numbers: Sequence[float], digits: int) -> str:
+    """Write a number by the clock and one of the processor."""
+    by_clock, of_processor = (f"{number:.{digits}f}" for number in numbers)
+    return f"{by_clock} ({of_processor})"
 
 
 def main(key: str, wished: str = "auto", words: int = WORDS) -> None:
