@@ -21,6 +21,7 @@ from explorer.ui import components, messages
 from explorer.ui.messages import Message
 from explorer.ui.session import FORGOTTEN, AppState, RequestTickets, is_forgotten, visitor_of
 from explorer.ui.web.model_queue import ModelQueue, QueueHooks, Stop
+from explorer.vlm.turns.current_run import others
 
 Handler = Callable[[object, Message, Stop], Iterator[dict]]
 
@@ -149,6 +150,17 @@ def task_channel(
         event="work",
         tickets=app_state.tickets,
     )
+
+
+def beside_others(task: Callable[[object, Message], Iterator[dict]]) -> Handler:
+    """Let a task that can't be stopped between two replies tell first who else computes."""
+
+    def work(session: object, message: Message, stop: Stop) -> Iterator[dict]:
+        if beside := others():
+            yield {"others": beside}
+        yield from task(session, message)
+
+    return work
 
 
 def serve_request(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import gradio as gr
 
@@ -24,7 +25,7 @@ from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.attribution import importance_payload, restoration_payload, trial_payload
 from explorer.ui.payloads.diagnosis import STEPS, diagnosis_payload, step_payload
 from explorer.ui.payloads.encoding import rounded
-from explorer.ui.requests import serve_request, task_channel
+from explorer.ui.requests import beside_others, serve_request, task_channel
 from explorer.ui.session import AppState, Session
 from explorer.ui.tab_messages import (
     DiagnosisMessage,
@@ -33,9 +34,9 @@ from explorer.ui.tab_messages import (
     PickMessage,
     RestoreMessage,
 )
-from explorer.ui.web.model_queue import ModelQueue, Stop
+from explorer.ui.web.model_queue import ModelQueue
 from explorer.vlm.progress import Progress
-from explorer.vlm.turns.current_run import others, place
+from explorer.vlm.turns.current_run import place
 
 PAUSE = 0.2  # seconds between two reports of progress
 Task = Callable[[AppState, Session, Message], Iterator[dict]]
@@ -50,32 +51,16 @@ def build(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> No
         elem_id="vt-debug",
     )
     for name, (kind, task) in TASKS.items():
-        _wire(name, kind, task, app_state, session, model_queue)
+        channel = task_channel("debug", "mountTask", name, app_state, session)
+        work = beside_others(partial(_calmly, task, app_state))
+        queue = model_queue if name == "pick" else model_queue.of_long_jobs
+        serve_request(channel, kind, work, queue)
 
 
-def _wire(
-    name: str,
-    kind: type[Message],
-    task: Task,
-    app_state: AppState,
-    session: gr.State,
-    model_queue: ModelQueue,
-) -> None:
-    channel = task_channel("debug", "mountTask", name, app_state, session)
-
-    def work(session: Session, message: Message, stop: Stop) -> Iterator[dict]:
-        if beside := others():
-            yield {"others": beside}
-        yield from _calmly(task(app_state, session, message))
-
-    queue = model_queue if name == "pick" else model_queue.of_long_jobs
-    serve_request(channel, kind, work, queue)
-
-
-def _calmly(replies: Iterator[dict]) -> Iterator[dict]:
+def _calmly(task: Task, app_state: AppState, session: Session, message: Message) -> Iterator[dict]:
     """Leave out progress that comes sooner than an eye can follow; nobody waits for the first."""
     last = -PAUSE
-    for reply in replies:
+    for reply in task(app_state, session, message):
         now = time.monotonic()
         if reply.keys() & {"done", "trials", "steps"} or now - last > PAUSE:
             last = now

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -49,23 +50,8 @@ def build(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> No
         elem_id="vt-effects",
     )
     for name, (kind, task) in TASKS.items():
-        _wire(name, kind, task, app_state, session, model_queue.of_long_jobs)
-
-
-def _wire(
-    name: str,
-    kind: type[Message],
-    task: Task,
-    app_state: AppState,
-    session: gr.State,
-    queue: ModelQueue,
-) -> None:
-    channel = task_channel("effects", "mountEffectsTask", name, app_state, session)
-
-    def work(session: Session, message: Message, stop: Stop) -> Iterator[dict]:
-        yield from task(app_state, session, message, stop)
-
-    serve_request(channel, kind, work, queue)
+        channel = task_channel("effects", "mountEffectsTask", name, app_state, session)
+        serve_request(channel, kind, partial(task, app_state), model_queue.of_long_jobs)
 
 
 def measured(folder: Path = things.FOLDER) -> list[dict]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import gradio as gr
 
@@ -23,11 +24,10 @@ from explorer.ui.payloads.inside import (
     reads_payload,
     removal_payload,
 )
-from explorer.ui.requests import serve_request, task_channel
+from explorer.ui.requests import beside_others, serve_request, task_channel
 from explorer.ui.session import AppState, Session
 from explorer.ui.tab_messages import InsideMapMessage, InsideMessage, ReadsMessage
-from explorer.ui.web.model_queue import ModelQueue, Stop
-from explorer.vlm.turns.current_run import others
+from explorer.ui.web.model_queue import ModelQueue
 
 Task = Callable[[AppState, Session, Message], Iterator[dict]]
 
@@ -38,26 +38,9 @@ def build(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> No
         '<div class="vt-inside"></div>', "mountInside", {"kinds": list(KINDS)}, elem_id="vt-inside"
     )
     for name, (kind, task) in TASKS.items():
-        _wire(name, kind, task, app_state, session, model_queue)
-
-
-def _wire(
-    name: str,
-    kind: type[Message],
-    task: Task,
-    app_state: AppState,
-    session: gr.State,
-    model_queue: ModelQueue,
-) -> None:
-    channel = task_channel("inside", "mountInsideTask", name, app_state, session)
-
-    def work(session: Session, message: Message, stop: Stop) -> Iterator[dict]:
-        if beside := others():
-            yield {"others": beside}
-        yield from task(app_state, session, message)
-
-    queue = model_queue.of_long_jobs if name == "removal" else model_queue
-    serve_request(channel, kind, work, queue)
+        channel = task_channel("inside", "mountInsideTask", name, app_state, session)
+        queue = model_queue.of_long_jobs if name == "removal" else model_queue
+        serve_request(channel, kind, beside_others(partial(task, app_state)), queue)
 
 
 def _runs(message: InsideMessage) -> dict[str, tuple[str, int]]:

@@ -25,6 +25,8 @@ from explorer.pico.data.questions import truths
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # milliseconds
 PICTURE = "#vt-pick"
+NEXT_FRAME = """() => new Promise((resolve) =>
+  requestAnimationFrame(() => requestAnimationFrame(resolve)))"""
 # Waits for the next frame, and gives the milliseconds that the tab took to draw itself.
 DRAWN_MS = """() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() =>
   resolve(performance.getEntriesByName("explorer.debug").at(-1).duration))))"""
@@ -81,6 +83,12 @@ def from_the_start(page: Page) -> Page:
 
 
 def answered(page: Page) -> None:
+    """Wait until the answer from the very patches that are picked is known, and drawn.
+
+    What is drawn is a frame behind: right after a click it still tells of the patches before.
+    """
+    until(page, "state.debug?.known", timeout=PATIENCE)
+    page.evaluate(NEXT_FRAME)
     page.wait_for_selector('.vt-debug[data-picked="known"]', timeout=PATIENCE)
 
 
