@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from explorer.cases.cache import VISION_BYTES, BoundedStore
+from explorer.cases.pictures import open_beside
 from explorer.media.image import Picture, open_picture
 from explorer.vlm.components import Vlm
 from explorer.vlm.loader import default_loader
@@ -42,6 +43,8 @@ class CaseRequest:
         if not isinstance(model, Vlm):
             default_loader().catalog.entry(model)  # raises if there is none
         question = check_question(question)
+        if isinstance(image, str | Path | bytes):
+            image = open_beside(image)
         picture = image if isinstance(image, Picture) else open_picture(image)
         return cls(model, picture, question)
 

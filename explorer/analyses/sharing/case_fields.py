@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from explorer.analyses.diagnosis.records import QUESTIONS
+from explorer.cases.pictures import open_beside
 from explorer.errors import BadCase, BadPicture
-from explorer.media.image import Picture, open_picture
+from explorer.media.image import Picture
 
 FORMAT = "visual token explorer case"
 VERSION = 1
@@ -219,7 +220,7 @@ class CaseFile(Strict):
     def opened(self) -> Picture:
         """Open the picture by the guard that opens uploads; `BadCase` if it isn't the one named."""
         try:
-            picture = open_picture(base64.b64decode(self.picture.png))
+            picture = open_beside(base64.b64decode(self.picture.png))
         except (BadPicture, ValueError) as error:
             raise BadCase("The picture in this case can't be opened.") from error
         if picture.digest != self.picture.digest or picture.image.size != self.picture.size:

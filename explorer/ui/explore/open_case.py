@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import gradio as gr
 
 from explorer.cases.answers import check_budget
+from explorer.cases.pictures import open_beside
 from explorer.cases.progress import with_told_progress
 from explorer.cases.records import Analysis
 from explorer.cases.request import CaseRequest
@@ -249,7 +250,7 @@ class CaseOpener:
             raise BadPicture(GONE)
         path = path if opens.path is None else uploads.check(opens.path)
         try:
-            picture = open_picture(path)
+            picture = open_beside(path)
         finally:
             if opens.path is not None:
                 uploads.discard(path)

@@ -16,8 +16,9 @@ from explorer.analyses import failures
 from explorer.analyses.failures import Asked, Failure
 from explorer.analyses.failures.own_pictures import read_lines
 from explorer.cases.generation import FULL
+from explorer.cases.pictures import open_beside
 from explorer.errors import NotUploaded, VisitorError
-from explorer.media.image import open_picture, picture_url
+from explorer.media.image import picture_url
 from explorer.methods import catalog
 from explorer.methods.catalog import title
 from explorer.pico.data import scenes
@@ -154,7 +155,7 @@ def own_hits(use_cases: UseCases, message: OwnPicturesMessage, model: str) -> It
 
 def _asked(row: OwnRow, path: str) -> Asked:
     answer = (row.answer or "").strip() or None
-    return Asked(open_picture(path), row.question, answer, name=row.name)
+    return Asked(open_beside(path), row.question, answer, name=row.name)
 
 
 def _hit(found: Failure) -> dict:
