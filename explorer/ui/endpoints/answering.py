@@ -5,7 +5,6 @@ Knows use cases and their JSON; not the page.
 
 from __future__ import annotations
 
-from explorer.cases.request import CaseRequest
 from explorer.ui.endpoints.base import EndpointGroup, numbers, sentences, specs
 from explorer.ui.payloads.answer import answer_payload, stages_payload
 from explorer.ui.payloads.case import case_payload
@@ -30,7 +29,7 @@ class AnsweringEndpoints(EndpointGroup):
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
         with sentences(model=model):
-            request = CaseRequest.make(model, image, question)
+            request = self.request(model, image, question)
             return case_payload(use_cases.analyse(request, cache=cache))
 
     def answer(
@@ -58,7 +57,7 @@ class AnsweringEndpoints(EndpointGroup):
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
         with sentences(model=model, method=method):
-            request = CaseRequest.make(model, image, question)
+            request = self.request(model, image, question)
             found = use_cases.answer(request, method, budget, cache=cache)
         return answer_payload(found) | {
             "stages": stages_payload(found),
@@ -85,7 +84,7 @@ class AnsweringEndpoints(EndpointGroup):
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
         with sentences(model=model, methods=methods):
-            request = CaseRequest.make(model, image, question)
+            request = self.request(model, image, question)
             found = use_cases.compare(request, budget, specs(methods), cache=cache)
         return comparison_payload(found)
 
@@ -117,7 +116,7 @@ class AnsweringEndpoints(EndpointGroup):
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
         with sentences(model=model, methods=methods, budgets=budgets):
-            request = CaseRequest.make(model, image, question)
+            request = self.request(model, image, question)
             chosen = specs(methods)
             found = use_cases.sweep(request, chosen, numbers(budgets), cache=cache)
         return sweep_payload(found)

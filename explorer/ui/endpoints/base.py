@@ -6,16 +6,18 @@ Knows texts; not use cases.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import gradio as gr
 
-from explorer.errors import BadBudget, BadMessage, VisitorError
+from explorer.cases.request import CaseRequest
+from explorer.errors import BadBudget, BadMessage, BadPicture, NotUploaded, VisitorError
 from explorer.methods import catalog
 from explorer.methods.catalog import MAX_SPEC
 from explorer.ui.messages import MAX_SPECS
 from explorer.ui.session import AppState
+from explorer.ui.web import uploads
 
 MAX_TEXT = {
     "model": 100,
@@ -50,6 +52,15 @@ class EndpointGroup:
     """Functions that scripts call; their docstrings are what MCP tells of them."""
 
     app_state: AppState
+
+    def request(self, model: str, image: str, question: str) -> CaseRequest:
+        """Check what is asked; an upload that is refused is deleted. Raises `VisitorError`."""
+        try:
+            return CaseRequest.make(model, image, question)
+        except BadPicture:
+            with suppress(NotUploaded, TypeError):  # TypeError: no path, but a picture
+                uploads.discard(uploads.check(image))
+            raise
 
 
 def names(text: str) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from explorer.analyses.attribution.target import Target
 from explorer.analyses.effects import things
 from explorer.cases.generation import FULL
-from explorer.cases.request import CaseRequest
 from explorer.ui.endpoints.base import EndpointGroup, sentences
 from explorer.ui.payloads.attribution import importance_payload
 from explorer.ui.payloads.diagnosis import diagnosis_payload
@@ -52,7 +51,7 @@ class ExplainingEndpoints(EndpointGroup):
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
         with sentences(model=model, answer=answer, way=way):
             target = Target(text=answer.strip() or None)
-            request = CaseRequest.make(model, image, question)
+            request = self.request(model, image, question)
             *_, found = use_cases.explain(request, target, way, cache=cache)
         return importance_payload(found) | {"values": [float(f"{x:.5g}") for x in found.values]}
 
@@ -84,7 +83,7 @@ class ExplainingEndpoints(EndpointGroup):
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
         with sentences(model=model, method=method, truth=truth):
-            request = CaseRequest.make(model, image, question)
+            request = self.request(model, image, question)
             about = (method, budget, truth.strip() or None)
             *_, found = use_cases.diagnose(request, *about, cache=cache)
         return diagnosis_payload(found)
@@ -125,7 +124,7 @@ class ExplainingEndpoints(EndpointGroup):
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
         with sentences(model=model, method=method):
-            request = CaseRequest.make(model, image, question)
+            request = self.request(model, image, question)
             runs = {"full": (FULL, 1), "pruned": (method, budget)}
             told = {
                 name: inside_payload(use_cases.look_inside(request, *run, cache=cache))
@@ -172,7 +171,7 @@ class ExplainingEndpoints(EndpointGroup):
         """
         use_cases, cache = self.app_state.use_cases, self.app_state.cache
         with sentences(model=model, method=method, there=there, absent=absent):
-            request = CaseRequest.make(model, image, question)
+            request = self.request(model, image, question)
             named, asked = things.groups(there), things.typed(there, absent)
             firm = use_cases.stability(request, method, budget, cache=cache)
             probed = list(use_cases.probe(request, asked, method, cache=cache))

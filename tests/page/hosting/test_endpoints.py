@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 import pytest
 from conftest import ROOT, hosted
+from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -243,11 +244,12 @@ def test_a_model_that_can_not_be_had_is_on_its_way_and_then_says_so(client, pict
     assert "pico" in said
 
 
-def test_a_file_that_is_no_picture_gets_a_sentence(client, tmp_path):
-    fake = tmp_path / "notes.jpg"
+def test_a_file_that_is_no_picture_gets_a_sentence_and_is_deleted(client, tmp_path):
+    fake = tmp_path / "no picture at all.jpg"
     fake.write_text("these are notes")
     with pytest.raises(AppError, match="picture"):
         client.predict(handle_file(fake), "what is it ?", "pico", api_name="/analyse")
+    assert not list(Path(get_upload_folder()).rglob("no*picture*.jpg"))
 
 
 def test_files_of_the_server_can_not_be_asked_for(client):

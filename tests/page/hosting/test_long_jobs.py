@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from functools import wraps
 
 import pytest
-from conftest import answered_all, hosted, open_tab, ready, state, until, visiting
+from conftest import answered_all, hosted, open_tab, state, until, visiting
 from playwright.sync_api import Page, expect
 
 from explorer.analyses.video.coherence import FewerFrames
@@ -28,7 +28,7 @@ from explorer.vlm.turns.fair_queue import FairQueue
 pytestmark = pytest.mark.browser
 PATIENCE = 60  # seconds
 LONG = {
-    "answer_with_crop", "coherence", "compute_answers", "describe", "diagnose", "evaluate_scores",
+    "coherence", "compute_answers", "describe", "diagnose", "evaluate_scores",
     "explain", "find_failures", "find_restoring_patches", "probe", "remove_by_layer", "stability",
 }  # fmt: skip
 
@@ -204,7 +204,9 @@ def test_a_reload_in_the_middle_ends_the_work_and_the_question_comes_back(page, 
     page.reload()
     working.ended()
     working.held = False
-    ready(page)
+    page.wait_for_function("window.explorerState && explorerState().case")
+    until(page, "!state.opening")
     assert state(page)["case"]["id"] == before
+    open_tab(page, job.tab)
     page.locator(job.go).click()
     expect(page.locator(job.done).first).to_be_visible()
