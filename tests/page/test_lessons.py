@@ -135,10 +135,26 @@ def test_steps_are_of_the_history_keys_walk_and_what_was_looked_at_returns(brows
         at(page, "tokens", 1)
 
 
-def test_a_lesson_beside_the_page_leaves_slider_picture_and_answers_in_view(browser, canned_url):
+SCREENS = {  # size: what carries the two answers; the last is a laptop at 200 %
+    (1024, 768): ["#vt-full", "#vt-pruned"],
+    (390, 844): ["#vt-both"],
+    (683, 384): ["#vt-both"],
+}
+
+
+def test_a_lesson_leaves_slider_picture_and_answers_in_view_on_every_screen(browser, canned_url):
     size = {"width": 1024, "height": 768}
     with visiting(browser, f"{canned_url}/?lesson=tokens&step=5", viewport=size) as page:
         at(page, "tokens", 5)
-        for part in ("#vt-view", "#vt-budget", "#vt-full", "#vt-pruned", "#vt-lesson-next"):
-            expect(page.locator(part)).to_be_in_viewport(ratio=1)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 1024
+        for (width, height), answers in SCREENS.items():
+            page.set_viewport_size({"width": width, "height": height})
+            for part in ("#vt-view", "#vt-budget", *answers, "#vt-lesson-next"):
+                expect(page.locator(part)).to_be_in_viewport(ratio=1)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            top, low = page.evaluate(
+                """() => [
+                  document.querySelector("#vt-budget").getBoundingClientRect().top,
+                  document.querySelector("#vt-view").getBoundingClientRect().bottom,
+                ]"""
+            )
+            assert low <= top, "the slider hides no patch"

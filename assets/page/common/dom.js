@@ -31,6 +31,13 @@ export const link = (href, text) =>
 export const term = (key, text = key) =>
   node("button", { type: "button", class: "vt-term", "data-term": key }, text);
 
+/** Nodes of a text in which [words](key) tell the definition of that key. */
+export const withTerms = (text) =>
+  text.split(/(\[[^\]]*\]\([^)]*\))/).map((piece) => {
+    const [, words, key] = piece.match(/^\[([^\]]*)\]\(([^)]*)\)$/) ?? [];
+    return key ? term(key, words) : piece;
+  });
+
 const DEFINED = { nested: "nested", "not nested": "nested", merges: "merged" };
 
 /** A badge; one that says a word of the glossary tells its definition. */

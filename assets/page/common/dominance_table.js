@@ -2,7 +2,7 @@
  * MDI and AEI of a few runs as a table, with the numbers of tokens that they count, the switch for
  * the prompt's first token, and what is to be known of the two. Knows nothing of whose runs they are.
  */
-import { link, node, write } from "./dom.js";
+import { link, node, term, write } from "./dom.js";
 import { format } from "./format.js";
 
 export const STAGES = ["early", "middle", "late"];
@@ -31,10 +31,12 @@ function figure(value) {
 export function dominanceTable(runs, measures = MEASURES) {
   const lines = measures.flatMap((measure) =>
     runs.map(([key, words]) => {
-      const name = node("th", { scope: "row" }, `${measure} ${words}`);
+      const what = key === runs[0][0] ? term(measure.toLowerCase(), measure) : measure;
+      const name = node("span", {}, words);
+      const head = node("th", { scope: "row" }, what, " ", name);
       const cells = COLUMNS.slice(1).map(() => node("td"));
-      const whole = node("tr", { "data-run": key }, name, ...cells);
-      return { place: MEASURES.indexOf(measure), key, measure, name, cells, whole };
+      const whole = node("tr", { "data-run": key }, head, ...cells);
+      return { place: MEASURES.indexOf(measure), key, name, cells, whole };
     }),
   );
   const heads = COLUMNS.map((text) => (text ? node("th", { scope: "col" }, text) : node("td")));
@@ -46,12 +48,12 @@ export function dominanceTable(runs, measures = MEASURES) {
   );
   /** found: what `reading` gives of each run, by its key; names: words for some of the keys. */
   const update = (found, names = {}) => {
-    for (const { place, key, measure, name, cells } of lines) {
+    for (const { place, key, name, cells } of lines) {
       const run = found[key];
       const stages = STAGES.map((stage) => figure(run?.stages[stage]?.[place]));
       const tokens = run ? [run.text, run.image.at(-1), run.answer].map(format.count) : ["", "", ""];
       [...stages, ...tokens].forEach((text, i) => write(cells[i], text));
-      if (names[key]) write(name, `${measure} ${names[key]}`);
+      if (names[key]) write(name, names[key]);
     }
   };
   return { node: table, update };

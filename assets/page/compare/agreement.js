@@ -6,7 +6,7 @@
 import { COLOUR_RAMP } from "../canvas/brush.js";
 import { patchPicture } from "../canvas/patch_picture.js";
 import { drawVotes } from "../canvas/thumbnails.js";
-import { mark, node, segments, show, write } from "../common/dom.js";
+import { mark, node, segments, show, withTerms, write } from "../common/dom.js";
 import { tableButton } from "../common/download.js";
 import { format } from "../common/format.js";
 import { jaccard, keptBits, placesOf, spearman, votesOf } from "../common/measures.js";
@@ -69,9 +69,9 @@ export function agreementPanel(selection, onPick) {
       { class: "vt-small vt-keys" },
       views.group,
       node("i", { class: "vt-swatch", "data-kind": "kept" }),
-      "upper right: share of kept patches in common (Jaccard) ",
+      ...withTerms("upper right: share of kept patches in common ([Jaccard](jaccard)) "),
       node("i", { class: "vt-swatch", "data-kind": "score" }),
-      "lower left: order of the scores (Spearman, −1 to 1)",
+      ...withTerms("lower left: order of the scores ([Spearman](spearman), −1 to 1)"),
     ),
     box,
     line,

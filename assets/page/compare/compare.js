@@ -5,7 +5,7 @@
  */
 import { announcer, inbound, valueOf } from "../common/bridge.js";
 import { captionLine } from "../common/caption.js";
-import { mark, node, rootOf, segments, show, write } from "../common/dom.js";
+import { mark, node, rootOf, segments, show, term, withTerms, write } from "../common/dom.js";
 import { downloadTable } from "../common/download.js";
 import { format } from "../common/format.js";
 import { agreementPanel, disputePanel } from "./agreement.js";
@@ -17,13 +17,14 @@ import { CompareSelection, FAMILIES, SORTS } from "./selection.js";
 
 const SPEAK_MS = 400;
 const FAIR =
-  "The line across a card's bar is the mean of 5 random draws that count positions as the method " +
+  "The line across a card's bar is the mean of 5 [random draws](own random) that count positions as the method " +
   "does and, inside the language model, drop at its layers; worse than random is what is below all 5.";
 
 /** One slider for all, its big number and what is under way. */
 function hand(selection) {
   const number = node("output", { class: "vt-number", id: "vt-compare-number" });
-  const share = node("span", { class: "vt-share" });
+  const all = node("span");
+  const share = node("span", { class: "vt-share" }, all, term("mean budget", "mean over layers"));
   const input = node("input", {
     type: "range",
     id: "vt-compare-budget",
@@ -55,7 +56,7 @@ function hand(selection) {
     const { state, case: kase, busy, waits } = selection;
     const { n } = kase.grid;
     write(number, format.count(state.budget));
-    write(share, `of ${format.count(n)} visual tokens, mean over layers`);
+    write(all, `of ${format.count(n)} visual tokens, `);
     mark(input, "max", n);
     if (input.valueAsNumber !== state.budget) input.value = state.budget;
     input.style.setProperty("--vt-at", (state.budget - 1) / Math.max(1, n - 1));
@@ -254,7 +255,7 @@ function mount(selection, block) {
     parts.pair.node,
     parts.choice.node,
     parts.cards.node,
-    node("p", { class: "vt-note" }, FAIR),
+    node("p", { class: "vt-note" }, ...withTerms(FAIR)),
     parts.later.node,
     below,
   );

@@ -4,7 +4,7 @@
  */
 import { patchPicture } from "../canvas/patch_picture.js";
 import { drawSigned, numbers, signed, signedBar } from "../canvas/signed.js";
-import { mark, node, show, write } from "../common/dom.js";
+import { mark, node, show, term, write } from "../common/dom.js";
 import { format } from "../common/format.js";
 import { taskBar } from "../common/answers/task.js";
 
@@ -14,6 +14,8 @@ const WEAK =
 const PAINTED =
   "A picture all of one colour is itself a strong signal, and not no picture: these values and " +
   "those of patches removed have no common scale.";
+// The word of the glossary that says what a way measures.
+const WORDS = { gradients: "integrated gradients", shapley: "shapley" };
 /** Which rule for positions was asked for, by the method that was chosen then. */
 const positionsInWords = (renumber) =>
   renumber
@@ -121,6 +123,7 @@ export function importancePanel(store, task, ways, changed) {
     state.way = choice.value;
     ask();
   });
+  const what = term("oracle", "what is this?");
   const asks = taskBar(task, "Explain the answer", "attribution", ask);
   const words = targets(task, choose);
   const picture = patchPicture({
@@ -145,6 +148,7 @@ export function importancePanel(store, task, ways, changed) {
       "div",
       { class: "vt-tools" },
       node("div", { class: "vt-select" }, choice),
+      what,
       ...asks.buttons,
     ),
     ...asks.nodes,
@@ -163,6 +167,7 @@ export function importancePanel(store, task, ways, changed) {
     }
     const found = task.reply?.found ?? null;
     words.update(store.full, state.target);
+    mark(what, "data-term", WORDS[state.way] ?? "oracle");
     asks.update(found ? `Explained: “${found.answer}”.` : "");
     mark(panel, "data-state", task.busy ? "busy" : found ? "done" : null);
     show(weak, Boolean(found?.weak));

@@ -2,7 +2,7 @@
  * Scores on trial: insertion and deletion curves, and a table of their areas and of how far each
  * score agrees with the oracle. Gets plain numbers; knows no patches.
  */
-import { mark, node, show, svg, write } from "../common/dom.js";
+import { mark, node, show, svg, term, write } from "../common/dom.js";
 import { format } from "../common/format.js";
 import { taskBar } from "../common/answers/task.js";
 
@@ -10,10 +10,10 @@ const [WIDTH, HEIGHT] = [330, 190];
 const FRAME = { left: 34, right: 322, top: 10, bottom: 164 };
 const LOOKS = { oracle: "vt-trial-oracle", random: "vt-trial-random" };
 const COLUMNS = [
-  ["insertion", "insertion area", "larger is better"],
-  ["deletion", "deletion area", "smaller is better"],
-  ["spearman", "Spearman", "rank correlation of the score with the oracle's"],
-  ["overlap", "overlap", "share of its best patches that are also the oracle's"],
+  ["insertion", "insertion area", "larger is better", "insertion"],
+  ["deletion", "deletion area", "smaller is better", "insertion"],
+  ["spearman", "Spearman", "rank correlation of the score with the oracle's", "spearman"],
+  ["overlap", "overlap", "share of its best patches that are also the oracle's", "oracle"],
 ];
 const EXPLAINED =
   "Patches come in (insertion) or go away (deletion), best first; the height is the mean " +
@@ -83,11 +83,8 @@ function trialName(store, { name, renumber }) {
 
 function table(store) {
   const body = node("tbody");
-  const overlap = node("th", { scope: "col" });
-  const heads = COLUMNS.map(([key, text, title]) =>
-    key === "overlap" ? overlap : node("th", { scope: "col", title }, text),
-  );
-  mark(overlap, "title", COLUMNS[3][2]);
+  const words = Object.fromEntries(COLUMNS.map(([key, text, , word]) => [key, term(word, text)]));
+  const heads = COLUMNS.map(([key, , title]) => node("th", { scope: "col", title }, words[key]));
   const head = node(
     "thead",
     {},
@@ -95,7 +92,7 @@ function table(store) {
   );
   const whole = node("table", { class: "vt-trials" }, head, body);
   const update = (trials, budget, chosen) => {
-    write(overlap, `overlap at ${budget}`);
+    write(words.overlap, `overlap at ${budget}`);
     const sorted = [...trials].sort((a, b) => b.insertion - a.insertion);
     body.replaceChildren(
       ...sorted.map((trial) =>

@@ -3,13 +3,13 @@
  * with the kept ones, as a number below the word and the strength of its colour. Knows numbers and
  * words; not how they were measured.
  */
-import { node, show, write } from "../common/dom.js";
+import { node, show, withTerms, write } from "../common/dom.js";
 import { format } from "../common/format.js";
 
 const STRONG = 4; // nats from which on a word has the strongest colour: 1 / 55 of its probability
 const SMALL = 0.05; // nats that are no loss to speak of
 const EXPLAINED =
-  "Below each word of the full answer: the log-probability, in nats, that pruning takes from it, " +
+  "Below each word of the full answer: the [log-probability, in nats](log-probability), that pruning takes from it, " +
   "given the words before it. A loss of 0.7 halves its probability.";
 
 /** Join the tokens of the full answer to words, each with the sum of its tokens' losses. */
@@ -33,7 +33,7 @@ function inWords(loss) {
 /** The row of words. */
 export function lossRow() {
   const row = node("p", { class: "vt-losses" });
-  const line = node("p", { class: "vt-small" }, EXPLAINED);
+  const line = node("p", { class: "vt-small" }, ...withTerms(EXPLAINED));
   const whole = node("div", { class: "vt-losses-box", id: "vt-word-losses" }, row, line);
   let drawn = "";
   const update = (words) => {

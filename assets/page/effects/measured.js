@@ -3,7 +3,7 @@
  * paired tests for one method at one budget, and as many answers that pruning fixes as it breaks.
  */
 import { openTab } from "../common/bridge.js";
-import { mark, node, scrollable, svg, write } from "../common/dom.js";
+import { mark, node, scrollable, svg, term, write } from "../common/dom.js";
 import { tableButton } from "../common/download.js";
 import { format } from "../common/format.js";
 
@@ -61,7 +61,7 @@ function chart([name, points], rows) {
 
 const pValue = (p) => (p < 0.001 ? "< .001" : format.brief(p));
 
-/** The columns of the table: a head, what stands there, and what it means. */
+/** The columns of the table: a head, what stands there, what it means, its word of the glossary. */
 const COLUMNS = [
   ["right", (r) => format.brief(r.accuracy), "share of right answers"],
   ["95 %", (r) => r.interval.map((x) => x.toFixed(3).replace(/^0/, "")).join("–"), "its interval"],
@@ -70,17 +70,18 @@ const COLUMNS = [
     (r) => format.brief(r.by_strategy[s].f1),
     `F1 with the things that are not there chosen by the strategy “${s}”, as POPE reports it`,
   ]),
-  ["hallucinated", (r) => String(r.hallucinated), "said to be there, and are not"],
+  ["hallucinated", (r) => String(r.hallucinated), "said to be there, and are not", "hallucination"],
   ["lost", (r) => String(r.lost), "there, and said not to be"],
   ["fixed", (r) => String(r.fixed ?? ""), "wrong with all tokens, right here"],
   ["broken", (r) => String(r.broken ?? ""), "right with all tokens, wrong here"],
-  ["p", (r) => (r.p === undefined ? "" : pValue(r.p)), "McNemar's exact test of fixed and broken"],
-  ["ECE", (r) => (r.ece === null ? "" : format.brief(r.ece)), "expected calibration error"],
+  ["p", (r) => (r.p === undefined ? "" : pValue(r.p)), "McNemar's exact test of fixed and broken", "holm"],
+  ["ECE", (r) => (r.ece === null ? "" : format.brief(r.ece)), "expected calibration error", "ece"],
   ["Brier", (r) => (r.brier === null ? "" : format.brief(r.brier)), "Brier score"],
   ...CAPTIONS.map(([key, name]) => [
     name,
     (r) => (r.captions ? format.brief(r.captions[key].value) : ""),
     `${name} of captions`,
+    key === "recall" ? "recall" : "chair",
   ]),
 ];
 
@@ -93,7 +94,9 @@ function table(set) {
       ...COLUMNS.map(([, text]) => node("td", {}, text(row))),
     ),
   );
-  const heads = COLUMNS.map(([name, , title]) => node("th", { scope: "col", title }, name));
+  const heads = COLUMNS.map(([name, , title, word]) =>
+    node("th", { scope: "col", title }, word ? term(word, name) : name),
+  );
   return node(
     "table",
     { class: "vt-measured" },

@@ -5,7 +5,7 @@
  */
 import { announcer, inbound, valueOf } from "../common/bridge.js";
 import { captionLine } from "../common/caption.js";
-import { mark, node, rootOf, segments, show, write } from "../common/dom.js";
+import { mark, node, rootOf, segments, show, withTerms, write } from "../common/dom.js";
 import { tableButton } from "../common/download.js";
 import { format } from "../common/format.js";
 import { lensTable } from "./lens.js";
@@ -28,7 +28,7 @@ const WHAT = [
 const BY_LAYER = ["attention", "norm", "change"];
 const HOW =
   "The root of each number is coloured, on one scale for both pictures, so that small shares are seen. " +
-  "Attention collects in sinks, often at borders and on the first token: bright is not the same as important. " +
+  "Attention collects in [sinks](sink), often at borders and on the first token: bright is not the same as important. " +
   "Dark and hatched: no token stands for the patch there.";
 
 /** "FastV at 64" */
@@ -105,12 +105,12 @@ function mapPanel(selection) {
     });
   };
   const pair = node("div", { class: "vt-inside-pair" }, ...pictures.map((each) => each.node));
-  return { nodes: [tools.node, pair, node("p", { class: "vt-note" }, HOW)], update };
+  return { nodes: [tools.node, pair, node("p", { class: "vt-note" }, ...withTerms(HOW))], update };
 }
 
 /** A titled panel. */
 const panel = (title, id, ...nodes) =>
-  node("section", { class: "vt-panel", id }, node("h2", {}, title), ...nodes);
+  node("section", { class: "vt-panel", id }, node("h2", {}, ...withTerms(title)), ...nodes);
 
 function mount(selection, block) {
   const root = rootOf(block.element, "vt-inside");
@@ -142,7 +142,7 @@ function mount(selection, block) {
     node(
       "div",
       { class: "vt-inside-pair" },
-      panel("Where the word is made", "vt-inside-made", ...lens.nodes),
+      panel("Where the word is made · [logit lens](logit lens)", "vt-inside-made", ...lens.nodes),
       panel("The answer without the picture", "vt-inside-without", ...removal.nodes),
     ),
     panel("Which keys would be read", "vt-inside-keys", ...reads.nodes),

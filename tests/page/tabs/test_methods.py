@@ -77,6 +77,10 @@ def test_a_word_tells_its_definition_to_pointer_and_keys(page):
     page.keyboard.press("Enter")
     expect(box).to_contain_text("From: ours")
     page.keyboard.press("Escape")
+    open_tab(page, "Explore")  # there words stand where they are used
+    page.locator("#vt-costs").get_by_role("button", name="KV cache").press("Enter")
+    expect(box).to_contain_text("Keys and values of all tokens")
+    page.keyboard.press("Escape")
 
 
 def test_the_leaderboard_opens_above_the_cards(page):

@@ -12,7 +12,7 @@ from explorer.errors import CannotStart
 from explorer.ui import page
 from explorer.ui.tabs import glossary
 
-USED = re.compile(r'\bterm\("([^"]+)"')
+USED = re.compile(r'\bterm\("([^"]+)"|\[[\w, ]+\]\(([a-z -]+)\)|\bword: "([^"]+)"')
 # what the page can't do without, in the order of its tabs
 NAMED = "nested|mean budget|floor|kl|log-probability|mdi|aei|k-star|alpha|q|tau".split("|")
 
@@ -21,8 +21,9 @@ def test_every_word_that_a_script_shows_is_defined():
     known = {term.key for term in glossary.terms()}
     used = set()
     for script in (ROOT / "assets" / "page").rglob("*.js"):
-        used |= set(USED.findall(script.read_text(encoding="utf-8")))
-    assert {"alpha", "q"} <= used <= known
+        found = USED.findall(script.read_text(encoding="utf-8"))
+        used |= {key for keys in found for key in keys if key}
+    assert {"alpha", "logit lens", "kv cache"} <= used <= known
     assert set(NAMED) <= known
 
 

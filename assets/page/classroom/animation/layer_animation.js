@@ -123,7 +123,7 @@ export class LayerAnimation {
     const words = `${where}: ${format.count(alive)} of ${format.count(n)} visual tokens`;
     write(this.#words, words);
     mark(this.#layers, "aria-valuetext", words);
-    write(this.#play, this.#timer ? "⏸ Pause" : "▶ Play");
+    write(this.#play, this.#timer ? "Pause" : "Play");
     for (const file of this.#files.values()) file.disabled = this.#request.busy;
     this.#paint();
   }

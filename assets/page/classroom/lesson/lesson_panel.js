@@ -128,10 +128,10 @@ export function lessonPanel(place, store, player) {
   const back = button("← Back", () => player.back(), { id: "vt-lesson-back" });
   const next = button("Next →", () => player.next(), { id: "vt-lesson-next" });
   const spoken = node("div", { "aria-live": "polite" }, verdict, then, broken);
-  const body = node("div", { class: "vt-lesson-body" }, where, title, text, question, guess, spoken, end);
+  const body = node("div", { class: "vt-lesson-body" }, title, text, question, guess, spoken, end);
   const head = node("div", { class: "vt-lesson-head" }, node("span", { class: "vt-select" }, chooser), leave);
   place.classList.add("vt-panel");
-  place.replaceChildren(head, body, node("div", { class: "vt-lesson-way" }, back, next));
+  place.replaceChildren(head, body, node("div", { class: "vt-lesson-way" }, back, where, next));
   let drawn = ""; // the step whose guess is laid out
   let input = null;
   let brush = null;

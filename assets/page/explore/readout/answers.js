@@ -2,7 +2,7 @@
  * Two cards of the same shape: the answer from all tokens and the answer from the kept ones, with
  * what differs framed and named in words. Knows nothing of pictures and scores.
  */
-import { mark, node, show, write } from "../../common/dom.js";
+import { mark, node, show, term, write } from "../../common/dom.js";
 import { format } from "../../common/format.js";
 
 const LONG = 48; // letters from which an answer is set in smaller type
@@ -71,6 +71,27 @@ function tokenRow() {
   return { node: row, update };
 }
 
+/** "first token: KL .05 nats · full answer: −.02 nats per token", as far as an answer knows it. */
+function lossLine() {
+  const [kl, drop] = [node("span"), node("span")];
+  const first = node("span", {}, "first token: ", term("kl", "KL"), " ", kl);
+  const between = node("span", {}, " · ");
+  const each = node("span", {}, "full answer: ", drop, " ", term("log-probability", "nats"));
+  each.append(" per token");
+  const line = node("p", { class: "vt-small vt-loss", title: LOSS }, first, between, each);
+  const small = (x) => (Math.abs(x) < 5e-4 ? "0" : format.brief(x));
+  const update = (answer) => {
+    const [hasKl, hasDrop] = [answer?.kl, answer?.drop].map((x) => typeof x === "number");
+    if (hasKl) write(kl, `${small(answer.kl)} nats`);
+    if (hasDrop) write(drop, small(-answer.drop));
+    show(first, hasKl);
+    show(between, hasKl && hasDrop);
+    show(each, hasDrop);
+    show(line, hasKl || hasDrop);
+  };
+  return { node: line, update };
+}
+
 /** One card; `shown` says everything that stands on it. */
 function card(id) {
   const count = node("span", { class: "vt-count" });
@@ -80,7 +101,7 @@ function card(id) {
   const error = node("p", { class: "vt-error", role: "alert", hidden: true });
   const tokens = tokenRow();
   const chance = node("p", { class: "vt-small" });
-  const loss = node("p", { class: "vt-small vt-loss", title: LOSS });
+  const loss = lossLine();
   const top = node("p", { class: "vt-top" }, count, is, verdict);
   const whole = node(
     "article",
@@ -90,7 +111,7 @@ function card(id) {
     error,
     tokens.node,
     chance,
-    loss,
+    loss.node,
   );
   let drawn = null;
 
@@ -102,8 +123,7 @@ function card(id) {
     mark(whole, "data-verdict", shown.tone);
     mark(whole, "data-state", shown.state);
     write(chance, shown.chance);
-    write(loss, shown.loss);
-    show(loss, Boolean(shown.loss));
+    loss.update(shown.loss);
     show(error, Boolean(answer?.error));
     write(error, answer?.error ?? "");
     if (drawn?.answer === answer && drawn.full === full) return;
@@ -135,15 +155,6 @@ function judge(answer, same) {
   };
 }
 
-const nats = (x) => `${Math.abs(x) < 5e-4 ? "0" : format.brief(x)} nats`;
-
-function lossInWords({ kl, drop }) {
-  const parts = [];
-  if (typeof kl === "number") parts.push(`first token: KL ${nats(kl)}`);
-  if (typeof drop === "number") parts.push(`full answer: ${nats(-drop)} per token`);
-  return parts.join(" · ");
-}
-
 const tokensInWords = (n) => `${format.count(n)} token${n === 1 ? "" : "s"}`;
 
 function fullCard(full, n) {
@@ -155,7 +166,7 @@ function fullCard(full, n) {
     state: full ? "computed" : "computing",
     is: full ? "" : NAMES.computing,
     chance,
-    loss: "",
+    loss: null,
     ...judge(full, null),
   };
 }
@@ -163,7 +174,7 @@ function fullCard(full, n) {
 /** The two cards while a case is being opened: the full answer as it comes, then the methods. */
 function opening(store, { id }) {
   const answer = store.answers.opening(id);
-  const blank = { answer: null, full: null, chance: "", loss: "", ...judge(null, null) };
+  const blank = { answer: null, full: null, chance: "", loss: null, ...judge(null, null) };
   const busy = { state: "computing", is: NAMES.computing };
   return {
     full: { ...blank, answer, count: "all tokens", ...busy },
@@ -174,7 +185,7 @@ function opening(store, { id }) {
 function prunedCard(store) {
   const count = tokensInWords(store.choice.budget);
   if (store.state.covered) {
-    const nothing = { full: null, chance: "", loss: "", ...judge(null, null) };
+    const nothing = { full: null, chance: "", loss: null, ...judge(null, null) };
     return { ...nothing, answer: COVERED, count, state: "covered", is: NAMES.covered };
   }
   const { answer, is } = store.answers.pruned;
@@ -190,7 +201,7 @@ function prunedCard(store) {
     state: is,
     is: NAMES[is],
     chance,
-    loss: done ? lossInWords(answer) : "",
+    loss: done ? answer : null,
     ...judge(answer, done ? store.same(answer) : null),
   };
 }

@@ -2,7 +2,7 @@
  * What the pruned run costs against the full one: counted exactly, and as measured. Numbers that
  * are not known yet are dots. Knows nothing of answers' words.
  */
-import { node, show, write } from "../../common/dom.js";
+import { node, show, term, write } from "../../common/dom.js";
 import { tableButton } from "../../common/download.js";
 import { format } from "../../common/format.js";
 import { costOf } from "../../common/payload.js";
@@ -31,6 +31,7 @@ function perToken(answer) {
 const ROWS = [
   {
     key: "tokens_mean",
+    word: "mean budget",
     name: () => "tokens, mean over layers",
     of: (run) => run?.mean,
     say: () => format.tenths,
@@ -43,6 +44,7 @@ const ROWS = [
   },
   {
     key: "prefill_flops",
+    word: "flops",
     name: (full) => `prefill ${unit(full, FLOPS).name}`,
     of: (run) => run?.flops,
     say: (full) => (x) => small(x / unit(full, FLOPS).divide),
@@ -55,6 +57,7 @@ const ROWS = [
   },
   {
     key: "kv_bytes",
+    word: "kv cache",
     name: (full) => `KV cache, ${unit(full, BYTES).name}`,
     of: (run) => run?.kv_bytes,
     say: (full) => (x) => small(x / unit(full, BYTES).divide),
@@ -74,6 +77,7 @@ const ROWS = [
   },
   {
     key: "prefill_seconds",
+    word: "prefill",
     name: () => "prefill ms",
     of: ms("prefill"),
     say: () => format.milliseconds,
@@ -88,10 +92,12 @@ const ROWS = [
 
 const LAST = 1; // the row that says nothing new where all layers see the same tokens
 
-function line() {
-  const [name, full, kept, change] = ["th", "td", "td", "td"].map((tag) => node(tag));
-  name.setAttribute("scope", "row");
-  return { name, full, kept, change, whole: node("tr", {}, name, full, kept, change) };
+/** A row; `word` of the glossary makes its name a term. */
+function line({ word }) {
+  const [full, kept, change] = ["td", "td", "td"].map((tag) => node(tag));
+  const name = word ? term(word, "") : node("span");
+  const head = node("th", { scope: "row" }, name);
+  return { name, full, kept, change, whole: node("tr", {}, head, full, kept, change) };
 }
 
 /** The panel of the costs. */

@@ -4,7 +4,7 @@
  * carries both answers. Knows nothing of the overlay.
  */
 import { staircase } from "../../canvas/line_chart.js";
-import { mark, node, show, svg, write } from "../../common/dom.js";
+import { mark, node, show, svg, term, write } from "../../common/dom.js";
 import { format } from "../../common/format.js";
 import { floorOf, pointBudgets } from "../../common/payload.js";
 
@@ -17,21 +17,22 @@ const IN_TOWER =
 
 const uneven = ({ final, mean }) => Math.abs(final - mean) >= 0.5;
 
+/** " · 33 % · 38 at the last layer" */
 function shareInWords(choice, n) {
-  const share = `of ${format.count(n)} visual tokens · ${format.percent(choice.budget, n)}`;
+  const share = ` · ${format.percent(choice.budget, n)}`;
   return uneven(choice) ? `${share} · ${format.count(choice.final)} at the last layer` : share;
 }
 
-/** Why part of the track is out of reach; empty where it is hardly any. */
+/** Why part of the track is out of reach; null where it is hardly any. */
 function floorInWords(store) {
   const { method } = store;
   const { n } = store.state.case.grid;
   const floor = floorOf(store.state.case, method);
   const { wish, budget } = store.state;
   const wished = wish < floor && wish !== budget ? ` ${format.count(wish)} were wished.` : "";
-  if (floor <= WORTH_A_WORD * n && !wished) return "";
+  if (floor <= WORTH_A_WORD * n && !wished) return null;
   const why = method.where === "before the LLM" ? "" : ": its first layers see more tokens";
-  return `Can't go below ${format.count(floor)} on average${why}.${wished}`;
+  return { reach: `Can't go below ${format.count(floor)} on average`, why: `${why}.${wished}` };
 }
 
 /** "64 of 196 kept, answer unchanged." */
@@ -208,9 +209,11 @@ function bothAnswers(store) {
 /** Everything under the picture that has to do with the budget. */
 export function budgetPanel(store) {
   const number = node("output", { class: "vt-number", id: "vt-number", for: "vt-budget" });
-  const share = node("span", { class: "vt-share" });
+  const [all, percent] = [node("span"), node("span")];
+  const share = node("span", { class: "vt-share" }, all, term("visual token", "visual tokens"), percent);
   const badge = node("span", { class: "vt-badge", id: "vt-break" });
-  const floor = node("p", { class: "vt-note vt-floor" });
+  const [reach, why] = [term("floor", ""), node("span")];
+  const floor = node("p", { class: "vt-note vt-floor" }, reach, why);
   const seen = node("p", { class: "vt-sentence", "aria-hidden": "true" });
   const spoken = node("p", { class: "vt-spoken", id: "vt-live", "aria-live": "polite" });
   const hand = slider(store);
@@ -224,10 +227,12 @@ export function budgetPanel(store) {
     const { choice } = store;
     const { n } = state.case.grid;
     write(number, format.count(choice.budget));
-    write(share, shareInWords(choice, n));
-    const words = floorInWords(store);
-    write(floor, words);
-    show(floor, Boolean(words));
+    write(all, `of ${format.count(n)} `);
+    write(percent, shareInWords(choice, n));
+    const said = floorInWords(store);
+    write(reach, said?.reach ?? "");
+    write(why, said?.why ?? "");
+    show(floor, Boolean(said));
     const change = state.covered ? "" : breakInWords(store.breaks);
     write(badge, change);
     mark(badge, "data-empty", change ? null : "");
