@@ -13,7 +13,7 @@ from explorer import ROOT
 
 FOLDER = ROOT / "assets" / "examples"
 
-NAMES = ("opening", "corner", "find", "exist", "laptops", "count", "where")
+NAMES = ("opening", "corner", "find", "exist", "laptops", "count", "where", "left")
 """In the order of the page; the first is what a visitor sees first."""
 LADDERED = ("clsattn", "fastv")  # methods whose whole ladder is stored
 THUMB_SIDE = 96

@@ -17,7 +17,7 @@ from explorer.analyses.attribution.importance import explain
 from explorer.analyses.attribution.restoration import find_restoring_patches
 from explorer.analyses.diagnosis.evidence import NamedBox, patches_in_words
 from explorer.analyses.diagnosis.records import RunAnswer, StepResult
-from explorer.analyses.diagnosis.sentences import RightAnswer, names_in_words, quoted
+from explorer.analyses.diagnosis.sentences import RightAnswer, as_sentence, names_in_words, quoted
 from explorer.analyses.diagnosis.verdict import Findings
 from explorer.analyses.diagnosis.word_losses import word_losses, worst_in_words
 from explorer.analyses.picked import hand_picked, without_picture
@@ -238,7 +238,7 @@ class Examination:
         finding = f"{names_in_words(rights)} right at the same budget"
         if self.restored:
             finding += f"; {names_in_words(keepers, 'keeps', 'keep')} all of those patches"
-        return StepResult("others", finding + ".", bool(rights), runs=tuple(runs))
+        return StepResult("others", as_sentence(finding), bool(rights), runs=tuple(runs))
 
     def _oracle(self) -> Step:
         if not self.is_broken and self.right.is_given_by(self.full.text):

@@ -67,6 +67,7 @@ class Reasons:
 def sentence_of(verdict: Verdict, why: Reasons) -> str:
     """Say a verdict in one sentence, with its reason."""
     says = quoted(why.right.text)
+    blindly = ", which it says without any patch, too" if why.right.is_given_by(why.blind) else ""
     at = f"{why.method} at {why.budget}"
     if verdict is Verdict.MODEL_WRONG:
         after = quoted(why.pruned)
@@ -88,18 +89,26 @@ def sentence_of(verdict: Verdict, why: Reasons) -> str:
         )
     if verdict is Verdict.POSITIONS:
         way = "with their old positions" if why.old else "with positions counted anew"
-        return f"Positions shifted: from the same tokens {way} it says {says}."
+        return f"Positions shifted: from the same tokens {way} it says {says}{blindly}."
     if verdict is Verdict.MERGED:
-        return f"Merging blurred the evidence: from the same patches, none merged, it says {says}."
+        return (
+            f"Merging blurred the evidence: from the same patches, none merged, it says "
+            f"{says}{blindly}."
+        )
     if verdict is Verdict.LAYERS:
         return (
             f"What matters is where tokens leave: from the same patches, the others dropped at "
-            f"once before the language model, it says {says}."
+            f"once before the language model, it says {says}{blindly}."
         )
     if verdict is Verdict.EVIDENCE:
         return f"The evidence was dropped: with {why.returned} back it says {says}."
     spread = f"; what it rests on and lacks is {why.spread}" if why.spread else ""
     return f"Not explained: no few dropped patches that were tried restore {says}{spread}."
+
+
+def as_sentence(text: str) -> str:
+    """Begin with a capital letter and end with a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def names_in_words(names: Sequence[str], one: str = "is", several: str = "are") -> str:

@@ -23,7 +23,7 @@ def answer_payload(answer: Answer, truth: str | None = None, case: str | None = 
         "p_full": rounded(answer.p_full),
         "kl": rounded(answer.kl),
         "drop": rounded(answer.log_prob_loss),
-        "losses": [rounded(loss) for loss in answer.token_losses],
+        "losses": [rounded(round(loss, 3) + 0.0) for loss in answer.token_losses],
         "final": answer.final if answer.layers else None,
         "mean": rounded(answer.mean) if answer.layers else None,
         "layers": list(answer.layers),
