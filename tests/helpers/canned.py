@@ -141,6 +141,7 @@ class Canned:
     tasks: that of what canned_tasks.py and
     canned_inside.py make up.
     runs: how many answers were wanted each time that many were asked for; given: those that passed.
+    specs: the methods whose maps a scene gets; none named: all that were recorded.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -152,6 +153,7 @@ class Canned:
         self._asked = threading.Condition()
         self.runs: list[int] = []
         self.given: list[AnswerSpec] = []
+        self.specs: frozenset[str] = frozenset()
 
     def reset(self) -> None:
         """Open the gates, and forget what was asked."""
@@ -191,8 +193,10 @@ class Canned:
 
     def analyse(self, request: CaseRequest, *, cache: ResultCache | None = None) -> Analysis:
         """Give the maps of the recording, as if they were of this picture and question."""
+        analysis, specs = self.recording.analysis, self.specs
         return replace(
-            self.recording.analysis,
+            analysis,
+            methods=tuple(each for each in analysis.methods if not specs or each.spec in specs),
             id=request.id,
             model=request.model,
             picture=request.picture,

@@ -259,26 +259,32 @@ def test_an_uploaded_picture_is_analysed(shared, tmp_path):
 BAD = ("text", "svg", "truncated", "long", "tiny")
 
 
-@pytest.mark.parametrize("kind", BAD)
-def test_a_bad_file_gets_a_sentence_and_changes_nothing(canned_page, tmp_path, kind):
-    path, before = tmp_path / "bad.jpg", stage(canned_page, "case")
+def bad_file(kind: str, folder: Path) -> Path:
+    path = folder / "bad.jpg"
     if kind == "text":
         path.write_text("not a picture")
     elif kind == "svg":
-        path = tmp_path / "bad.svg"
+        path = folder / "bad.svg"
         path.write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>")
     elif kind == "truncated":
         scenes.make(1).image.resize((900, 900)).save(path)
         path.write_bytes(path.read_bytes()[:3000])
     else:
-        path = tmp_path / "bad.png"
+        path = folder / "bad.png"
         Image.new("RGB", (20000, 10) if kind == "long" else (1, 1)).save(path)
-    upload(canned_page, path)
+    return path
+
+
+def test_a_bad_file_gets_a_sentence_and_changes_nothing(canned_page, tmp_path):
+    before = stage(canned_page, "case")
     note = canned_page.locator("#vt-picture-notes .vt-notes[data-kind=error]")
-    expect(note).to_contain_text(re.compile(r"\w.*\."), timeout=60_000)
-    assert stage(canned_page, "case") == before
-    # another example: none of these tests leaves the one that the next begins with
-    canned_page.locator(".vt-thumbs button").nth(BAD.index(kind)).click()
+    for kind in BAD:
+        if note.count():
+            note.evaluate("note => note.replaceChildren()")
+        upload(canned_page, bad_file(kind, tmp_path))
+        expect(note).to_contain_text(re.compile(r"\w.*\."), timeout=60_000)
+        assert stage(canned_page, "case") == before, kind
+    canned_page.locator(".vt-thumbs button").nth(1).click()
     another_case(canned_page, before)
     expect(note).to_have_count(0)
 
@@ -316,22 +322,22 @@ def test_the_stage_is_mounted_once_and_the_strip_of_answers_fills_in(canned_page
     answered_all(canned_page)
 
 
-def test_two_visitors_see_only_their_own(browser, canned_url, tmp_path):
-    pages = [visit(browser, canned_url), visit(browser, canned_url)]
-    before = stage(pages[0], "case")
+def test_two_visitors_see_only_their_own(browser, canned_page, canned_url, tmp_path):
+    other = visit(browser, canned_url)
+    pages = [canned_page, other]
+    before = [stage(page, "case") for page in pages]
     for number, page in enumerate(pages):
         path = tmp_path / f"{number}.png"
         scenes.make(number).image.save(path)
         upload(page, path)
-    for page in pages:
-        another_case(page, before)
+    for page, case in zip(pages, before, strict=True):
+        another_case(page, case)
         answered(page)
     assert stage(pages[0], "case") != stage(pages[1], "case")
     sources = [state(page)["case"]["picture"]["src"] for page in pages]
     assert sources[0] != sources[1]
-    for page in pages:
-        assert page.errors == []
-        leave(page)
+    assert other.errors == []
+    leave(other)
 
 
 def test_everything_of_a_question_fits_one_screen(canned_page):
@@ -342,8 +348,11 @@ def test_everything_of_a_question_fits_one_screen(canned_page):
         assert box["y"] + box["height"] <= SIZE["height"] + 1, name
 
 
-def test_a_phone_shows_it_without_scrolling_sideways(browser, canned_url):
-    page = visit(browser, canned_url, viewport={"width": 390, "height": 844})
+def test_a_dark_phone_shows_it_without_scrolling_sideways(browser, canned_url):
+    size = {"width": 390, "height": 844}
+    page = visit(browser, f"{canned_url}/?__theme=dark", viewport=size)
+    colour = page.evaluate("getComputedStyle(document.querySelector('.vt-stage')).color")
+    assert min(int(number) for number in re.findall(r"\d+", colour)[:3]) > 150
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     tops = [page.locator(name).first.bounding_box()["y"] for name in ("#vt-left", ".vt-stage")]
     assert tops[0] < tops[1] < page.locator(".vt-readout").first.bounding_box()["y"]
@@ -353,11 +362,4 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser, canned_url):
     expect(page.locator("#vt-larger .js-plotly-plot .legend")).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.errors == []
-    leave(page)
-
-
-def test_dark_mode_is_dark(browser, canned_url):
-    page = visit(browser, canned_url + "/?__theme=dark")
-    colour = page.evaluate("getComputedStyle(document.querySelector('.vt-stage')).color")
-    assert min(int(number) for number in re.findall(r"\d+", colour)[:3]) > 150
     leave(page)
