@@ -22,6 +22,7 @@ from explorer.errors import MethodUnavailable
 from explorer.methods import catalog
 from explorer.methods.method import Method
 from explorer.metrics import cost
+from explorer.vlm.catalog import RESOLUTIONS
 from explorer.vlm.progress import Progress, tell
 from explorer.vlm.prompt import as_read, unknown_words
 from explorer.vlm.threads import parallel, parallel_runs
@@ -89,7 +90,7 @@ def _analysed(
     yield full.answer
     quick = [method for method in catalog.choices() if not method.slow]
     maps = draw_all(case, prompts, quick, budgets)
-    notes = [*case.picture.notes, *_word_notes(case), *_stand_ins(case)]
+    notes = [*case.picture.notes, *_word_notes(case), *_coarseness(case), *_stand_ins(case)]
     notes += [reason for reason in maps if isinstance(reason, str)]
     yield Analysis(
         id=case.id,
@@ -179,6 +180,13 @@ def draw_case(case: Case, method: str, cache: ResultCache | None = None) -> Meth
     """Like `draw`, for an open case."""
     prompts = PromptCache(case, lambda: full_run(case, cache).tokens)
     return map_of(catalog.resolve(method), case.size, prompts.prefix)
+
+
+def _coarseness(case: Case) -> list[str]:
+    """Tell that the picture was cut up less finely than the model could, if it was."""
+    _, _, resolution = case.vlm.key.rpartition("@")
+    said = RESOLUTIONS.get(resolution, ("", ""))[1]
+    return [f"{said} Choose all pieces beside the model to see more."] if said else []
 
 
 def _stand_ins(case: Case) -> list[str]:

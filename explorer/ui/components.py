@@ -147,12 +147,18 @@ def question_inputs() -> gr.HTML:
     )
 
 
-def model_input(models: list[tuple[str, str]], chosen: str) -> gr.HTML:
-    """Make the list of models, event choose. models: title and key of each."""
+def model_input(
+    models: list[tuple[str, str]], chosen: str, resolutions: dict[str, list[tuple[str, str]]]
+) -> gr.HTML:
+    """Make the list of models, event choose. models: title and key of each.
+
+    resolutions: title and key of each at which a model can look, by the model's key; first that
+    which it takes unasked.
+    """
     return html_block(
         '<span class="vt-select"></span>',
         "mountModels",
-        {"models": models, "chosen": chosen},
+        {"models": models, "chosen": chosen, "resolutions": resolutions},
         events=("choose",),
         elem_id="vt-model",
     )

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from explorer.analyses.sharing.case_fields import TOKENS
-from explorer.errors import BadLink, VisitorError
+from explorer.errors import BadLink, UnknownModel, VisitorError
 from explorer.methods import catalog as method_catalog
 from explorer.pico.data.questions import suggest
 from explorer.pico.data.scenes import make
@@ -87,17 +87,19 @@ def read(query: str) -> Link | None:
         return None
     asked = _parameters(named)
     example, seed, question = _picture(asked)
-    if asked.model not in default_loader().catalog.entries():
-        raise BadLink("This link can't be followed: there is no such model.")
+    try:
+        model = default_loader().catalog.entry(asked.model).key
+    except UnknownModel:
+        raise BadLink("This link can't be followed: there is no such model.") from None
     if asked.question is not None:
         question = _checked(check_question, asked.question)
     if asked.method is not None:
         _checked(method_catalog.resolve, asked.method)
     method = None if asked.method is None else method_catalog.canonical(asked.method)
     finished = examples.load(example)["case"] if example else {}
-    if (finished.get("model"), finished.get("question")) != (asked.model, question):
+    if (finished.get("model"), finished.get("question")) != (model, question):
         example = None
-    return Link(example, seed, question, asked.model, method, asked.budget)
+    return Link(example, seed, question, model, method, asked.budget)
 
 
 def _parameters(named: dict[str, str]) -> Parameters:

@@ -34,7 +34,6 @@ from explorer.ui.web.request_limits import RequestLimits
 from explorer.ui.web.session_states import SessionStates
 from explorer.ui.web.uploads import UploadLimits
 from explorer.vlm.catalog import DEFAULT
-from explorer.vlm.loader import default_loader
 from explorer.vlm.turns import limits
 from explorer.vlm.turns.fair_queue import FairQueue
 
@@ -62,8 +61,7 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
         with gr.Row(elem_id="vt-header"):
             pieces = examples.load(examples.names()[0])["case"]["grid"]["n"]
             components.html_block(HEAD % pieces, "mountHeader")
-            entries = default_loader().catalog.entries().items()
-            models = components.model_input([(entry.title, key) for key, entry in entries], model)
+            models = model_picker.choice(model)
         model_notes = model_picker.build()
         classroom.build()
         glossary.build()

@@ -1,4 +1,4 @@
-"""Which models the page offers, and where their weights are; loads none.
+"""Which models the page offers, where their weights are, and at which resolutions; loads none.
 
 models.yaml lists them; a person may name a further one when the program starts, a custom model.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -19,6 +19,13 @@ from explorer.vlm import checkpoints
 from explorer.vlm.families import family_of
 
 DEFAULT = "pico"
+RESOLUTIONS = {
+    "whole": ("in one piece", "The picture was looked at in one piece, without closer looks."),
+    "2x2": ("2 × 2 pieces", "The picture was cut into 2 × 2 pieces at most."),
+    "full": ("all pieces", ""),
+}
+"""How finely a picture is cut up: what it is called, and what the page says where it is coarser."""
+TILING = ("smolvlm", "internvl")  # families that cut pictures up as their processors are told
 CUSTOM_HELP = (
     "a key of models.yaml, a folder with a saved model, or a repository on the Hugging Face hub, "
     "owner/name"
@@ -27,7 +34,11 @@ CUSTOM_HELP = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of models.yaml, where every field is explained."""
+    """One model of models.yaml, where every field is explained.
+
+    At a coarser resolution, of the key "model@resolution", it is an entry of its own: `of` names
+    the model whose weights it shares.
+    """
 
     key: str
     title: str
@@ -43,6 +54,22 @@ class Entry:
     live: bool = False
     max_new_tokens: int = 64
     threads: int = 0
+    resolution: str = "full"
+    of: str = ""
+
+    @property
+    def resolutions(self) -> tuple[str, ...]:
+        """Name the resolutions that there are to choose from, the least first."""
+        return tuple(RESOLUTIONS) if self.family in TILING else ()
+
+    def at(self, resolution: str) -> Entry:
+        """Give the model at one of its resolutions; the full one is the model itself."""
+        if resolution == self.resolution:
+            return self
+        _, behind, remark = self.title.partition(" · ")
+        title = f"{self.name}, {RESOLUTIONS[resolution][0]}{behind}{remark}"
+        key = f"{self.key}@{resolution}"
+        return replace(self, key=key, title=title, resolution=resolution, of=self.key)
 
     @property
     def name(self) -> str:
@@ -79,8 +106,11 @@ class Catalog:
         return dict(self._entries)
 
     def entry(self, key: str) -> Entry:
-        """Find one model; `UnknownModel` names the ones there are."""
+        """Find one model, or one "model@resolution"; `UnknownModel` names the ones there are."""
         if key not in self._entries:
+            model, _, resolution = key.rpartition("@")
+            if model in self._entries and resolution in self._entries[model].resolutions:
+                return self._entries[model].at(resolution)
             keys = ", ".join(self._entries)
             raise UnknownModel(f"There is no model named {key!r}; there are: {keys}.")
         return self._entries[key]

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import torch
@@ -96,7 +97,10 @@ class ModelLoader:
 
         Raises `ModelLoading` where nobody shall wait; the built-in model is always waited for.
         """
-        name, models = self.catalog.entry(key).name, self.models
+        entry = self.catalog.entry(key)
+        if entry.of:
+            return at_resolution(self.load(entry.of), entry)
+        key, name, models = entry.key, entry.name, self.models
         vlm = models.find(key)
         if vlm is not None or self.waits or key == DEFAULT:
             return vlm or models.get(key)
@@ -107,6 +111,12 @@ class ModelLoader:
             models.release(loading)  # somebody else began it, and may end it
         progress = describe_progress(loading.progress)
         raise ModelLoading(f"{name} is on its way: {progress}. Please ask again soon.")
+
+    def suggested(self, key: str) -> str:
+        """Give the key of a model at the resolution that answers within seconds here."""
+        entry = self.catalog.entry(key)
+        coarse = self.device == "cpu" and entry.resolutions and not entry.of
+        return entry.at(entry.resolutions[0]).key if coarse else entry.key
 
     def preload(self, keys: Iterable[str], only: bool = False) -> list[str]:
         """Load models before anybody asks; gives a sentence for each that can't be had.
@@ -228,6 +238,13 @@ def wrap(entry: Entry, model, processor, model_type: str, cores: int = CPU_CORES
         threads=entry.threads,
         cores=cores,
     )
+
+
+def at_resolution(vlm: Vlm, entry: Entry) -> Vlm:
+    """Give the same model with a processor that cuts pictures up less finely."""
+    processor = copy(vlm.processor)
+    processor.image_processor = vlm.family.coarser(vlm.processor.image_processor, entry.resolution)
+    return replace(vlm, key=entry.key, title=entry.title, processor=processor)
 
 
 def weight_bytes(vlm: Vlm) -> int:

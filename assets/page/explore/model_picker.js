@@ -1,38 +1,68 @@
 /**
- * Choosing a model: the list of models, and what is said while one loads. The list shows the model of
- * the open case, or the one that was chosen until it is there or can't be had.
+ * Choosing a model: the list of models, into how many pieces those cut a picture that do, and what is
+ * said while one loads. The lists show the model of the open case, or the one that was chosen until it
+ * is there or can't be had.
  */
 import { valueOf } from "../common/bridge.js";
 import { mark, node, show, write } from "../common/dom.js";
 
 const REST_MS = 500; // arrow keys run through the list; what they rest on is meant
 
-/** value: {models: [[title, key]], chosen: string} */
+const modelOf = (key) => key?.replace(/@(whole|2x2|full)$/, "");
+
+/** value: {models: [[title, key]], chosen: string, resolutions: {model: [[title, key]]}} */
 function models(store, choice, block) {
   const { element, props, trigger } = block;
   const value = valueOf(block);
-  const options = value.models.map(([title, key]) => node("option", { value: key }, title));
-  const select = node("select", { "aria-label": "Model" }, ...options);
+  const chooser = (label, pairs) => {
+    const options = pairs.map(([title, key]) => node("option", { value: key }, title));
+    return node("select", { "aria-label": label }, ...options);
+  };
+  const select = chooser("Model", value.models);
+  const place = element.querySelector(".vt-select");
+  const shown = () => choice.key ?? store.state.case?.model;
+  let pieces = null; // the second list, and the model whose it is
+  const drawPieces = (key) => {
+    const model = modelOf(key);
+    if (pieces?.dataset.model !== model) {
+      pieces?.parentElement.remove();
+      const resolutions = value.resolutions[model];
+      pieces = resolutions ? chooser("Pieces of the picture", resolutions) : null;
+      if (!pieces) return;
+      pieces.dataset.model = model;
+      pieces.addEventListener("change", () => wait(() => pieces.value));
+      place.after(node("span", { class: "vt-select" }, pieces));
+    }
+    if (pieces) pieces.value = key === model ? `${model}@full` : key;
+  };
   const draw = () => {
-    const key = choice.key ?? store.state.case?.model;
-    if (key && choice.timer === null && select.value !== key) select.value = key;
+    const key = shown();
+    if (!key || choice.timer !== null) return;
+    if (select.value !== modelOf(key)) select.value = modelOf(key);
+    drawPieces(key);
   };
-  const choose = () => {
+  const choose = (key) => {
     choice.timer = null;
-    if (select.value === (choice.key ?? store.state.case?.model)) return draw();
-    choice.key = select.value;
-    props.value = { ...value, chosen: choice.key };
+    const same = key === shown() || (key === modelOf(key) + "@full" && modelOf(key) === shown());
+    if (same) return draw();
+    choice.key = key;
+    props.value = { ...value, chosen: key };
     trigger("choose");
+    draw();
   };
-  select.addEventListener("change", () => {
+  const wait = (chosen) => {
     clearTimeout(choice.timer);
-    choice.timer = setTimeout(choose, REST_MS);
+    choice.timer = setTimeout(() => choose(chosen()), REST_MS);
+  };
+  const first = (model) => value.resolutions[model]?.[0][1] ?? model;
+  select.addEventListener("change", () => {
+    wait(() => (select.value === modelOf(shown()) ? shown() : first(select.value)));
   });
   store.subscribe(({ case: open }) => {
-    if (open?.model === choice.key) choice.key = null;
+    if (open?.model === choice.key || `${open?.model}@full` === choice.key) choice.key = null;
     draw();
   });
-  element.querySelector(".vt-select").replaceChildren(select);
+  place.replaceChildren(select);
 }
 
 /**

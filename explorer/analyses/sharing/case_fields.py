@@ -169,11 +169,12 @@ class StoredDiagnosis(Strict):
 
 
 class StoredModel(Strict):
-    """Which model answered."""
+    """Which model answered. resolution: how finely it cut the picture up, if that is a choice."""
 
     key: Name
     source: Name
     revision: Annotated[str, Field(max_length=200)] | None = None
+    resolution: Literal["whole", "2x2", "full"] | None = None
 
 
 class StoredPicture(Strict):

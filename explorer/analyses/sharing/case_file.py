@@ -107,7 +107,8 @@ def model_of(entry: Entry) -> StoredModel:
     """Name a model; of a folder outside this project only the last part, as a case travels."""
     folder = Path(entry.path)
     source = entry.hub or (folder.name if folder.is_absolute() else entry.path)
-    return StoredModel(key=entry.key, source=source, revision=entry.revision)
+    resolution = entry.resolution if entry.resolutions else None
+    return StoredModel(key=entry.key, source=source, revision=entry.revision, resolution=resolution)
 
 
 def packages() -> dict[str, str]:

@@ -12,14 +12,14 @@ from itertools import count
 
 import gradio as gr
 
-from explorer.errors import VisitorError
+from explorer.errors import UnknownModel, VisitorError
 from explorer.ui import components, link
 from explorer.ui.explore.open_case import CaseOpener
 from explorer.ui.messages import ModelMessage
 from explorer.ui.requests import checked, connect
 from explorer.ui.session import AppState, Session, visitor_of
 from explorer.ui.web.model_queue import ModelQueue
-from explorer.vlm.catalog import DEFAULT
+from explorer.vlm.catalog import DEFAULT, RESOLUTIONS
 from explorer.vlm.loader import default_loader, describe_progress
 from explorer.vlm.model_cache import Cancelled, Loading
 
@@ -35,6 +35,23 @@ def build() -> gr.HTML:
         "mountLoading",
         events=("cancel",),
         elem_id="vt-model-notes",
+    )
+
+
+def choice(chosen: str) -> gr.HTML:
+    """Make the list of models, with the resolutions of those that cut pictures up."""
+    loader = default_loader()
+    entries = loader.catalog.entries()
+    resolutions = {}
+    for key, entry in entries.items():
+        first = loader.suggested(key)
+        keys = [(RESOLUTIONS[name][0], f"{key}@{name}") for name in entry.resolutions]
+        if keys:  # a key without a resolution is that of the full one
+            resolutions[key] = sorted(
+                keys, key=lambda each: loader.catalog.entry(each[1]).key != first
+            )
+    return components.model_input(
+        [(entry.title, key) for key, entry in entries.items()], chosen, resolutions
     )
 
 
@@ -61,10 +78,12 @@ class Choosing:
         notes, there = self.opener.model_notes, self.there
         number, tickets = next(self.numbers), self.app_state.tickets
         tickets.announce(visitor_of(request), CHANNEL, number)
-        if key not in default_loader().catalog.entries():
+        try:
+            entry = default_loader().catalog.entry(key)
+        except UnknownModel:
             return
-        name = default_loader().catalog.entry(key).name
-        loading = default_loader().models.acquire(key, retry=True)
+        key, name = entry.key, entry.name
+        loading = default_loader().models.acquire(entry.of or key, retry=True)
         yield {there: None, notes: busy(name, loading)}
         try:
             while not loading.done(within=PAUSE):
@@ -89,7 +108,7 @@ class Choosing:
         if any(name in link.NAMES for name in request.query_params):
             yield {self.there: None}
         else:
-            yield from self.load(self.first, request)
+            yield from self.load(default_loader().suggested(self.first), request)
 
     def cancel(self, request: gr.Request) -> None:
         """Stop waiting for the model that was chosen last."""

@@ -10,7 +10,9 @@ layouts.py and loader.py knows which model runs:
 A family that reads the frames of a video one by one also has
   preprocess_frames(vlm, images, time) -> (Pixels, Grid with a view per frame and its time)
 where a view may stand for a pair of frames; `build_prompt` writes another prompt for a grid with a
-time, and `vision_tower` looks at frames, too. See clip_case.py.
+time, and `vision_tower` looks at frames, too. See clip_case.py. One that cuts pictures up as its
+processor is told has
+  coarser(image_processor, resolution) -> one that cuts them up less finely ("whole", "2x2")
 """
 
 from __future__ import annotations

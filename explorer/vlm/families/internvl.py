@@ -9,11 +9,13 @@ is one view behind its number.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 
 import torch
 from PIL import Image
 from torch import Tensor
+from transformers import BaseImageProcessor
 from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
 
 from explorer.errors import ModelUnavailable
@@ -29,6 +31,13 @@ def preprocess(vlm: Vlm, image: Image.Image) -> Pixels:
     # InternVL's processor cuts, whatever the checkpoint says of the image processor it shares.
     inputs = vlm.processor.image_processor([image], crop_to_patches=True, return_tensors="pt")
     return {"pixel_values": inputs["pixel_values"].to(vlm.device, vlm.model.dtype)}
+
+
+def coarser(looks: BaseImageProcessor, resolution: str) -> BaseImageProcessor:
+    """Give a copy of an image processor that doesn't split pictures, or into 4 tiles at most."""
+    looks = copy(looks)
+    looks.max_patches = min(1 if resolution == "whole" else 4, looks.max_patches)
+    return looks
 
 
 def grid(vlm: Vlm, width: int, height: int) -> Grid:
@@ -119,4 +128,12 @@ def vision_tower(vlm: Vlm) -> Tower:
     )
 
 
-__all__ = ["build_prompt", "decoder", "grid", "preprocess", "preprocess_frames", "vision_tower"]
+__all__ = [
+    "build_prompt",
+    "coarser",
+    "decoder",
+    "grid",
+    "preprocess",
+    "preprocess_frames",
+    "vision_tower",
+]

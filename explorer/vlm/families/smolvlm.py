@@ -11,11 +11,13 @@ SmolVLM2 reads videos: a frame is one view, never split, behind words that tell 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 
 import torch
 from PIL import Image
 from torch import Tensor
+from transformers import BaseImageProcessor
 
 from explorer.errors import ModelUnavailable
 from explorer.media.grid import Grid, Timeline
@@ -30,6 +32,17 @@ def preprocess(vlm: Vlm, image: Image.Image) -> Pixels:
     """Let the processor split, resize and normalise: [1, V, 3, side, side]."""
     values = vlm.processor.image_processor(images=[image], return_tensors="pt")["pixel_values"]
     return {"pixel_values": values.to(vlm.device, vlm.model.dtype)}
+
+
+def coarser(looks: BaseImageProcessor, resolution: str) -> BaseImageProcessor:
+    """Give a copy of an image processor that doesn't split pictures, or into 2 x 2 tiles."""
+    looks = copy(looks)
+    if resolution == "whole":
+        looks.do_image_splitting = False
+    else:
+        side = looks.max_image_size["longest_edge"]
+        looks.size = replace(looks.size, longest_edge=min(2 * side, looks.size["longest_edge"]))
+    return looks
 
 
 def grid(vlm: Vlm, width: int, height: int) -> Grid:
@@ -130,4 +143,12 @@ def vision_tower(vlm: Vlm) -> Tower:
     )
 
 
-__all__ = ["build_prompt", "decoder", "grid", "preprocess", "preprocess_frames", "vision_tower"]
+__all__ = [
+    "build_prompt",
+    "coarser",
+    "decoder",
+    "grid",
+    "preprocess",
+    "preprocess_frames",
+    "vision_tower",
+]

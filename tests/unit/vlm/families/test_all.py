@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from explorer import errors
-from explorer.vlm.catalog import read_entries
+from explorer.vlm.catalog import TILING, read_entries
 from explorer.vlm.families import FAMILIES, family_of
 
 
@@ -27,6 +27,8 @@ def test_every_family_has_the_same_five_functions_and_frames_where_it_reads_vide
     }
     if hasattr(family, "preprocess_frames"):
         takes["preprocess_frames"] = ["vlm", "images", "time"]
+    if family.__name__.rpartition(".")[2] in TILING:
+        takes["coarser"] = ["looks", "resolution"]
     assert set(family.__all__) == set(takes)
     for name, parameters in takes.items():
         assert list(inspect.signature(getattr(family, name)).parameters) == parameters
