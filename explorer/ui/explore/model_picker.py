@@ -82,8 +82,9 @@ class Choosing:
             entry = default_loader().catalog.entry(key)
         except UnknownModel:
             return
-        key, name = entry.key, entry.name
-        loading = default_loader().models.acquire(entry.of or key, retry=True)
+        key, weights = entry.key, entry.of or entry.key
+        name = default_loader().catalog.entry(weights).name
+        loading = default_loader().models.acquire(weights, retry=True)
         yield {there: None, notes: busy(name, loading)}
         try:
             while not loading.done(within=PAUSE):
@@ -99,7 +100,7 @@ class Choosing:
         except Cancelled:  # given up in the moment in which we asked
             yield {notes: components.lines("error", f"Please choose {name} again.")}
         else:
-            yield {there: key, notes: components.lines("busy", f"Asking {name} …")}
+            yield {there: key, notes: components.lines("busy", f"Asking {entry.name} …")}
         finally:
             default_loader().models.release(loading)
 

@@ -40,7 +40,7 @@ def url(tmp_path_factory, gate, recording):
     pico = read_entries()["pico"]
     listed = {
         "pico": pico,
-        "twin": replace(pico, key="twin", title="Twin", path=str(folder)),
+        "twin": replace(pico, key="twin", title="Twin", family="smolvlm", path=str(folder)),
         "far": replace(pico, key="far", title="Far", path="", hub="explorer-tests/nowhere"),
     }
     loader, read = default_loader(), default_loader()._read
@@ -65,7 +65,7 @@ def url(tmp_path_factory, gate, recording):
 
 
 def choose(page: Page, title: str) -> None:
-    page.locator("#vt-model select").select_option(label=title)
+    page.get_by_label("Model", exact=True).select_option(label=title)
 
 
 def case(page: Page) -> str:
@@ -94,7 +94,7 @@ def test_a_model_loads_beside_others_can_be_cancelled_and_opens_the_case(page, b
     notes.get_by_role("button", name="Cancel").click()
     expect(notes).to_contain_text("Twin: cancelled.")
     expect(notes.get_by_role("button", name="Cancel")).to_be_hidden()
-    expect(page.locator("#vt-model select")).to_have_value("pico")
+    expect(page.get_by_label("Model", exact=True)).to_have_value("pico")
     assert case(page) == before and "twin" not in default_loader().models
 
     choose(page, "Twin")
@@ -108,6 +108,13 @@ def test_a_model_loads_beside_others_can_be_cancelled_and_opens_the_case(page, b
     expect(notes.locator(".vt-notes")).to_be_hidden()
     expect(page.locator("#vt-full .vt-answer")).not_to_be_empty()
     assert "twin" in default_loader().models
+    pieces = page.get_by_label("Pieces of the picture")
+    expect(pieces).to_have_value("twin@whole")
+    expect(page).to_have_url(re.compile(r"model=twin%40whole&"))
+    pieces.select_option(label="all pieces")
+    expect(page).to_have_url(re.compile(r"model=twin&"))
+    expect(pieces).to_have_value("twin@full")
+    expect(page.get_by_label("Model", exact=True)).to_have_value("twin")
 
 
 def test_a_model_that_is_out_of_reach_is_told_soon_and_the_case_stays(page):
@@ -115,7 +122,7 @@ def test_a_model_that_is_out_of_reach_is_told_soon_and_the_case_stays(page):
     choose(page, "Far")
     expect(page.locator(NOTES)).to_contain_text("could not be fetched", timeout=60_000)
     expect(page.locator(NOTES)).to_contain_text("pico")
-    expect(page.locator("#vt-model select")).to_have_value("pico")
+    expect(page.get_by_label("Model", exact=True)).to_have_value("pico")
     assert case(page) == before
 
 

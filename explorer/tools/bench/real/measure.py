@@ -29,7 +29,7 @@ from explorer.vlm import devices
 from explorer.vlm.attention import register_attention
 from explorer.vlm.catalog import DEFAULT
 from explorer.vlm.components import Vlm
-from explorer.vlm.loader import default_loader
+from explorer.vlm.loader import at_resolution, default_loader
 from explorer.vlm.threads import cpu_threads
 
 QUESTION = "what is in the middle ?"
@@ -166,18 +166,22 @@ def _pair(numbers: Sequence[float], digits: int) -> str:
 
 
 def main(key: str, wished: str = "auto", words: int = WORDS) -> None:
-    """Build the model and print the table. wished: precision, as `--dtype` has it."""
-    entry = default_loader().catalog.entry(key)
-    dtype, free = devices.precision(wished, "cpu", entry.dtype), devices.free_bytes("cpu")
+    """Build the model and print the table.
+
+    key: of a model, or "model@resolution"; wished: precision, as `--dtype` has it.
+    """
+    entry, free = default_loader().catalog.entry(key), devices.free_bytes("cpu")
+    dtype, weights = devices.precision(wished, "cpu", entry.dtype), entry.of or entry.key
     kind = str(dtype).removeprefix("torch.")
     print(f"{entry.name} in {kind}, {PICTURE[0]} x {PICTURE[1]} pixels, {words} words", flush=True)
     if key == DEFAULT:
         compare(default_loader().load(key))
         return
-    peak = estimate(key, parameters(key) * dtype.itemsize, dtype).peak
+    peak = estimate(weights, parameters(weights) * dtype.itemsize, dtype).peak
     told = f"{devices.gigabytes(peak):>32}, {devices.gigabytes(free)} are free"
     print(f"  {'peak memory, reckoned beforehand':32}{told}", flush=True)
     if peak > free:
         print("  That does not fit here. A lower --dtype may.")
         return
-    compare(build(key, dtype, words=words))
+    vlm = build(weights, dtype, words)
+    compare(at_resolution(vlm, entry) if entry.of else vlm)
