@@ -313,6 +313,24 @@ def test_only_the_newest_question_is_answered(run):
     }
 
 
+def test_an_answer_from_before_the_right_one_was_said_is_not_kept(run):
+    told = run(
+        "common/store.js",
+        """({ Store }) => {
+          const store = new Store();
+          const answer = { method: "m", budget: 1, right: null };
+          const kept = (right) => store.keep("a", { ...answer, right });
+          store.state.case = { id: "a" };
+          const unknown = [kept(null), store.cache.answer("a", "m", 1)?.right];
+          store.state.case.truth = "a cat";
+          store.cache.forget("a");
+          const early = [kept(null), store.cache.answer("a", "m", 1)];
+          return { unknown, early, judged: [kept(false), store.cache.answer("a", "m", 1).right] };
+        }""",
+    )
+    assert told == {"unknown": [True, None], "early": [False, None], "judged": [True, False]}
+
+
 def test_a_question_that_nobody_answers_is_lost_but_still_heard(run):
     lost = run(
         "common/request.js",

@@ -101,7 +101,7 @@ export class Store extends Observable {
     const retold = !other && raw.truth !== state.case.truth;
     state.case = readCase(raw);
     if (retold) this.cache.forget(raw.id); // other answers are right now
-    for (const answer of raw.answers ?? []) this.cache.keep(raw.id, answer);
+    for (const answer of raw.answers ?? []) this.keep(raw.id, answer);
     const keys = state.case.methods.map(({ key }) => key);
     if (!keys.includes(state.method)) {
       const first = state.case.methods.find(({ baseline }) => !baseline)?.key ?? keys[0];
@@ -120,6 +120,17 @@ export class Store extends Observable {
     this.#moveTo(snap(state.case, this.method, state.wish));
     if (method) this.chooseMethod(method); // one whose map is still to be worked out
     this.answers.schedule();
+  }
+
+  /**
+   * Keep an answer; false if it was on its way when the visitor said what is right, and so nobody has
+   * judged it by that.
+   */
+  keep(id, answer) {
+    const { case: open } = this.state;
+    const early = open?.id === id && open.truth && !answer.error && typeof answer.right !== "boolean";
+    if (!early) this.cache.keep(id, answer);
+    return !early;
   }
 
   /** Take in one more map of the open case: a method with changed settings. */

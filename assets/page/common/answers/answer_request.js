@@ -143,7 +143,11 @@ export class AnswerRequest extends Settling {
       if (awaited && current) this.#partial = answer;
       return;
     }
-    this.#store.cache.keep(id, answer);
+    const kept = this.#store.keep(id, answer);
+    if (!kept) {
+      this.#few.drop();
+      this.schedule(); // it is asked for again
+    }
     if (!awaited) return;
     this.#fresh = current && this.#isHere(pending);
     this.#one.drop();

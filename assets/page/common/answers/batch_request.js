@@ -103,7 +103,7 @@ export class BatchRequest extends Settling {
   /** Replies of the server: {ticket, case, answers, done, error}, with answers that are new. */
   receive(reply) {
     if (!reply) return;
-    for (const answer of reply.answers ?? []) this.store.cache.keep(reply.case, answer);
+    for (const answer of reply.answers ?? []) this.store.keep(reply.case, answer);
     this.answered();
     if (this.#request.receive(reply) && reply.error) this.error = reply.error;
     if (reply.done) {
