@@ -23,8 +23,8 @@ const FAIR =
 /** One slider for all, its big number and what is under way. */
 function hand(selection) {
   const number = node("output", { class: "vt-number", id: "vt-compare-number" });
-  const all = node("span");
-  const share = node("span", { class: "vt-share" }, all, term("mean budget", "mean over layers"));
+  const tokens = node("span");
+  const share = node("span", { class: "vt-share" }, tokens, term("mean budget", "mean over layers"));
   const input = node("input", {
     type: "range",
     id: "vt-compare-budget",
@@ -56,7 +56,7 @@ function hand(selection) {
     const { state, case: kase, busy, waits } = selection;
     const { n } = kase.grid;
     write(number, format.count(state.budget));
-    write(all, `of ${format.count(n)} visual tokens, `);
+    write(tokens, `of ${format.count(n)} visual tokens, `);
     mark(input, "max", n);
     if (input.valueAsNumber !== state.budget) input.value = state.budget;
     input.style.setProperty("--vt-at", (state.budget - 1) / Math.max(1, n - 1));
