@@ -91,15 +91,21 @@ export function mapPicture(selection, id) {
   });
   const whole = node("div", { class: "vt-inside-picture", id }, title, picture.node, line);
 
-  /** values: of the N patches, or null where there are none; `say(value)` puts one into words. */
+  /**
+   * values: of the N patches, or null where there are none: then the picture stands as it is, and
+   * `none` says why. `say(value)` puts one into words.
+   */
   const update = ({ name, values, range, say, none }) => {
     const { case: kase, state } = selection;
     const { view, cursor } = state;
     write(title, name);
-    const shown = values ?? new Float32Array(kase.grid.n).fill(NaN);
     const label = `${name}. ${values ? "Arrow keys read single patches." : none}`;
-    picture.update((canvas) => paintMap(canvas, kase, view, shown, range, cursor), label);
-    const value = cursor >= 0 ? shown[cursor] : NaN;
+    const paint = (canvas) =>
+      values
+        ? paintMap(canvas, kase, view, values, range, cursor)
+        : canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    picture.update(paint, label);
+    const value = values && cursor >= 0 ? values[cursor] : NaN;
     const pointed = Number.isNaN(value) ? "nothing there" : say(value);
     const strongest = say(range[1]);
     const words = cursor >= 0 ? `${placeInWords(kase, cursor)} · ${pointed}` : `brightest: ${strongest}`;

@@ -81,7 +81,7 @@ function layerBars(id, label) {
     mark(drawing, "aria-label", `${name}: ${label} by layer, mean ${share(mean)}`);
     return known.length ? mean : null;
   };
-  return { node: drawing, update };
+  return { node: node("div", {}, drawing), update };
 }
 
 /** The map of one method that is to be seen, and how it is put into words. */
@@ -159,6 +159,7 @@ export function readsPanel(selection) {
     [t.recall, t.mass, s.mass].forEach((values, i) => {
       const mean = bars[i].update(dense ? [] : (values[row] ?? []), "word");
       write(labels[i], called[i] + (mean === null ? "" : `, mean ${share(mean)}`));
+      for (const part of [bars[i].node, labels[i]]) show(part, !dense);
     });
     [t.start + 1, t.correction + 1].forEach((layer, i) => mark(more[i].input, "placeholder", layer));
     const [early, late] = t.visual[row] ?? [0, 0];

@@ -104,7 +104,11 @@ def test_other_settings_read_other_keys(inside, canned):
     inside.locator("#vt-inside-set-correction").fill("")
     inside.locator("#vt-inside-set-correction").press("Enter")
     until(inside, "state.inside.reads?.tidal.correction === 5")
+    inside.locator("#vt-inside-step").fill("0")  # read whole, by the prompt
+    expect(inside.locator("#vt-inside-tidal-line")).to_contain_text("everything is read")
+    expect(inside.locator("#vt-inside-recall")).to_be_hidden()
     inside.get_by_role("button", name="Whole answer").click()
+    expect(inside.locator("#vt-inside-recall")).to_be_visible()
     expect(inside.locator("#vt-inside-tidal-line")).to_contain_text("read 100 % of the time")
     expect(inside.locator("#vt-inside-notice")).to_be_hidden()
     keys.fill("1000")
