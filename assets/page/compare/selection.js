@@ -143,7 +143,7 @@ export class CompareSelection extends BatchRequest {
     return place < 0 ? undefined : this.#entryOf(this.case.methods[place], place);
   }
 
-  /** All methods at the budget, as far as they are known, in the order of the page. */
+  /** All methods at the budget in the order of the page; among chosen ones the large two come first. */
   get entries() {
     const { methods } = this.case;
     const all = new Map(methods.map((method, i) => [method.key, this.#entryOf(method, i)]));
@@ -159,11 +159,12 @@ export class CompareSelection extends BatchRequest {
     if (random) random.likelihood = random.chance?.mean ?? null; // it stands where its mean is
     this.#sort(all);
     const [, , belongs] = FAMILIES.find(([name]) => name === this.state.family);
-    return this.#order
-      .map((key) => all.get(key))
-      .filter(({ key, method }) =>
-        this.chosen ? this.chosen.has(key) : method.baseline || belongs(method),
-      );
+    const inOrder = this.#order.map((key) => all.get(key));
+    const { chosen } = this;
+    if (!chosen) return inOrder.filter(({ method }) => method.baseline || belongs(method));
+    const { pair } = this.state;
+    const place = ({ key }) => (pair.includes(key) ? pair.indexOf(key) : pair.length);
+    return inOrder.filter(({ key }) => chosen.has(key)).sort((a, b) => place(a) - place(b));
   }
 
   /** Cards change places when all answers are there or another order is wanted, not before. */

@@ -468,6 +468,7 @@ def test_a_few_methods_are_compared_by_themselves(page, canned):
     )
     assert pair < first, "A and B stand above all cards"
     assert set(compared(page)["pair"]) <= set(chosen)
+    assert [card["method"] for card in cards(page)][:2] == compared(page)["pair"], "pinned"
     move(page, 117)
     done(page, 117)
     chances = chances_of(["random", *chosen])
