@@ -98,7 +98,12 @@ SHOTS = {
     "debug": ("Debug", "light", 1366, 1080),
 }
 SETTLED = 1.5  # seconds that fonts and thumbnails take
-WORKED = 20.0  # seconds that answers take
+DONE = {  # what a tab shows once all its answers are there
+    "Compare": ".vt-compare[data-is=done]",
+    "Sweep": ".vt-sweep[data-is=done]",
+    "Debug": ":nth-match(.vt-debug [data-state=computed], 2)",
+}
+PATIENCE = 300.0  # seconds that all answers of a tab may take
 
 
 def take_screenshots() -> None:
@@ -110,7 +115,8 @@ def take_screenshots() -> None:
             page.goto(f"{url}/?__theme={theme}")
             page.wait_for_selector(".vt-stage[data-kept]")
             page.get_by_role("tab", name=tab).click()
-            page.wait_for_timeout(1000 * (SETTLED if tab == "Explore" else WORKED))
+            page.wait_for_selector(DONE.get(tab, "body"), timeout=1000 * PATIENCE)
+            page.wait_for_timeout(1000 * SETTLED)
             page.screenshot(path=SCREENSHOTS / f"{name}.png")
             page.close()
 
