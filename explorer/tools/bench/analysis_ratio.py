@@ -4,6 +4,7 @@ How long scores by every method that is not slow take (`score_all`), and whole m
 keep at every budget (`analyse`), both with the answer, over tower, prefill and answer of the same
 untouched model by transformers' `generate`, in turns and in the same precision: on pico, and
 on the shape of SmolVLM-256M at full size (13 views, 832 visual tokens) with random weights.
+Seconds of the processor are compared; those of the parts are the clock's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from explorer.cases.records import Analysis
 from explorer.cases.request import CaseRequest
 from explorer.pico.data import scenes
 from explorer.tools.bench.real.build import build
-from explorer.tools.bench.reporting import ratio, report, timed
+from explorer.tools.bench.reporting import processor_time, ratio, report
 from explorer.vlm.components import Vlm
 from explorer.vlm.loader import default_loader
 from explorer.vlm.threads import cpu_threads
@@ -64,10 +65,10 @@ def measure(name: str, vlm: Vlm, pictures: list[Image.Image], warm: bool) -> dic
 
     for image in [*pictures[: int(warm)], *pictures]:
         for each, taken in seconds.items():
-            taken.append(timed(lambda e=each, i=image: work(e, i)))
+            taken.append(processor_time(lambda e=each, i=image: work(e, i)))
     medians = {each: statistics.median(taken[int(warm) :]) for each, taken in seconds.items()}
     for each, taken in seconds.items():
-        report(f"{name}: {each}", taken[int(warm) :])
+        report(f"{name}: {each}, processor", taken[int(warm) :])
         if each != OWN:
             for part in parts[each][0]:
                 report(f"  of it {part}", [those[part] for those in parts[each][int(warm) :]])
