@@ -97,10 +97,10 @@ function stepList(steps) {
   return { node: list, update };
 }
 
-/** What each word loses: of the answer on the page, or where it was stored without, of a step. */
+/** What each word loses: as the diagnosis has told, or before, of the answer on the page. */
 function lossesOf(store, steps) {
-  const known = wordLosses(store.full, store.answers.pruned.answer);
-  return known.length ? known : (steps.find(({ words }) => words.length)?.words ?? []);
+  const told = steps.find(({ words }) => words.length)?.words;
+  return told ?? wordLosses(store.full, store.answers.pruned.answer);
 }
 
 /** The panel. steps: [{key, question}] in their order. */

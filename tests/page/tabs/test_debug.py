@@ -140,6 +140,8 @@ def test_why_it_failed_is_told_step_by_step_and_ends_in_a_verdict(page, canned):
     expect(page.locator("#vt-head-question")).to_contain_text(state(page)["case"]["question"])
     expect(page.locator("#vt-head-full")).to_contain_text(full_answer(page)["text"])
     expect(page.locator("#vt-head-pruned")).to_contain_text(state(page)["pruned"]["answer"]["text"])
+    words = page.locator(".vt-loss-word b")
+    expect(words).to_have_text(full_answer(page)["text"].split())  # before anything is asked
     steps = page.locator(".vt-questions > li")
     canned.tasks.hold(after=3)  # one step, and the beginning of the second
     page.click("#vt-diagnosis-go")
