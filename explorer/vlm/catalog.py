@@ -108,7 +108,7 @@ class Catalog:
     def entry(self, key: str) -> Entry:
         """Find one model, or one "model@resolution"; `UnknownModel` names the ones there are."""
         if key not in self._entries:
-            model, _, resolution = key.rpartition("@")
+            model, _, resolution = str(key).rpartition("@")  # a script may send nothing
             if model in self._entries and resolution in self._entries[model].resolutions:
                 return self._entries[model].at(resolution)
             keys = ", ".join(self._entries)
