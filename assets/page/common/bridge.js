@@ -10,6 +10,8 @@
  * @property {function(string): void} trigger
  */
 
+import { noteForgotten } from "./request.js";
+
 const STAGES = { Explore: ".vt-stage", Debug: ".vt-debug" };
 
 /**
@@ -43,7 +45,10 @@ export function valueOf({ props: { value } }) {
   return isText(value) ? JSON.parse(value.slice(value.lastIndexOf("\n") + 1)) : value || null;
 }
 
-/** Let replies come in through a component: one, or lines of which each adds to those before. */
+/**
+ * Let replies come in through a component: one, or lines of which each adds to those before. What one
+ * says is done before it is looked whether its case is forgotten.
+ */
 export function inbound({ props, watch }, receive) {
   let read = "";
   const readOn = () => {
@@ -52,7 +57,11 @@ export function inbound({ props, watch }, receive) {
       ? props.value.slice(read.length + 1)
       : props.value;
     read = props.value;
-    for (const line of more.split("\n")) receive(JSON.parse(line));
+    for (const line of more.split("\n")) {
+      const message = JSON.parse(line);
+      receive(message);
+      noteForgotten(message?.reply ?? message);
+    }
   };
   readOn();
   watch("value", readOn);

@@ -7,7 +7,7 @@ import { node } from "./dom.js";
 const INDENT = "\u2003";
 
 /** The method that a spec is a reading of: "hired" for "hired:paper?alpha=0.25". */
-export const baseOf = (key) => key.split(/[:?]/)[0];
+const baseOf = (key) => key.split(/[:?]/)[0];
 
 /**
  * Sort methods into groups, and in these into families: a method with its readings behind it.

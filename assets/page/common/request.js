@@ -91,7 +91,6 @@ export class Request {
    */
   receive(reply) {
     const { ticket, done = false, place = null } = reply;
-    noteForgotten(reply);
     if (this.#pending?.ticket !== ticket) return false;
     Object.assign(this.#pending, { at: performance.now(), place });
     if (done) this.#pending = null;

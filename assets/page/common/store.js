@@ -73,8 +73,7 @@ export class Store extends Observable {
 
   /** Whether another case is on its way, so that nothing should be begun on this one. */
   get isOpening() {
-    const { pending } = this.opening;
-    return Boolean(this.state.pending) || Boolean(pending && pending.kind !== "truth");
+    return Boolean(this.state.pending) || this.opening.isForCase;
   }
 
   #moveTo(budget) {

@@ -173,9 +173,8 @@ function cardOf(key, selection) {
   return { node: card, update };
 }
 
-/** Cards by group, under each method those of its readings, which are folded up. */
-function groupsOf(entries, cards, folds, selection) {
-  const listed = entries.toSorted((a, b) => a.place - b.place).map(({ method }) => method);
+/** Cards by group in the order of `listed`, under each method those of its readings, which are folded up. */
+function groupsOf(entries, listed, cards, folds, selection) {
   const family = ({ key, members }) => {
     const [main, ...readings] = members.map((method) => cards.get(method.key).node);
     if (!readings.length) return main;
@@ -226,10 +225,11 @@ export function cardGrid(selection) {
       if (!cards.has(key)) cards.set(key, cardOf(key, selection));
     }
     const all = entries.map(({ key }) => cards.get(key).node);
-    const groups = () => groupsOf(entries, cards, folds, selection);
+    const listed = entries.toSorted((a, b) => a.place - b.place).map(({ method }) => method);
+    const groups = () => groupsOf(entries, listed, cards, folds, selection);
     list.replaceChildren(...(inGroups ? groups() : [node("div", { class: "vt-minis" }, ...all)]));
     if (list.contains(focused)) focused.focus({ preventScroll: true });
-    find.offer(entries.toSorted((a, b) => a.place - b.place).map(({ method }) => method));
+    find.offer(listed);
   }
 
   const update = (entries, context) => {

@@ -22,7 +22,7 @@ const FAIR =
 
 /** One slider for all, its big number and what is under way. */
 function hand(selection) {
-  const number = node("output", { class: "vt-number", id: "vt-compare-number" });
+  const number = node("output", { class: "vt-number" });
   const tokens = node("span");
   const share = node("span", { class: "vt-share" }, tokens, term("mean budget", "mean over layers"));
   const input = node("input", {
@@ -34,7 +34,7 @@ function hand(selection) {
     "aria-label": "Budget of all methods: visual tokens kept, mean over layers",
   });
   const progress = node("progress", { "aria-hidden": "true", max: 1, value: 0 });
-  const says = node("span", { class: "vt-compare-says" });
+  const says = node("span");
   const cancel = node(
     "button",
     { type: "button", class: "vt-ask", id: "vt-compare-cancel" },

@@ -106,7 +106,7 @@ function verdictInWords({ wanted, returned, after, p_before, p_after }, most) {
 
 /** The part that looks for dropped patches which broke the answer. */
 function culprits(store, picking, task, most) {
-  const truth = node("input", { type: "checkbox", id: "vt-restoration-truth" });
+  const truth = node("input", { type: "checkbox" });
   const label = node("label", {}, truth, " look for the right answer instead");
   const start = () => {
     const { case: kase } = store.state;
@@ -154,7 +154,7 @@ function pickPanel(store, picking, tasks, most) {
   const hand = tools(picking);
   const count = node("output", { class: "vt-number", id: "vt-pick-count" });
   const share = node("span", { class: "vt-share" });
-  const source = node("p", { class: "vt-small", id: "vt-pick-source" });
+  const source = node("p", { class: "vt-small" });
   const spoken = node("p", { class: "vt-spoken", "aria-live": "polite", id: "vt-pick-live" });
   const full = answerCard("all tokens", "vt-debug-full");
   const picked = answerCard("picked patches", "vt-picked");
@@ -225,7 +225,7 @@ function mount(store, { page, picking, tasks }, block) {
   ];
   const closer = node(
     "details",
-    { class: "vt-closer", open: true },
+    { open: true },
     node("summary", {}, "Look closer: patches by hand, what the answer rests on, scores on trial"),
     node("div", { class: "vt-debug-tools" }, ...tools.map((part) => part.node)),
   );

@@ -127,7 +127,7 @@ export function evaluationPanel(store, task) {
   const inserting = drawing(store, "inserted", "patches put in");
   const deleting = drawing(store, "deleted", "patches taken away");
   const rows = table(store);
-  const line = node("p", { class: "vt-small", id: "vt-trial-words" });
+  const line = node("p", { class: "vt-small" });
   const pictures = node(
     "div",
     { class: "vt-trial-two" },

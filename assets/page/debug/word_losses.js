@@ -34,7 +34,7 @@ function inWords(loss) {
 export function lossRow() {
   const row = node("p", { class: "vt-losses" });
   const line = node("p", { class: "vt-small" }, ...withTerms(EXPLAINED));
-  const whole = node("div", { class: "vt-losses-box", id: "vt-word-losses" }, row, line);
+  const whole = node("div", {}, row, line);
   let drawn = "";
   const update = (words) => {
     show(whole, words.length > 0);

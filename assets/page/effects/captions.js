@@ -67,7 +67,7 @@ function wordMap(store, task, state) {
     cursor: () => {},
   });
   const ramp = signedBar();
-  const line = node("p", { class: "vt-small", id: "vt-word-line", "aria-live": "polite" });
+  const line = node("p", { class: "vt-small", "aria-live": "polite" });
   const whole = node("div", { class: "vt-word-map" }, picture.node, ramp.node, line);
   const update = () => {
     const { busy, reply } = task;

@@ -165,7 +165,7 @@ export function measuredPanel(store, measured) {
     panel.append(node("p", {}, "Nobody has measured yet: python -m explorer effects"));
     return { node: panel };
   }
-  const choice = node("select", { id: "vt-measured-set", "aria-label": "Method and budget" });
+  const choice = node("select", { "aria-label": "Method and budget" });
   choice.append(
     ...measured.map((set, i) => node("option", { value: i }, `${set.title} at ${set.budget}`)),
   );

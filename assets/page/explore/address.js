@@ -27,6 +27,9 @@ export function queryOf({ state: { case: open, method, wish } }) {
 const parametersOf = (search) =>
   Object.fromEntries([...new URLSearchParams(search)].filter(([name]) => NAMES.includes(name)));
 
+/** What of the parameters is no case: {method, budget}. */
+const shownOf = ({ method, budget }) => ({ method, budget: Number(budget) || undefined });
+
 /** An address with these parameters of ours, and whatever else stands in it. */
 function addressWith(query) {
   const all = new URLSearchParams(location.search);
@@ -128,14 +131,7 @@ export class Address {
     const lately = performance.now() - this.#openedAgain < AGAIN_MS;
     if (id !== state.case?.id || isOpening || lately) return;
     this.#openedAgain = performance.now();
-    const { model, question } = state.case;
-    const show = { method: state.method, budget: state.wish };
-    const here = this.#looked;
-    if (here.picture) await this.#openOwn(here, show);
-    else {
-      const query = new URLSearchParams({ scene: here.scene, question, model, ...show });
-      this.#store.opening.ask({ kind: "link", query: `?${query}` });
-    }
+    await this.#openNamed(this.#looked);
   }
 
   /** Open what parameters name; what they leave out is as it was at first. */
@@ -158,17 +154,20 @@ export class Address {
     const here = state.case && !opening.pending ? this.#looked : null; // else it is about to change
     const wanted = Object.keys(asked).length ? asked : (this.#first ?? FIRST);
     const same = here && !wanted.example && OF_A_CASE.every((name) => wanted[name] === here[name]);
-    const show = { method: wanted.method, budget: Number(wanted.budget) || undefined };
-    if (same) this.#store.show(show);
-    else if (wanted.picture) await this.#openOwn(wanted, show);
-    else if (Object.keys(wanted).some((name) => name !== "tab")) {
-      opening.ask({ kind: "link", query: `?${new URLSearchParams(wanted)}` });
-    }
+    if (same) this.#store.show(shownOf(wanted));
+    else if (Object.keys(wanted).some((name) => name !== "tab")) await this.#openNamed(wanted);
   }
 
-  async #openOwn({ picture, question, model }, show) {
+  /** Ask the server for the case that parameters name: a picture of one's own, or a link. */
+  async #openNamed(wanted) {
+    const { opening } = this.#store;
+    const { picture, question = "", model } = wanted;
+    if (!picture) {
+      opening.ask({ kind: "link", query: `?${new URLSearchParams(wanted)}` });
+      return;
+    }
     const { path, blob } = await uploadAgain(picture);
-    const words = { kind: "picture", question: question ?? "", model, path, show };
-    this.#store.opening.ask({ ...words, told: toldAbout(picture) }, blob);
+    const words = { kind: "picture", question, model, path, show: shownOf(wanted) };
+    opening.ask({ ...words, told: toldAbout(picture) }, blob);
   }
 }

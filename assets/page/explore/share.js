@@ -7,7 +7,6 @@ import { mark, node, rootOf, show, write } from "../common/dom.js";
 import { download, downloadTable, tableButton } from "../common/download.js";
 import { format } from "../common/format.js";
 import { inbound, sender, valueOf } from "../common/bridge.js";
-import { noteForgotten } from "../common/request.js";
 import { queryOf } from "./address.js";
 import { patchRows, stagePng } from "./stage/stage_png.js";
 
@@ -181,7 +180,6 @@ export function share(store) {
     /** What the server has packed for the visitor to take home: {name, type, text}. */
     mountDownload: (block) =>
       inbound(block, (file) => {
-        noteForgotten(file);
         if (file?.name) download(file.name, file.type, file.text);
       }),
     mountStored: (block) => stored(store, block),

@@ -59,7 +59,7 @@ function mapTools(selection) {
   const what = segments("Map", WHAT, (value) => selection.choose({ what: value }));
   const layer = choice("vt-inside-layer", "layer", (value) => selection.choose({ layer: value }));
   const head = choice("vt-inside-head", "head", (value) => selection.choose({ head: value }));
-  const views = node("span", { class: "vt-inside-views" });
+  const views = node("span");
   let laid = null;
   const update = () => {
     const { case: kase, state, runs } = selection;

@@ -7,7 +7,7 @@ import { format } from "../common/format.js";
 import { wordOf } from "./steps.js";
 
 /** "“a duck” stands from behind layer 10 of 12." Layers count from 1 on the page. */
-export function standsInWords(run, name) {
+function standsInWords(run, name) {
   const { answer_stands_from: from, entering, text } = run;
   return `${name}: “${text}” stands from behind layer ${from + 1} of ${entering.length} on`;
 }

@@ -45,7 +45,7 @@ export function rangeOf(rows, fromZero = true) {
 const heat = document.createElement("canvas");
 
 /** Paint numbers over one view; the root of a share is shown, so that small ones are seen. */
-export function paintMap(canvas, kase, view, values, [low, high], cursor) {
+function paintMap(canvas, kase, view, values, [low, high], cursor) {
   const { rows, columns } = kase.grid.views[view];
   const cells = kase.grid.cells[view];
   const pen = canvas.getContext("2d");

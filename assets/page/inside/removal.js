@@ -41,7 +41,7 @@ function curve() {
 }
 
 /** "Gone before layer 10, the answer is unchanged; from there on the picture isn't needed." */
-export function removalInWords(points, layers) {
+function removalInWords(points, layers) {
   if (points.length < layers) return "";
   const free = points.findLastIndex(({ same }) => !same) + 1;
   if (!free) return "The answer never needs the picture.";

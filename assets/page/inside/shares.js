@@ -52,7 +52,7 @@ export function shareBars(selection, kinds, name) {
     viewBox: `0 0 ${WIDTH} ${HEIGHT + FOOT}`,
     role: "img",
   });
-  const whole = node("div", { class: "vt-inside-chart" }, title, drawing);
+  const whole = node("div", {}, title, drawing);
   drawing.addEventListener("click", ({ target }) => {
     const bar = target.closest("[data-layer]");
     if (bar) selection.choose({ layer: Number(bar.dataset.layer) });

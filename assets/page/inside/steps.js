@@ -10,7 +10,7 @@ const END = "end";
 export const wordOf = (text) => (text === "" ? END : text.trim() || "␣");
 
 /** "“duck”, said at “a”"; the first word is said at the prompt's last token. */
-export function stepInWords(run, step) {
+function stepInWords(run, step) {
   const at = Math.min(step, run.predicted.length - 1);
   const before = at ? `“${wordOf(run.predicted[at - 1])}”` : "the prompt's last token";
   return `“${wordOf(run.predicted[at])}”, said at ${before}`;

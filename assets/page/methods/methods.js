@@ -32,7 +32,7 @@ const nameInWords = (name) => (GREEK[name] ? `${GREEK[name]} (${name})` : name.r
 function drawing({ looks, drops }) {
   const box = (x, width, label, name) => [
     svg("rect", { x, y: 16, width, height: 24, rx: 4, class: "vt-part" }),
-    svg("text", { x: x + width / 2, y: 53, class: "vt-part-name" }, label),
+    svg("text", { x: x + width / 2, y: 53 }, label),
     ...(looks.includes(name) ? [svg("circle", { cx: x + width / 2, cy: 28, r: 5 })] : []),
   ];
   const left = 118;
@@ -67,14 +67,10 @@ function drawing({ looks, drops }) {
     ...box(2, 52, "tower", "tower"),
     ...box(62, 42, "tokens", "projector"),
     ...bars,
-    svg("text", { x: left + wide / 2, y: 53, class: "vt-part-name" }, "language model"),
+    svg("text", { x: left + wide / 2, y: 53 }, "language model"),
     ...(looks.includes("llm") ? [svg("circle", { cx: left + wide * 0.45, cy: 28, r: 5 })] : []),
-    ...(looks.includes("question")
-      ? [svg("text", { x: left + 12, y: 10, class: "vt-asks" }, "question ↓")]
-      : []),
-    ...(looks.includes("answer")
-      ? [svg("text", { x: left + wide - 34, y: 10, class: "vt-asks" }, "answer ↑")]
-      : []),
+    ...(looks.includes("question") ? [svg("text", { x: left + 12, y: 10 }, "question ↓")] : []),
+    ...(looks.includes("answer") ? [svg("text", { x: left + wide - 34, y: 10 }, "answer ↑")] : []),
     ...cuts,
   );
 }

@@ -50,7 +50,7 @@ export function coherenceTable(selection) {
       random: sign(chance),
     }));
   const save = tableButton("frames", rows);
-  const found = node("div", { class: "vt-coherence-found" }, table, node("p", { class: "vt-note" }, HOW), save);
+  const found = node("div", {}, table, node("p", { class: "vt-note" }, HOW), save);
   let drawn = null;
   const update = () => {
     const told = task.reply?.rows ?? null;

@@ -222,8 +222,9 @@ class FairQueue:
         """
         if run.cancelled:
             raise Cancelled
-        is_over = self._sliced and time.perf_counter() - run.began >= SLICE
-        if run.has_turn and not (self._waiting and is_over):
+        if run.has_turn and not (self._waiting and self._sliced):
+            return
+        if run.has_turn and time.perf_counter() - run.began < SLICE:
             return
         state = None
         with self.changed:

@@ -19,7 +19,7 @@ from explorer.ui.web import session_states
 from explorer.ui.web.presence import Presence
 from explorer.ui.web.session_states import SessionStates
 
-MAX_ABSENT = 4  # in these tests: Gradio makes a copy of the whole page for every state
+MAX_ABSENT = 2  # in these tests: Gradio makes a copy of the whole page for every state
 CHANNEL = Channel("a", None, None, None, event="ask")
 
 

@@ -8,6 +8,7 @@ import sys
 import torch
 from conftest import ROOT
 
+from explorer.__main__ import main
 from explorer.tools import doctor
 from explorer.tools.bench.real.memory import estimate
 from explorer.vlm import devices
@@ -15,14 +16,12 @@ from explorer.vlm.catalog import read_entries
 from explorer.vlm.loader import ModelLoader
 
 
-def test_this_machine_is_well():
-    done = subprocess.run(
-        [sys.executable, "-m", "explorer", "doctor"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout
-    assert "Everything is there" in done.stdout
+def test_this_machine_is_well(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [])  # which the command sets
+    code, told = main(["doctor"]), capsys.readouterr().out
+    assert code == 0 and "Everything is there" in told
     for name in ("gradio", "torch", "pico", "write access"):
-        assert name in done.stdout
+        assert name in told
 
 
 def test_an_old_python_is_told():

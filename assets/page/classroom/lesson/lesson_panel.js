@@ -59,11 +59,11 @@ function keptInWords({ answer, error, right, said }) {
 
 /** Patches painted on the picture. */
 function patches(player) {
-  const count = node("output", { class: "vt-guess-count" });
+  const count = node("output");
   const done = button("These patches", () => player.guessPatches(), { id: "vt-guess-done" });
   const wipe = button("Wipe", () => player.paint([...player.painted], false));
   const how = node("p", { class: "vt-small" }, PAINT);
-  const like = node("p", { class: "vt-small", id: "vt-guess-overlap" });
+  const like = node("p", { class: "vt-small" });
   const row = node("div", { class: "vt-guess-options" }, count, wipe, done);
   const whole = node("div", {}, how, row, like);
   const update = () => {

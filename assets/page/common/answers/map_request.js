@@ -3,8 +3,6 @@
  * Knows nothing of elements.
  */
 
-import { noteForgotten } from "../request.js";
-
 export class MapRequest {
   failures = new Map(); // why a map could not be drawn, by spec
   #store;
@@ -28,7 +26,6 @@ export class MapRequest {
   /** Take in a reply: {case, spec, method, error}. */
   receive(reply) {
     if (!reply) return;
-    noteForgotten(reply);
     if (reply.error) this.failures.set(reply.spec, reply.error);
     if (reply.method) this.#store.addMethod(reply.case, reply.method);
     this.#store.changed();

@@ -3,7 +3,7 @@
  * question, a scene, a picture or a link. Remembers what was uploaded until the page knows its name.
  * Knows nothing of elements.
  */
-import { noteForgotten, Request } from "../request.js";
+import { Request } from "../request.js";
 
 const OF_THE_OPEN = ["question", "truth"]; // kinds that are about the open case
 const BESIDES = "truth"; // changes neither picture nor question: what is being typed stays
@@ -31,6 +31,12 @@ export class OpeningRequest {
     return this.#request.busy ? this.#request.pending.opens : null;
   }
 
+  /** Whether what is being opened is another case. */
+  get isForCase() {
+    const { pending } = this;
+    return pending !== null && pending.kind !== BESIDES;
+  }
+
   /** Open something: {kind, ...}, see explorer/ui/explore/opening_messages.py. upload: a blob. */
   ask(opens, upload = null) {
     const about = OF_THE_OPEN.includes(opens.kind) ? { case: this.#store.state.case?.id } : {};
@@ -56,7 +62,6 @@ export class OpeningRequest {
     if (!reply) return;
     const upload = this.#uploads.get(reply.ticket);
     if (upload && reply.picture) this.named(reply.picture, upload);
-    if (this.#request.receive({ ...reply, forgotten: false, done: true })) this.#store.changed();
-    noteForgotten(reply); // now that nothing is being opened
+    if (this.#request.receive({ ...reply, done: true })) this.#store.changed();
   }
 }

@@ -94,7 +94,7 @@ function lossLine() {
 
 /** One card; `shown` says everything that stands on it. */
 function card(id) {
-  const count = node("span", { class: "vt-count" });
+  const count = node("span");
   const is = node("span", { class: "vt-is" });
   const verdict = node("span", { class: "vt-mark" });
   const text = node("p", { class: "vt-answer" });

@@ -134,7 +134,7 @@ function ladder(store) {
     role: "group",
     "aria-label": "Answers at a ladder of budgets",
   });
-  const ask = node("button", { type: "button", class: "vt-ask", id: "vt-ask-ladder" });
+  const ask = node("button", { type: "button", class: "vt-ask" });
   ask.addEventListener("click", () => store.answers.askLadder());
   strip.addEventListener("click", (event) => {
     const cell = event.target.closest("button");

@@ -103,7 +103,7 @@ function cropCard(kase, crop) {
 /** The whole picture at the left, the crops beside it as they lie on the picture. */
 export function cropsPanel(store) {
   const title = node("span", { class: "vt-crops-title" });
-  const first = node("div", { class: "vt-crops-whole" });
+  const first = node("div");
   const others = node("div", { class: "vt-crops-canvas" });
   const row = node("div", { class: "vt-crops-row" }, first, others);
   const whole = node("div", { class: "vt-crops", hidden: true }, title, row);
