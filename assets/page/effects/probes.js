@@ -167,15 +167,18 @@ const tableOf = (reply) =>
     })),
   );
 
-/** A line of things with commas. */
-function thingsField(id, label, placeholder, typed) {
+/** A line of things with commas; Enter asks about them. */
+function thingsField(id, label, placeholder, typed, ask) {
   const field = node("input", { type: "text", id, maxlength: 1000, placeholder });
   field.addEventListener("input", () => typed(field.value));
+  field.addEventListener("keydown", ({ key, isComposing }) => {
+    if (key === "Enter" && !isComposing) ask();
+  });
   return node("label", { for: id }, label, field);
 }
 
 /** The controls: which things are asked about. */
-function controls(strategies, things, state, changed) {
+function controls(strategies, things, state, changed, ask) {
   const choices = strategies.map((name) => [name, name, KINDS[name]]);
   const kinds = segments("Things that are not there", choices, (name) => {
     state.strategy = name;
@@ -185,8 +188,14 @@ function controls(strategies, things, state, changed) {
     "details",
     { class: "vt-effects-typed" },
     node("summary", {}, "Ask about things of your own"),
-    thingsField("vt-there", "in the picture", "dog/puppy, ball", (text) => (things.there = text)),
-    thingsField("vt-absent", "not in it", "cat, car", (text) => (things.absent = text)),
+    thingsField(
+      "vt-there",
+      "in the picture",
+      "dog/puppy, ball",
+      (text) => (things.there = text),
+      ask,
+    ),
+    thingsField("vt-absent", "not in it", "cat, car", (text) => (things.absent = text), ask),
   );
   const line = node("div", { class: "vt-tools" }, "not there: ", kinds.group);
   const update = (kase) => {
@@ -211,7 +220,13 @@ export function probePanel(store, task, strategies, things, changed) {
     state.cell = { ...chosen, own: true };
     changed();
   };
-  const pick = controls(strategies, things, state, () => (task.reply ? ask() : changed()));
+  const pick = controls(
+    strategies,
+    things,
+    state,
+    () => (task.reply ? ask() : changed()),
+    ask,
+  );
   const asks = taskBar(task, "Ask", "probes", ask);
   const picture = boxPicture();
   const table = scrollable("Things and budgets");
