@@ -34,7 +34,7 @@ function hand(selection) {
     "aria-label": "Budget of all methods: visual tokens kept, mean over layers",
   });
   const progress = node("progress", { "aria-hidden": "true", max: 1, value: 0 });
-  const says = node("span");
+  const says = node("span", { class: "vt-compare-says" });
   const cancel = node(
     "button",
     { type: "button", class: "vt-ask", id: "vt-compare-cancel" },

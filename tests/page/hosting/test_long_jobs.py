@@ -180,7 +180,7 @@ def test_every_long_job_tells_its_place_is_cancelled_and_done_again(
         if job.tab == "Video":
             page.wait_for_selector(".vt-video-view[data-is=done]", timeout=1_000 * PATIENCE)
         if job.tab == "Failures":  # one message
-            page.evaluate("document.querySelector('#vt-scenes').replaceChildren(new Option(2, 2))")
+            page.locator("#vt-scenes").evaluate("all => all.replaceChildren(new Option(2, 2))")
         with none_may_begin(queue, monkeypatch):
             if not job.unasked:
                 page.locator(job.go).click()
