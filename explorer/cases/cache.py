@@ -7,6 +7,7 @@ in this package keeps one by itself.
 
 from __future__ import annotations
 
+import math
 import pickle
 import threading
 from collections import OrderedDict
@@ -17,6 +18,7 @@ from typing import TypeVar
 T = TypeVar("T")
 ENTRY_BYTES = 500  # of an entry's place in the store
 VISION_BYTES = 600_000_000  # of what towers made: three pictures of thirteen views, in float32
+MAX_VISIONS = 24  # pictures: where a tower is small, looking again costs less than so much memory
 Entry = tuple[Hashable, object, int]
 """A key, the value under it, and its bytes."""
 
@@ -45,10 +47,13 @@ class VisionKey:
 
 
 class BoundedStore:
-    """A thread-safe store of (value, size in bytes) that never holds more than `max_bytes`."""
+    """A thread-safe store of (value, size in bytes) that never holds more than `max_bytes`.
 
-    def __init__(self, max_bytes: int):
-        self.max_bytes = max_bytes
+    max_items: how many values it holds at most, if there is such a bound, too.
+    """
+
+    def __init__(self, max_bytes: int, max_items: float = math.inf):
+        self.max_bytes, self.max_items = max_bytes, max_items
         self.nbytes = 0
         self._items: OrderedDict[Hashable, tuple[object, int]] = OrderedDict()
         self._lock = threading.Lock()
@@ -77,7 +82,7 @@ class BoundedStore:
                 return
             self._items[key] = (value, nbytes)
             self.nbytes += nbytes
-            while self.nbytes > self.max_bytes:
+            while self.nbytes > self.max_bytes or len(self._items) > self.max_items:
                 self.nbytes -= self._items.popitem(last=False)[1][1]
 
     def items(self) -> list[Entry]:
@@ -95,7 +100,7 @@ class ResultCache:
 
     def __init__(self, max_bytes: int, visions: BoundedStore | None = None):
         self._results = BoundedStore(max_bytes)
-        self._visions = BoundedStore(VISION_BYTES) if visions is None else visions
+        self._visions = BoundedStore(VISION_BYTES, MAX_VISIONS) if visions is None else visions
 
     def __len__(self) -> int:
         return len(self._results) + len(self._visions)

@@ -89,6 +89,13 @@ def test_what_is_kept_of_pictures_is_bounded_in_bytes_and_pushes_no_answer_out(v
     assert held == [False, False, True, True] and cache.get("an answer") == "yes"
 
 
+def test_small_pictures_are_bounded_in_number_too():
+    store = BoundedStore(10_000, max_items=2)
+    for number in range(4):
+        store.put(number, number, 10)
+    assert [number in store for number in range(4)] == [False, False, True, True]
+
+
 def test_what_a_request_keeps_stays_behind_when_it_is_sent_away(vlm):
     request = CaseRequest.make("pico", scenes.make(1).image, QUESTION)
     request.visions.put("seen", object(), 10)
