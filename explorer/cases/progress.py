@@ -32,53 +32,51 @@ def with_progress(work: Callable[[ProgressCallback], T]) -> Iterator[Progress | 
     Closing the iterator stops the work the next time it reports, and waits for that. What
     the work raises is raised here.
     """
-    reports: SimpleQueue[Progress | None] = SimpleQueue()
-    closed = threading.Event()
-
-    def report(done: int, total: int) -> None:
-        if closed.is_set():
-            raise _Stopped
-        reports.put(Progress(done, total))
-
-    def run() -> T:
-        try:
-            return work(report)
-        finally:
-            reports.put(None)
-
-    with ThreadPoolExecutor(1) as worker:
-        try:
-            future = worker.submit(copy_context().run, run)
-            while (progress := reports.get()) is not None:
-                yield progress
-            yield future.result()
-        finally:
-            closed.set()
+    return _in_thread(lambda put: put(work(lambda *numbers: put(Progress(*numbers)))))
 
 
 def with_told_progress(values: Generator[T, None, None], every: float) -> Iterator[Progress | T]:
     """Give a generator's values, and what its work tells in between, once in so many seconds.
 
     The values are computed in a thread of its own. Closing the iterator stops the work where it
-    tells something the next time, and waits for that. What the work raises is raised here.
+    gives or tells something the next time, and waits for that. What the work raises is raised here.
     """
-    events: SimpleQueue[tuple[Progress | T] | None] = SimpleQueue()
-    closed, last = threading.Event(), float("-inf")
 
-    def hear(progress: Progress) -> None:
-        nonlocal last
+    def work(put: Callable[..., None]) -> None:
+        last = float("-inf")
+
+        def hear(progress: Progress) -> None:
+            nonlocal last
+            now = time.perf_counter()
+            due = now - last >= every
+            if due:
+                last = now
+            put(*([progress] if due else []))
+
+        with told_to(hear), closing(values):
+            for value in values:
+                put(value)
+
+    return _in_thread(work)
+
+
+def _in_thread(work: Callable[[Callable[..., None]], None]) -> Iterator[T]:
+    """Run `work(put)` in a thread of its own; gives what it puts, one value at a time or none.
+
+    The work is stopped the first time it calls `put` after the iterator was closed.
+    """
+    events: SimpleQueue[tuple[T] | None] = SimpleQueue()
+    closed = threading.Event()
+
+    def put(*event: T) -> None:
         if closed.is_set():
             raise _Stopped
-        now = time.perf_counter()
-        if now - last >= every:
-            last = now
-            events.put((progress,))
+        if event:
+            events.put(event)
 
     def run() -> None:
         try:
-            with told_to(hear), closing(values):
-                for value in values:
-                    events.put((value,))
+            work(put)
         finally:
             events.put(None)
 
