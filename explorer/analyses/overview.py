@@ -23,7 +23,7 @@ from explorer.methods import catalog
 from explorer.methods.method import Method
 from explorer.metrics import cost
 from explorer.vlm.catalog import RESOLUTIONS
-from explorer.vlm.progress import Progress, tell
+from explorer.vlm.progress import Progress, report
 from explorer.vlm.prompt import as_read, unknown_words
 from explorer.vlm.threads import parallel, parallel_runs
 from explorer.vlm.turns.current_run import clock
@@ -143,7 +143,7 @@ def draw_all(
 
     def work(waiting: Iterator[Method]) -> Iterator[tuple[str, MethodMap | str]]:
         for method in waiting:
-            tell(Progress(next(begun), len(methods), "maps"))
+            report(Progress(next(begun), len(methods), "maps"))
             try:
                 yield method.spec, map_of(method, case.size, prompts.prefix, budgets)
             except MethodUnavailable as error:

@@ -19,7 +19,7 @@ from explorer.cases.records import Answer, Token
 from explorer.inference.decode import Step, decode
 from explorer.inference.prefill import PrefillRun
 from explorer.metrics import cost, fidelity, text_dominance
-from explorer.vlm.progress import Progress, tell
+from explorer.vlm.progress import Progress, report
 from explorer.vlm.turns.current_run import clock
 
 FULL = "full"  # what an answer from all visual tokens has in place of a method
@@ -109,7 +109,7 @@ def generate(
     generation, seconds, last = Generation(case), 0.0, -math.inf
     began = clock()
     for step in decode(run, case.vlm.max_new_tokens):
-        tell(Progress(len(generation.tokens) + 1, case.vlm.max_new_tokens, "words"))
+        report(Progress(len(generation.tokens) + 1, case.vlm.max_new_tokens, "words"))
         now = clock()
         seconds += now - began  # not the caller's time between two tokens
         generation.add(step)

@@ -1,4 +1,4 @@
-"""Iterate over work that tells its progress on the way, and stop it when nobody iterates any more.
+"""Iterate over work that reports its progress, and stop it when nobody iterates any more.
 
 For libraries that call back but can't be iterated over (captum), and for steps that take seconds
 between two values. Knows nothing of the work.
@@ -15,7 +15,7 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import TypeVar
 
-from explorer.vlm.progress import Progress, told_to
+from explorer.vlm.progress import Progress, reporting_to
 
 T = TypeVar("T")
 ProgressCallback = Callable[[int, int], None]
@@ -35,17 +35,19 @@ def with_progress(work: Callable[[ProgressCallback], T]) -> Iterator[Progress | 
     return _in_thread(lambda put: put(work(lambda *numbers: put(Progress(*numbers)))))
 
 
-def with_told_progress(values: Generator[T, None, None], every: float) -> Iterator[Progress | T]:
-    """Give a generator's values, and what its work tells in between, once in so many seconds.
+def with_reported_progress(
+    values: Generator[T, None, None], every: float
+) -> Iterator[Progress | T]:
+    """Give a generator's values, and what its work reports in between, once in so many seconds.
 
     The values are computed in a thread of its own. Closing the iterator stops the work where it
-    gives or tells something the next time, and waits for that. What the work raises is raised here.
+    gives or reports something the next time, and waits for that. What it raises is raised here.
     """
 
     def work(put: Callable[..., None]) -> None:
         last = float("-inf")
 
-        def hear(progress: Progress) -> None:
+        def on_progress(progress: Progress) -> None:
             nonlocal last
             now = time.perf_counter()
             due = now - last >= every
@@ -53,7 +55,7 @@ def with_told_progress(values: Generator[T, None, None], every: float) -> Iterat
                 last = now
             put(*([progress] if due else []))
 
-        with told_to(hear), closing(values):
+        with reporting_to(on_progress), closing(values):
             for value in values:
                 put(value)
 

@@ -30,7 +30,7 @@ from explorer.inference.sequence import Prompt, Sequence, StageOutcome
 from explorer.methods.observed import Neurons
 from explorer.methods.signals import Kept, Signals, Stage
 from explorer.vlm.components import Decoder
-from explorer.vlm.progress import told
+from explorer.vlm.progress import track
 from explorer.vlm.turns.current_run import clock
 
 ChooseTokens = Callable[[Signals, Stage], Kept]
@@ -261,7 +261,7 @@ def prefill_together(
             by_head.update((id(state), own[:, number]) for state in groups[number])
 
     n_recorded = max(row.n_recorded for row in rows)
-    for index, layer in enumerate(told(body.layers, "prefill")):
+    for index, layer in enumerate(track(body.layers, "prefill")):
         for row in rows:
             row.prune(index)
             row.run.record_input(row.state.sequence)

@@ -39,8 +39,8 @@ _LISTENER: ContextVar[Report | None] = ContextVar("who hears of progress", defau
 
 
 @contextmanager
-def told_to(listener: Report) -> Iterator[None]:
-    """Let a listener hear what is told in this context."""
+def reporting_to(listener: Report) -> Iterator[None]:
+    """Let a listener hear what is reported in this context."""
     token = _LISTENER.set(listener)
     try:
         yield
@@ -48,15 +48,15 @@ def told_to(listener: Report) -> Iterator[None]:
         _LISTENER.reset(token)
 
 
-def tell(progress: Progress) -> None:
+def report(progress: Progress) -> None:
     """Say how far the work is, if anybody listens; raises where nobody wants it any more."""
     listener = _LISTENER.get()
     if listener is not None:
         listener(progress)
 
 
-def told(items: Sequence[T], stage: str) -> Iterator[T]:
+def track(items: Sequence[T], stage: str) -> Iterator[T]:
     """Give items one by one, and say before each how many are done."""
     for done, item in enumerate(items):
-        tell(Progress(done, len(items), stage))
+        report(Progress(done, len(items), stage))
         yield item

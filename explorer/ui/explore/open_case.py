@@ -15,7 +15,7 @@ import gradio as gr
 
 from explorer.cases.answers import check_budget
 from explorer.cases.pictures import open_beside
-from explorer.cases.progress import with_told_progress
+from explorer.cases.progress import with_reported_progress
 from explorer.cases.records import Analysis
 from explorer.cases.request import CaseRequest
 from explorer.errors import BadPicture, BadQuestion, VisitorError
@@ -231,7 +231,7 @@ class CaseOpener:
         request, stages = session.request, StageClock()
         events = unfold(request, PARTIAL_SECONDS, cache=self.app_state.cache)
         if not default_loader().catalog.entry(request.model).live:  # it takes seconds
-            events = with_told_progress(events, PROGRESS_SECONDS)
+            events = with_reported_progress(events, PROGRESS_SECONDS)
         for number, found in enumerate(events):
             if isinstance(found, Analysis):
                 return found

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
-from explorer.vlm.progress import Progress, tell
+from explorer.vlm.progress import Progress, report
 
 STAGE = "tower"  # of what is told
 _ONE_BY_ONE: ContextVar[bool] = ContextVar("one by one", default=False)
@@ -60,7 +60,7 @@ class _Singly:
 
         parts = []
         for view in range(count):
-            tell(Progress(view, count, STAGE))
+            report(Progress(view, count, STAGE))
             named = {name: pick(value, view) for name, value in kwargs.items()}
             parts.append(self.forward(*(pick(value, view) for value in args), **named))
         return _joined(parts)

@@ -11,7 +11,7 @@ import torch
 from small_shapes import LLAVA, SMOLVLM, small
 
 from explorer import analyses
-from explorer.cases.progress import with_told_progress
+from explorer.cases.progress import with_reported_progress
 from explorer.cases.request import CaseRequest
 from explorer.inference.vision import encode_image
 from explorer.media.image import open_picture
@@ -19,7 +19,7 @@ from explorer.pico.data import scenes
 from explorer.ui.explore.open_case import CaseOpener
 from explorer.ui.explore.stages import StageClock
 from explorer.ui.session import AppState, Session, UseCases
-from explorer.vlm.progress import Progress, told_to
+from explorer.vlm.progress import Progress, reporting_to
 from explorer.vlm.tower import views
 
 QUESTION = "what is in the middle ?"
@@ -39,7 +39,7 @@ def test_views_taken_singly_give_what_the_batch_gives(monkeypatch):
         vlm, seen = small(key), []
         tower, pixels = vlm.family.vision_tower(vlm), vlm.family.preprocess(vlm, picture())
         pixels = {name: value.clone() for name, value in pixels.items()}
-        with told_to(seen.append):
+        with reporting_to(seen.append):
             singly = encode_image(tower, pixels)
         assert seen == [Progress(view, count, "tower") for view in range(count)]
         with torch.no_grad():
@@ -66,7 +66,7 @@ def test_a_case_tells_every_stage_and_stops_at_the_next_view_or_layer(vlm):
     request = CaseRequest.make(vlm, picture(), QUESTION)
     told = [
         each
-        for each in with_told_progress(analyses.unfold(request), 0.0)
+        for each in with_reported_progress(analyses.unfold(request), 0.0)
         if isinstance(each, Progress)
     ]
     stages = list(dict.fromkeys(each.stage for each in told))
@@ -87,7 +87,7 @@ def test_a_case_tells_every_stage_and_stops_at_the_next_view_or_layer(vlm):
                 raise Enough
 
         fresh = CaseRequest.make(vlm, picture(2), QUESTION)
-        with pytest.raises(Enough), told_to(stop):
+        with pytest.raises(Enough), reporting_to(stop):
             analyses.answer(fresh)
         assert (heard[-1].stage, heard[-1].done) == (stage, number)
 
@@ -95,13 +95,13 @@ def test_a_case_tells_every_stage_and_stops_at_the_next_view_or_layer(vlm):
 def test_who_stops_listening_stops_the_work(vlm):
     def work():
         for number in range(1000):
-            views.tell(Progress(number, 1000, "tower"))
+            views.report(Progress(number, 1000, "tower"))
             done.append(number)
             time.sleep(0.001)
         yield "all"
 
     done = []
-    values = with_told_progress(work(), 0.0)
+    values = with_reported_progress(work(), 0.0)
     assert next(values).done == 0
     values.close()
     assert len(done) < 1000
