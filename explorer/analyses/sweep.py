@@ -103,7 +103,7 @@ def _rungs(case: Case, spec: str, budgets: tuple[int, ...] | None) -> tuple[int,
     """List a method's budgets, ascending; its floor takes the place of all that are below it."""
     floor = catalog.resolve(spec).floor(case.size)
     if budgets is None:
-        return tuple(ladder(case.size.tokens, floor, PER_OCTAVE))
+        return ladder(case.size.tokens, floor, PER_OCTAVE)
     return tuple(sorted({max(budget, floor) for budget in budgets}))
 
 

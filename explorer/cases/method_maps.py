@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -57,11 +58,14 @@ def cached(stages: Sequence[Stage], size: Size) -> np.ndarray:
     return layers
 
 
-def ladder(tokens: int, floor: int, per_octave: int, length: int = LADDER_LENGTH) -> list[int]:
+@lru_cache(maxsize=256)
+def ladder(
+    tokens: int, floor: int, per_octave: int, length: int = LADDER_LENGTH
+) -> tuple[int, ...]:
     """Give about `length` round budgets, `per_octave` in every doubling, from the floor upwards."""
     steps = {round(2**i * (1 + j / per_octave)) for i in range(16) for j in range(per_octave)}
     below = [budget for budget in sorted(steps) if floor <= budget < tokens]
-    return sorted({*below[-length:], tokens, *([floor] if floor > 1 else [])})
+    return tuple(sorted({*below[-length:], tokens, *([floor] if floor > 1 else [])}))
 
 
 def map_of(method: Method, size: Size, prefix: PrefixFor, budgets: bool = True) -> MethodMap:
@@ -77,34 +81,29 @@ def map_of(method: Method, size: Size, prefix: PrefixFor, budgets: bool = True) 
     return replace(found, seconds=clock() - began)
 
 
-def _signals_at(layer: int, method: Method, size: Size, prefix: SharedPrefix) -> Signals:
-    """Give what a method sees before a layer, with nothing dropped."""
-    seen: list[Signals] = []
-
-    def look(signals: Signals, stage: Stage) -> Kept:
-        seen.append(signals)
-        return Kept(torch.arange(signals.count, device=signals.grid_position.device))
-
-    dry_run(prefix, [PruningPlan((Stage(layer, size.tokens),), look, method.needs)])
-    return seen[0]
+@lru_cache(maxsize=256)  # of 2 bytes a token, whatever the picture
+def kept_by_budget(method: Method, size: Size) -> np.ndarray:
+    """Tell how many tokens stay after a nested method's stage, by budget - 1; not to be changed."""
+    keeps = np.zeros(size.tokens, np.uint16)
+    for budget in range(method.floor(size), size.tokens + 1):
+        keeps[budget - 1] = method.schedule(size, budget)[-1].keep
+    keeps.flags.writeable = False
+    return keeps
 
 
 def _nested_map(method: Method, size: Size, prefix: SharedPrefix) -> MethodMap:
     """Score all tokens at the one stage, with nothing dropped before: it holds for any budget."""
     floor, layer = method.floor(size), method.schedule(size, size.tokens)[-1].layer
-    signals = _signals_at(layer, method, size, prefix)
+    signals = prefix.signals(layer)
     score, shares = method.score(signals), method.crop_shares(signals)
-    keeps = np.zeros(size.tokens, np.uint16)
-    for budget in range(floor, size.tokens + 1):
-        keeps[budget - 1] = method.schedule(size, budget)[-1].keep
     return MethodMap(
         spec=method.spec,
         score=_numpy(score, np.float32),
         floor=floor,
-        ladder=tuple(ladder(size.tokens, floor, 2)),
+        ladder=ladder(size.tokens, floor, 2),
         order=_numpy(torch.argsort(score, descending=True, stable=True), np.uint16),
         layer=layer,
-        keeps=keeps,
+        keeps=kept_by_budget(method, size),
         crop_shares=None if shares is None else (shares[0], _numpy(shares[1], np.float32)),
     )
 
@@ -128,19 +127,19 @@ def _staged_map(method: Method, size: Size, prefix: SharedPrefix, run: bool) -> 
     else:
         first = method.schedule(size, budgets[-1])[0].layer
         points = None
-        score = _numpy(method.score(_signals_at(first, method, size, prefix)), np.float32)
+        score = _numpy(method.score(prefix.signals(first)), np.float32)
     return MethodMap(
         spec=method.spec,
         score=score,
         floor=floor,
-        ladder=tuple(rungs),
+        ladder=rungs,
         points=points,
     )
 
 
-def _met(reachable: Sequence[int], budgets: Sequence[int]) -> list[int]:
+def _met(reachable: Sequence[int], budgets: Sequence[int]) -> tuple[int, ...]:
     """Replace budgets by the largest reachable ones within them."""
-    return sorted({max(each for each in reachable if each <= budget) for budget in budgets})
+    return tuple(sorted({max(each for each in reachable if each <= budget) for budget in budgets}))
 
 
 def _budget_points(

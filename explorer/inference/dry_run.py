@@ -21,6 +21,7 @@ from explorer.inference.layer_signals import (
 from explorer.inference.llm_layers import ForwardState, pack_by_length, record_qk, run_layer
 from explorer.inference.prefill import PrefillRun, PruningPlan, prefill, prune
 from explorer.inference.sequence import Prompt, Sequence, StageOutcome
+from explorer.methods.signals import Signals
 from explorer.vlm.components import Decoder
 
 
@@ -68,6 +69,14 @@ class SharedPrefix:
         state = _copy(self._before[layer])
         state.recorder.prompt, state.recorder.needs = self._prompt, self._needs
         return state
+
+    @torch.no_grad()
+    def signals(self, layer: int) -> Signals:
+        """Give what a method sees before a layer when nothing has been dropped."""
+        if layer == 0:
+            return self._prompt.signals
+        state = self.before(layer)
+        return state.recorder.signals(state.sequence, self.decoder.body, layer)
 
     def run_layer(self, states: list[ForwardState], layer: int) -> None:
         """Pass states through one layer; without a cache, and recording only what is needed."""

@@ -145,7 +145,7 @@ class Method(ABC):
 
     def known_score(self, signals: Signals) -> Tensor:
         """Give the score, computed once however many budgets choose by it; not to be changed."""
-        return signals.once(("score", self.spec), lambda: self.score(signals))
+        return signals.once(("score", self), lambda: self.score(signals))
 
     def crop_shares(self, signals: Signals) -> tuple[float, Tensor] | None:
         """Give the whole picture's part of a budget and how crops 1..k share the rest, [k].
