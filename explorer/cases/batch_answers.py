@@ -31,6 +31,7 @@ from explorer.inference.llm_layers import pack_by_length
 from explorer.inference.prefill import KEEP_ALL, PrefillRun, PruningPlan, prefill_together
 from explorer.methods import catalog
 from explorer.metrics import cost
+from explorer.vlm.progress import Progress, report
 
 MAX_RUNNING = 32  # rows that may still be decoded when others are admitted
 PHRASE = 10  # tokens that are decoded before that; many answers end within them
@@ -175,6 +176,8 @@ class AnswerBatch:
 
     def step(self) -> Iterator[tuple[PlannedAnswer, AnswerResult]]:
         """Decode one more token of every row; gives the results of rows that are finished."""
+        limit = self._loop.limit  # after which one more step gives what is finished
+        report(Progress(min(self._newest + 1, limit), limit, "words"))
         steps = self._loop.step()
         for number in sorted(self.rows.keys() - {number for number, _ in steps}):
             row = self.rows.pop(number)

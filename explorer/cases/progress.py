@@ -38,21 +38,22 @@ def with_progress(work: Callable[[ProgressCallback], T]) -> Iterator[Progress | 
 def with_reported_progress(
     values: Generator[T, None, None], every: float
 ) -> Iterator[Progress | T]:
-    """Give a generator's values, and what its work reports in between, once in so many seconds.
+    """Give a generator's values, and what its work reports in between: each stage as it begins, and
+    then once in so many seconds.
 
     The values are computed in a thread of its own. Closing the iterator stops the work where it
     gives or reports something the next time, and waits for that. What it raises is raised here.
     """
 
     def work(put: Callable[..., None]) -> None:
-        last = float("-inf")
+        last, stage = float("-inf"), ""
 
         def on_progress(progress: Progress) -> None:
-            nonlocal last
+            nonlocal last, stage
             now = time.perf_counter()
-            due = now - last >= every
+            due = progress.stage != stage or now - last >= every
             if due:
-                last = now
+                last, stage = now, progress.stage
             put(*([progress] if due else []))
 
         with reporting_to(on_progress), closing(values):

@@ -21,6 +21,7 @@ from explorer.ui import components, messages
 from explorer.ui.messages import Message
 from explorer.ui.session import FORGOTTEN, AppState, RequestTickets, is_forgotten, visitor_of
 from explorer.ui.web.model_queue import ModelQueue, QueueHooks, Stop
+from explorer.ui.web.stages import with_stages
 from explorer.vlm.turns.current_run import others
 
 Handler = Callable[[object, Message, Stop], Iterator[dict]]
@@ -234,7 +235,10 @@ def replies(
     session: object,
     stop: Stop,
 ) -> Iterator[dict]:
-    """Give the replies to what a browser has sent; a visitor's mistake becomes the last of them."""
+    """Give the replies to what a browser has sent; a visitor's mistake becomes the last of them.
+
+    Where a model takes seconds, `stage` says between them what it is doing and what is left.
+    """
     reply = (channel.defaults or {}) | {"ticket": messages.ticket_of(sent), "error": None}
     try:
         message = messages.read(kind, sent)
@@ -243,12 +247,14 @@ def replies(
             if is_forgotten(session):
                 yield reply | FORGOTTEN
             return
-        with closing(handler(session, message, stop)) as given:
+        begun = reply
+        with closing(with_stages(handler(session, message, stop), session.model)) as given:
             for more in given:
                 if stop():
                     return
                 if more:
-                    reply = reply | more
+                    more = {"stage": more} if isinstance(more, str) else more
+                    reply = (begun if channel.grows else reply) | more
                     yield reply
     except VisitorError as error:
         yield reply | {"error": str(error), "done": True}

@@ -57,6 +57,11 @@ export class Request {
     return of > 1 ? `number ${place} of ${of} in the queue` : "";
   }
 
+  /** What the model is doing, and what of that is left, in words; "" where nobody says so. */
+  get stage() {
+    return this.#pending?.stage ?? "";
+  }
+
   /** Whether a reply is awaited that may still come. */
   get busy() {
     return this.#pending !== null && !this.lost;
@@ -86,13 +91,14 @@ export class Request {
 
   /**
    * Whether a reply answers what is asked now.
-   * @param {{ticket: number, done?: boolean, place?: number[]}} reply with `done` nothing more is
-   *   awaited; place: in the queue, and of how many
+   * @param {{ticket: number, done?: boolean, place?: number[], stage?: string}} reply with `done`
+   *   nothing more is awaited; place: in the queue, and of how many; stage: see the getter
    */
   receive(reply) {
     const { ticket, done = false, place = null } = reply;
     if (this.#pending?.ticket !== ticket) return false;
-    Object.assign(this.#pending, { at: performance.now(), place });
+    const { stage = this.stage } = reply;
+    Object.assign(this.#pending, { at: performance.now(), place, stage });
     if (done) this.#pending = null;
     return true;
   }

@@ -204,7 +204,8 @@ function mount(store, request, block) {
     look.disabled = best.disabled = busy;
     mark(root, "data-state", busy ? "busy" : reply?.done ? "done" : null);
     const place = request.waiting ? ` (${request.waiting})` : "";
-    write(status, reply?.error ?? (busy ? `Looking again …${place}` : ""));
+    const now = request.stage ? ` · ${request.stage}` : "";
+    write(status, reply?.error ?? (busy ? `Looking again …${place}${now}` : ""));
   };
   inbound(block, ({ reply }) => {
     if (!reply || reply.case !== state.id || !request.receive(reply)) return;

@@ -49,12 +49,13 @@ const sentence = ({ title, budget }, own) =>
   `${own ? "Pictures" : "Scenes"} on which ${title} at ${budget} tokens is wrong, and this is right:`;
 
 function statusInWords(search, { titleOf, rightOf }) {
-  const { sought, looked, wanted, hits, bad, running, error, waiting } = search;
+  const { sought, looked, wanted, hits, bad, running, error, waiting, stage } = search;
   if (error) return error;
   if (!sought) return "Three questions about every scene, whose right answers are known.";
   const found = `${hits.length} failure${hits.length === 1 ? "" : "s"}`;
   const place = waiting ? ` (${waiting})` : "";
-  const end = running ? ` …${place}` : looked < wanted ? ", stopped." : ".";
+  const now = stage ? ` · ${stage}` : "";
+  const end = running ? ` …${place}${now}` : looked < wanted ? ", stopped." : ".";
   const other = sought.against === "full" ? "all tokens" : titleOf(sought.against);
   const right = sought.right === "truth" ? "" : `, right being ${rightOf(sought.right)}`;
   const what = `${titleOf(sought.method)} at ${sought.budget} against ${other}${right}`;

@@ -90,6 +90,11 @@ export class Search {
     return this.#requests.scenes.waiting || this.#requests.pictures.waiting;
   }
 
+  /** What the model is doing, in words, or "". */
+  get stage() {
+    return this.#requests.scenes.stage || this.#requests.pictures.stage;
+  }
+
   /** Take in a reply: of a place in the queue, or on what was looked at. */
   receive(kind, reply) {
     if (!reply) return;

@@ -160,7 +160,8 @@ function mount(selection, block) {
     removal.update(names);
     reads.update();
     const { look } = tasks;
-    write(busy, look.reply?.error ?? (look.busy ? "The model answers once more, watched …" : ""));
+    const now = look.stage || "The model answers once more, watched …";
+    write(busy, look.reply?.error ?? (look.busy ? now : ""));
     for (const button of tables) button.disabled = !look.reply?.done;
     mark(root, "data-case", kase.id);
     mark(root, "data-step", selection.state.step);

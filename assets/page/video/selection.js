@@ -124,9 +124,9 @@ export class VideoSelection extends Settling {
     return this.#request.busy;
   }
 
-  /** Where the question stands in the queue, in words, or "". */
+  /** Where the question stands in the queue, or what the model is doing, in words, or "". */
   get waiting() {
-    return this.#request.waiting;
+    return this.#request.waiting || this.#request.stage;
   }
 
   get quota() {

@@ -15,7 +15,6 @@ import gradio as gr
 
 from explorer.cases.answers import check_budget
 from explorer.cases.pictures import open_beside
-from explorer.cases.progress import with_reported_progress
 from explorer.cases.records import Analysis
 from explorer.cases.request import CaseRequest
 from explorer.errors import BadPicture, BadQuestion, VisitorError
@@ -37,16 +36,13 @@ from explorer.ui.explore.opening_messages import (
 )
 from explorer.ui.explore.photo_note import photo_note
 from explorer.ui.explore.sessions import example_session, scene_session, told
-from explorer.ui.explore.stages import SCORING, StageClock
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.case import case_payload, pending_payload
 from explorer.ui.requests import announce, is_stale
 from explorer.ui.session import FORGOTTEN, PARTIAL_SECONDS, AppState, Session
 from explorer.ui.web import uploads
-from explorer.vlm.loader import default_loader
-from explorer.vlm.progress import Progress
+from explorer.ui.web.stages import SCORING, with_stages
 
-PROGRESS_SECONDS = 0.5  # between two lines that tell how far a model is
 GONE = "This picture of yours was kept for one tab of the browser; please choose it anew."
 CHANNEL = "opening"  # of the tickets
 
@@ -228,17 +224,14 @@ class CaseOpener:
     def _unfolded(self, session: Session) -> Generator[dict, None, Analysis]:
         """Show the picture as soon as it is known to be good, and the full answer as it comes."""
         tab, id_, unfold = self.tab, session.id, self.app_state.use_cases.unfold
-        request, stages = session.request, StageClock()
-        events = unfold(request, PARTIAL_SECONDS, cache=self.app_state.cache)
-        if not default_loader().catalog.entry(request.model).live:  # it takes seconds
-            events = with_reported_progress(events, PROGRESS_SECONDS)
-        for number, found in enumerate(events):
+        events = unfold(session.request, PARTIAL_SECONDS, cache=self.app_state.cache)
+        for number, found in enumerate(with_stages(events, session.request.model)):
             if isinstance(found, Analysis):
                 return found
             if number == 0:
                 yield {tab.stage: pending_payload(id_, session.picture, session.question)}
-            if isinstance(found, Progress):
-                yield {tab.question_notes: components.lines("busy", stages.line(found))}
+            if isinstance(found, str):
+                yield {tab.question_notes: components.lines("busy", found)}
                 continue
             payload = answer_payload(found, session.truth, id_)
             yield {tab.readout: {"ticket": 0, "case": id_, "answers": [payload]}}

@@ -14,6 +14,7 @@ from functools import cached_property, partial
 import gradio as gr
 
 from explorer.analyses.video import frame_scoring
+from explorer.analyses.video.answers import VideoAnalysis
 from explorer.analyses.video.budgets import BudgetAllocation
 from explorer.analyses.video.clip_case import VideoRequest
 from explorer.analyses.video.coherence import COUNTS
@@ -28,6 +29,7 @@ from explorer.ui.requests import Channel, connect, serve_request, task_channel
 from explorer.ui.session import AppState, Session, visitor_of
 from explorer.ui.tab_messages import FilmMessage, VideoMessage
 from explorer.ui.web.model_queue import ModelQueue, QueueHooks, Stop
+from explorer.ui.web.stages import with_stages
 from explorer.vlm.turns.current_run import yield_turn
 
 EXAMPLE = 1  # the seed of the built-in film,
@@ -192,13 +194,19 @@ class VideoOpener:
         blocks, app_state = self.blocks, self.app_state
         analyse_video, cache = app_state.use_cases.analyse_video, app_state.cache
         yield {blocks["notes"]: components.lines("busy", BUSY)}
+
+        def looked() -> Iterator[VideoAnalysis]:
+            yield analyse_video(made.request, made.things, cache=cache)
+
         try:
-            video = analyse_video(made.request, made.things, cache=cache)
+            for found in with_stages(looked(), made.model):
+                if isinstance(found, str):
+                    yield {blocks["notes"]: components.lines("busy", found)}
+                    continue
+                shown = video_payload(made.request, found, made.truth)
+                yield {blocks["panel"]: shown, blocks["session"]: made, blocks["notes"]: None}
         except VisitorError as error:
             yield {blocks["notes"]: components.lines("error", str(error))}
-            return
-        shown = video_payload(made.request, video, made.truth)
-        yield {blocks["panel"]: shown, blocks["session"]: made, blocks["notes"]: None}
 
     def _take(
         self, source: str, count: object, typed: VideoWords, explored: Session

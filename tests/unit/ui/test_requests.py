@@ -14,7 +14,7 @@ from explorer.ui.session import RequestTickets
 
 
 class Open:
-    id = "case"
+    id, model = "case", "pico"
 
 
 SENT = {"case": "case", "method": "clsattn", "budget": 64, "ticket": 5}

@@ -17,8 +17,11 @@ from explorer.inference.vision import encode_image
 from explorer.media.image import open_picture
 from explorer.pico.data import scenes
 from explorer.ui.explore.open_case import CaseOpener
-from explorer.ui.explore.stages import StageClock
+from explorer.ui.requests import Channel, replies
 from explorer.ui.session import AppState, Session, UseCases
+from explorer.ui.tab_messages import BatchMessage
+from explorer.ui.web import stages
+from explorer.ui.web.stages import StageClock
 from explorer.vlm.progress import Progress, reporting_to
 from explorer.vlm.tower import views
 
@@ -124,6 +127,30 @@ def test_the_page_shows_the_picture_and_the_stage_while_a_slow_model_looks(vlm):
     told = "".join(str(reply.get("notes")) for reply in replies)
     assert "Looking at the picture, part 1 of 5" in told
     assert replies[-1]["session"].question == QUESTION
+
+
+def test_many_answers_tell_the_stage_between_them_and_each_answer_once(vlm, monkeypatch):
+    monkeypatch.setattr(stages, "LINE_SECONDS", 0.0)
+    request = CaseRequest.make(vlm, picture(3), QUESTION)
+    session = Session(SMOLVLM, open_picture(picture(3)), QUESTION)
+    sent = {"case": session.id, "ticket": 7, "wanted": [["random", 4], ["uniform", 6]]}
+
+    def work(session, message, stop):
+        for each in analyses.compute_answers(request, message.wanted, stop=stop):
+            yield {"answers": [[each.method, each.budget]]}
+        yield {"done": True}
+
+    channel = Channel("many", None, None, None, event="work", defaults={"answers": []}, grows=True)
+    given = list(replies(channel, BatchMessage, work, sent, session, lambda: False))
+    lines = [reply["stage"] for reply in given if "stage" in reply]
+    for said in (
+        "Looking at the picture, part 2 of 5",
+        "question, layer 2 of",
+        "Answering, word 1",
+    ):
+        assert any(said in line for line in lines), said
+    answers = [each for reply in given for each in reply["answers"]]
+    assert sorted(answers) == [["random", 4], ["uniform", 6]] and given[-1]["done"]
 
 
 def test_a_line_names_the_stage_and_what_is_left():

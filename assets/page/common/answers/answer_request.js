@@ -125,6 +125,11 @@ export class AnswerRequest extends Settling {
     return this.#isHere(this.#few.pending);
   }
 
+  /** What the model is doing for the one answer, and for the few, in words; "" if nobody says so. */
+  get stages() {
+    return { one: this.#one.stage, few: this.#few.stage };
+  }
+
   /** The full answer of a case that is being opened, as far as it has arrived. */
   opening(id) {
     return this.#opening?.id === id ? this.#opening.answer : null;
@@ -180,7 +185,8 @@ export class AnswerRequest extends Settling {
     if (answer) return { answer, is: this.#fresh ? "computed" : "memory" };
     if (this.#isHere(this.#one.pending)) {
       if (this.#partial) return { answer: this.#partial, is: "computing" };
-      return { answer: null, is: this.#one.quiet > QUIET_MS ? "waiting" : "computing" };
+      const queued = this.#one.quiet > QUIET_MS && !this.#one.stage;
+      return { answer: null, is: queued ? "waiting" : "computing" };
     }
     const failure = this.#store.cache.failure(id, method, budget);
     return { answer: failure, is: failure ? "failed" : "unasked" };

@@ -18,6 +18,7 @@ export class BatchRequest extends Settling {
   #asked = null; // what was looked at when the run under way was asked for
   #stopped = null; // what was looked at when the visitor pressed Cancel
   #called = null; // what the visitor asked for, where it isn't done unasked
+  #since = null; // {here, at, known}: when the run began, and with how many answers
 
   constructor(name, store) {
     super(name);
@@ -50,9 +51,19 @@ export class BatchRequest extends Settling {
 
   /** How far the run under way is, in words: `done` of `all` answers are known. */
   underWay(done, all) {
-    const { waiting } = this.#request;
+    const { waiting, stage } = this.#request;
     const place = waiting ? ` (${waiting})` : "";
-    return `Answer ${format.count(Math.min(done + 1, all))} of ${format.count(all)} …${place}`;
+    const count = `Answer ${format.count(Math.min(done + 1, all))} of ${format.count(all)}`;
+    const now = stage ? ` · ${stage}` : "";
+    return `${count}${this.#left(done, all)} …${place}${now}`;
+  }
+
+  /** What is left, reckoned from what the run has taken; nothing where answers come at once. */
+  #left(done, all) {
+    const { at, known } = this.#since ?? {};
+    if (this.case.live || !(done > known)) return "";
+    const seconds = ((performance.now() - at) / 1000 / (done - known)) * (all - done);
+    return `, ${format.count(Math.round(seconds))} s left`;
   }
 
   get cancelled() {
@@ -69,7 +80,7 @@ export class BatchRequest extends Settling {
   /** Start, or go on after a cancel. */
   start() {
     this.#called = this.here;
-    this.#stopped = null;
+    this.#stopped = this.#since = null;
     this.error = "";
     this.store.cache.forgive();
     this.settle();
@@ -91,6 +102,10 @@ export class BatchRequest extends Settling {
       const wanted = this.missing;
       if (wanted.length && !this.waits && !this.error) {
         this.#asked = this.here;
+        if (this.#since?.here !== this.here) {
+          const known = this.wanted.length - wanted.length;
+          this.#since = { here: this.here, at: performance.now(), known };
+        }
         this.#request.send({ case: this.case.id, wanted });
       }
     }

@@ -31,6 +31,11 @@ export class Task {
     return this.#request.waiting;
   }
 
+  /** What the model is doing, in words, or "". */
+  get stage() {
+    return this.#request.stage;
+  }
+
   /** What is asked for, or what the newest reply is about; null for nothing. */
   get message() {
     return this.#request.pending ?? this.reply?.message ?? null;
@@ -94,7 +99,7 @@ export function taskBar(task, label, id, start) {
     show(bar, busy);
     bar.value = total ? done / total : 0;
     const far = `Evaluated ${done} of ${total} …`;
-    if (busy) return write(line, (done ? far : "Starting …") + turnsInWords(task));
+    if (busy) return write(line, (done ? far : task.stage || "Starting …") + turnsInWords(task));
     write(line, reply?.error ?? (task.cancelled ? "Cancelled." : sentence));
   };
   return { buttons: [go, cancel], nodes: [bar, line], go, update };

@@ -193,7 +193,7 @@ function prunedCard(store) {
   const chance =
     done && typeof answer.p_full === "number"
       ? `the full answer has ${format.chance(answer.p_full)} here`
-      : "";
+      : store.answers.stages.one;
   return {
     answer,
     full: store.full,

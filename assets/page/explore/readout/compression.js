@@ -40,7 +40,8 @@ export function compressionStrip(store) {
     const found = SHARES.map((share, i) => [share, reading(answers[i]?.dominance, first)]);
     table.update({ full: reading(store.full?.dominance, first), ...Object.fromEntries(found) });
     const failed = budgets.map((budget) => store.cache.failure(id, METHOD, budget)?.error);
-    const waiting = answers.includes(null) ? `Asking at ${budgets.map(format.count).join(", ")} tokens …` : "";
+    const asked = `Asking at ${budgets.map(format.count).join(", ")} tokens … ${store.answers.stages.few}`;
+    const waiting = answers.includes(null) ? asked.trim() : "";
     write(status, failed.find(Boolean) ?? waiting);
   };
   return { node: whole, update };

@@ -176,7 +176,8 @@ function ladder(store) {
     const missing = rungs.filter((budget) => !store.known(budget)).length;
     show(ask, !state.case.live && missing > 0);
     ask.disabled = store.answers.filling;
-    write(ask, ask.disabled ? "Asking …" : `Ask at ${missing} budgets`);
+    const asking = store.answers.stages.few || "Asking …";
+    write(ask, ask.disabled ? asking : `Ask at ${missing} budgets`);
   };
   return { node: node("div", { class: "vt-rungs" }, strip, ask), update };
 }

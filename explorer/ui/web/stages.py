@@ -1,16 +1,22 @@
 """What is said while a model looks, reads, answers and is scored: the stage, and what is left.
 
-Knows progress and clocks; not models.
+Knows progress, clocks and which models take seconds; not what is asked of them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from typing import TypeVar
 
+from explorer.cases.progress import with_reported_progress
+from explorer.vlm.loader import default_loader
 from explorer.vlm.progress import Progress
 
+T = TypeVar("T")
+LINE_SECONDS = 1.0  # between two lines: each costs the server some 60 ms on its way
 SAID = {
     "tower": "Looking at the picture, part {at} of {total}",
     "prefill": "Reading picture and question, layer {at} of {total}",
@@ -42,3 +48,19 @@ class StageClock:
             return f"{said} …"
         left = round((now - self._began) / done * (progress.total - progress.done))
         return f"{said}, {'at most ' if words else ''}{left} s left …"
+
+
+def with_stages(values: Generator[T, None, None], model: str) -> Iterator[T | str]:
+    """Give values, and between them lines that say how far the model is with the next one.
+
+    Of a model that answers at once, before anybody could read a line, the values alone. Closing the
+    iterator stops the work at its next view of the picture, layer or word.
+    """
+    with closing(values):
+        if default_loader().catalog.entry(model).live:
+            yield from values
+            return
+        stages = StageClock()
+        with closing(with_reported_progress(values, LINE_SECONDS)) as events:
+            for found in events:
+                yield stages.line(found) if isinstance(found, Progress) else found
