@@ -86,17 +86,20 @@ def tiled(
     canvas = _with_newlines(canvas) if newline else _crop_by_crop(canvas, side * side)
     if thumbnail is None:
         return _grid(width, height, [canvas])
-    whole = _block(
-        "whole picture",
-        0,
-        _line(side_tokens, height, merge, seen=seen),
-        _line(side_tokens, width, merge, seen=seen),
-        _by_rows(side, side),
-    )
+    whole = _whole(width, height, side_tokens, merge, seen)
     if thumbnail == "first":
         return _grid(width, height, [whole, canvas])
     behind = _grid(width, height, [canvas, whole])
     return replace(behind, views=behind.views[::-1])
+
+
+def whole_alone(width: int, height: int, side_tokens: int, seen: float = 1.0) -> Grid:
+    """Lay side_tokens x side_tokens tokens over the picture, stretched to a square.
+
+    Behind them stands one token without a patch (LLaVA-NeXT, OneVision without crops). seen: as in
+    `tiled`.
+    """
+    return _grid(width, height, [_whole(width, height, side_tokens, 1, seen)], newline=True)
 
 
 def frames(
@@ -205,6 +208,12 @@ def _block(name: str, view: int, down: _Line, across: _Line, number: _Numbers) -
     table = [np.stack([*place, *corners[0], *corners[1]], -1), patches.reshape(*shape, -1)]
     box = (float(x[0, 0]), float(y[0, 0]), float(x[-1, 1]), float(y[-1, 1]))
     return View(name, *shape, box), np.concatenate(table, -1)
+
+
+def _whole(width: int, height: int, side_tokens: int, merge: int, seen: float) -> _Block:
+    """Stretch the whole picture to one crop, the first."""
+    down, across = (_line(side_tokens, length, merge, seen=seen) for length in (height, width))
+    return _block("whole picture", 0, down, across, _by_rows(*[side_tokens * merge] * 2))
 
 
 def _with_newlines(block: _Block) -> _Block:

@@ -25,7 +25,8 @@ RESOLUTIONS = {
     "full": ("all pieces", ""),
 }
 """How finely a picture is cut up: what it is called, and what the page says where it is coarser."""
-TILING = ("smolvlm", "internvl")  # families that cut pictures up as their processors are told
+# Families that cut pictures up as their processors are told.
+TILING = ("smolvlm", "internvl", "llava_next", "llava_onevision")
 CUSTOM_HELP = (
     "a key of models.yaml, a folder with a saved model, or a repository on the Hugging Face hub, "
     "owner/name"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from PIL import Image
+from transformers import PreTrainedModel
 
 from explorer.errors import ModelUnavailable
 from explorer.media.grid import Grid
@@ -45,8 +46,12 @@ def build_prompt(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
 
 def vision_tower(vlm: Vlm) -> Tower:
     """Take the vision side apart."""
-    config, inner = vlm.model.config, vlm.model.model
-    projector = inner.multi_modal_projector
+    return tower_of(vlm.model.model)
+
+
+def tower_of(inner: PreTrainedModel) -> Tower:
+    """Take a model without its head apart, here or of a family that looks in the same way."""
+    config, projector = inner.config, inner.multi_modal_projector
     layer = config.vision_feature_layer
     if not isinstance(layer, int):
         raise ModelUnavailable("This model mixes several vision layers, which is not supported.")

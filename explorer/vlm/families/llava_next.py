@@ -6,29 +6,22 @@ no patch.
 
 from __future__ import annotations
 
-from PIL import Image
-
 from explorer.media.grid import Grid
-from explorer.media.layouts import tiled
-from explorer.vlm.components import Pixels, Vlm, decoder
-from explorer.vlm.families.anyres import canvas
-from explorer.vlm.families.llava import build_prompt, vision_tower
-
-
-def preprocess(vlm: Vlm, image: Image.Image) -> Pixels:
-    """Let the processor lay out, cut, resize and normalise: [1, V, 3, side, side]."""
-    inputs = vlm.processor.image_processor(images=[image], return_tensors="pt")
-    return {
-        "pixel_values": inputs["pixel_values"].to(vlm.device, vlm.model.dtype),
-        "image_sizes": inputs["image_sizes"].to(vlm.device),
-    }
+from explorer.media.layouts import tiled, whole_alone
+from explorer.vlm.components import Tower, Vlm, decoder
+from explorer.vlm.families import llava
+from explorer.vlm.families.anyres import canvas, coarser, packing_as_cut, preprocess
+from explorer.vlm.families.llava import build_prompt
 
 
 def grid(vlm: Vlm, width: int, height: int) -> Grid:
     """Place the visual tokens on the uploaded picture."""
     config = vlm.model.config
     side, patch = config.vision_config.image_size, config.vision_config.patch_size
-    laid = canvas(width, height, config.image_grid_pinpoints, side, side // patch)
+    seen, sizes = side // patch * patch / side, vlm.processor.image_processor.image_grid_pinpoints
+    if not sizes:
+        return whole_alone(width, height, side // patch, seen)
+    laid = canvas(width, height, sizes, side, side // patch)
     return tiled(
         width,
         height,
@@ -37,10 +30,15 @@ def grid(vlm: Vlm, width: int, height: int) -> Grid:
         side // patch,
         thumbnail="first",
         newline=True,
-        seen=side // patch * patch / side,
+        seen=seen,
         content=laid.content,
         cut=laid.cut,
     )
 
 
-__all__ = ["build_prompt", "decoder", "grid", "preprocess", "vision_tower"]
+def vision_tower(vlm: Vlm) -> Tower:
+    """Take the vision side apart."""
+    return llava.tower_of(packing_as_cut(vlm))
+
+
+__all__ = ["build_prompt", "coarser", "decoder", "grid", "preprocess", "vision_tower"]

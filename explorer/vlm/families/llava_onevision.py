@@ -18,11 +18,10 @@ from PIL import Image
 
 from explorer.media.grid import Grid, Timeline
 from explorer.media.layouts import frames as frame_grid
-from explorer.media.layouts import tiled
+from explorer.media.layouts import tiled, whole_alone
 from explorer.vlm.components import ChatPrompt, Pixels, Tower, Vision, Vlm, decoder
 from explorer.vlm.families import llava
-from explorer.vlm.families.anyres import canvas
-from explorer.vlm.families.llava_next import preprocess
+from explorer.vlm.families.anyres import canvas, coarser, packing_as_cut, preprocess
 from explorer.vlm.prompt import build_chat
 
 ENOUGH = 1.1  # a canvas that is larger than allowed by less than this factor stays as it is
@@ -32,8 +31,11 @@ def grid(vlm: Vlm, width: int, height: int) -> Grid:
     """Place the visual tokens on the uploaded picture."""
     config = vlm.model.config
     side, patch = config.vision_config.image_size, config.vision_config.patch_size
-    tokens = side // patch
-    laid = canvas(width, height, config.image_grid_pinpoints, side, tokens)
+    tokens, sizes = side // patch, vlm.processor.image_processor.image_grid_pinpoints
+    seen = tokens * patch / side
+    if not sizes:
+        return whole_alone(width, height, tokens, seen)
+    laid = canvas(width, height, sizes, side, tokens)
     rows, columns = laid.tokens
     crops = int(config.vision_aspect_ratio.removeprefix("anyres_max_"))
     ratio = math.sqrt(rows * columns / (crops * tokens**2))
@@ -45,7 +47,7 @@ def grid(vlm: Vlm, width: int, height: int) -> Grid:
         tokens,
         thumbnail="first",
         newline=True,
-        seen=tokens * patch / side,
+        seen=seen,
         content=laid.content,
         cut=laid.cut,
         pooled=(int(rows // ratio), int(columns // ratio)) if ratio > ENOUGH else None,
@@ -83,7 +85,8 @@ def build_prompt(vlm: Vlm, question: str, grid: Grid) -> ChatPrompt:
 
 def vision_tower(vlm: Vlm) -> Tower:
     """Take the vision side apart, which looks at a picture or at frames."""
-    taken, inner = llava.vision_tower(vlm), vlm.model.model
+    inner = packing_as_cut(vlm)
+    taken = llava.tower_of(inner)
 
     def run(pixels: Pixels) -> Vision:
         if "pixel_values_videos" not in pixels:
@@ -95,4 +98,12 @@ def vision_tower(vlm: Vlm) -> Tower:
     return replace(taken, run=run)
 
 
-__all__ = ["build_prompt", "decoder", "grid", "preprocess", "preprocess_frames", "vision_tower"]
+__all__ = [
+    "build_prompt",
+    "coarser",
+    "decoder",
+    "grid",
+    "preprocess",
+    "preprocess_frames",
+    "vision_tower",
+]

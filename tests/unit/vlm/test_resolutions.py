@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from small_shapes import SMOLVLM, small
+import torch
+from small_shapes import NEXT, ONEVISION, SMOLVLM, small
 
 from explorer import analyses
 from explorer.analyses.sharing import case_file
+from explorer.cases.case import open_case
 from explorer.cases.request import CaseRequest
 from explorer.errors import BadLink, UnknownModel
 from explorer.pico.data import scenes
@@ -50,6 +52,8 @@ def test_checkpoints_see_fewer_tokens_at_coarser_resolutions():
     counts = {
         SMOLVLM: {"whole": (64, 64), "2x2": (320, 320), "full": (832, 1088)},
         "internvl3-1b": {"whole": (256, 256), "2x2": (768, 1280), "full": (2304, 2560)},
+        NEXT: {"whole": (577, 577), "2x2": (1948, 2928), "full": (1948, 2928)},
+        ONEVISION: {"whole": (730, 730), "2x2": (2379, 3699), "full": (7269, 7371)},
     }
     for key, of_resolutions in counts.items():
         vlm = outline(key)
@@ -58,6 +62,44 @@ def test_checkpoints_see_fewer_tokens_at_coarser_resolutions():
             seen = at_resolution(vlm, entry) if entry.of else vlm
             found = tuple(seen.family.grid(seen, *size).count for size in (wide, square))
             assert found == expected, (key, resolution)
+
+
+@torch.no_grad()
+def test_canvases_are_packed_as_transformers_packs_those_that_are_cut():
+    image = scenes.make(2).image.resize((130, 100))
+    sizes = torch.tensor([[100, 130]])
+    for key in (NEXT, ONEVISION):
+        vlm = small(key)
+        catalog, model, found = default_loader().catalog, vlm.model.model, {}
+        for resolution in ("whole", "2x2"):
+            seen = at_resolution(vlm, catalog.entry(f"{key}@{resolution}"))
+            case = open_case(CaseRequest.make(seen, image, QUESTION))
+            chat = seen.family.build_prompt(seen, QUESTION, case.vision.grid)
+            found[resolution] = features = case.vision.output.features
+            assert len(chat.visual_positions) == case.vision.grid.count == len(features)
+            assert seen.model is vlm.model, "the same weights"
+        canvases = seen.processor.image_processor.image_grid_pinpoints
+        all_canvases = model.config.image_grid_pinpoints
+        assert 0 < len(canvases) < len(all_canvases)
+
+        looks = vlm.processor.image_processor
+        cut = looks([image], image_grid_pinpoints=canvases, return_tensors="pt")
+        model.config.image_grid_pinpoints = canvases
+        own = model.get_image_features(**cut, return_dict=True).pooler_output[0]
+        assert torch.allclose(found["2x2"], own, atol=1e-5), key
+        model.config.image_grid_pinpoints = all_canvases
+
+        alone = cut["pixel_values"][:, :1]  # its first view is the whole picture
+        if key == ONEVISION:  # which it takes alone where a prompt has two
+            two = {"pixel_values": alone.repeat(2, 1, 1, 1, 1), "image_sizes": sizes.repeat(2, 1)}
+            more = {"batch_num_images": torch.tensor([2]), "return_dict": True}
+            own = model.get_image_features(**two, **more).pooler_output[0]
+        else:
+            states = model.vision_tower(alone[0], output_hidden_states=True).hidden_states[-2]
+            whole = model.multi_modal_projector(states[:, 1:])
+            [own], _ = model.pack_image_features([whole], sizes, "default", model.image_newline)
+        assert torch.allclose(found["whole"], own, atol=1e-5), key
+        assert torch.equal(found["whole"][-1], model.image_newline)
 
 
 def test_an_answer_at_each_resolution_is_a_case_of_its_own():
