@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from small_shapes import SMOLVLM, small
+from small_shapes import NEXT, ONEVISION, SMOLVLM, small
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from explorer.pico.data import scenes
@@ -15,6 +15,7 @@ from explorer.tools.bench.real.memory import estimate
 from explorer.tools.bench.real.processors import PROCESSORS
 from explorer.vlm.catalog import DEFAULT, read_entries
 from explorer.vlm.families import family_of
+from explorer.vlm.loader import at_resolution, default_loader
 
 
 def test_every_model_has_a_shape_that_its_classes_take_and_that_weighs_what_it_weighs():
@@ -68,6 +69,16 @@ def test_both_answers_are_the_same_and_every_part_is_compared(vlm, capsys):
     told = capsys.readouterr().out
     for name in (*in_order, measure.ANALYSIS, measure.ONE, "peak memory"):
         assert re.search(rf"^  {name} .*\d", told, re.M), name
+
+
+def test_both_answers_are_the_same_at_a_coarser_resolution():
+    image = scenes.make(1).image.resize((130, 60))
+    for key in (NEXT, ONEVISION):
+        vlm, texts = small(key), []
+        for resolution in ("whole", "2x2"):
+            seen = at_resolution(vlm, default_loader().catalog.entry(f"{key}@{resolution}"))
+            texts += [measure.by_transformers(seen, image).text, measure.by_us(seen, image).text]
+        assert texts[0] == texts[1] and texts[2] == texts[3], (key, texts)
 
 
 def test_shapes_of_every_family_have_a_processor():

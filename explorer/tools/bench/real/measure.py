@@ -29,6 +29,7 @@ from explorer.vlm import devices
 from explorer.vlm.attention import register_attention
 from explorer.vlm.catalog import DEFAULT
 from explorer.vlm.components import Vlm
+from explorer.vlm.families.anyres import packing_as_cut
 from explorer.vlm.loader import at_resolution, default_loader
 from explorer.vlm.threads import cpu_threads
 
@@ -78,12 +79,19 @@ class _Watched(BaseStreamer):
 
 
 @contextmanager
-def plain_attention(vlm: Vlm) -> Iterator[None]:
-    """Let the model run as transformers loads it, with nobody listening."""
+def plain(vlm: Vlm) -> Iterator[None]:
+    """Let the model run as transformers loads it, with nobody listening.
+
+    Of fewer canvases than the checkpoint's own its configuration has to be told.
+    """
+    inner, looks = vlm.model.model, vlm.processor.image_processor
     vlm.model.set_attn_implementation("sdpa")
+    if hasattr(looks, "image_grid_pinpoints"):
+        vlm.model.model = packing_as_cut(vlm)
     try:
         yield
     finally:
+        vlm.model.model = inner
         vlm.model.set_attn_implementation(register_attention())
 
 
@@ -100,7 +108,7 @@ def by_transformers(vlm: Vlm, image: Image.Image) -> Stopwatch:
     watch = Stopwatch()
     reads = _mark_tower(vlm, watch)
     try:
-        with plain_attention(vlm), cpu_threads(vlm.run_threads):
+        with plain(vlm), cpu_threads(vlm.run_threads):
             tokens = vlm.model.generate(
                 input_ids=chat.input_ids,
                 **vlm.family.preprocess(vlm, image),
