@@ -6,11 +6,13 @@ Knows models and methods; not the budgets of a visitor, nor what answers are com
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count
+from types import MappingProxyType
 
 import numpy as np
 
+from explorer.cases import gpu
 from explorer.cases.answers import full_run, stream_full
 from explorer.cases.cache import CacheKey, ResultCache
 from explorer.cases.case import Case, PromptCache, open_case
@@ -29,6 +31,7 @@ from explorer.vlm.threads import parallel, parallel_runs
 from explorer.vlm.turns.current_run import clock
 
 LONGEST = ("both", "inside the LLM", "before the LLM")  # how long maps take by where methods prune
+NONE_KNOWN: Mapping[str, MethodMap] = MappingProxyType({})
 
 
 def _analysis_bytes(analysis: Analysis) -> int:
@@ -44,6 +47,10 @@ def map_bytes(method_map: MethodMap) -> int:
 
 def _analysis_key(request: CaseRequest, **_: object) -> CacheKey:
     return CacheKey("analysis", request.id)
+
+
+def _scores_key(request: CaseRequest, **_: object) -> CacheKey:
+    return CacheKey("scores", request.id)
 
 
 @use_case(cost=GpuCost(maps=True), cached=CachedAs(_analysis_key, _analysis_bytes))
@@ -66,22 +73,22 @@ def score_all(request: CaseRequest, *, cache: ResultCache | None = None) -> Anal
     return known or _score_all(request, cache=cache)
 
 
-@use_case(
-    cost=GpuCost(maps=True),
-    cached=CachedAs(lambda request: CacheKey("scores", request.id), _analysis_bytes),
-)
+@use_case(cost=GpuCost(maps=True), cached=CachedAs(_scores_key, _analysis_bytes))
 def _score_all(request: CaseRequest, *, cache: ResultCache | None = None) -> Analysis:
-    *_, analysis = _analysed(request, cache, budgets=False)
+    *_, analysis = _analysed(request, cache, whole=())
     return analysis
 
 
 def _analysed(
     request: CaseRequest,
     cache: ResultCache | None,
-    budgets: bool = True,
+    whole: Collection[str] | None = None,
     every: float = math.inf,
 ) -> Iterator[Answer | Analysis]:
-    """Give the full answer while it is decoded, then the analysis; the layers run once for both."""
+    """Give the full answer while it is decoded, then the analysis; the layers run once for both.
+
+    whole: as in `draw_all`. Maps that the cache has are not drawn again.
+    """
     case = open_case(request, cache)
     began = clock()
     prompts = PromptCache(case, lambda: full.tokens)
@@ -89,7 +96,7 @@ def _analysed(
     answered = clock()
     yield full.answer
     quick = [method for method in catalog.choices() if not method.slow]
-    maps = draw_all(case, prompts, quick, budgets)
+    maps = draw_all(case, prompts, quick, whole, _known_maps(request, cache))
     notes = [*case.picture.notes, *_word_notes(case), *_coarseness(case), *_stand_ins(case)]
     notes += [reason for reason in maps if isinstance(reason, str)]
     yield Analysis(
@@ -114,44 +121,82 @@ def _analysed(
     )
 
 
-@use_case(
-    cost=GpuCost(maps=True),
-    cached=CachedAs(
-        _analysis_key, _analysis_bytes, events=lambda analysis: (analysis.full, analysis)
-    ),
-)
 def unfold(
-    request: CaseRequest, every: float = 0.0, *, cache: ResultCache | None = None
+    request: CaseRequest,
+    every: float = 0.0,
+    methods: Sequence[str] | None = None,
+    *,
+    cache: ResultCache | None = None,
 ) -> Iterator[Answer | Analysis]:
-    """Give the full answer while it is decoded, and the whole analysis at last."""
-    for found in _analysed(request, cache, every=every):
+    """Give the full answer while it is decoded, and the analysis at last.
+
+    methods: those that are looked at. All others that aren't nested are scored alone, as by
+    `score_all`, unless all is known already; `analyse` then gives the rest. None: all are whole, as
+    they are from a lent GPU, which would have to be lent anew for the rest.
+    """
+    known = None if cache is None else cache.get(_analysis_key(request))
+    if known is None:
+        whole = None if methods is None or gpu.ON_ZEROGPU else tuple(methods)
+        yield from _unfold(request, every, whole, cache=cache)
+    else:
+        yield from (known.full, known)
+
+
+@use_case(cost=GpuCost(maps=True))
+def _unfold(
+    request: CaseRequest,
+    every: float,
+    methods: tuple[str, ...] | None,
+    *,
+    cache: ResultCache | None = None,
+) -> Iterator[Answer | Analysis]:
+    key = _analysis_key(request) if methods is None else _scores_key(request)
+    for found in _analysed(request, cache, methods, every):
         if cache is not None and isinstance(found, Analysis):
             # before it is given: from a process with a lent GPU both then come as one
-            cache.put(_analysis_key(request), found, _analysis_bytes(found))
+            cache.put(key, found, _analysis_bytes(found))
         yield found
 
 
+def _known_maps(request: CaseRequest, cache: ResultCache | None) -> dict[str, MethodMap]:
+    """Give the maps that were drawn when this case was scored, by spec."""
+    scored = None if cache is None else cache.get(_scores_key(request))
+    return {} if scored is None else {found.spec: found for found in scored.methods}
+
+
 def draw_all(
-    case: Case, prompts: PromptCache, methods: Sequence[Method], budgets: bool = True
+    case: Case,
+    prompts: PromptCache,
+    methods: Sequence[Method],
+    whole: Collection[str] | None = None,
+    known: Mapping[str, MethodMap] = NONE_KNOWN,
 ) -> list[MethodMap | str]:
     """Draw up several maps side by side, in their order, or say why there is none.
 
-    budgets: as in `map_of`.
+    whole: specs of those that tell what they keep at every budget, None for all; the others are
+    scored alone where they aren't nested, see `map_of`. known: maps that need not be drawn again.
     """
 
-    begun = count()
+    def in_full(method: Method) -> bool:
+        return whole is None or method.spec in whole
+
+    def is_known(method: Method) -> bool:
+        found = known.get(method.spec)
+        return found is not None and (found.is_whole or not in_full(method))
+
+    begun, missing = count(), [method for method in methods if not is_known(method)]
 
     def work(waiting: Iterator[Method]) -> Iterator[tuple[str, MethodMap | str]]:
         for method in waiting:
-            report(Progress(next(begun), len(methods), "maps"))
+            report(Progress(next(begun), len(missing), "maps"))
             try:
-                yield method.spec, map_of(method, case.size, prompts.prefix, budgets)
+                yield method.spec, map_of(method, case.size, prompts.prefix, in_full(method))
             except MethodUnavailable as error:
                 yield method.spec, str(error)
 
     # first what takes long, so that no thread has to wait for it in the end
-    long_first = sorted(methods, key=lambda method: LONGEST.index(method.where))
-    maps = dict(parallel(work, long_first, parallel_runs(case.vlm)))
+    long_first = sorted(missing, key=lambda method: LONGEST.index(method.where))
+    maps = {**known, **dict(parallel(work, long_first, parallel_runs(case.vlm)))}
     return [maps[method.spec] for method in methods]
 
 

@@ -81,6 +81,11 @@ class MethodMap:
     seconds: float = 0.0
     crop_shares: tuple[float, np.ndarray] | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it tells what is kept at every budget, and not the score alone."""
+        return self.order is not None or self.points is not None
+
 
 @dataclass(frozen=True)
 class Token:

@@ -14,7 +14,7 @@ from explorer.media.image import Picture, picture_url
 from explorer.methods import catalog as method_catalog
 from explorer.ui.payloads.answer import answer_payload
 from explorer.ui.payloads.encoding import packed
-from explorer.ui.payloads.method import method_payload
+from explorer.ui.payloads.method import method_entry, method_payload
 from explorer.vlm.loader import default_loader
 
 
@@ -58,17 +58,7 @@ def case_payload(
             **({} if analysis.crops is None else {"crops": packed(analysis.crops, "i2")}),
         },
         "methods": [method_payload(found, lean) for found in analysis.methods],
-        "later": [
-            {
-                "key": method.card.key,
-                "title": method.card.title,
-                "group": method_catalog.group_of(method),
-                "where": method.where,
-                "baseline": False,
-            }
-            for method in method_catalog.METHODS
-            if method.slow
-        ],
+        "later": [method_entry(method()) for method in method_catalog.METHODS if method.slow],
         "full": answer_payload(analysis.full, truth),
         "answers": [answer_payload(answer, truth) for answer in answers or []],
     }

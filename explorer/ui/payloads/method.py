@@ -18,8 +18,11 @@ def method_payload(found: MethodMap, lean: bool = False) -> dict:
     """Describe one method: its card and all that it would keep.
 
     lean: for the page, which can do without numbers that follow from others, reads small numbers
-    from single bytes or bits, and shows scores of stages as colours.
+    from single bytes or bits, and shows scores of stages as colours. Of a method that was scored
+    alone it gets `method_entry`: it can't draw what that one keeps.
     """
+    if lean and not found.is_whole:
+        return method_entry(catalog.resolve(found.spec))
     nested, points, keeps = found.order is not None, found.points or (), found.keeps
     if lean and nested and np.array_equal(keeps, np.arange(1, len(keeps) + 1)):
         keeps = None
@@ -40,21 +43,28 @@ def method_payload(found: MethodMap, lean: bool = False) -> dict:
     }
 
 
+def method_entry(method: Method) -> dict:
+    """Describe a method as far as a list names it, to be chosen before its map is there."""
+    return {
+        "key": method.spec,
+        "title": title(method.spec),
+        "group": catalog.group_of(method),
+        "where": method.where,
+        "baseline": not method.card.arxiv,
+    }
+
+
 def method_words(spec: str) -> dict:
     """Describe what is always so of a method, whatever it looks at."""
     method = catalog.resolve(spec)
     return {
-        "key": spec,
-        "title": title(spec),
-        "group": catalog.group_of(method),
+        **method_entry(method),
         "sentence": method.card.sentence,
         "badges": [*badges(method), *(["costs as much as all tokens"] if method.full_cost else [])],
         "score_means": method.card.score_means,
         "nested": method.nested,
         "reads_question": method.reads_question,
         "merges": method.merges,
-        "where": method.where,
-        "baseline": not method.card.arxiv,
         "uncertain": method.card.uncertain,
         "traps": method.traps(),
         "draws": list(draws_of(chance_of(spec))),

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from explorer import analyses
-from explorer.analyses import comparison
+from explorer.analyses import comparison, overview
 from explorer.cases import scheduler
 from explorer.cases.cache import ResultCache
 from explorer.cases.case import open_case
+from explorer.cases.method_maps import map_of
 from explorer.cases.records import Answer, Token
 from explorer.cases.request import CaseRequest
 from explorer.errors import BadBudget, BadQuestion, MethodUnavailable, UnknownMethod
@@ -277,10 +278,40 @@ def test_the_scores_that_are_compared_are_those_of_the_maps():
     request = CaseRequest.make("pico", scenes.make(3).image, "what is in the middle ?")
     cache = ResultCache(100_000_000)
     scored = analyses.score_all(request, cache=cache)
-    whole = analyses.analyse(request, cache=cache)
+    whole = analyses.analyse(request)
     assert scored.full.text == whole.full.text and scored.notes == whole.notes
     for found, mapped in zip(scored.methods, whole.methods, strict=True):
         assert (found.spec, found.floor, found.ladder) == (mapped.spec, mapped.floor, mapped.ladder)
         assert np.array_equal(found.score, mapped.score), found.spec
         assert found.points is None and (mapped.order is None) == (found.order is None)
+    whole = analyses.analyse(request, cache=cache)
     assert analyses.score_all(request, cache=cache) is whole
+
+
+def test_what_is_looked_at_comes_whole_and_the_rest_is_drawn_when_all_is_asked_for(monkeypatch):
+    request = CaseRequest.make("pico", scenes.make(4).image, "what is in the middle ?")
+    cache, drawn = ResultCache(100_000_000), {}
+
+    def watched(method, size, prefix, budgets):
+        drawn[method.spec] = budgets
+        return map_of(method, size, prefix, budgets)
+
+    monkeypatch.setattr(overview, "map_of", watched)
+    *_, first = analyses.unfold(request, methods=["visionzip"], cache=cache)
+    late = {found.spec for found in first.methods if not found.is_whole}
+    nested = {found.spec for found in first.methods if found.order is not None}
+    assert late and late.isdisjoint(nested | {"visionzip"})
+    drawn.clear()
+    whole = analyses.analyse(request, cache=cache)
+    assert drawn.keys() == late and all(found.is_whole for found in whole.methods)
+    for found, mapped in zip(first.methods, whole.methods, strict=True):
+        assert found.spec == mapped.spec and np.array_equal(found.score, mapped.score)
+        assert found is mapped or found.spec in late
+    full, known = analyses.unfold(request, methods=["visionzip"], cache=cache)
+    assert (full, known) == (whole.full, whole)
+    monkeypatch.setattr(
+        overview, "map_of", lambda method, *how: drawn.update({method.spec: how[-1]})
+    )
+    monkeypatch.setattr(overview.gpu, "ON_ZEROGPU", True)
+    *_, _ = analyses.unfold(request, methods=["visionzip"])
+    assert len(drawn) == len(whole.methods) and all(drawn.values()), "a lent GPU comes once"

@@ -111,7 +111,7 @@ def test_who_stops_listening_stops_the_work(vlm):
 
 
 def test_the_page_shows_the_picture_and_the_stage_while_a_slow_model_looks(vlm):
-    def unfold(request, every, cache):
+    def unfold(request, every, **_):
         yield from analyses.unfold(CaseRequest.make(vlm, request.picture, request.question), every)
 
     blocks = SimpleNamespace(
