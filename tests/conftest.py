@@ -212,7 +212,7 @@ def until(page: Page, condition: str, timeout: int = 60_000, **values) -> None:
 def answered_all(page: Page) -> None:
     """Wait until the tab "Explore" has nothing more to ask about what it shows."""
     whole = "state.pruned.answer && !state.pruned.answer.partial"  # not its first words
-    until(page, f"{whole} && state.ladder.every(({{ known }}) => known)")
+    until(page, f"{whole} && !state.case.rest && state.ladder.every(({{ known }}) => known)")
 
 
 def box_at_rest(page: Page, selector: str) -> dict:

@@ -84,9 +84,10 @@ class LadderMessage(CaseMessage):
 
 
 class ModelMessage(Message):
-    """Chooses a model."""
+    """Chooses a model. method: what the visitor looks at."""
 
     chosen: Key
+    method: Spec | None = None
 
 
 class SaveMessage(CaseMessage):

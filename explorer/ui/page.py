@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from explorer.cases import gpu
 from explorer.errors import CannotStart
 from explorer.ui import components, endpoints, examples
-from explorer.ui.explore import layout, lessons, model_picker
+from explorer.ui.explore import layout, lessons, maps, model_picker
 from explorer.ui.session import AppState, UseCases, visitor_of
 from explorer.ui.tabs import (
     classroom,
@@ -67,7 +67,7 @@ def build(at_once: int = 1, model: str = DEFAULT, use_cases: UseCases | None = N
         glossary.build()
         with _tab("Explore"):
             tab = layout.build(app_state, models, model, model_notes, model_queue, page)
-            methods.wire(app_state, tab.session, model_queue)
+            maps.wire(app_state, tab.session, model_queue)
             classroom.wire(app_state, tab.session, model_queue)
         with _tab("Compare"):
             compare.build(app_state, tab.session, model_queue)

@@ -92,6 +92,11 @@ class Gate:
             self._left = after
             self._changed.notify_all()
 
+    @property
+    def holds(self) -> bool:
+        """Whether nothing passes."""
+        return not self._left
+
     def reached(self) -> None:
         """Wait until a result stands before the closed gate."""
         self._until(lambda: self._waiting and not self._left)
@@ -137,8 +142,8 @@ class Gate:
 class Canned:
     """The use cases of a page, from a recording and behind gates.
 
-    words: the gate of answers that come word by word, and of maps; answers: that of many answers;
-    tasks: that of what canned_tasks.py and
+    words: the gate of answers that come word by word, and of maps; maps: that of maps which a case
+    came without; answers: that of many answers; tasks: that of what canned_tasks.py and
     canned_inside.py make up.
     runs: how many answers were wanted each time that many were asked for; given: those that passed.
     specs: the methods whose maps a scene gets; none named: all that were recorded.
@@ -146,7 +151,7 @@ class Canned:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self.words, self.answers, self.tasks = Gate(), Gate(), Gate()
+        self.words, self.maps, self.answers, self.tasks = Gate(), Gate(), Gate(), Gate()
         self._tasks = CannedTasks(self.tasks, recording.analysis)
         self._inside = CannedInside(self.tasks, recording.analysis)
         self._effects = CannedEffects(self.tasks, recording.analysis.grid.count)
@@ -157,7 +162,7 @@ class Canned:
 
     def reset(self) -> None:
         """Open the gates, and forget what was asked."""
-        for gate in (self.words, self.answers, self.tasks):
+        for gate in (self.words, self.maps, self.answers, self.tasks):
             gate.open()
         self.runs.clear()
         self.given.clear()
@@ -192,6 +197,11 @@ class Canned:
         )
 
     def analyse(self, request: CaseRequest, *, cache: ResultCache | None = None) -> Analysis:
+        """Give all maps; they pass the gate."""
+        (analysis,) = self.maps.passing([self._analysis(request)])
+        return analysis
+
+    def _analysis(self, request: CaseRequest) -> Analysis:
         """Give the maps of the recording, as if they were of this picture and question."""
         analysis, specs = self.recording.analysis, self.specs
         return replace(
@@ -207,11 +217,21 @@ class Canned:
         self,
         request: CaseRequest,
         every: float = 0.0,
+        methods: Sequence[str] | None = None,
         *,
         cache: ResultCache | None = None,
     ) -> Iterator[Answer | Analysis]:
-        """Give the full answer word by word, and then the maps; each of them passes the gate."""
-        analysis = self.analyse(request)
+        """Give the full answer word by word, and then the maps; each of them passes the gate.
+
+        They are all whole, unless a test holds the gate `maps`; then they follow behind it.
+        """
+        analysis = self._analysis(request)
+        if self.maps.holds:
+            shown = [
+                each if each.spec in methods else replace(each, points=None)
+                for each in analysis.methods
+            ]
+            analysis = replace(analysis, methods=tuple(shown))
         yield from self.words.passing([*word_by_word(analysis.full), analysis])
 
     def answer(

@@ -69,7 +69,11 @@
  *   crops?: string}} grid
  *   place i16[N*3]: view, row, column of a token, -1 for a token without a patch; boxes f32[N*4] on
  *   the picture; crops i16[N], with several views: the crop of a token, 0 the whole picture, -1 none
- * @property {Method[]} methods
+ * @property {Method[]} methods those whose maps are there
+ * @property {Method[]} rest those whose maps follow: of each what a list names, key, title and group
+ * @property {Method[]} listed both, in the order of the list
+ * @property {?string} rest_file where the maps that follow are, with their answers; else the server
+ *   works them out
  * @property {?number} seed of the scene that is shown; null for a picture of the visitor's own
  * @property {?string} truth the right answer
  * @property {string} remark what has to be said of the model in front of this picture
@@ -78,6 +82,7 @@
  * @property {?Answer} full
  * @property {Answer[]} answers
  */
+import { listMethods } from "./answers/listed_methods.js";
 
 const STEPS = 65_535;
 
@@ -163,7 +168,8 @@ export function readCase(raw) {
   });
   const boxes = numbers(raw.grid.boxes, Float32Array);
   const crops = numbers(raw.grid.crops, Int16Array);
-  return { ...raw, grid: { ...raw.grid, place, boxes, crops, padded, cells }, opened: new Map() };
+  const grid = { ...raw.grid, place, boxes, crops, padded, cells };
+  return listMethods({ ...raw, grid, opened: new Map() }, raw.methods);
 }
 
 function open(kase, method) {

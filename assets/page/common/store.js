@@ -21,6 +21,7 @@
  */
 import { AnswerCache } from "./answers/answer_cache.js";
 import { AnswerRequest } from "./answers/answer_request.js";
+import { takeMaps } from "./answers/listed_methods.js";
 import { MapRequest } from "./answers/map_request.js";
 import { OpeningRequest } from "./answers/opening_request.js";
 import { Observable } from "./observable.js";
@@ -95,6 +96,7 @@ export class Store extends Observable {
     if (!raw) return;
     const { state } = this;
     state.pending = raw.pending ? raw : null;
+    if (raw.id !== state.case?.id) this.maps.forget();
     if (raw.pending) return this.changed();
     const other = raw.id !== state.case?.id;
     const retold = !other && raw.truth !== state.case.truth;
@@ -102,6 +104,7 @@ export class Store extends Observable {
     if (retold) this.cache.forget(raw.id); // other answers are right now
     for (const answer of raw.answers ?? []) this.keep(raw.id, answer);
     const keys = state.case.methods.map(({ key }) => key);
+    const follows = state.case.rest.find(({ key }) => key === state.method)?.key;
     if (!keys.includes(state.method)) {
       const first = state.case.methods.find(({ baseline }) => !baseline)?.key ?? keys[0];
       state.method = keys.includes(FIRST_METHOD) ? FIRST_METHOD : first;
@@ -117,7 +120,8 @@ export class Store extends Observable {
     if (keys.includes(method)) Object.assign(state, { method, stage: null });
     state.wish = budget ?? (state.wish || this.#firstBudget());
     this.#moveTo(snap(state.case, this.method, state.wish));
-    if (method) this.chooseMethod(method); // one whose map is still to be worked out
+    const late = method ?? follows; // one whose map is still to be worked out
+    if (late) this.chooseMethod(late);
     this.answers.schedule();
   }
 
@@ -132,12 +136,21 @@ export class Store extends Observable {
     return !early;
   }
 
-  /** Take in one more map of the open case: a method with changed settings. */
-  addMethod(id, method) {
+  /**
+   * Take in maps of the open case: of a method that was chosen or has changed settings, or those that
+   * it came without. last: no other follows.
+   */
+  addMethods(id, maps, last = false) {
     const { case: open } = this.state;
-    if (open?.id !== id || open.methods.some(({ key }) => key === method.key)) return;
-    open.methods = [...open.methods, method];
-    if (this.#wanted === method.key) this.chooseMethod(method.key);
+    if (open?.id !== id) return;
+    takeMaps(open, maps, last);
+    if (open.methods.some(({ key }) => key === this.#wanted)) this.chooseMethod(this.#wanted);
+    this.changed();
+  }
+
+  /** What a case came without could not be worked out. */
+  withoutRest(id) {
+    if (this.state.case?.id === id) this.state.case.rest = [];
     this.changed();
   }
 
@@ -151,7 +164,8 @@ export class Store extends Observable {
 
   /** The title of a method that was chosen and is being worked out, or null. */
   get coming() {
-    return this.state.case?.later?.find(({ key }) => key === this.#wanted)?.title ?? null;
+    const { rest = [], later = [] } = this.state.case ?? {};
+    return [...rest, ...later].find(({ key }) => key === this.#wanted)?.title ?? null;
   }
 
   chooseMethod(key) {
@@ -187,7 +201,11 @@ export class Store extends Observable {
 
   /** The answer with all tokens. */
   get full() {
-    const kase = this.state.case;
+    return this.fullOf(this.state.case);
+  }
+
+  /** The answer with all tokens of a case. */
+  fullOf(kase) {
     return kase ? (kase.full ?? this.cache.answer(kase.id, "full", kase.grid.n)) : null;
   }
 

@@ -69,7 +69,7 @@ function hand(selection) {
     show(call, waits);
     write(call, selection.cancelled ? "Go on" : `Ask ${all - done} times`);
     const under = busy ? selection.underWay(done, all) : sentence;
-    const coming = selection.store.state.pending && "Every method scores the new picture now …";
+    const coming = selection.isComing && "Every method scores the new picture now …";
     write(says, coming || selection.error || under);
     const words = busy ? "" : `${state.budget} of ${n} kept. ${sentence}`;
     if (words && words !== next) {

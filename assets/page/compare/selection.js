@@ -78,6 +78,7 @@ export class CompareSelection extends BatchRequest {
 
   /** The tab was opened, or something changed in the tab "Explore". */
   follow() {
+    if (this.visible()) this.store.maps.askRest();
     if (!this.case || !this.visible()) return;
     const { state, case: kase } = this;
     const explored = this.store.state.budget;

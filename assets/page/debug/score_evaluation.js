@@ -70,8 +70,8 @@ function drawing(store, kind, foot) {
 
 function scoreName({ state }, name) {
   if (name === "oracle") return "oracle (leave one out)";
-  const { methods, later } = state.case;
-  const known = [...methods, ...(later ?? [])].find(({ key }) => key === name);
+  const { listed, later } = state.case;
+  const known = [...listed, ...(later ?? [])].find(({ key }) => key === name);
   return name === "random" ? "random" : (known?.title ?? name);
 }
 
@@ -122,7 +122,7 @@ export function evaluationPanel(store, task) {
     { type: "button", class: "vt-ask", id: "vt-trial-all" },
     "All methods",
   );
-  everyone.addEventListener("click", () => ask(store.state.case.methods.map(({ key }) => key)));
+  everyone.addEventListener("click", () => ask(store.state.case.listed.map(({ key }) => key)));
   const asks = taskBar(task, "Try this score", "trial", () => ask([store.state.method]));
   const inserting = drawing(store, "inserted", "patches put in");
   const deleting = drawing(store, "deleted", "patches taken away");

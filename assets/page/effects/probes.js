@@ -292,4 +292,4 @@ function firstCell(reply) {
 
 /** The title of a method of the case. */
 export const titleIn = (kase, key) =>
-  kase.methods.find((method) => method.key === key)?.title ?? key;
+  kase.listed.find((method) => method.key === key)?.title ?? key;

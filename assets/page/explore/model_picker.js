@@ -46,7 +46,7 @@ function models(store, choice, block) {
     const same = key === shown() || (key === modelOf(key) + "@full" && modelOf(key) === shown());
     if (same) return draw();
     choice.key = key;
-    props.value = { ...value, chosen: key };
+    props.value = { ...value, chosen: key, method: store.state.method };
     trigger("choose");
     draw();
   };

@@ -209,7 +209,9 @@ function cardOf(store, card) {
     open.disabled = !found;
     show(preview, Boolean(found));
     badges.update(found?.badges ?? card.badges);
-    if (!found) return write(status, failure ?? "Not worked out for this picture yet.");
+    const follows = state.case?.rest.some(({ key }) => key === spec);
+    const missing = follows ? "Being worked out …" : "Not worked out for this picture yet.";
+    if (!found) return write(status, failure ?? missing);
     const choice = choiceAt(state.case, found, snap(state.case, found, state.budget));
     drawSmall(preview, state.case, choice, redraw);
     const { kept } = choice.stages.at(-1).tally;
@@ -287,6 +289,7 @@ export function methodCards(store, block) {
   root.append(groupIndex(value.cards, go), narrowed, ...groups);
   store.subscribe((state) => {
     if (root.offsetParent === null) return; // another tab is open
+    store.maps.askRest();
     for (const card of cards) card.update(state);
   });
   new IntersectionObserver(() => store.changed()).observe(root);

@@ -43,6 +43,7 @@ export class SweepSelection extends BatchRequest {
 
   /** The tab was opened, or something changed in another one. */
   follow() {
+    if (this.visible()) this.store.maps.askRest();
     if (!this.case || !this.visible()) return;
     if (this.#shown !== this.case.id) this.error = "";
     this.#shown = this.case.id;

@@ -86,7 +86,7 @@ function progressLine(selection) {
     write(call, selection.cancelled ? "Go on" : `Ask ${missing} times`);
     const sentence = inWords(shown);
     const under = busy ? selection.underWay(done, all) : sentence;
-    const coming = selection.store.state.pending && "Every method scores the new picture now …";
+    const coming = selection.isComing && "Every method scores the new picture now …";
     write(says, coming || selection.error || under);
     const words = busy ? "" : sentence;
     if (words === next) return;

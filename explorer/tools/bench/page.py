@@ -64,7 +64,8 @@ OPENED = """async (number) => {
   return performance.now() - began;
 }"""
 
-# Draws a new scene and gives the milliseconds to the first words, the maps and the pruned answer.
+# Draws a new scene and gives the milliseconds to the first words, the scores that are painted, the
+# pruned answer, and the maps of all methods.
 STARTED = """async () => {
   const { dataset } = document.querySelector('.vt-stage');
   const before = dataset.case;
@@ -79,7 +80,8 @@ STARTED = """async () => {
   const words = await until(() => dataset.pending && full.textContent !== '…');
   const maps = await until(() => dataset.case !== before && !dataset.pending);
   const answer = await until(() => explorerState().pruned.is === 'computed');
-  return { words, maps, answer };
+  const all = await until(() => !explorerState().case.rest);
+  return { words, maps, answer, all };
 }"""
 
 # A budget whose answer nobody knows or is about to tell, far from where the slider stands.
@@ -171,8 +173,9 @@ def _in_chromium(url: str) -> None:
         times = scenes(page)
         for name, key, goal in (
             ("new scene to the first words of the full answer", "words", 0.3),
-            ("new scene to the maps of all methods", "maps", 1.0),
+            ("new scene to the scores on the picture", "maps", 1.0),
             ("new scene to the pruned answer", "answer", 1.3),
+            ("new scene to the maps of all methods", "all", None),
         ):
             report(name, [time[key] / 1e3 for time in times], goal)
         report("end of a drag to the new answer on the screen", drags(page), 0.35)

@@ -7,7 +7,7 @@ open case is asked again with it. When it can't be had, the page says why and st
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import gradio as gr
@@ -71,10 +71,10 @@ class Choosing:
 
     def choose(self, message: ModelMessage, request: gr.Request) -> Iterator[dict]:
         """Take a visitor's choice."""
-        yield from self.load(message.chosen, request)
+        yield from self.load(message.chosen, message.method, request)
 
-    def load(self, key: str, request: gr.Request) -> Iterator[dict]:
-        """Load the model, or wait while somebody else's choice loads it."""
+    def load(self, key: str, method: str | None, request: gr.Request) -> Iterator[dict]:
+        """Load the model, or wait while somebody else's choice loads it. method: as in `ask`."""
         notes, there = self.opener.model_notes, self.there
         number, tickets = next(self.numbers), self.app_state.tickets
         tickets.announce(visitor_of(request), CHANNEL, number)
@@ -100,7 +100,8 @@ class Choosing:
         except Cancelled:  # given up in the moment in which we asked
             yield {notes: components.lines("error", f"Please choose {name} again.")}
         else:
-            yield {there: key, notes: components.lines("busy", f"Asking {entry.name} …")}
+            asking = components.lines("busy", f"Asking {entry.name} …")
+            yield {there: (key, method), notes: asking}
         finally:
             default_loader().models.release(loading)
 
@@ -109,17 +110,21 @@ class Choosing:
         if any(name in link.NAMES for name in request.query_params):
             yield {self.there: None}
         else:
-            yield from self.load(default_loader().suggested(self.first), request)
+            yield from self.load(default_loader().suggested(self.first), None, request)
 
     def cancel(self, request: gr.Request) -> None:
         """Stop waiting for the model that was chosen last."""
         tickets, visitor = self.app_state.tickets, visitor_of(request)
         tickets.announce(visitor, CHANNEL, tickets.newest(visitor, CHANNEL) | 1)
 
-    def ask(self, key: str | None, session: Session) -> Iterator[dict]:
-        """Open the case of the page with the model that is there now."""
-        if key is not None:
-            yield from self.opener.other_model(key, session)
+    def ask(self, there: tuple[str, str | None] | None, session: Session) -> Iterator[dict]:
+        """Open the case of the page with the model that is there now.
+
+        there: its key, and the method that the visitor looked at when he chose it.
+        """
+        if there is not None:
+            key, method = there
+            yield from replace(self.opener, looked_at=method).other_model(key, session)
 
 
 def wire(

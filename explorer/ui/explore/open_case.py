@@ -1,7 +1,8 @@
 """Opening another case: by a picture, an example, a scene, a question, a link, a file, a model.
 
 Every way ends in `case`: the picture is shown at once, then the full answer word by word, then the
-maps of all methods. What goes wrong is said where it arises, and leaves everything else as it was.
+map of the method that is looked at; maps.py brings those that take long. What goes wrong is said
+where it arises, and leaves everything else as it was.
 Nothing is written into the fields of the page: what stands there is the visitor's.
 """
 
@@ -31,7 +32,6 @@ from explorer.ui.explore.opening_messages import (
     Question,
     RightAnswer,
     Scene,
-    Show,
     Upload,
 )
 from explorer.ui.explore.photo_note import photo_note
@@ -51,13 +51,14 @@ CHANNEL = "opening"  # of the tickets
 class CaseOpener:
     """The handlers of all events that open a case; they give updates for the blocks of the tab.
 
-    files: opens a saved case, given the text of a file.
+    files: opens a saved case, given the text of a file. looked_at: the method on the page.
     """
 
     tab: Explore
     app_state: AppState
     model_notes: gr.HTML
     files: Callable[[CaseOpener, str], Iterator[dict]]
+    looked_at: str | None = None
 
     def outputs(self) -> list:
         """List every block that a handler may change."""
@@ -121,13 +122,14 @@ class CaseOpener:
         place = self.tab.picture_notes
         last = False
         try:
-            opens = messages.read(OpeningMessage, sent).opens
+            message = messages.read(OpeningMessage, sent)
+            opens, opener = message.opens, replace(self, looked_at=message.method)
             place = self._error_place(opens)
             case = getattr(opens, "case", None)
             if session.untouched and case not in (None, session.id):
                 yield {self.tab.opened: {"ticket": ticket, "case": case} | FORGOTTEN}
                 return
-            with closing(self._opened(opens, path, session)) as replies:
+            with closing(opener._opened(opens, path, session)) as replies:
                 for reply in replies:
                     if self.is_stale(sent, session, request):
                         return
@@ -166,7 +168,7 @@ class CaseOpener:
             yield from self._picture(opens, path, session)
         elif isinstance(opens, Scene):
             asked = scene_session(session.model, opens.seed, opens.question)
-            yield from self.case(asked, self.tab.picture_notes, shown(opens.show))
+            yield from self.case(asked, self.tab.picture_notes, opens.show.place)
         elif isinstance(opens, Example):
             if opens.chosen not in examples.names():
                 raise BadPicture("There is no such example.")
@@ -194,7 +196,7 @@ class CaseOpener:
         yield {tab.question_notes: components.lines("busy", f"{SCORING} …")}
         failed = {"ticket": 0, "case": session.id, "answers": [], "failed": True}
         try:
-            analysis = yield from self._unfolded(session)
+            analysis = yield from self._unfolded(session, (show or {}).get("method"))
         except VisitorError as error:
             place = {BadPicture: tab.picture_notes, BadQuestion: tab.question_notes}
             yield {
@@ -221,11 +223,13 @@ class CaseOpener:
             **also(),
         }
 
-    def _unfolded(self, session: Session) -> Generator[dict, None, Analysis]:
+    def _unfolded(self, session: Session, method: str | None) -> Generator[dict, None, Analysis]:
         """Show the picture as soon as it is known to be good, and the full answer as it comes."""
         tab, id_, unfold = self.tab, session.id, self.app_state.use_cases.unfold
-        events = unfold(session.request, PARTIAL_SECONDS, cache=self.app_state.cache)
-        for number, found in enumerate(with_stages(events, session.request.model)):
+        request, cache = session.request, self.app_state.cache
+        methods = [each for each in (method, self.looked_at) if each is not None][:1]
+        events = unfold(request, PARTIAL_SECONDS, methods=methods, cache=cache)
+        for number, found in enumerate(with_stages(events, request.model)):
             if isinstance(found, Analysis):
                 return found
             if number == 0:
@@ -253,7 +257,7 @@ class CaseOpener:
         yield {self.tab.picture_notes: None}
         answers = {questions.normalise(words): truth for words, truth in opens.told.items()}
         made = replace(made, told=answers)
-        yield from self.case(made, self.tab.picture_notes, shown(opens.show))
+        yield from self.case(made, self.tab.picture_notes, opens.show.place)
 
     def other_model(self, model_key: str, session: Session) -> Iterator[dict]:
         """Ask another model the same."""
@@ -286,8 +290,3 @@ class CaseOpener:
             return
         session = scene_session(wanted.model, wanted.seed, wanted.question)
         yield from self.case(session, self.tab.picture_notes, wanted.show)
-
-
-def shown(show: Show) -> dict | None:
-    """Give where the page shall go, as `CaseOpener.case` takes it."""
-    return show.model_dump(exclude_none=True) or None

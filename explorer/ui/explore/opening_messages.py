@@ -39,6 +39,11 @@ class Show(Opening):
     method: Spec | None = None
     budget: Budget | None = None
 
+    @property
+    def place(self) -> dict | None:
+        """Give it as `CaseOpener.case` takes it."""
+        return self.model_dump(exclude_none=True) or None
+
 
 class Question(Opening):
     """Asks something else about the picture that is open. case: what the page shows."""
@@ -105,8 +110,9 @@ class File(Opening):
 
 
 class OpeningMessage(Message):
-    """Opens another case."""
+    """Opens another case. method: what the visitor looks at; its whole map comes at once."""
 
+    method: Spec | None = None
     opens: Annotated[
         Question | RightAnswer | Example | Scene | Upload | Link | File,
         Field(discriminator="kind"),

@@ -7,7 +7,6 @@ is read off the signals that it names. A changed setting asks for one new map, a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 
 import gradio as gr
 
@@ -15,11 +14,7 @@ from explorer.methods import catalog
 from explorer.methods.method import Card, Method
 from explorer.methods.signals import Size
 from explorer.ui import components
-from explorer.ui.messages import MapMessage
-from explorer.ui.payloads.method import badges, method_payload
-from explorer.ui.requests import Channel, serve_request
-from explorer.ui.session import AppState, Session
-from explorer.ui.web.model_queue import ModelQueue, Stop
+from explorer.ui.payloads.method import badges
 
 # Where a signal is found: parts of the small drawing on a card.
 PLACES = {
@@ -51,21 +46,6 @@ def build() -> gr.HTML:
         {"cards": [card_payload(each) for each in (*catalog.METHODS, *catalog.OF_VIDEOS)]},
         elem_id="vt-cards",
     )
-
-
-def wire(app_state: AppState, session: gr.State, model_queue: ModelQueue) -> None:
-    """Make the way in which one more map is asked for; outside the tab, which may be unopened."""
-    outbound = components.outbound("mountTune", "tune")
-    inbound = components.inbound("mountTuned")
-
-    def tune(session: Session, message: MapMessage, stop: Stop) -> Iterator[dict]:
-        draw = app_state.use_cases.draw
-        found = draw(session.request, message.spec, cache=app_state.cache)
-        yield {"method": method_payload(found, lean=True)}
-
-    defaults = {"method": None}
-    channel = Channel("map", outbound, inbound, session, event="tune", defaults=defaults)
-    serve_request(channel, MapMessage, tune, model_queue)
 
 
 def card_payload(method: type[Method]) -> dict:

@@ -8,7 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import answered_all, box_at_rest, leave, requests_of, state, until, visit
+from conftest import (
+    answered_all,
+    box_at_rest,
+    leave,
+    open_tab,
+    requests_of,
+    state,
+    until,
+    visit,
+)
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -233,6 +242,30 @@ def test_every_method_can_be_chosen_and_those_of_each_group_answer(canned_page):
             "key => document.querySelector('.vt-stage').dataset.method === key", arg=key
         )
         assert answered(page)["method"] == key
+
+
+def test_the_method_that_is_looked_at_works_before_the_maps_of_all_are_there(canned_page, canned):
+    page, chooser = canned_page, canned_page.locator("#vt-method")
+    staged = [each.spec for each in canned.recording.analysis.methods if each.points]
+    chooser.select_option(staged[-1])
+    canned.maps.hold()
+    before = stage(page, "case")
+    page.locator("#vt-scene button").click()
+    another_case(page, before)
+    assert answered(page)["method"] == stage(page, "method") == staged[-1]
+    assert int(stage(page, "kept")) > 0
+    chooser.select_option(staged[-2])
+    until(page, "state.method === wanted", wanted=staged[-2])
+    assert answered(page)["method"] == stage(page, "method") == staged[-2]
+    canned.maps.reached()
+    assert state(page)["case"]["rest"] == len(staged) - 2
+    open_tab(page, "Compare")
+    assert state(page)["case"]["rest"] and not page.locator(".vt-mini").count(), "it waits for all"
+    canned.maps.open()
+    expect(page.locator(".vt-mini")).to_have_count(len(state(page)["case"]["methods"]))
+    open_tab(page, "Explore")
+    chooser.select_option("clsattn")
+    answered_all(page)
 
 
 def test_a_scene_is_repeated_by_its_seed(canned_page):

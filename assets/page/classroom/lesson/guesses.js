@@ -10,6 +10,9 @@ import { choiceAt, snap } from "../../common/payload.js";
 /** The method of a spec, as far as the open case knows it. */
 const methodOf = (store, spec) => store.state.case?.methods.find(({ key }) => key === spec);
 
+const titleOf = (store, spec) =>
+  store.state.case?.listed.find(({ key }) => key === spec)?.title ?? spec;
+
 /** The budget nearest to that of the page which a method of the open case can show. */
 function budgetOf(store, spec) {
   const method = methodOf(store, spec);
@@ -40,10 +43,13 @@ export function optionsOf(guess, store) {
   if (guess.kind === "keeper")
     return guess.options.map((spec, i) => [
       spec,
-      guess.words?.[i] ?? methodOf(store, spec)?.title ?? spec,
+      guess.words?.[i] ?? titleOf(store, spec),
     ]);
   return [];
 }
+
+/** Whether a guess is about methods that are not looked at, so that it takes all their maps. */
+export const isAboutOthers = (guess) => ["keeper", "patches"].includes(guess?.kind);
 
 /** Ask for what is missing before a guess can be judged. */
 export function askFor(guess, store) {

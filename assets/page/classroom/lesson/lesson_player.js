@@ -13,7 +13,7 @@
 import { openTab } from "../../common/bridge.js";
 import { Observable } from "../../common/observable.js";
 import { Request } from "../../common/request.js";
-import { askFor, lateMdi, overlaps, truthOf } from "./guesses.js";
+import { askFor, isAboutOthers, lateMdi, overlaps, truthOf } from "./guesses.js";
 import { guessesOf, note, tear } from "./notebook.js";
 
 const OF_A_CASE = ["scene", "question", "model"];
@@ -147,6 +147,7 @@ export class LessonPlayer extends Observable {
       this.#isOpen(state.case) &&
       !isOpening &&
       state.method === this.#wanted().method &&
+      !(isAboutOthers(this.step?.guess) && state.case.rest.length) &&
       Boolean(full && answer && !answer.partial)
     );
   }
@@ -156,6 +157,7 @@ export class LessonPlayer extends Observable {
     if (!this.lesson) return;
     const { guess } = this.step ?? {};
     const guessed = this.guessed;
+    if (isAboutOthers(guess)) this.#store.maps.askRest();
     if (guess && this.isReady) {
       askFor(guess, this.#store);
       if (guessed && guess.kind !== "patches" && guessed.right === undefined) {

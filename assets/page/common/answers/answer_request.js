@@ -106,8 +106,9 @@ export class AnswerRequest extends Settling {
       if (!this.#few.busy) this.#few.send(besides);
       return;
     }
-    if (!state.case.live && !this.#isHere(this.#ladderOf)) return;
-    const untried = ladder.filter((rung) => !cache.tried(id, method, rung));
+    const wanted = state.case.live || this.#isHere(this.#ladderOf) ? ladder : [];
+    const untried = wanted.filter((rung) => !cache.tried(id, method, rung));
+    if (!untried.length) this.#store.maps.followUp();
     if ((this.filling && this.#few.busy) || !untried.length) return;
     const budgets = untried.reverse().slice(0, BUDGETS_AT_ONCE);
     this.#few.send({ case: id, method, budgets });

@@ -17,6 +17,7 @@ export class BatchRequest extends Settling {
   #request = new Request();
   #asked = null; // what was looked at when the run under way was asked for
   #stopped = null; // what was looked at when the visitor pressed Cancel
+  #case = null; // the newest case of which every map was there
   #called = null; // what the visitor asked for, where it isn't done unasked
   #since = null; // {here, at, known}: when the run began, and with how many answers
 
@@ -31,12 +32,21 @@ export class BatchRequest extends Settling {
     this.settle();
   }
 
+  /** The open case when every method's map is there; until then the one before it. */
   get case() {
-    return this.store.state.case;
+    const { case: open } = this.store.state;
+    if (open && !open.rest.length) this.#case = open;
+    return this.#case;
+  }
+
+  /** Whether another case is on its way, or maps of the open one. */
+  get isComing() {
+    const { pending, case: open } = this.store.state;
+    return Boolean(pending) || this.case !== open;
   }
 
   get full() {
-    return this.store.full;
+    return this.store.fullOf(this.case);
   }
 
   get missing() {
@@ -95,7 +105,7 @@ export class BatchRequest extends Settling {
 
   settle() {
     this.unschedule();
-    if (this.held || !this.case || this.store.state.pending) return;
+    if (this.held || !this.case || this.isComing) return;
     if (!this.#request.connected || !this.visible()) return;
     if (!(this.busy && this.#request.busy)) {
       this.#request.drop();

@@ -23,7 +23,7 @@ export class OpeningRequest {
   connect(send) {
     const waiting = this.pending;
     this.#request.connect(send);
-    if (waiting) this.#request.send({ opens: waiting });
+    if (waiting) this.#request.send(this.#message(waiting));
   }
 
   /** What is being opened, or null. */
@@ -48,9 +48,14 @@ export class OpeningRequest {
     return this.#wish(opens, upload, false);
   }
 
+  /** What is looked at goes along: its whole map comes at once. */
+  #message(opens) {
+    return { opens, method: this.#store.state.method };
+  }
+
   #wish(opens, upload, work) {
     if (opens.kind !== BESIDES) this.count++;
-    const message = this.#request.send({ opens }, work);
+    const message = this.#request.send(this.#message(opens), work);
     this.#uploads.clear();
     if (upload) this.#uploads.set(message.ticket, upload);
     this.#store.changed();

@@ -7,10 +7,10 @@ import { groupedOptions } from "../../common/grouping.js";
 
 const BADGES = 4;
 
-function offer(select, { methods, later = [] }) {
-  const missing = later.filter(({ key }) => !methods.some((method) => method.key === key));
-  const slow = missing.map((m) => ({ ...m, title: `${m.title} · on demand` }));
-  select.replaceChildren(...groupedOptions([...methods, ...slow]));
+/** What can be chosen: all methods of the list, and slow ones. */
+function offered({ listed, later = [] }) {
+  const missing = later.filter(({ key }) => !listed.some((method) => method.key === key));
+  return [...listed, ...missing.map((m) => ({ ...m, title: `${m.title} · on demand` }))];
 }
 
 /** The method chooser with what is said about the chosen method. */
@@ -26,17 +26,17 @@ export function methodHeader(store) {
     trap,
     doubt,
   );
-  let offered = null;
+  let offers = "";
   let shown = null;
   let said = null;
   select.addEventListener("change", () => store.chooseMethod(select.value));
 
   const update = (state) => {
     const { method } = store;
-    if (offered !== state.case.methods) {
-      offer(select, state.case);
-      offered = state.case.methods;
-    }
+    const methods = offered(state.case);
+    const now = JSON.stringify(methods.map(({ title }) => title));
+    if (offers !== now) select.replaceChildren(...groupedOptions(methods));
+    offers = now;
     if (!store.coming && select.value !== state.method) select.value = state.method;
     if (shown === method && said === store.coming) return;
     [shown, said] = [method, store.coming];
