@@ -137,6 +137,7 @@ def launch_settings() -> dict:
             Middleware(UploadLimits),
             Middleware(SessionStates, presence),
             documents={"lessons.json": lessons.payload(lessons.load())},
+            lasting=dict([examples.opening_rest()]),
         ),
         "max_threads": THREADS,
         "max_file_size": uploads.MAX_FILE,

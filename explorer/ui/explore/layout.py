@@ -40,8 +40,7 @@ def build(
     model: the list of models; first_model: the one that is chosen there at first. model_queue: how
     every event that runs a model is served. page: what the tab is part of.
     """
-    first = examples.names()[0]
-    shown = examples.load(first)
+    shown = examples.opening()
     with gr.Row(elem_id="vt-explore"):
         with gr.Column(elem_id="vt-left"):
             blocks = _inputs(shown)

@@ -78,12 +78,16 @@ def styles() -> str:
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
 
 
-def web_app(*limits: Middleware, documents: dict[str, str] | None = None) -> dict[str, list]:
+def web_app(
+    *limits: Middleware,
+    documents: dict[str, str] | None = None,
+    lasting: dict[str, str] | None = None,
+) -> dict[str, list]:
     """Give what the web app under Gradio's is made with: addresses of files, and what stands before
     Gradio: limits, and compression.
 
-    documents: JSON that scripts fetch when they need it, by name. Gradio compresses scripts, but
-    not the page itself: its first example is half a megabyte.
+    documents: JSON that scripts fetch when they need it, by name; lasting: such whose names tell
+    their content. Gradio compresses scripts, but not the page itself.
     """
     files = served_files()
 
@@ -93,15 +97,19 @@ def web_app(*limits: Middleware, documents: dict[str, str] | None = None) -> dic
             return Response(status_code=404)
         return FileResponse(file, media_type=MEDIA[file.suffix], headers=FOREVER)
 
-    def document(text: str) -> Callable[[Request], Response]:
-        return lambda _: Response(text, media_type="application/json", headers=FRESH)
+    def document(text: str, headers: dict[str, str]) -> Callable[[Request], Response]:
+        return lambda _: Response(text, media_type="application/json", headers=headers)
 
     # A route, not a mount of the folder: that finds nothing where a proxy takes a path away.
-    documents = {name: document(text) for name, text in (documents or {}).items()}
+    kinds = ((documents or {}, FRESH), (lasting or {}, FOREVER))
     return {
         "routes": [
             Route(folder() + "/{name:path}", fetch),
-            *(Route(AT + name, give) for name, give in documents.items()),
+            *(
+                Route(AT + name, document(text, headers))
+                for named, headers in kinds
+                for name, text in named.items()
+            ),
         ],
         "middleware": [*limits, Middleware(GZipMiddleware, minimum_size=10_000, compresslevel=5)],
     }

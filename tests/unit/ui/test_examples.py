@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import json
 
 import numpy as np
 import pytest
@@ -49,6 +51,25 @@ def test_an_example_has_every_method_and_an_answer_of_each(name):
     assert {answer["method"] for answer in case["answers"]} == set(quick)
     for method in case["methods"]:
         assert method_words(method["key"]).items() <= method.items()
+
+
+def test_the_page_opens_with_one_map_and_the_rest_of_its_example_follows():
+    whole, first = examples.load(examples.names()[0])["case"], examples.opening()["case"]
+    name, text = examples.opening_rest()
+    rest = json.loads(text)
+    assert first["rest_file"] == name and rest["case"] == whole["id"] == first["id"]
+    assert [method["key"] for method in first["methods"]] == [m["key"] for m in whole["methods"]]
+    maps = [method for method in first["methods"] if "score" in method]
+    assert [method["key"] for method in maps] == [FIRST_METHOD]
+    assert shown_first(first) == shown_first(whole)
+
+    def by_key(methods):
+        return sorted(methods, key=lambda method: method["key"])
+
+    assert by_key([*maps, *rest["methods"]]) == by_key(whole["methods"])
+    assert len(first["answers"]) + len(rest["answers"]) == len(whole["answers"])
+    sizes = [len(gzip.compress(json.dumps(case).encode())) for case in (first, whole)]
+    assert sizes[0] < sizes[1] / 4
 
 
 def test_some_examples_show_a_pruned_answer_go_wrong_and_one_a_full_one():
