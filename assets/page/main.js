@@ -1,11 +1,12 @@
 /**
  * The page: its one store, and what Gradio mounts of it. What is not needed to look at the first
- * example comes after it; a tab other than "Explore" is fetched, script and style, when it is opened.
- * Every function takes a Block, see common/bridge.js.
+ * example comes after it; a tab other than "Explore" is fetched, script and style, when a hand comes
+ * near it, or in a quiet moment. Every function takes a Block, see common/bridge.js.
  */
 import { isForThePage } from "./classroom/keys.js";
 import { announcer, inbound, openTab, sender, whenSeen } from "./common/bridge.js";
 import { rootOf, stylesheet } from "./common/dom.js";
+import { whenQuiet } from "./common/settle.js";
 import { Store } from "./common/store.js";
 import { Address } from "./explore/address.js";
 import { modelPicker } from "./explore/model_picker.js";
@@ -17,6 +18,8 @@ import { stage } from "./explore/stage/stage.js";
 import { tagline } from "./explore/tagline.js";
 import { snapshot } from "./explore/snapshot.js";
 import { mountGlossary, mountWords } from "./classroom/glossary.js";
+
+const AHEAD_MS = 8000; // by then the first example has long been looked at
 
 const store = new Store();
 const address = new Address(store);
@@ -237,5 +240,6 @@ export async function takeUpload(picture) {
 window.explorerState = () => snapshot(store, opened);
 for (const event of ["pointerover", "pointerdown", "focusin"])
   document.addEventListener(event, near);
+whenQuiet(() => fetchAll(Object.values(BEHIND).flat()), AHEAD_MS);
 document.addEventListener("keydown", presents);
 for (const follow of [skip, how, presents, watches]) document.addEventListener("click", follow);

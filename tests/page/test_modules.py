@@ -365,6 +365,27 @@ def test_many_changes_are_told_once_before_the_next_frame(run):
     assert told == [0, 1, 1]
 
 
+def test_a_quiet_moment_is_used_but_not_where_data_is_saved(run):
+    begun = run(
+        "common/settle.js",
+        """async ({ whenQuiet }) => {
+          const begun = [];
+          const quiet = (name) =>
+            new Promise((resolve) => whenQuiet(() => resolve(begun.push(name)), 0));
+          const save = (value) =>
+            Object.defineProperty(navigator.connection, "saveData", { value, configurable: true });
+          save(true);
+          whenQuiet(() => begun.push("saved"), 0);
+          await new Promise((resolve) => setTimeout(resolve, 0));
+          save(false);
+          await quiet("first");
+          await quiet("second");
+          return begun;
+        }""",
+    )
+    assert begun == ["first", "second"]
+
+
 def test_words_that_look_like_formulas_stay_words(run):
     text = run(
         "common/download.js",

@@ -1,6 +1,7 @@
 /**
  * A hand on a slider, and the moment at which it rests: what waits for that moment extends this,
- * and does its asking in `settle()`. Knows nothing of elements, and not what is asked.
+ * and does its asking in `settle()`. And the moment at which nothing has happened on the whole page
+ * for a while. Knows nothing of elements, and not what is asked.
  */
 import { Observable } from "./observable.js";
 
@@ -42,4 +43,27 @@ export class Settling extends Observable {
   get settled() {
     return this.#timer === null;
   }
+}
+
+const HANDS = ["pointerdown", "keydown", "wheel"];
+
+const FAST = 2; // megabits a second
+
+/** Whether what may never be used is better not fetched: on a phone, or where data is dear or slow. */
+const isSparing = ({ saveData = false, downlink = FAST } = {}) =>
+  saveData || downlink < FAST || !window.matchMedia("(hover: hover)").matches;
+
+/** Call `act()` once, when no hand has touched the page for so long and the browser has time. */
+export function whenQuiet(act, milliseconds) {
+  let timer = null;
+  const wait = () => {
+    clearTimeout(timer);
+    timer = setTimeout(begin, milliseconds);
+  };
+  const begin = () => {
+    for (const event of HANDS) document.removeEventListener(event, wait);
+    if (!isSparing(navigator.connection)) window.requestIdleCallback?.(() => act());
+  };
+  for (const event of HANDS) document.addEventListener(event, wait, { passive: true });
+  wait();
 }
