@@ -77,8 +77,9 @@ STARTED = """async () => {
   };
   document.querySelector('#vt-scene button').click();
   const full = document.querySelector('#vt-full .vt-answer');
-  const words = await until(() => dataset.pending && full.textContent !== '…');
-  const maps = await until(() => dataset.case !== before && !dataset.pending);
+  const opened = () => dataset.case !== before && !dataset.pending;
+  const words = await until(() => (dataset.pending || opened()) && full.textContent !== '…');
+  const maps = await until(opened);
   const answer = await until(() => explorerState().pruned.is === 'computed');
   const all = await until(() => !explorerState().case.rest);
   return { words, maps, answer, all };
