@@ -28,7 +28,7 @@ from explorer.vlm.catalog import RESOLUTIONS
 from explorer.vlm.progress import Progress, report
 from explorer.vlm.prompt import as_read, unknown_words
 from explorer.vlm.threads import parallel, parallel_runs
-from explorer.vlm.turns.current_run import clock
+from explorer.vlm.turns.current_run import clock, yield_turn
 
 LONGEST = ("both", "inside the LLM", "before the LLM")  # how long maps take by where methods prune
 NONE_KNOWN: Mapping[str, MethodMap] = MappingProxyType({})
@@ -189,6 +189,7 @@ def draw_all(
     def work(waiting: Iterator[Method]) -> Iterator[tuple[str, MethodMap | str]]:
         for method in waiting:
             report(Progress(next(begun), len(missing), "maps"))
+            yield_turn()
             try:
                 yield method.spec, map_of(method, case.size, prompts.prefix, in_full(method))
             except MethodUnavailable as error:

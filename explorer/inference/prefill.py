@@ -31,7 +31,7 @@ from explorer.methods.observed import Neurons
 from explorer.methods.signals import Kept, Signals, Stage
 from explorer.vlm.components import Decoder
 from explorer.vlm.progress import track
-from explorer.vlm.turns.current_run import clock
+from explorer.vlm.turns.current_run import clock, yield_turn
 
 ChooseTokens = Callable[[Signals, Stage], Kept]
 
@@ -146,6 +146,7 @@ def prune(
     Gives also the indices of those that stay but shall be wiped from the last layer's cache.
     ends: nothing reads the sequence any more, so that it isn't rebuilt.
     """
+    yield_turn()  # some methods take as long to choose as a layer takes to run
     sequence, recorder = state.sequence, state.recorder
     if stage.layer == 0:
         signals = recorder.prompt.signals

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from explorer.inference import attention_weights
 from explorer.vlm.attention import QkListener
 from explorer.vlm.components import Tower
+from explorer.vlm.turns.current_run import yield_turn
 
 
 def cls_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:
@@ -47,6 +48,7 @@ def mean_rows(query: Tensor, key: Tensor, scaling: float, wanted: frozenset[str]
     most = attention_weights.MAX_ATTENTION_ELEMENTS // (V * n * key.shape[2])
     sums = {name: 0 for name in wanted}
     for heads in torch.arange(H).split(max(1, most)):
+        yield_turn()
         part = slice(int(heads[0]), int(heads[-1]) + 1)
         logits = query[:, part] @ key[:, part].transpose(2, 3) * scaling
         for name in wanted:

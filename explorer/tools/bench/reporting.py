@@ -34,9 +34,10 @@ def report(name: str, seconds: list[float], goal: float | None = None, unit: flo
     print(row + (f"  goal {unit * goal:.0f}" if goal else ""), flush=True)
 
 
-def ratio(name: str, value: float, goal: float) -> None:
+def ratio(name: str, value: float, goal: float | None = None) -> None:
     """Print a row that compares two medians of the same run."""
-    print(f"{name:58} ratio  {value:8.2f}  goal {goal:.2f}", flush=True)
+    wanted = "" if goal is None else f"  goal {goal:.2f}"
+    print(f"{name:58} ratio  {value:8.2f}{wanted}", flush=True)
 
 
 def median_ratio(ours: list[float], theirs: list[float]) -> float:

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 from PIL import Image
+from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from explorer import analyses
@@ -169,7 +170,10 @@ def full_answer() -> None:
 
 @torch.no_grad()
 def pruned_prefill(threads: int, visual: int = 576, text: int = 40) -> None:
-    """Prefill at K against full, beside the ratio of exact FLOPs, on a random Llama 1024 wide."""
+    """Prefill at K against full, beside the ratio of exact FLOPs, on a random Llama 1024 wide.
+
+    And the same of its weights' products alone: what of a ratio is the machine's, not the engine's.
+    """
     config = LlamaConfig(
         vocab_size=1000,
         hidden_size=1024,
@@ -196,10 +200,12 @@ def pruned_prefill(threads: int, visual: int = 576, text: int = 40) -> None:
     budgets = (visual, 192, 128, 64)
     plans = {k: PruningPlan((Stage(0, k),), first, renumber=True) for k in budgets}
     seconds: dict[int, list[float]] = {k: [] for k in budgets}
+    bare: dict[int, list[float]] = {k: [] for k in budgets}
     for _ in range(7):
         for k, plan in plans.items():
             with cpu_threads(threads):
                 seconds[k].append(timed(lambda p=plan: prefill(decoder, prompt, p)))
+                bare[k].append(timed(lambda k=k: weight_products(model.model.layers, k + text)))
     flops = {k: cost.prefill_flops(shape, [k + text] * 8) for k in budgets}
     for k in budgets:
         name = f"prefill, random Llama 8 x 1024, {k} of {visual}, {threads} threads"
@@ -208,6 +214,18 @@ def pruned_prefill(threads: int, visual: int = 576, text: int = 40) -> None:
         measured = statistics.median(seconds[k]) / statistics.median(seconds[visual])
         exact = flops[k] / flops[visual]
         ratio(f"  time ratio {measured:.3f} / FLOPs ratio {exact:.3f}", measured / exact, 1.25)
+        products = statistics.median(bare[k]) / statistics.median(bare[visual])
+        ratio("  of the weights' products alone", products * total / (k + text))
+
+
+@torch.no_grad()
+def weight_products(layers: nn.ModuleList, tokens: int) -> None:
+    """Multiply so many random tokens with every weight matrix, and do nothing else."""
+    inputs: dict[int, torch.Tensor] = {}
+    for linear in layers.modules():
+        if isinstance(linear, nn.Linear):
+            width = linear.in_features
+            linear(inputs.setdefault(width, torch.randn(1, tokens, width)))
 
 
 def resident(cases: int = 200) -> None:
