@@ -1,4 +1,4 @@
-/** The line over a tab of many answers: the question, the full answer, and the truth. */
+/** The line over a tab of many answers: the question, the full answer and the truth, or what it waits for. */
 import { mark, node, show, write } from "./dom.js";
 
 /** The question, the full answer and the truth, where it is known. */
@@ -24,4 +24,15 @@ export function captionLine() {
     mark(note, "data-right", right === true ? "" : null);
   };
   return { node: line, update };
+}
+
+/** What a tab that compares all methods says instead, until there is a case with the maps of all. */
+export function waitingLine(selection, root) {
+  const line = node("p", { class: "vt-empty", role: "status", hidden: true });
+  selection.store.subscribe(() => {
+    mark(root, "data-waiting", selection.case ? null : "");
+    show(line, !selection.case);
+    write(line, selection.coming);
+  });
+  return line;
 }

@@ -4,7 +4,7 @@
  * cards, agreement and disputed patches, and a download of the numbers.
  */
 import { announcer, inbound, valueOf } from "../common/bridge.js";
-import { captionLine } from "../common/caption.js";
+import { captionLine, waitingLine } from "../common/caption.js";
 import { mark, node, rootOf, segments, show, term, withTerms, write } from "../common/dom.js";
 import { downloadTable } from "../common/download.js";
 import { format } from "../common/format.js";
@@ -69,8 +69,7 @@ function hand(selection) {
     show(call, waits);
     write(call, selection.cancelled ? "Go on" : `Ask ${all - done} times`);
     const under = busy ? selection.underWay(done, all) : sentence;
-    const coming = selection.isComing && "Every method scores the new picture now …";
-    write(says, coming || selection.error || under);
+    write(says, selection.coming || selection.error || under);
     const words = busy ? "" : `${state.budget} of ${n} kept. ${sentence}`;
     if (words && words !== next) {
       next = words;
@@ -250,6 +249,7 @@ function mount(selection, block) {
   const bar = node("div", { class: "vt-compare-bar" }, parts.slider.node, parts.chosen.node);
   const below = node("div", { class: "vt-compare-two" }, parts.matrix.node, parts.disputed.node);
   root.replaceChildren(
+    waitingLine(selection, root),
     parts.top.node,
     bar,
     parts.pair.node,

@@ -4,7 +4,7 @@
  */
 import { loadPlotly } from "../canvas/plotly.js";
 import { announcer, inbound, openTab, valueOf } from "../common/bridge.js";
-import { captionLine } from "../common/caption.js";
+import { captionLine, waitingLine } from "../common/caption.js";
 import { STAGES, firstTokenSwitch } from "../common/dominance_table.js";
 import { mark, node, rootOf, segments, show, write } from "../common/dom.js";
 import { downloadTable } from "../common/download.js";
@@ -86,8 +86,7 @@ function progressLine(selection) {
     write(call, selection.cancelled ? "Go on" : `Ask ${missing} times`);
     const sentence = inWords(shown);
     const under = busy ? selection.underWay(done, all) : sentence;
-    const coming = selection.isComing && "Every method scores the new picture now …";
-    write(says, coming || selection.error || under);
+    write(says, selection.coming || selection.error || under);
     const words = busy ? "" : sentence;
     if (words === next) return;
     next = words;
@@ -234,6 +233,7 @@ function mount(selection, block) {
     csv,
   );
   root.replaceChildren(
+    waitingLine(selection, root),
     top.node,
     node(
       "section",

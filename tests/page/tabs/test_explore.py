@@ -260,6 +260,8 @@ def test_the_method_that_is_looked_at_works_before_the_maps_of_all_are_there(can
     canned.maps.reached()
     assert state(page)["case"]["rest"] == len(staged) - 2
     open_tab(page, "Compare")
+    expect(page.get_by_text("Every method scores the new picture now …")).to_be_visible()
+    expect(page.locator("#vt-compare-budget")).to_be_hidden()
     assert state(page)["case"]["rest"] and not page.locator(".vt-mini").count(), "it waits for all"
     canned.maps.open()
     expect(page.locator(".vt-mini")).to_have_count(len(state(page)["case"]["methods"]))

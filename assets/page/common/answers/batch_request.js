@@ -45,6 +45,12 @@ export class BatchRequest extends Settling {
     return Boolean(pending) || this.case !== open;
   }
 
+  /** That it is, in words; "" where nothing is on its way. */
+  get coming() {
+    const says = this.store.maps.stage || "Every method scores the new picture now …";
+    return this.isComing ? says : "";
+  }
+
   get full() {
     return this.store.fullOf(this.case);
   }

@@ -5,7 +5,7 @@
 import { Request } from "../request.js";
 
 const FOLDER = "./gradio_api/page/"; // from the address of the page
-const LOST_MS = 600_000; // a large model works long on all maps, and tells nothing meanwhile
+const LOST_MS = 600_000; // a large model works long on one map, and tells nothing meanwhile
 
 /** Do something when what is on the page has been drawn, and nothing else is to be done. */
 const whenIdle = (work) =>
@@ -29,6 +29,11 @@ export class MapRequest {
 
   connectRest(send) {
     this.#rest.connect(send);
+  }
+
+  /** How far a large model is with all maps, in words; "" where nobody says so. */
+  get stage() {
+    return this.#rest.stage;
   }
 
   ask(spec) {
@@ -86,7 +91,9 @@ export class MapRequest {
 
   /** Take in a reply about all: {ticket, case, methods, error, done}. */
   receiveRest(reply) {
-    if (!reply || !this.#rest.receive(reply) || !reply.done) return;
+    if (!reply || !this.#rest.receive(reply)) return;
+    this.#store.changed();
+    if (!reply.done) return;
     if (!reply.error) return this.#take(reply);
     // each can still be asked for by itself; who waits for all goes on with those that are there
     this.#store.withoutRest(reply.case);
