@@ -89,22 +89,26 @@ def parallel(work: Work, items: Iterable[Item], count: int) -> Iterator[Result]:
     if count == 1:
         yield from work(iter(items))
     else:
-        yield from _in_threads(work, items, count, Queue())
+        yield from _in_threads(work, _Shared(items), count, Queue())
 
 
 class Prefetch(Iterator[Result]):
     """The next results, worked out while the caller is busy with one: his is one of the threads.
 
-    At most MAX_PREFETCHED of them wait. With one thread each is worked out when it is asked for.
-    Has to be closed.
+    Where he would have to wait he works one out himself, but for the first, which comes sooner if
+    nothing else is computed. At most MAX_PREFETCHED of them wait. With one thread each is worked
+    out when it is asked for. Has to be closed.
     """
 
     def __init__(self, work: Work, items: Iterable[Item], count: int):
         self._waiting = None if count == 1 else Queue(MAX_PREFETCHED)
-        if count == 1:
-            self._results = work(iter(items))
+        self._began = False
+        shared = _Shared(items)
+        self._own = work(shared)
+        if count > 1:
+            self._results = _in_threads(work, shared, count - 1, self._waiting)
         else:
-            self._results = _in_threads(work, items, count - 1, self._waiting)
+            self._results = self._own
 
     @property
     def ready(self) -> bool:
@@ -112,16 +116,19 @@ class Prefetch(Iterator[Result]):
         return self._waiting is None or not self._waiting.empty()
 
     def __next__(self) -> Result:
+        if self._began and not self.ready:
+            for result in self._own:
+                return result
+        self._began = True
         return next(self._results)
 
     def close(self) -> None:
         """Want no more; work that is under way is ended first."""
+        self._own.close()
         self._results.close()
 
 
-def _in_threads(work: Work, items: Iterable[Item], count: int, results: Queue) -> Iterator[Result]:
-    shared = _Shared(items)
-
+def _in_threads(work: Work, shared: _Shared, count: int, results: Queue) -> Iterator[Result]:
     def draw() -> None:
         try:
             with cpu_threads(1):  # each of them has a core of its own

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from contextvars import ContextVar
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from explorer.cases import scheduler
 from explorer.cases.request import CaseRequest
 from explorer.pico.data import scenes
 from explorer.vlm.loader import default_loader
-from explorer.vlm.threads import cpu_threads, parallel, with_cpu_threads
+from explorer.vlm.threads import Prefetch, cpu_threads, parallel, with_cpu_threads
 
 QUESTION = "what is in the middle ?"
 N_THREADS = pytest.mark.parametrize("n_threads", [1, 2, 3])
@@ -79,6 +80,20 @@ def test_who_wants_no_more_gets_no_more(n_threads):
     assert len(begun) < 900
     here = [thread for thread in threading.enumerate() if thread.name.startswith("parallel")]
     assert not here, "no lane goes on behind one's back"
+
+
+def test_who_would_wait_for_a_result_works_one_out():
+    meeting = threading.Barrier(2, timeout=10)
+
+    def work(numbers: Iterator[int]) -> Iterator[threading.Thread]:
+        for number in numbers:
+            if number:  # goes on only if the other thread is here, too
+                meeting.wait()
+            yield threading.current_thread()
+
+    with closing(Prefetch(work, range(3), 2)) as results:
+        done = list(results)
+    assert len(done) == 3 and done[0] is not done[1] is threading.current_thread()
 
 
 def test_a_lane_computes_on_one_core_in_the_context_of_who_asked():
