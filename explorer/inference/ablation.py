@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from explorer.inference.attention_weights import keys_and_values
+from explorer.inference.gradients import yield_turn_backwards
 from explorer.inference.llm_layers import MAX_PACKED_TOKENS, pack_by_length
 from explorer.inference.sequence import Prompt, embed_with_answer
 from explorer.vlm.components import Decoder
@@ -174,6 +175,7 @@ class AblationScorer:
             )
             if index < len(self.deepstack):
                 hidden_states = hidden_states + self.deepstack[index][0, rows.index]
+            yield_turn_backwards(hidden_states)
         early = hidden_states.shape[1] - len(self.answer_ids)
         if cache is not None and early > 0:
             # in the last layer earlier tokens are only seen: their queries aren't needed

@@ -18,6 +18,7 @@ from explorer.inference.sequence import Prompt, add_deepstack, embed_with_answer
 from explorer.methods.observed import AnswerGradient
 from explorer.vlm.attention import override_attention
 from explorer.vlm.components import Decoder
+from explorer.vlm.turns.current_run import yield_turn
 
 MAX_BYTES = 12_000_000_000  # bytes that one answer may take to be traced back
 
@@ -84,6 +85,7 @@ def _forward(
             hidden_states = add_deepstack(
                 hidden_states, prompt.deepstack, index, prompt.visual_positions
             )
+            yield_turn_backwards(hidden_states)
         logits = decoder.head(body.norm(hidden_states[:, -len(tokens) :]))[0].float()
         if target == "logprob":
             logits = logits.log_softmax(-1)
@@ -93,6 +95,12 @@ def _forward(
             "the language model has its own attention; register_attention() is needed"
         )
     return scores, tuple(attentions)
+
+
+def yield_turn_backwards(hidden_states: Tensor) -> None:
+    """Let others have their turn also when a gradient comes back to where a layer has ended."""
+    if hidden_states.requires_grad:
+        hidden_states.register_hook(lambda _: yield_turn())
 
 
 def _causal_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:

@@ -11,6 +11,7 @@ from transformers.models.llama.modeling_llama import repeat_kv
 from explorer.cases.case import open_case
 from explorer.cases.request import CaseRequest
 from explorer.errors import MethodUnavailable
+from explorer.inference.ablation import AblationScorer
 from explorer.inference.decode import decode
 from explorer.inference.gradients import _causal_attention, gradients
 from explorer.inference.prefill import prefill
@@ -19,6 +20,7 @@ from explorer.methods.signals import Signals
 from explorer.pico.data import scenes
 from explorer.vlm.attention import override_attention
 from explorer.vlm.catalog import read_entries
+from explorer.vlm.turns.current_run import CURRENT
 
 ANSWER = [7, 19, 3]
 KV_HEADS = pytest.mark.parametrize("kv_heads", [4, 2])
@@ -40,6 +42,39 @@ def eager_step(model, embeds: torch.Tensor, said: list[int], token: int, target:
     logits = model.lm_head(out.last_hidden_state[0, -1])
     found = torch.autograd.grad(score_of(logits, token, target), attentions)
     return torch.cat([a.detach() for a in attentions]), torch.cat(found)
+
+
+class Gone(BaseException):
+    """Nobody waits any more."""
+
+
+def test_a_pass_backwards_stops_between_two_layers_once_nobody_waits():
+    decoder, prompt = taken_apart(tiny_llama()), random_prompt()
+    scorer = AblationScorer(decoder, prompt, ANSWER)
+    tokens = scorer.tokens.clone().requires_grad_()
+    layers = len(decoder.body.layers)
+
+    class Run:
+        asked = 0
+
+        def yield_turn(self):
+            self.asked += 1
+            if self.asked == layers + 2:  # all layers have run, one has been come back to
+                raise Gone
+
+    backwards = (
+        lambda: next(gradients(decoder, prompt, ANSWER)),
+        lambda: scorer.log_prob_replaced(tokens).sum().backward(),
+    )
+    for work in backwards:
+        run = Run()
+        token = CURRENT.set(run)
+        try:
+            with pytest.raises(Gone):
+                work()
+        finally:
+            CURRENT.reset(token)
+        assert run.asked == layers + 2
 
 
 @KV_HEADS
