@@ -17,7 +17,7 @@ from explorer import ROOT
 from explorer.vlm.catalog import Catalog, read_entries
 from explorer.vlm.devices import LoadSettings
 from explorer.vlm.loader import default_loader
-from explorer.vlm.progress import Progress
+from explorer.vlm.progress import Progress, report
 
 pytestmark = pytest.mark.browser
 NOTES = "#vt-model-notes"
@@ -30,7 +30,13 @@ def gate():
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory, gate, recording):
+def canned(recording):
+    """What answers in place of the models."""
+    return Canned(recording)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory, gate, canned):
     """The page in this process, with a zoo of three: pico, a folder of its own, one far away.
 
     Models are loaded as ever; what they would say comes from the recording.
@@ -40,7 +46,9 @@ def url(tmp_path_factory, gate, recording):
     pico = read_entries()["pico"]
     listed = {
         "pico": pico,
-        "twin": replace(pico, key="twin", title="Twin", family="smolvlm", path=str(folder)),
+        "twin": replace(
+            pico, key="twin", title="Twin", family="smolvlm", path=str(folder), live=False
+        ),
         "far": replace(pico, key="far", title="Far", path="", hub="explorer-tests/nowhere"),
     }
     loader, read = default_loader(), default_loader()._read
@@ -52,13 +60,18 @@ def url(tmp_path_factory, gate, recording):
             report(Progress(done, 4e9, "download"))
         return read(entry, device, report)
 
+    def after_a_look(*asked, **how):
+        report(Progress(4, 17, "tower"))
+        yield from canned.compute_answers(*asked, **how)
+
+    cases = replace(canned.use_cases(), compute_answers=after_a_look)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loader, "catalog", Catalog(listed))
         patch.setattr(loader, "_read", held)
         patch.setattr(constants, "HF_HUB_OFFLINE", False)
         patch.setattr(constants, "ENDPOINT", "http://10.255.255.1")  # nobody there, nobody refuses
         loader.configure(LoadSettings(), waits=False)
-        with hosted(use_cases=Canned(recording).use_cases()) as address:
+        with hosted(use_cases=cases) as address:
             yield address
             gate.set()
     loader.configure(LoadSettings())
@@ -72,7 +85,9 @@ def case(page: Page) -> str:
     return page.locator(".vt-stage").first.get_attribute("data-case")
 
 
-def test_a_model_loads_beside_others_can_be_cancelled_and_opens_the_case(page, browser, url, gate):
+def test_a_model_loads_beside_others_can_be_cancelled_and_opens_the_case(
+    page, browser, url, gate, canned
+):
     before = case(page)
     choose(page, "Twin")
     notes = page.locator(NOTES)
@@ -115,6 +130,16 @@ def test_a_model_loads_beside_others_can_be_cancelled_and_opens_the_case(page, b
     expect(page).to_have_url(re.compile(r"model=twin&"))
     expect(pieces).to_have_value("twin@full")
     expect(page.get_by_label("Model", exact=True)).to_have_value("twin")
+
+    canned.answers.hold()  # what a model that takes seconds is doing is said while it does it
+    page.get_by_role("tab", name="Compare").click()
+    page.locator("#vt-compare-call").click()
+    says = page.locator(".vt-compare-says")
+    expect(says).to_contain_text("… · Looking at the picture, part 5 of 17 …")
+    page.locator("#vt-compare-cancel").click()
+    expect(says).to_contain_text("Stopped:")
+    canned.answers.left()
+    canned.answers.open()
 
 
 def test_a_model_that_is_out_of_reach_is_told_soon_and_the_case_stays(page):
