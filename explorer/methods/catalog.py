@@ -165,6 +165,14 @@ def resolve(spec: str) -> Method:
         raise _unknown(spec)
     if len(spec) > MAX_SPEC:
         raise UnknownMethod(f"A method is named by at most {MAX_SPEC} characters.")
+    found = _find(spec)
+    if found is None:
+        raise _unknown(spec.partition("?")[0])
+    return found
+
+
+def _find(spec: str) -> Method | None:
+    """Give the method that a spec names, None if there is none; raises for a wrong option."""
     name, _, changes = spec.partition("?")
     key, colon, label = name.partition(":")
     for method in (*METHODS, *OF_VIDEOS, *BY_NAME_ALONE):
@@ -173,7 +181,7 @@ def resolve(spec: str) -> Method:
             named |= {} if colon else {"": {}}
             if label in named:
                 return method(**{**named[label], **_options(method, changes)})
-    raise _unknown(name)
+    return None
 
 
 def canonical(spec: str) -> str:
@@ -181,10 +189,13 @@ def canonical(spec: str) -> str:
 
     What names no method ("full") stays as it is.
     """
+    if not isinstance(spec, str) or len(spec) > MAX_SPEC:
+        return spec
     try:
-        return resolve(spec).spec
+        found = _find(spec)  # which doesn't list all methods to say that "full" is none of them
     except UnknownMethod:
         return spec
+    return spec if found is None else found.spec
 
 
 def unique(specs: Iterable[str]) -> list[str]:
