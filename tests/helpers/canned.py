@@ -32,6 +32,7 @@ from explorer.methods import catalog
 from explorer.methods.chance import chances_of, draws_of
 from explorer.pico.data import scenes
 from explorer.ui.session import UseCases
+from explorer.vlm.turns.current_run import yield_turn
 
 T = TypeVar("T")
 
@@ -197,8 +198,8 @@ class Canned:
         )
 
     def analyse(self, request: CaseRequest, *, cache: ResultCache | None = None) -> Analysis:
-        """Give all maps; they pass the gate."""
-        (analysis,) = self.maps.passing([self._analysis(request)])
+        """Give all maps; they pass the gate, before which others have their turn at the model."""
+        (analysis,) = self.maps.passing([self._analysis(request)], stop=_give_way)
         return analysis
 
     def _analysis(self, request: CaseRequest) -> Analysis:
@@ -273,6 +274,12 @@ class Canned:
         for spec, budget in self.answers.passing(wanted, stop):
             self.given.append((spec, budget))
             yield AnswerResult(spec, budget, self.recording.answer(spec, budget))
+
+
+def _give_way() -> bool:
+    """Let others compute, as work does between two layers; never stop."""
+    yield_turn()
+    return False
 
 
 def word_by_word(answer: Answer) -> list[Answer]:

@@ -258,6 +258,7 @@ def test_the_method_that_is_looked_at_works_before_the_maps_of_all_are_there(can
     until(page, "state.method === wanted", wanted=staged[-2])
     assert answered(page)["method"] == stage(page, "method") == staged[-2]
     canned.maps.reached()
+    listed = state(page)["case"]["methods"]
     assert state(page)["case"]["rest"] == len(staged) - 2
     open_tab(page, "Compare")
     expect(page.get_by_text("Every method scores the new picture now …")).to_be_visible()
@@ -268,6 +269,7 @@ def test_the_method_that_is_looked_at_works_before_the_maps_of_all_are_there(can
     open_tab(page, "Explore")
     chooser.select_option("clsattn")
     answered_all(page)
+    assert state(page)["case"]["methods"] == listed, "each where it is listed"
 
 
 def test_a_scene_is_repeated_by_its_seed(canned_page):
