@@ -34,6 +34,8 @@ def test_style_sheets_and_plotly_are_served_beside_the_scripts(client):
     assert style.headers["content-type"].startswith("text/css") and ".vt-mini" in style.text
     plotly = client.get(f"{scripts.folder()}/plotly.min.js")
     assert plotly.status_code == 200 and plotly.headers["content-encoding"] == "gzip"
+    plain = client.get(f"{scripts.folder()}/plotly.min.js", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers and plain.content == plotly.content
 
 
 @pytest.mark.parametrize(
