@@ -70,10 +70,12 @@ def test_what_is_no_whole_number_is_refused_by_every_endpoint_that_takes_one():
             even(40, frames.preprocess(wrong))
 
 
-def test_an_answer_from_all_tokens_can_not_be_diagnosed():
+def test_what_can_not_be_explained_gets_a_sentence():
     app = Endpoints(AppState(cache=ResultCache(10**8)))
     with pytest.raises(gr.Error, match="no method called"):
         app.diagnose(PICTURE, QUESTION, "full", 64)
+    with pytest.raises(gr.Error, match="no such way"):
+        app.oracle(PICTURE, QUESTION, "", "magic")
 
 
 def test_a_whole_number_is_a_budget_however_a_client_writes_it():
