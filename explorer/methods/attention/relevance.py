@@ -88,8 +88,8 @@ def row_of(explained: AnswerGradient) -> Tensor:
     """
     row = torch.zeros_like(explained.attention[0, 0, 0], dtype=torch.float32)
     row[explained.row] = 1
-    layers = zip(explained.attention.flip(0), explained.gradient.flip(0), strict=True)
-    for attention, gradient in layers:
+    for layer in reversed(range(len(explained.attention))):
+        attention, gradient = explained.attention[layer], explained.gradient[layer]
         # Chefer et al., rule 5: clamped first, then the mean over heads
         step = (gradient.float() * attention.float()).clamp(min=0).mean(0)
         row = row + row @ step  # rule 6

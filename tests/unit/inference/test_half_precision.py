@@ -13,6 +13,7 @@ from small_shapes import LLAVA, SMOLVLM, small
 from explorer import analyses
 from explorer.cases.request import CaseRequest
 from explorer.inference.vision import project
+from explorer.methods import catalog
 from explorer.pico.data import scenes
 
 QUESTION = "what is in the middle ?"
@@ -41,6 +42,19 @@ def test_kept_sets_differ_in_ties_alone(key):
             assert len(swapped) <= 2, mine.spec
         elif swapped:
             assert np.ptp(exact.score[swapped]) < TIE * np.abs(exact.score).max(), mine.spec
+
+
+@pytest.mark.parametrize("key", [LLAVA, SMOLVLM])
+def test_methods_that_are_slow_have_maps_and_answers_too(key):
+    half = small(key, torch.bfloat16)
+    request = request_of(half)
+    slow = [method.spec for method in catalog.choices() if method.slow]
+    assert "aim" in slow
+    for spec in slow:
+        drawn = analyses.draw(request, spec)
+        assert drawn.score.dtype == np.float32 and np.isfinite(drawn.score).all(), spec
+        budget = drawn.ladder[-2]
+        assert analyses.answer(request, spec, budget).budget == budget, spec
 
 
 def kept_of(method_map, budget):
