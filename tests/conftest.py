@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small models, and a process per
 import gc
 import shutil
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,12 +29,14 @@ from explorer.tools.browser import chromium
 
 if TYPE_CHECKING:  # they import torch
     from canned import Canned, Recording
+    from gradio import Blocks
 
     from explorer.ui.session import UseCases
 
 pytest.register_assert_rewrite("family_contract", "video_family_contract")
 expect.set_options(timeout=20_000)  # milliseconds; a busy machine is late, not wrong
 
+PATIENCE = 60  # seconds
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -82,19 +85,29 @@ def hosted(model: str = "pico", use_cases: UseCases | None = None) -> Iterator[s
     model: the one to begin with; use_cases: what answers in place of models. Gives the address.
     Whoever changes the list of models, or brings one, does so before.
     """
-    from busy import Busy
-
     from explorer.ui import page as ui_page
     from explorer.ui.session import UseCases
 
-    busy = Busy()
-    demo = ui_page.build(model=model, use_cases=busy.counting(use_cases or UseCases()))
+    demo = ui_page.build(model=model, use_cases=use_cases or UseCases())
     _, address, _ = demo.launch(
         server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **ui_page.launch_settings()
     )
     yield address.rstrip("/")
     demo.close()
-    busy.wait()
+    _join_threads(demo)
+
+
+def _join_threads(demo: Blocks) -> None:
+    """Wait for the threads that still answer a page which has been closed.
+
+    They are daemons, and a process that ends while one of them is in the middle of a tensor is
+    aborted: "terminate called without an active exception".
+    """
+    demo.server.thread.join(PATIENCE)
+    for thread in threading.enumerate():
+        loop = getattr(thread, "loop", None)  # of the server that an anyio worker belongs to
+        if loop is not None and loop.is_closed():
+            thread.join(PATIENCE)
 
 
 @contextmanager
