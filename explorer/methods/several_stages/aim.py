@@ -88,8 +88,7 @@ class AIM(InsideLLM):
         """Give 1 - the highest cosine in the view, or the importance in the LLM, [N]."""
         if signals.pagerank is not None:
             return signals.pagerank.float()
-        view = _views(signals)
-        score = torch.ones_like(signals.features[:, 0], dtype=torch.float32)
+        view, score = _views(signals), torch.ones_like(signals.features[:, 0]).float()
         for number in view.unique():
             score[view == number] = bipartite.unlike(signals.features[view == number].float())
         return score
