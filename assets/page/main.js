@@ -154,7 +154,8 @@ export const mountDominancePlot = async (block) => (await plot()).dominancePlot(
 export const mountAsk = (block) => store.answers.connect("ask", announcer(block, "ask"));
 export const mountFill = (block) => store.answers.connect("fill", sender(block, "fill"));
 export const mountTune = (block) => store.maps.connect(sender(block, "tune"));
-export const mountTuned = (block) => inbound(block, (reply) => store.maps.receive(reply));export const mountMaps = (block) => store.maps.connectRest(announcer(block, "work"));
+export const mountTuned = (block) => inbound(block, (reply) => store.maps.receive(reply));
+export const mountMaps = (block) => store.maps.connectRest(announcer(block, "work"));
 export const mountMapsReply = (block) => inbound(block, (reply) => store.maps.receiveRest(reply));
 export const mountShare = async (block) => (await shared()).mountButtons(block);
 export const mountSave = async (block) => (await shared()).mountSave(block);
