@@ -28,12 +28,12 @@ from explorer.metrics.fidelity import agrees
 from explorer.pico.data import questions, scenes
 from explorer.pico.data.questions import Question
 from explorer.pico.data.scenes import Scene, Thing
+from explorer.ui.examples import FIRST_METHOD
 
 QUESTION = "what is in the middle ?"
 MIDDLE = 4  # of the nine cells
 FEWEST_THINGS = 4  # a picture with little else on it would not miss much
 MOST = 0.75  # the share of methods, and of rungs, that must be right
-FIRST_SHOWN = "clsattn"  # as the page does before anybody chooses
 
 
 def find_opening(seeds: Iterable[int] | None = None) -> tuple[int, str]:
@@ -61,7 +61,7 @@ def seen_on(scene: Scene) -> str | None:
     if agrees(without, truth):
         return None
     tokens = analyses.count_tokens(request, cache=cache)
-    rungs = [(FIRST_SHOWN, budget) for budget in ladder(tokens, 1, 2)]
+    rungs = [(FIRST_METHOD, budget) for budget in ladder(tokens, 1, 2)]
     if _right(request, rungs, truth, cache)[0] < MOST * len(rungs):
         return None
     budget = near_a_third(ladder(tokens, 1, 2), tokens)
@@ -94,7 +94,7 @@ def _is_lost(scene: Scene, asked: Question) -> bool:
         return False
     tokens = analyses.count_tokens(request, cache=cache)
     budget = near_a_third(ladder(tokens, 1, 2), tokens)
-    pruned = analyses.answer(request, FIRST_SHOWN, budget, cache=cache)
+    pruned = analyses.answer(request, FIRST_METHOD, budget, cache=cache)
     return not agrees(pruned.text, asked.answer)
 
 
