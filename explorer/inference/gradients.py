@@ -30,29 +30,28 @@ def gradients(
 
     target: what is differentiated, the "logit" of the token or its log-probability, "logprob".
     Attention and its gradient are in float32; a half-precision model computes the rest in its own
-    precision. Memory for S tokens: four tensors of L * H * S * S numbers; `MethodUnavailable` if
-    that is more than MAX_BYTES.
+    precision. Memory for S tokens: three tensors of L * H * S * S numbers, attention and the
+    gradients of two answer tokens; `MethodUnavailable` if that is more than MAX_BYTES.
     """
     tokens = [int(token) for token in answer_tokens if int(token) not in decoder.eos]
     if not tokens:
         return
     _check_room(decoder, prompt.inputs_embeds.shape[1] + len(tokens))
     scores, attentions = _forward(decoder, prompt, tokens, target)
-    attention_weights = torch.cat([attention.detach() for attention in attentions])
+    attention_weights = [attention.detach()[0] for attention in attentions]
     first = prompt.inputs_embeds.shape[1] - 1  # the position that predicts the first answer token
     for step in range(len(tokens)):
         more = step + 1 < len(tokens)
         grads = torch.autograd.grad(scores[step], attentions, retain_graph=more)
+        grads = [gradient[0] for gradient in grads]
         if not more:
             del scores, attentions  # frees the graph before the last token is looked at
-        yield AnswerGradient(
-            attention_weights, torch.cat(grads), first + step, prompt.visual_positions
-        )
+        yield AnswerGradient(attention_weights, grads, first + step, prompt.visual_positions)
 
 
 def _check_room(decoder: Decoder, length: int) -> None:
     heads = decoder.body.config.num_attention_heads
-    wanted = 4 * 4 * len(decoder.body.layers) * heads * length**2
+    wanted = 3 * 4 * len(decoder.body.layers) * heads * length**2
     if wanted > MAX_BYTES:
         raise MethodUnavailable(
             f"Tracing this answer back through the model would take {wanted / 1e9:.0f} GB, since "
@@ -104,8 +103,11 @@ def yield_turn_backwards(hidden_states: Tensor) -> None:
 
 
 def _causal_attention(query: Tensor, key: Tensor, scaling: float) -> Tensor:
-    """Softmax over all earlier positions, [1, H, S, S] in float32."""
+    """Softmax over all earlier positions, [1, H, S, S] in float32.
+
+    In place up to the softmax: what is freed between tensors that stay would be lost as holes.
+    """
     keys = repeat_kv(key, query.shape[1] // key.shape[1])
-    logits = query.float() @ keys.float().transpose(2, 3) * scaling
+    logits = (query.float() * scaling) @ keys.float().transpose(2, 3)
     future = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).triu(1)
-    return logits.masked_fill(future, float("-inf")).softmax(-1)
+    return logits.masked_fill_(future, float("-inf")).softmax(-1)

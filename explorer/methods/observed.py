@@ -6,6 +6,7 @@ that are alive, L layers, H heads, I neurons of a layer's FFN.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -41,12 +42,12 @@ class Neurons:
 class AnswerGradient:
     """One token of the full answer, explained: attention and its gradient in every layer.
 
-    attention, gradient [L, H, S, S] softmaxed and causal; row: the position that predicts the
-    token; visual [N]: the columns of the visual tokens.
+    attention, gradient: [H, S, S] of every layer, softmaxed and causal; row: the position that
+    predicts the token; visual [N]: the columns of the visual tokens.
     """
 
-    attention: Tensor
-    gradient: Tensor
+    attention: Sequence[Tensor]
+    gradient: Sequence[Tensor]
     row: int
     visual: Tensor
 

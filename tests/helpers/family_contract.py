@@ -406,7 +406,9 @@ class Promises:
             assert not tower.layers
             return
         seen, skip = [], int(self.cls)
-        found = vision.rerun_tower(seen.append)
+        with mock.patch("explorer.vlm.tower.rerun.yield_turn") as looked:
+            found = vision.rerun_tower(seen.append)
+        assert looked.call_count == len(tower.layers), "cancelling waits for half a layer at most"
         assert torch.allclose(found[:, skip:], vision.hidden, atol=1e-5)
         assert [layer.number for layer in seen] == list(range(len(tower.layers)))
         assert seen[tower.feeds].number == seen[tower.feeds].feeds

@@ -104,7 +104,9 @@ def ablation(f: Score, tokens: Tensor, baseline: str, per_call: int = 16) -> Ten
     return attributions[0, :, 0]  # the same value stands in all D places
 
 
-def integrated(f: Score, tokens: Tensor, baseline: str, steps: int = 50) -> tuple[Tensor, float]:
+def integrated(
+    f: Score, tokens: Tensor, baseline: str, steps: int = 50, per_call: int = 10
+) -> tuple[Tensor, float]:
     """Integrated gradients from the baseline to the tokens: ([N], convergence delta).
 
     The delta is how far the sum misses f(tokens) - f(baseline); under a hundredth of that it is
@@ -117,7 +119,7 @@ def integrated(f: Score, tokens: Tensor, baseline: str, steps: int = 50) -> tupl
             tokens,
             baselines=baseline_tokens(tokens, baseline),
             n_steps=steps,
-            internal_batch_size=10,
+            internal_batch_size=per_call,
             return_convergence_delta=True,
         )
     )

@@ -40,6 +40,7 @@ WAYS = {
 WEAK = 0.1  # nats per token; an answer that loses less has hardly needed the picture. Ours
 CONVERGED = 0.01  # share of f(full) - f(none) by which integrated gradients may miss it
 STEPS = (50, 200)  # of integrated gradients; more if the first don't converge
+MOST_ROWS, TOKENS_AT_ONCE = 10, 4_096  # of them side by side: a layer and back in half a second
 SAMPLES = 5  # permutations of Shapley's
 CELLS = 7  # squares along a side of the picture
 DROPPING = ("removed", "shapley")  # ways in which patches are absent, not replaced
@@ -217,9 +218,10 @@ def _without_gradient(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tenso
 def _integrated(
     scorer: AblationScorer, full: float, none: float, report: ProgressCallback
 ) -> WayResult:
+    per_call = max(1, min(MOST_ROWS, TOKENS_AT_ONCE // scorer.inputs_embeds.shape[1]))
     for steps in STEPS:
         f = captum_methods.counted(scorer.log_prob_replaced, steps + 2, report)
-        values, delta = captum_methods.integrated(f, scorer.tokens, "mean", steps)
+        values, delta = captum_methods.integrated(f, scorer.tokens, "mean", steps, per_call)
         if abs(delta) <= CONVERGED * abs(full - none):
             break
     return values, full, none, delta

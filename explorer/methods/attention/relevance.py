@@ -86,7 +86,7 @@ def row_of(explained: AnswerGradient) -> Tensor:
     R starts as I and grows layer by layer, R <- R + C R. One row of the product (I + C_L) ... (I +
     C_1) needs no S x S products: starting from the last layer, it is r <- r + r C.
     """
-    row = torch.zeros_like(explained.attention[0, 0, 0], dtype=torch.float32)
+    row = torch.zeros_like(explained.attention[0][0, 0], dtype=torch.float32)
     row[explained.row] = 1
     for layer in reversed(range(len(explained.attention))):
         attention, gradient = explained.attention[layer], explained.gradient[layer]

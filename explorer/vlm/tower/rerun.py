@@ -18,6 +18,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from explorer.methods.observed import TowerLayer
 from explorer.vlm.attention import override_attention
 from explorer.vlm.components import Pixels, Tower
+from explorer.vlm.turns.current_run import yield_turn
 
 Rule = Callable[[TowerLayer], Tensor | None]
 """Gets a layer that has run; gives the tokens that the next one reads, [V, S', Dv], if others."""
@@ -59,6 +60,7 @@ def rerun_tower(tower: Tower, pixels: Pixels, rule: Rule) -> Tensor:
         return scaled_dot_product_attention(query, key, value, scale=scaling)
 
     def listen(layer: nn.Module, output: Tensor) -> Tensor:
+        yield_turn()  # attention does so, too; half of a layer is soon done
         number = numbers[layer]
         seen = TowerLayer(number, tower.feeds, tower.has_cls, output, *attended.pop())
         changed = rule(seen)

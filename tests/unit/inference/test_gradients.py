@@ -91,9 +91,9 @@ def test_one_pass_gives_what_an_eager_pass_per_token_gives(kv_heads, target):
         S = attention.shape[-1]
         assert explained.row == S - 1
         assert explained.visual.tolist() == prompt.visual_positions.tolist()
-        assert explained.attention.dtype == explained.gradient.dtype == torch.float32
-        torch.testing.assert_close(explained.attention[..., :S, :S], attention)
-        found = explained.gradient
+        seen, found = torch.stack(explained.attention), torch.stack(explained.gradient)
+        assert seen.dtype == found.dtype == torch.float32
+        torch.testing.assert_close(seen[..., :S, :S], attention)
         torch.testing.assert_close(found[..., :S, :S], gradient, rtol=1e-4, atol=1e-5)
         assert found[..., S:, :].abs().sum() == 0, "what is said later explains nothing"
         assert found.abs().amax((1, 2, 3)).min() > 1e-3, "no layer is without a gradient"
@@ -122,7 +122,7 @@ def test_attention_equals_rows_computed_one_by_one(kv_heads):
             for row in range(S):
                 shared = k[0, head * kv_heads // 4, : row + 1]
                 weights = (shared @ q[0, head, row] / 8**0.5).softmax(0)
-                ours = explained.attention[layer, head, row]
+                ours = explained.attention[layer][head, row]
                 torch.testing.assert_close(ours[: row + 1], weights, rtol=1e-4, atol=1e-6)
                 assert ours[row + 1 :].abs().sum() == 0
 
@@ -149,13 +149,13 @@ def test_gradients_equal_finite_differences():
             return float(model(inputs_embeds=prompt.inputs_embeds).logits[0, -1, token])
 
     for layer in (0, 3, 5):
-        row = explained.gradient[layer, :, last]
+        row = explained.gradient[layer][:, last]
         head, column = divmod(
             int(row[:, prompt.visual_positions].abs().argmax()), len(prompt.visual_positions)
         )
         entry = (head, last, int(prompt.visual_positions[column]))
         slope = (logit(layer, entry, 1e-2) - logit(layer, entry, -1e-2)) / 2e-2
-        expected = float(explained.gradient[(layer, *entry)])
+        expected = float(explained.gradient[layer][entry])
         assert abs(expected) > 0.1
         assert slope == pytest.approx(expected, rel=0.02, abs=0.01)
 
@@ -247,7 +247,8 @@ def test_eos_is_no_part_of_the_answer():
     with_eos = list(gradients(decoder, prompt, [*ANSWER, 2]))
     without = list(gradients(decoder, prompt, ANSWER))
     assert len(with_eos) == len(without) == 3
-    assert all(torch.equal(a.gradient, b.gradient) for a, b in zip(with_eos, without, strict=True))
+    for a, b in zip(with_eos, without, strict=True):
+        assert torch.equal(torch.stack(a.gradient), torch.stack(b.gradient))
     assert list(gradients(decoder, prompt, [2])) == []
 
 

@@ -12,7 +12,7 @@ from family_contract import QUESTION, noise
 from unit.vlm.families.test_llava import tiny
 
 from explorer import analyses
-from explorer.analyses.attribution import restoration, score_evaluation
+from explorer.analyses.attribution import importance, restoration, score_evaluation
 from explorer.analyses.attribution.importance import Target
 from explorer.analyses.attribution.target import target_tokens
 from explorer.analyses.picked import check_kept
@@ -149,6 +149,21 @@ def test_shapley_values_are_shared_by_the_patches_of_a_square(cache):
     side = found.values.reshape(4, 4)
     assert np.array_equal(side[::2, ::2], side[1::2, 1::2])
     assert len(np.unique(side)) == 4
+
+
+def test_integrated_gradients_take_fewer_steps_at_once_of_a_long_prompt(monkeypatch):
+    few = last(analyses.explain(CaseRequest.make(*TINY), way="gradients"))
+    rows, real = [], AblationScorer.log_prob_replaced
+
+    def seen(scorer, tokens):
+        rows.append(len(tokens))
+        return real(scorer, tokens)
+
+    monkeypatch.setattr(AblationScorer, "log_prob_replaced", seen)
+    monkeypatch.setattr(importance, "TOKENS_AT_ONCE", 1)
+    alone = last(analyses.explain(CaseRequest.make(*TINY), way="gradients"))
+    assert max(rows) == 1
+    np.testing.assert_allclose(alone.values, few.values, atol=1e-4)
 
 
 @pytest.mark.parametrize("way", ["mean", "zero", "gradients", "occlusion"])
