@@ -7,6 +7,7 @@ that CDPruner takes. Knows a kernel matrix only: not what its rows stand for.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,19 +19,20 @@ def widest(kernel: Tensor) -> Tensor:
 
     Stops where no row adds anything, which is at the latest when the rank is used up; [<= n].
     """
-    # differs: float64 where the official run is float32, to tell where the rank is used up
-    kernel = kernel.double()
-    growth, rows, chosen = kernel.diagonal().clone(), torch.zeros_like(kernel), []
+    # differs: float64 where the official run is float32, to tell where the rank is used up;
+    # numpy: calls on so few numbers take torch several times as long
+    known = kernel.double().cpu().numpy()
+    growth, rows, chosen = known.diagonal().copy(), np.zeros_like(known), []
     least = SPENT * growth.max()
-    while len(chosen) < len(kernel):
+    while len(chosen) < len(known):
         pick = int(growth.argmax())  # of equals the lowest index
         if growth[pick] <= least:
             break
         done = len(chosen)
         # the part of every vector along the direction that this one adds (a row of Cholesky's)
-        row = (kernel[pick] - rows[:done, pick] @ rows[:done]) / growth[pick].sqrt()
+        row = (known[pick] - rows[:done, pick] @ rows[:done]) / np.sqrt(growth[pick])
         rows[done] = row
         growth -= row**2
-        growth[pick] = -torch.inf
+        growth[pick] = -np.inf
         chosen.append(pick)
     return torch.tensor(chosen, dtype=torch.long, device=kernel.device)

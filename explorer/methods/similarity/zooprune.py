@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -93,16 +94,16 @@ def sensitivity(
 def order(weight: Tensor, features: Tensor) -> Tensor:
     """Give all tokens, the heaviest first, then argmax of weight x distance to the kept; [N]."""
     unit = normalize(features.float(), dim=1)
-    distance = 1 - unit @ unit.T
-    nearest = torch.ones_like(weight)
-    free = torch.ones_like(weight, dtype=torch.bool)
-    chosen = []
-    for _ in range(len(weight)):
-        pick = (nearest * weight).masked_fill(~free, -torch.inf).argmax()
-        nearest = distance[pick] if not chosen else torch.minimum(nearest, distance[pick])
-        free[pick] = False
+    # numpy: calls on so few numbers take torch several times as long
+    distance, heavy = (each.cpu().numpy() for each in (1 - unit @ unit.T, weight))
+    nearest, barred = np.ones_like(heavy), np.zeros_like(heavy)
+    chosen: list[int] = []
+    for _ in range(len(heavy)):
+        pick = int((nearest * heavy + barred).argmax())  # of equals the lowest index
+        nearest = np.minimum(nearest, distance[pick]) if chosen else distance[pick]
+        barred[pick] = -np.inf
         chosen.append(pick)
-    return torch.stack(chosen)
+    return torch.tensor(chosen, device=features.device)
 
 
 def weights(sensitive: Tensor) -> Tensor:
