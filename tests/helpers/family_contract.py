@@ -634,7 +634,8 @@ class Promises:
         with torch.no_grad():
             assert float(probe.log_prob_replaced(probe.tokens)) == pytest.approx(wanted, abs=1e-4)
         step = next(iter(gradients(case.decoder, prompt, tokens)))
-        last = step.attention[:, :, step.row]  # the row that predicts the first token
+        rows = [layer[:, step.row] for layer in step.attention]  # which predict the first token
+        last = torch.stack(rows)
         listened = last[..., prompt.visual_positions].sum(-1).mean(1)
         assert torch.allclose(listened, run.prompt_attention_mass[:, 1], atol=1e-5)
 
