@@ -408,7 +408,7 @@ class Promises:
         seen, skip = [], int(self.cls)
         with mock.patch("explorer.vlm.tower.rerun.yield_turn") as looked:
             found = vision.rerun_tower(seen.append)
-        assert looked.call_count == len(tower.layers), "cancelling waits for half a layer at most"
+        assert looked.call_count >= 4 * len(tower.layers), "cancelling waits for a product at most"
         assert torch.allclose(found[:, skip:], vision.hidden, atol=1e-5)
         assert [layer.number for layer in seen] == list(range(len(tower.layers)))
         assert seen[tower.feeds].number == seen[tower.feeds].feeds

@@ -35,12 +35,24 @@ def _hand_over(module: nn.Module, _: tuple, output: Tensor) -> Tensor | None:
     return None if listener is None else listener(module, output)
 
 
+def _let_others_have_their_turn(*_: object) -> None:
+    if _LISTENER.get() is not None:
+        yield_turn()
+
+
 @contextmanager
 def _listening(layers: tuple[nn.Module, ...], listener: OutputListener) -> Iterator[None]:
-    """Hand what layers give to a listener, inside this context alone, and go on with its answer."""
+    """Hand what layers give to a listener, inside this context alone, and go on with its answer.
+
+    Others have their turn behind every product with weights: all views pass a layer at once, which
+    takes seconds where there are many.
+    """
     for layer in layers:
         if _hand_over not in layer._forward_hooks.values():
             layer.register_forward_hook(_hand_over)
+            for module in layer.modules():
+                if isinstance(module, nn.Linear):
+                    module.register_forward_hook(_let_others_have_their_turn)
     token = _LISTENER.set(listener)
     try:
         yield
@@ -60,7 +72,6 @@ def rerun_tower(tower: Tower, pixels: Pixels, rule: Rule) -> Tensor:
         return scaled_dot_product_attention(query, key, value, scale=scaling)
 
     def listen(layer: nn.Module, output: Tensor) -> Tensor:
-        yield_turn()  # attention does so, too; half of a layer is soon done
         number = numbers[layer]
         seen = TowerLayer(number, tower.feeds, tower.has_cls, output, *attended.pop())
         changed = rule(seen)
