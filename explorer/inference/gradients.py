@@ -30,8 +30,8 @@ def gradients(
 
     target: what is differentiated, the "logit" of the token or its log-probability, "logprob".
     Attention and its gradient are in float32; a half-precision model computes the rest in its own
-    precision. Memory for S tokens: three tensors of L * H * S * S numbers, attention and the
-    gradients of two answer tokens; `MethodUnavailable` if that is more than MAX_BYTES.
+    precision. Memory for S tokens: four tensors of L * H * S * S numbers, attention, the gradients
+    of two answer tokens, and room for one; `MethodUnavailable` if that is more than MAX_BYTES.
     """
     tokens = [int(token) for token in answer_tokens if int(token) not in decoder.eos]
     if not tokens:
@@ -51,7 +51,7 @@ def gradients(
 
 def _check_room(decoder: Decoder, length: int) -> None:
     heads = decoder.body.config.num_attention_heads
-    wanted = 3 * 4 * len(decoder.body.layers) * heads * length**2
+    wanted = 4 * 4 * len(decoder.body.layers) * heads * length**2
     if wanted > MAX_BYTES:
         raise MethodUnavailable(
             f"Tracing this answer back through the model would take {wanted / 1e9:.0f} GB, since "
