@@ -1,6 +1,6 @@
 """Train pico: `python -m explorer train --help`.
 
-Runs the five stages one after the other and saves the model after each. The same seed, icons, fonts
+Runs the six stages one after the other and saves the model after each. The same seed, icons, fonts
 and number of threads give the same weights on the same machine.
 """
 
@@ -24,6 +24,7 @@ from explorer.pico.training import (
     stage3_language,
     stage4_pointing,
     stage5_dropping,
+    stage6_sharpening,
 )
 from explorer.pico.training.dataset import Pictures
 
@@ -33,6 +34,7 @@ STAGES = {
     "questions": stage3_language,
     "pointing": stage4_pointing,
     "dropping": stage5_dropping,
+    "sharpening": stage6_sharpening,
 }
 
 ABOUT = """
@@ -42,11 +44,13 @@ Train the built-in model pico, stage by stage.
   align      visual tokens and words meet                       7,200 pictures    4 minutes
   questions  the language model learns to answer               26,400 pictures   98 minutes
   pointing   ... while two heads point at what is asked for     5,100 pictures   15 minutes
-  dropping   ... while patches leave and positions change      24,000 pictures
+  dropping   ... while patches leave and positions change      24,000 pictures   80 minutes
+  sharpening the tower again: places of things, words of signs 30,400 pictures   40 minutes
 
 The times are those of a run on two CPU cores: the first four stages take about 3 hours and
 20 minutes. Accuracy still rises at the end, as the learning rate falls; more steps of the last
-stages make a better model.
+stages make a better model. After sharpening let the language model learn what the tower now says:
+--start OUT/sharpening --stages dropping.
 First draw the icons: python -m explorer icons --help. Without --icons and --fonts only the
 shipped style and fonts are learnt. Then: python -m explorer evaluate --model FOLDER, and with
 --dropped to choose between weights.

@@ -21,6 +21,7 @@ from explorer.pico.training import (
     stage2_alignment,
     stage3_language,
     stage4_pointing,
+    stage6_sharpening,
 )
 from explorer.pico.training.dataset import Pictures, covered_patches
 from explorer.pico.training.loop import TrainingPlan, rate_at
@@ -74,8 +75,9 @@ def test_every_stage_learns_what_it_should_and_leaves_the_rest(model, tmp_path, 
             before["model.language_model.embed_tokens.weight"],
         )
         language_side = {"multi_modal_projector", "language_model"}
-        assert changed == ({"vision_tower"} if stage == "tower" else language_side)
-        assert embeddings == (stage == "tower")
+        of_tower = stage in ("tower", "sharpening")
+        assert changed == ({"vision_tower"} if of_tower else language_side)
+        assert embeddings == of_tower
 
 
 def test_the_same_seed_gives_the_same_weights():
@@ -204,6 +206,30 @@ def test_pointing_is_rewarded_where_the_thing_is_and_fades_out():
     assert stage4_pointing.weight_at(0) == stage4_pointing.WEIGHT
     assert stage4_pointing.weight_at(0.65) == pytest.approx(stage4_pointing.WEIGHT / 2)
     assert stage4_pointing.weight_at(0.9) == 0
+
+
+def test_a_sharpened_patch_may_change_where_it_was_wrong_and_not_where_it_was_right():
+    torch.manual_seed(0)
+    before = torch.randn(2, PATCHES, 8)
+    right = torch.rand(2, PATCHES) < 0.5
+    moved = before + (~right)[..., None] * torch.randn(2, PATCHES, 8)
+    assert stage6_sharpening.keeping_loss(before, before, right) == 0
+    assert stage6_sharpening.keeping_loss(moved, before, right) == 0
+    # Whoever swaps every patch for another one is two variances away.
+    other = torch.randn(2, PATCHES, 8)
+    far = stage6_sharpening.keeping_loss(other, before, right)
+    assert far.item() == pytest.approx(2, rel=0.1)
+    nothing = torch.zeros_like(right)
+    assert stage6_sharpening.keeping_loss(other, before, nothing) == 0
+
+
+def test_sharpening_sees_more_signs_than_the_first_stage():
+    def signs(stage) -> int:
+        drawn = [stage.example(PICTURES, number)[1] for number in range(40)]
+        words = torch.tensor([number for name, number in CLASS.items() if name.startswith("word ")])
+        return int(torch.isin(torch.stack(drawn), words).sum())
+
+    assert signs(stage6_sharpening) > 1.3 * signs(stage1_tower)
 
 
 def test_the_learning_rate_warms_up_and_falls():
