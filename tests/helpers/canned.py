@@ -25,9 +25,10 @@ from explorer import analyses
 from explorer.cases.batch_answers import AnswerResult, AnswerSpec
 from explorer.cases.cache import ResultCache
 from explorer.cases.generation import FULL
-from explorer.cases.records import Analysis, Answer
+from explorer.cases.records import Analysis, Answer, MethodMap
 from explorer.cases.request import CaseRequest
 from explorer.cases.scheduler import never
+from explorer.errors import VisitorError
 from explorer.methods import catalog
 from explorer.methods.chance import chances_of, draws_of
 from explorer.pico.data import scenes
@@ -148,6 +149,7 @@ class Canned:
     canned_inside.py make up.
     runs: how many answers were wanted each time that many were asked for; given: those that passed.
     specs: the methods whose maps a scene gets; none named: all that were recorded.
+    refused: why a use case gives nothing, by its name.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -160,13 +162,14 @@ class Canned:
         self.runs: list[int] = []
         self.given: list[AnswerSpec] = []
         self.specs: frozenset[str] = frozenset()
+        self.refused: dict[str, VisitorError] = {}
 
     def reset(self) -> None:
         """Open the gates, and forget what was asked."""
         for gate in (self.words, self.maps, self.answers, self.tasks):
             gate.open()
-        self.runs.clear()
-        self.given.clear()
+        for kept in (self.runs, self.given, self.refused):
+            kept.clear()
 
     def until_run(self, number: int) -> None:
         """Wait until many answers were asked for so many times."""
@@ -178,6 +181,7 @@ class Canned:
         """Give them to `page.build`."""
         return UseCases(
             analyse=self.analyse,
+            draw=self.draw,
             unfold=self.unfold,
             answer=self.answer,
             stream=self.stream,
@@ -200,7 +204,19 @@ class Canned:
     def analyse(self, request: CaseRequest, *, cache: ResultCache | None = None) -> Analysis:
         """Give all maps; they pass the gate, before which others have their turn at the model."""
         (analysis,) = self.maps.passing([self._analysis(request)], stop=_give_way)
+        self._refuse("analyse")
         return analysis
+
+    def draw(
+        self, request: CaseRequest, spec: str, *, cache: ResultCache | None = None
+    ) -> MethodMap:
+        """Give the map of one method, drawn by the model itself."""
+        self._refuse("draw")
+        return analyses.draw(request, spec, cache=cache)
+
+    def _refuse(self, use_case: str) -> None:
+        if use_case in self.refused:
+            raise self.refused[use_case]
 
     def _analysis(self, request: CaseRequest) -> Analysis:
         """Give the maps of the recording, as if they were of this picture and question."""

@@ -109,7 +109,7 @@ export class Store extends Observable {
       const first = state.case.methods.find(({ baseline }) => !baseline)?.key ?? keys[0];
       state.method = keys.includes(FIRST_METHOD) ? FIRST_METHOD : first;
     }
-    this.#wanted = null;
+    [this.#wanted, this.#failed] = [null, null];
     if (other) {
       Object.assign(state, { stage: null, view: 0, cursor: -1 });
       this.answers.forget();
@@ -148,9 +148,19 @@ export class Store extends Observable {
     this.changed();
   }
 
-  /** What a case came without could not be worked out. */
+  /** What a case came without could not be worked out; what was chosen is asked for by itself. */
   withoutRest(id) {
-    if (this.state.case?.id === id) this.state.case.rest = [];
+    const { case: open } = this.state;
+    if (open?.id !== id) return;
+    open.rest = [];
+    if (this.#wanted) this.maps.ask(this.#wanted);
+    this.changed();
+  }
+
+  /** The map of a method could not be drawn: what was shown before stays, and the reason is told. */
+  withoutMap(id, key) {
+    if (this.state.case?.id !== id || this.#wanted !== key) return;
+    [this.#wanted, this.#failed] = [null, key];
     this.changed();
   }
 
@@ -161,16 +171,29 @@ export class Store extends Observable {
   }
 
   #wanted = null; // a method whose map is being worked out because it was chosen
+  #failed = null; // the one that was chosen last and could not be drawn
+
+  #titleOf(spec) {
+    const { listed = [], later = [] } = this.state.case ?? {};
+    return [...listed, ...later].find(({ key }) => key === spec)?.title ?? spec;
+  }
 
   /** The title of a method that was chosen and is being worked out, or null. */
   get coming() {
-    const { rest = [], later = [] } = this.state.case ?? {};
-    return [...rest, ...later].find(({ key }) => key === this.#wanted)?.title ?? null;
+    return this.#wanted && this.#titleOf(this.#wanted);
+  }
+
+  /** Why the method that was chosen last is not shown, or null. */
+  get refusal() {
+    const reason = this.maps.failures.get(this.#failed);
+    return reason ? `${this.#titleOf(this.#failed)} can't be shown: ${reason}` : null;
   }
 
   chooseMethod(key) {
     const { state } = this;
-    if (!state.case || key === state.method) return;
+    if (!state.case) return;
+    this.#failed = null;
+    if (key === state.method) return;
     const known = state.case.methods.some((method) => method.key === key);
     this.#wanted = known ? null : key;
     if (!known) {

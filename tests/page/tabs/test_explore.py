@@ -22,6 +22,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from explorer.cases.records import Token
+from explorer.errors import MethodUnavailable
 from explorer.methods import catalog
 from explorer.pico.data import scenes
 from explorer.ui import examples
@@ -270,6 +271,40 @@ def test_the_method_that_is_looked_at_works_before_the_maps_of_all_are_there(can
     chooser.select_option("clsattn")
     answered_all(page)
     assert state(page)["case"]["methods"] == listed, "each where it is listed"
+
+
+def test_a_chosen_method_that_fails_says_why_and_what_was_shown_stays(canned_page, canned):
+    page, chooser = canned_page, canned_page.locator("#vt-method")
+    before, idea = stage(page, "method"), page.locator(".vt-idea")
+    said = idea.text_content()
+    canned.refused["draw"] = MethodUnavailable("The model keeps no attention.")
+    chooser.select_option("relevance")
+    expect(idea).to_contain_text("can't be shown: The model keeps no attention.")
+    expect(chooser).to_have_value(before)
+    assert answered(page)["method"] == stage(page, "method") == before
+    other = "divprune" if before == "clsattn" else "clsattn"
+    chooser.select_option(other)
+    expect(idea).not_to_contain_text("can't be shown")
+    chooser.select_option(before)
+    expect(idea).to_have_text(said)
+
+
+def test_a_chosen_method_is_drawn_by_itself_where_the_maps_of_all_fail(browser, canned_url, canned):
+    rest_of_maps = f"**/{examples.opening_rest()[0]}"
+    canned.maps.hold()
+    canned.refused["analyse"] = MethodUnavailable("The model keeps no attention.")
+    visitors = browser.contexts[0]
+    visitors.route(rest_of_maps, lambda route: route.abort())
+    page = visit(browser, canned_url)
+    page.locator("#vt-method").select_option("divprune")
+    expect(page.locator(".vt-idea")).to_contain_text("is being worked out")
+    canned.maps.reached()
+    canned.maps.open()
+    until(page, "state.method === 'divprune'")
+    assert answered(page)["method"] == "divprune"
+    visitors.unroute(rest_of_maps)
+    assert page.errors == []
+    leave(page)
 
 
 def test_a_scene_is_repeated_by_its_seed(canned_page):

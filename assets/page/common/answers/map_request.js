@@ -84,7 +84,10 @@ export class MapRequest {
   /** Take in a reply about one method: {case, spec, method, error}. */
   receive(reply) {
     if (!reply) return;
-    if (reply.error) this.failures.set(reply.spec, reply.error);
+    if (reply.error) {
+      this.failures.set(reply.spec, reply.error);
+      this.#store.withoutMap(reply.case, reply.spec);
+    }
     if (reply.method) this.#store.addMethods(reply.case, [reply.method]);
     this.#store.changed();
   }

@@ -38,12 +38,13 @@ export function methodHeader(store) {
     if (offers !== now) select.replaceChildren(...groupedOptions(methods));
     offers = now;
     if (!store.coming && select.value !== state.method) select.value = state.method;
-    if (shown === method && said === store.coming) return;
-    [shown, said] = [method, store.coming];
+    const { coming, refusal } = store;
+    const sentenceNow = coming ? `${coming} is being worked out for this picture …` : refusal;
+    if (shown === method && said === sentenceNow) return;
+    [shown, said] = [method, sentenceNow];
     const labels = (method.badges ?? []).slice(0, BADGES);
     badges.replaceChildren(...labels.map(badgeOf));
-    const working = `${said} is being worked out for this picture …`;
-    write(sentence, said ? working : (method.sentence ?? ""));
+    write(sentence, said ?? method.sentence ?? "");
     write(trap, method.traps ?? "");
     write(doubt, method.uncertain ?? "");
     show(doubts, Boolean(method.traps || method.uncertain));
