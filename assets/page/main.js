@@ -230,7 +230,7 @@ function watches({ target }) {
   if (target.closest?.(".vt-watch")) watch();
 }
 
-/** Give an upload its place among the visitor's wishes: the message that goes with it. */
+/** Give an upload its place among the visitor's requests: the message that goes with it. */
 export async function takeUpload(picture) {
   if (!picture) return null;
   const question = document.querySelector("#vt-question textarea").value;

@@ -246,7 +246,7 @@ def scheduled(method: Method, size: Size, budget: int) -> list[Stage]:
     return method.schedule(size, budget)
 
 
-def walk(
+def run_stages(
     method: Method, budget: int, layout: str, content: str = "random", cls: bool = True
 ) -> Iterator[tuple[Signals, Stage, Kept]]:
     """Follow the tokens through all stages of a schedule, as the engine does."""

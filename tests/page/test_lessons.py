@@ -90,7 +90,9 @@ def test_steps_are_of_the_history_keys_walk_and_what_was_looked_at_returns(brows
             page.locator("#vt-budget").press("ArrowLeft")
         answered_all(page)
         before = state(page)
-        page.wait_for_url(f"**budget={before['wish']}*")  # which takes up a move a little later
+        page.wait_for_url(
+            f"**budget={before['requested']}*"
+        )  # which takes up a move a little later
         fetched: list[str] = []
         page.on("request", lambda request: fetched.append(request.url))
         page.locator(".vt-how").click()
@@ -118,14 +120,18 @@ def test_steps_are_of_the_history_keys_walk_and_what_was_looked_at_returns(brows
         page.go_back()
         page.go_back()
         until(page, "state.lesson === null && !state.covered")
-        assert [state(page)[name] for name in ("method", "wish")] == [
-            before[name] for name in ("method", "wish")
+        assert [state(page)[name] for name in ("method", "requested")] == [
+            before[name] for name in ("method", "requested")
         ]
         page.locator(".vt-how").click()
         at(page, "tokens", 1)
         page.wait_for_url("**?lesson=tokens&step=1")
         page.keyboard.press("Escape")
-        until(page, "state.lesson === null && state.wish === wish", wish=before["wish"])
+        until(
+            page,
+            "state.lesson === null && state.requested === requested",
+            requested=before["requested"],
+        )
         expect(page.locator(".vt-lesson")).to_be_hidden()
         page.wait_for_url("**budget=**")
         page.go_back()

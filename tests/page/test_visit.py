@@ -80,17 +80,17 @@ def test_back_undoes_cases_methods_and_tabs_and_a_reload_finds_them_again(page):
     until(page, "state.case.seed === seed", seed=seed)
 
 
-def test_a_wished_budget_comes_back_with_a_method_that_can_show_it(page):
+def test_a_requested_budget_comes_back_with_a_method_that_can_show_it(page):
     page.locator("#vt-budget").focus()
     page.keyboard.press("Home")
-    wish = state(page)["budget"]
+    asked_for = state(page)["budget"]
     page.locator("#vt-method").select_option("fastv")
     until(page, "state.method === 'fastv'")
-    assert state(page)["budget"] > wish == state(page)["wish"]
-    expect(page.locator(".vt-floor")).to_contain_text(f"{wish} were wished")
+    assert state(page)["budget"] > asked_for == state(page)["requested"]
+    expect(page.locator(".vt-floor")).to_contain_text(f"{asked_for} were asked for")
     page.locator("#vt-method").select_option("clsattn")
     until(page, "state.method === 'clsattn'")
-    assert state(page)["budget"] == wish
+    assert state(page)["budget"] == asked_for
 
 
 def test_a_picture_of_ones_own_and_its_right_answer_survive_a_reload(page, tmp_path):

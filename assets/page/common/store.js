@@ -6,7 +6,7 @@
  * @property {?Object} case the unpacked analysis
  * @property {?Object} pending a case that is being opened: its picture, while methods are at work
  * @property {string} method
- * @property {number} wish the budget that the visitor wants, whatever a method can do
+ * @property {number} requested the budget that the visitor wants, whatever a method can do
  * @property {number} budget the one that the chosen method can show, nearest to it
  * @property {?number} stage which stage is drawn; null = the last one
  * @property {number} view
@@ -35,7 +35,7 @@ export class Store extends Observable {
     case: null,
     pending: null,
     method: FIRST_METHOD,
-    wish: 0,
+    requested: 0,
     budget: 0,
     stage: null,
     view: 0,
@@ -118,8 +118,8 @@ export class Store extends Observable {
     state.enlarged = null; // its curves are those of the case before
     const { method, budget } = { ...raw.show };
     if (keys.includes(method)) Object.assign(state, { method, stage: null });
-    state.wish = budget ?? (state.wish || this.#firstBudget());
-    this.#moveTo(snap(state.case, this.method, state.wish));
+    state.requested = budget ?? (state.requested || this.#firstBudget());
+    this.#moveTo(snap(state.case, this.method, state.requested));
     const late = method ?? follows; // one whose map is still to be worked out
     if (late) this.chooseMethod(late);
     this.answers.schedule();
@@ -201,12 +201,12 @@ export class Store extends Observable {
       return this.changed();
     }
     Object.assign(state, { method: key, stage: null });
-    this.#moveTo(snap(state.case, this.method, state.wish));
+    this.#moveTo(snap(state.case, this.method, state.requested));
     this.answers.schedule();
   }
 
   /** Go to a method and a budget, as far as they are named. */
-  show({ method = this.state.method, budget = this.state.wish }) {
+  show({ method = this.state.method, budget = this.state.requested }) {
     this.chooseMethod(method);
     this.moveBudget(budget);
   }
@@ -217,7 +217,7 @@ export class Store extends Observable {
     if (!state.case) return;
     const reached = snap(state.case, this.method, value, state.budget, direction);
     const { n } = state.case.grid;
-    state.wish = direction ? reached : Math.min(n, Math.max(1, Math.round(value)));
+    state.requested = direction ? reached : Math.min(n, Math.max(1, Math.round(value)));
     this.#moveTo(reached);
     this.answers.schedule();
   }

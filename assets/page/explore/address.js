@@ -17,11 +17,11 @@ const OF_A_CASE = ["scene", "picture", "question", "model"];
 const NAMES = ["example", ...OF_A_CASE, "method", "budget", "tab", "lesson", "step"];
 
 /** The address of what is on the page, without what stands in it otherwise. */
-export function queryOf({ state: { case: open, method, wish } }) {
+export function queryOf({ state: { case: open, method, requested } }) {
   const scene = typeof open.seed === "number";
   const place = scene ? { scene: open.seed } : { picture: open.picture.digest };
   const { question, model } = open;
-  return new URLSearchParams({ ...place, question, model, method, budget: wish });
+  return new URLSearchParams({ ...place, question, model, method, budget: requested });
 }
 
 const parametersOf = (search) =>
@@ -45,7 +45,7 @@ export class Address {
   #first = null; // those of the page as it came without any
   #plain = !Object.keys(parametersOf(location.search)).length;
   #following = false; // what is shown next is what the address says already,
-  #wishes = 0; // unless the visitor has wished for something since: so many were there then
+  #opened = 0; // unless the visitor has asked for something since: how often that was by then
   #restoring = false; // the picture of an address is on its way
   #timer = null;
   #openedAgain = -AGAIN_MS; // when that was done last, in milliseconds
@@ -111,7 +111,7 @@ export class Address {
     if (!state.case || state.pending || opening.pending || coming || answers.held) return;
     if (this.#restoring) return;
     const here = this.#here;
-    const untouched = opening.count === this.#wishes;
+    const untouched = opening.count === this.#opened;
     if (this.#plain && opening.count === 0) this.#first ??= here;
     const known = untouched && (this.#shown === null || this.#following);
     this.#following = false;
@@ -143,7 +143,7 @@ export class Address {
       this.#lesson = null;
       await this.#open(asked);
     }
-    this.#wishes = this.#store.opening.count;
+    this.#opened = this.#store.opening.count;
     this.#restoring = false;
     this.#look();
   }

@@ -1,6 +1,6 @@
 /**
  * A field that shows what belongs to the open case, and is the visitor's as soon as he types: what
- * was typed since the newest wish is never overwritten. Knows nothing of what it is for.
+ * was typed since the newest request is never overwritten. Knows nothing of what it is for.
  */
 
 /**
@@ -9,7 +9,7 @@
  * @param {function(Object): string} textOf what an open case would have in it
  */
 export function follow(store, input, textOf) {
-  let typedAt = -1; // how many wishes there had been
+  let typedAt = -1; // how many requests there had been
   let shown = null; // the case that was written last
   input.addEventListener("input", () => (typedAt = store.opening.count));
   store.subscribe(({ case: open }) => {

@@ -1,6 +1,6 @@
 /**
  * The question, suggestions for it, and the right answer where only the visitor can know it. Each
- * opens the case anew with one wish. On narrow screens its row is all that is seen of the inputs, and
+ * opens the case anew with one request. On narrow screens its row is all that is seen of the inputs, and
  * a button unfolds the others. Knows nothing of methods, scores and answers.
  */
 import { mark, node, show } from "../common/dom.js";

@@ -1,6 +1,6 @@
 /**
  * Pictures that the page has: the strip of examples, and scenes by their seeds. Each opens with one
- * wish, see common/answers/opening_request.js. Knows nothing of methods, scores and answers.
+ * request, see common/answers/opening_request.js. Knows nothing of methods, scores and answers.
  */
 import { valueOf } from "../common/bridge.js";
 import { mark, node } from "../common/dom.js";

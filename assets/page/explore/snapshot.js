@@ -85,7 +85,7 @@ export function snapshot(store, opened) {
         answers: store.cache.of(open.id).map(({ method, budget }) => [method, budget]),
       },
       opening: store.isOpening,
-      ...pick(state, "method", "budget", "wish", "view"),
+      ...pick(state, "method", "budget", "requested", "view"),
       kept: choice?.stages.at(-1).tally.kept ?? null,
       full,
       pruned: store.answers.pruned,

@@ -11,7 +11,7 @@ import gradio as gr
 class Explore:
     """The blocks of the tab that events read or write.
 
-    opening: brings what the visitor wants to open; opened: says which of these wishes is done with.
+    opening: brings what the visitor wants to open; opened: says which of these is done with.
     """
 
     session: gr.State

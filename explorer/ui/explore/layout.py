@@ -23,7 +23,7 @@ PRIVACY = (
     "<details class='vt-small'><summary>Pictures are not stored.</summary>They are forgotten when "
     "you leave or upload another one. For a reload, your browser keeps yours in this tab.</details>"
 )
-# The page gives an upload its place among the visitor's other wishes.
+# The page gives an upload its place among the visitor's other requests.
 UPLOADED = "async (picture) => [picture, await (await explorer).takeUpload(picture), null]"
 
 
@@ -100,7 +100,7 @@ def _inputs(shown: dict) -> dict[str, object]:
 
 
 def _wire(tab: Explore, opener: CaseOpener, model_queue: ModelQueue) -> None:
-    """Connect everything that opens another case; the newest wish counts, whatever it is."""
+    """Connect everything that opens another case; the newest request counts, whatever it is."""
     outputs = opener.outputs()
     hooks = QueueHooks(opener.is_stale, opener.refusal, unbegun=opener.unbegun)
     runs = {"queue": model_queue, "hooks": hooks}

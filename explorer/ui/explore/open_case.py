@@ -81,7 +81,7 @@ class CaseOpener:
         announce(self.app_state.tickets, CHANNEL, sent, request)
 
     def is_stale(self, *inputs: object) -> bool:
-        """Tell whether the visitor has a newer wish. inputs: those of `open` or `upload`."""
+        """Tell whether the visitor wants another case by now. inputs: as of `open` or `upload`."""
         *_, sent, _, request = inputs
         return is_stale(self.app_state.tickets, CHANNEL, sent, request)
 
@@ -110,7 +110,7 @@ class CaseOpener:
         try:
             yield {self.tab.picture: None}
             yield from self._newest(path, sent, session, request)
-        finally:  # also where a newer wish came before it was opened
+        finally:  # also where something newer was asked for before it was opened
             uploads.discard(path)
 
     def _newest(

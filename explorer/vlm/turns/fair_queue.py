@@ -145,13 +145,13 @@ class Run:
 class FairQueue:
     """The runs of all visitors, of which a few at a time have a turn.
 
-    lanes: how many. sliced: whether a run gives way once its slice is over; where every run has a
-    GPU of its own it keeps its turn until it has ended.
+    slots: how many have a turn at the same time. sliced: whether a run gives way once its slice is
+    over; where every run has a GPU of its own it keeps its turn until it has ended.
     """
 
-    def __init__(self, lanes: int = 1, sliced: bool = True):
+    def __init__(self, slots: int = 1, sliced: bool = True):
         self.changed = threading.Condition()
-        self._free, self._sliced = lanes, sliced
+        self._free, self._sliced = slots, sliced
         self._runs: set[Run] = set()
         self._waiting: list[Run] = []
         self._times: dict[str, float] = {}  # by visitor
@@ -252,7 +252,7 @@ class FairQueue:
         self._next()
 
     def _next(self) -> None:
-        """Give free lanes to those who are due."""
+        """Give free slots to those who are due."""
         while self._free and (
             ready := [run for run in self._waiting if may_go_on(run, self._runs)]
         ):

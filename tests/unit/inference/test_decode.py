@@ -101,16 +101,18 @@ def test_meeting_an_answer_leaves_no_trace():
         [[step.token for step in decode(run, 40)] for run in runs(4)],
     )
     teacher_force_together(batch, [[5, 9, 11, 7]] * len(PLANS))
-    talk = DecodeLoop(40)
-    talk.add(batch)
-    said = heard_out(talk)
+    loop = DecodeLoop(40)
+    loop.add(batch)
+    said = run_to_end(loop)
     assert [[step.token for step in said[number]] for number in range(len(PLANS))] == plain
 
 
-def heard_out(talk: DecodeLoop, said: dict[int, list[Step]] | None = None) -> dict[int, list[Step]]:
+def run_to_end(
+    loop: DecodeLoop, said: dict[int, list[Step]] | None = None
+) -> dict[int, list[Step]]:
     """Let everybody speak until nobody has anything to say."""
     said = {} if said is None else said
-    while steps := talk.step():
+    while steps := loop.step():
         for number, step in steps:
             said.setdefault(number, []).append(step)
     return said
@@ -123,13 +125,13 @@ def test_who_joins_later_answers_as_if_alone(kv_heads):
     ends = [
         next((i + 1 for i, step in enumerate(steps) if step.token in eos), 8) for steps in plain
     ]
-    talk, later, said = DecodeLoop(8), runs(kv_heads, eos), {}
+    loop, later, said = DecodeLoop(8), runs(kv_heads, eos), {}
     for some in ([0, 1], [2, 3], [4, 5]):
-        assert list(talk.add(DecodeBatch([later[number] for number in some]))) == some
+        assert list(loop.add(DecodeBatch([later[number] for number in some]))) == some
         for _ in range(3):
-            for number, step in talk.step():
+            for number, step in loop.step():
                 said.setdefault(number, []).append(step)
-    heard_out(talk, said)
+    run_to_end(loop, said)
     assert len(set(ends)) > 2, "they end at different steps"
     for number, (run, steps, end) in enumerate(zip(later, plain, ends, strict=True)):
         assert [s.token for s in said[number]] == [s.token for s in steps[:end]]

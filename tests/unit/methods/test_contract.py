@@ -16,9 +16,9 @@ from random_signals import (
     WIDTH,
     budgets,
     inner_signals,
+    run_stages,
     size_of,
     tower_signals,
-    walk,
 )
 
 from explorer.errors import BadBudget, UnknownMethod
@@ -145,7 +145,7 @@ def test_every_stage_keeps_and_merges_what_it_was_told_to(method):
     for layout, content in PICTURES:
         picture = f"{method.spec}, {layout}, {content}"
         for budget in tried(method, size_of(layout), content):
-            for signals, stage, kept in walk(method, budget, layout, content):
+            for signals, stage, kept in run_stages(method, budget, layout, content):
                 check(signals, stage, kept, f"{picture} at {budget}")
 
 
@@ -157,7 +157,7 @@ def test_towers_without_cls_are_served_too(method):
     for layout, content in PICTURES:
         picture = f"{method.spec}, {layout}, {content}"
         for budget in tried(method, size_of(layout, cls=False), content):
-            for signals, stage, kept in walk(method, budget, layout, content, cls=False):
+            for signals, stage, kept in run_stages(method, budget, layout, content, cls=False):
                 where = f"{picture} at {budget}"
                 check(signals, stage, kept, where)
                 assert kept.lead == 0, where
@@ -182,7 +182,7 @@ def test_scores_are_one_finite_number_per_token(method):
 def test_the_whole_budget_is_the_identity(method):
     for layout, (place, *_) in LAYOUTS.items():
         n, where = len(place), f"{layout}, {method.spec}"
-        for signals, stage, kept in walk(method, n, layout):
+        for signals, stage, kept in run_stages(method, n, layout):
             assert (stage.keep, stage.merge) == (n, 0), where
             assert kept.index.tolist() == list(range(n)), where
             assert kept.merged is None, where
@@ -192,8 +192,8 @@ def test_the_whole_budget_is_the_identity(method):
 def test_the_same_picture_gives_the_same_tokens():
     for method in CHOICES_AND_OPTIONS:
         budget = max(9, method.floor(size_of("square")))
-        first = list(walk(method, budget, "square"))
-        again = list(walk(method, budget, "square"))
+        first = list(run_stages(method, budget, "square"))
+        again = list(run_stages(method, budget, "square"))
         for (_, _, one), (_, _, two) in zip(first, again, strict=True):
             assert torch.equal(one.index, two.index), method.spec
             if one.merged is not None:
@@ -210,7 +210,7 @@ def test_a_nested_method_only_adds_tokens_as_the_budget_grows(method):
         scores, picture = None, f"{method.spec}, {layout}, {content}"
         for budget in budgets(method, size_of(layout)):
             where = f"{picture} at {budget}"
-            stages = list(walk(method, budget, layout, content))
+            stages = list(run_stages(method, budget, layout, content))
             assert len(stages) == 1, where
             signals, stage, kept = stages[0]
             scores = method.score(signals) if scores is None else scores
@@ -236,7 +236,7 @@ def test_a_nested_method_only_adds_tokens_as_the_budget_grows(method):
 def test_a_method_that_is_not_nested_says_so_for_a_reason(method):
     sets = []
     for budget in budgets(method, size_of("square")):
-        *_, (_, _, kept) = walk(method, budget, "square")
+        *_, (_, _, kept) = run_stages(method, budget, "square")
         untouched = set(kept.index.tolist())
         folded = [] if kept.group is None else kept.group.tolist()
         sets.append((untouched, folded))
@@ -330,7 +330,7 @@ def test_a_method_looks_only_at_what_it_names():
     walks = [
         (method, *each)
         for method in CHOICES
-        for each in walk(method, max(9, method.floor(size_of("square"))), "square")
+        for each in run_stages(method, max(9, method.floor(size_of("square"))), "square")
     ]
     for method, signals, stage, kept in walks:
         named = {name: getattr(signals, name) for name in method.needs}

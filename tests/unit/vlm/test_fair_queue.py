@@ -41,7 +41,7 @@ def finish(*threads: threading.Thread) -> None:
 
 
 def all_at_once(queue: FairQueue, works: list[Callable[[], object]]) -> None:
-    """Let works that need a turn wait behind one that has the only lane, until all are there."""
+    """Let works that need a turn wait behind one that has the only slot, until all are there."""
     first = queue.join("first")
     with first.turn():
         threads = [in_thread(work) for work in works]
@@ -53,7 +53,7 @@ def all_at_once(queue: FairQueue, works: list[Callable[[], object]]) -> None:
 
 
 def order_of(queue: FairQueue, runs: list[Run]) -> list[Run]:
-    """Tell in which order runs get the only lane."""
+    """Tell in which order runs get the only slot."""
     done = []
     all_at_once(queue, [lambda run=run: run.call(lambda: done.append(run)) for run in runs])
     return done

@@ -1,4 +1,4 @@
-"""Lanes share the work out, pass on what they find, and end together."""
+"""Threads share the work out, pass on what they find, and end together."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_pieces_are_done_at_the_same_time():
 
     def meet(numbers: Iterator[int]) -> Iterator[int]:
         for number in numbers:
-            meeting.wait()  # goes on only if another lane is here, too
+            meeting.wait()  # goes on only if another thread is here, too
             yield number
 
     assert sorted(parallel(meet, range(4), 2)) == [0, 1, 2, 3]
@@ -79,7 +79,7 @@ def test_who_wants_no_more_gets_no_more(n_threads):
     results.close()
     assert len(begun) < 900
     here = [thread for thread in threading.enumerate() if thread.name.startswith("parallel")]
-    assert not here, "no lane goes on behind one's back"
+    assert not here, "no thread goes on behind one's back"
 
 
 def test_who_would_wait_for_a_result_works_one_out():
@@ -140,7 +140,7 @@ def test_every_value_is_computed_with_its_threads_whoever_asks_for_it():
     assert len(ended) == 2, "who wants no more ends the work"
 
 
-def test_two_lanes_find_what_one_finds():
+def test_two_threads_find_what_one_finds():
     image = scenes.make(4).image
     wanted = [(spec, 40) for spec in ("random", "pool", "fastv", "visionzip", "visiondrop")]
     wanted += [("clsattn", budget) for budget in range(1, 60, 12)]
@@ -157,8 +157,8 @@ def test_two_lanes_find_what_one_finds():
         assert one.spec == two.spec
         np.testing.assert_allclose(two.score, one.score, rtol=1e-4, atol=1e-5)
     assert found[1][1].keys() == found[2][1].keys() == set(wanted)
-    for wish, one in found[1][1].items():
-        two = found[2][1][wish].answer
+    for spec, one in found[1][1].items():
+        two = found[2][1][spec].answer
         assert np.array_equal(two.stages[-1].fate, one.answer.stages[-1].fate)
         assert two.text == one.answer.text
         assert two.p_full == pytest.approx(one.answer.p_full, abs=1e-4)

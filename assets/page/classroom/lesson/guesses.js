@@ -16,8 +16,8 @@ const titleOf = (store, spec) =>
 /** The budget nearest to that of the page which a method of the open case can show. */
 function budgetOf(store, spec) {
   const method = methodOf(store, spec);
-  const { case: open, wish } = store.state;
-  return method ? snap(open, method, wish) : wish;
+  const { case: open, requested } = store.state;
+  return method ? snap(open, method, requested) : requested;
 }
 
 const answerOf = (store, spec) =>

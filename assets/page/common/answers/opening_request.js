@@ -1,5 +1,5 @@
 /**
- * What the visitor wants to open: all ways share one request, so that the newest wish counts, be it a
+ * What the visitor wants to open: all ways share one request, so that the newest one counts, be it a
  * question, a scene, a picture or a link. Remembers what was uploaded until the page knows its name.
  * Knows nothing of elements.
  */
@@ -11,15 +11,15 @@ const BESIDES = "truth"; // changes neither picture nor question: what is being 
 export class OpeningRequest {
   #request = new Request();
   #store;
-  #uploads = new Map(); // what was uploaded, by the ticket of the wish
-  count = 0; // wishes so far
+  #uploads = new Map(); // what was uploaded, by the ticket of its request
+  count = 0; // requests so far
   named = () => {}; // is told the name of an upload, and what was uploaded
 
   constructor(store) {
     this.#store = store;
   }
 
-  /** Give the way to the server; a wish that came before there was one is sent now. */
+  /** Give the way to the server; a request that came before there was one is sent now. */
   connect(send) {
     const waiting = this.pending;
     this.#request.connect(send);
@@ -40,12 +40,12 @@ export class OpeningRequest {
   /** Open something: {kind, ...}, see explorer/ui/explore/opening_messages.py. upload: a blob. */
   ask(opens, upload = null) {
     const about = OF_THE_OPEN.includes(opens.kind) ? { case: this.#store.state.case?.id } : {};
-    return this.#wish({ ...opens, ...about }, upload, true);
+    return this.#send({ ...opens, ...about }, upload, true);
   }
 
   /** Tell the server that an upload is on its way; gives the message that shall go with it. */
   announce(opens, upload = null) {
-    return this.#wish(opens, upload, false);
+    return this.#send(opens, upload, false);
   }
 
   /** What is looked at goes along: its whole map comes at once. */
@@ -53,7 +53,7 @@ export class OpeningRequest {
     return { opens, method: this.#store.state.method };
   }
 
-  #wish(opens, upload, work) {
+  #send(opens, upload, work) {
     if (opens.kind !== BESIDES) this.count++;
     const message = this.#request.send(this.#message(opens), work);
     this.#uploads.clear();
@@ -62,7 +62,7 @@ export class OpeningRequest {
     return message;
   }
 
-  /** A wish is done with: {ticket, picture}; picture: the name of what was uploaded. */
+  /** A request is done with: {ticket, picture}; picture: the name of what was uploaded. */
   receive(reply) {
     if (!reply) return;
     const upload = this.#uploads.get(reply.ticket);

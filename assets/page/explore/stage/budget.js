@@ -28,11 +28,12 @@ function floorInWords(store) {
   const { method } = store;
   const { n } = store.state.case.grid;
   const floor = floorOf(store.state.case, method);
-  const { wish, budget } = store.state;
-  const wished = wish < floor && wish !== budget ? ` ${format.count(wish)} were wished.` : "";
-  if (floor <= WORTH_A_WORD * n && !wished) return null;
+  const { requested, budget } = store.state;
+  const isLess = requested < floor && requested !== budget;
+  const askedFor = isLess ? ` ${format.count(requested)} were asked for.` : "";
+  if (floor <= WORTH_A_WORD * n && !askedFor) return null;
   const why = method.where === "before the LLM" ? "" : ": its first layers see more tokens";
-  return { reach: `Can't go below ${format.count(floor)} on average`, why: `${why}.${wished}` };
+  return { reach: `Can't go below ${format.count(floor)} on average`, why: `${why}.${askedFor}` };
 }
 
 /** "64 of 196 kept, answer unchanged." */

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from random_signals import EVERY_CONTENT, LAYOUTS, WIDTH, grid, one_patch_each, size_of, walk
+from random_signals import EVERY_CONTENT, LAYOUTS, WIDTH, grid, one_patch_each, run_stages, size_of
 from torch import Tensor
 
 from explorer.methods.attention.fopru import FoPru
@@ -44,7 +44,7 @@ def test_fopru_by_rows_never_cuts_a_row(layout, content):
     size, place = size_of(layout), LAYOUTS[layout][0]
     patches = int((place[:, 0] >= 0).sum())
     for budget in range(size.columns, patches + 1):
-        [(_, stage, kept)] = walk(FoPru(strategy="row"), budget, layout, content)
+        [(_, stage, kept)] = run_stages(FoPru(strategy="row"), budget, layout, content)
         if budget == size.tokens:
             continue
         assert stage.keep == budget // size.columns * size.columns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from random_signals import EVERY_CONTENT, EVERY_LAYOUT, budgets, grid, size_of, walk
+from random_signals import EVERY_CONTENT, EVERY_LAYOUT, budgets, grid, run_stages, size_of
 from torch import Tensor
 
 from explorer.media.layouts import tiled
@@ -152,5 +152,5 @@ def test_areas_of_crops_that_share_one_grid_and_of_crops_that_are_views():
 @EVERY_CONTENT
 def test_towers_without_cls_are_served_too(layout, content):
     for budget in budgets(HiRED(), size_of(layout, cls=False)):
-        for _, stage, kept in walk(HiRED(), budget, layout, content, cls=False):
+        for _, stage, kept in run_stages(HiRED(), budget, layout, content, cls=False):
             assert len(kept.index) == stage.keep

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from random_signals import NEWLINES, grid, tower_signals, walk
+from random_signals import NEWLINES, grid, run_stages, tower_signals
 
 from explorer.methods.attention.visionzip import VisionZip
 from explorer.methods.signals import Signals, Size, Stage, top
@@ -57,6 +57,6 @@ def test_visionzip_without_cls_scores_by_the_attention_received():
 
 
 def test_visionzip_does_not_merge_newlines_while_there_are_patches():
-    *_, (_, _, kept) = walk(VisionZip(), 10, "newlines")
+    *_, (_, _, kept) = run_stages(VisionZip(), 10, "newlines")
     assert (kept.group[NEWLINES[:, 0] < 0] == -1).all()
     assert (kept.group >= 0).sum() + len(kept.index) == 16
