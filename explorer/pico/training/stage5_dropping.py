@@ -43,6 +43,7 @@ COMPLETE, AT_INPUT = 0.3, 0.5  # shares of the batches; the others lose patches 
 LAST_LAYER = 8
 FEWEST, MOST = 12, 190  # patches that stay
 WIDEST = 2 * PATCHES  # positions that stretched patches are spread over
+STANDING = 0.2  # share of the rows whose patches keep their positions
 FADE = (0.55, 0.85)  # of pointing, later than in the stage before
 
 Example = tuple[Tensor, list[Question], Tensor]
@@ -106,7 +107,7 @@ class Chance:
     def positions(self, standing: Tensor) -> Tensor:
         """Draw where K patches stand, and what follows them, [B, K + 1]; see `Packed.standing`.
 
-        A third of the rows stay as they are, a third count on from [BOS], a third have gaps.
+        A fifth of the rows stay; half of the others count on from [BOS], half have gaps.
         """
         rows, count = standing.shape
         counted = torch.arange(count).expand(rows, -1)
@@ -115,7 +116,8 @@ class Chance:
         gaps = score.topk(count, 1).indices.sort(1).values
         way = self.uniform(rows, 1)
         drawn = 1 + torch.where(way < 0.5, counted, gaps).to(standing.device)
-        return torch.where((self.uniform(rows, 1) < 1 / 3).to(standing.device), standing, drawn)
+        stays = (self.uniform(rows, 1) < STANDING).to(standing.device)
+        return torch.where(stays, standing, drawn)
 
 
 def _smooth(noise: Tensor) -> Tensor:
