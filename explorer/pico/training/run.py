@@ -44,8 +44,8 @@ Train the built-in model pico, stage by stage.
   align      visual tokens and words meet                       7,200 pictures    4 minutes
   questions  the language model learns to answer               26,400 pictures   98 minutes
   pointing   ... while two heads point at what is asked for     5,100 pictures   15 minutes
-  dropping   ... while patches leave and positions change      24,000 pictures   80 minutes
-  sharpening the tower again: places of things, words of signs 30,400 pictures   40 minutes
+  dropping   ... while patches leave and positions change      24,000 pictures   70 minutes
+  sharpening the tower again: places of things, words of signs 30,400 pictures   45 minutes
 
 The times are those of a run on two CPU cores: the first four stages take about 3 hours and
 20 minutes. Accuracy still rises at the end, as the learning rate falls; more steps of the last

@@ -70,17 +70,36 @@ class Heads(nn.Module):
 
 
 def loss_of(model: LlavaForConditionalGeneration, heads: Heads, batch: Example) -> Tensor:
-    """Add up the errors about patch classes, presence, rows and columns."""
-    pixels, classes, present = batch
-    patches, cls = encode_images(model, pixels)
-    weight = torch.ones(len(CLASSES), device=pixels.device)
+    """Let the tower look, and add up what the heads get wrong."""
+    return heads_loss(heads, *encode_images(model, batch[0]), batch)
+
+
+def heads_loss(
+    heads: Heads,
+    patches: Tensor,
+    cls: Tensor,
+    batch: Example,
+    position_weight: float = POSITION_WEIGHT,
+    empty_weight: float = 1.0,
+) -> Tensor:
+    """Add up the errors about patch classes, presence, rows and columns.
+
+    patches: [B, 196, D]; cls: [B, D]; empty_weight: of a patch without a thing, where rows and
+    columns are told.
+    """
+    _, classes, present = batch
+    classes = classes.flatten()
+    weight = torch.ones(len(CLASSES), device=classes.device)
     weight[CLASS[BACKGROUND]] = BACKGROUND_WEIGHT
-    what = F.cross_entropy(heads.what(patches).float().flatten(0, 1), classes.flatten(), weight)
+    what = F.cross_entropy(heads.what(patches).float().flatten(0, 1), classes, weight)
     there = F.binary_cross_entropy_with_logits(heads.present(cls).float(), present)
-    number = torch.arange(PATCHES, device=pixels.device).repeat(len(pixels))
-    row = F.cross_entropy(heads.row(patches).float().flatten(0, 1), number // GRID)
-    column = F.cross_entropy(heads.column(patches).float().flatten(0, 1), number % GRID)
-    return what + PRESENCE_WEIGHT * there + POSITION_WEIGHT * (row + column)
+    number = torch.arange(PATCHES, device=classes.device).repeat(len(present))
+    rows, columns = (head(patches).float().flatten(0, 1) for head in (heads.row, heads.column))
+    row = F.cross_entropy(rows, number // GRID, reduction="none")
+    column = F.cross_entropy(columns, number % GRID, reduction="none")
+    counts = torch.where(classes == CLASS[BACKGROUND], empty_weight, 1.0)
+    placed = (counts * (row + column)).sum() / counts.sum()
+    return what + PRESENCE_WEIGHT * there + position_weight * placed
 
 
 @torch.no_grad()

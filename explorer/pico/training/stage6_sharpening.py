@@ -12,19 +12,16 @@ import copy
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlavaForConditionalGeneration
 
-from explorer.pico.architecture import GRID, PATCHES, as_pixels, encode_images
-from explorer.pico.data.vocabulary import BACKGROUND, CLASS, CLASSES
+from explorer.pico.architecture import as_pixels, encode_images
 from explorer.pico.training.dataset import Pictures
 from explorer.pico.training.loop import TrainingPlan, fit
 from explorer.pico.training.stage1_tower import (
-    BACKGROUND_WEIGHT,
-    PRESENCE_WEIGHT,
     Example,
     Heads,
+    heads_loss,
     patch_classes,
     presence,
 )
@@ -47,24 +44,9 @@ def example(pictures: Pictures, number: int) -> Example:
     return as_pixels(scene.image), patch_classes(scene.things), presence(scene.things)
 
 
-def heads_loss(heads: Heads, patches: Tensor, cls: Tensor, batch: Example) -> Tensor:
-    """Add up the errors about names, rows and columns of patches [B, 196, D], and presence."""
-    _, classes, present = batch
-    classes = classes.flatten()
-    weight = torch.ones(len(CLASSES), device=classes.device)
-    weight[CLASS[BACKGROUND]] = BACKGROUND_WEIGHT
-    named = F.cross_entropy(heads.what(patches).float().flatten(0, 1), classes, weight)
-    there = F.binary_cross_entropy_with_logits(heads.present(cls).float(), present)
-    number = torch.arange(PATCHES, device=classes.device).repeat(len(present))
-    counts = torch.where(classes == CLASS[BACKGROUND], EMPTY_WEIGHT, 1.0)
-    row = F.cross_entropy(
-        heads.row(patches).float().flatten(0, 1), number // GRID, reduction="none"
-    )
-    column = F.cross_entropy(
-        heads.column(patches).float().flatten(0, 1), number % GRID, reduction="none"
-    )
-    placed = (counts * (row + column)).sum() / counts.sum()
-    return named + PRESENCE_WEIGHT * there + POSITION_WEIGHT * placed
+def sharp_loss(heads: Heads, patches: Tensor, cls: Tensor, batch: Example) -> Tensor:
+    """Add up what the heads get wrong, places of things above all; arguments: of `heads_loss`."""
+    return heads_loss(heads, patches, cls, batch, POSITION_WEIGHT, EMPTY_WEIGHT)
 
 
 def keeping_loss(patches: Tensor, before: Tensor, right: Tensor) -> Tensor:
@@ -93,7 +75,7 @@ def train(
         batch = tuple(part.to(device) for part in batch)
         with torch.no_grad():
             patches, cls = encode_images(model, batch[0])
-        return heads_loss(heads, patches, cls, batch)
+        return sharp_loss(heads, patches, cls, batch)
 
     count = min(HEADS_PLAN.steps, plan.steps)
     examples = pictures.batches(example, count, plan.batch)
@@ -108,8 +90,8 @@ def train(
             before, _ = encode_images(first_model, batch[0])
             right = first_heads.what(before).argmax(-1) == batch[1]
         kept = keeping_loss(patches, before, right)
-        return heads_loss(heads, patches, cls, batch) + KEEPING_WEIGHT * kept
+        return sharp_loss(heads, patches, cls, batch) + KEEPING_WEIGHT * kept
 
-    named = [*((f"tower.{name}", weight) for name, weight in tower.named_parameters())]
+    tower_weights = [(f"tower.{name}", weight) for name, weight in tower.named_parameters()]
     examples = pictures.batches(example, plan.steps, plan.batch)
-    yield from fit([*named, *head_weights], of_both, examples, plan, "sharpening", device)
+    yield from fit([*tower_weights, *head_weights], of_both, examples, plan, "sharpening", device)
