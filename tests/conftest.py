@@ -34,9 +34,8 @@ if TYPE_CHECKING:  # they import torch
     from explorer.ui.session import UseCases
 
 pytest.register_assert_rewrite("family_contract", "video_family_contract")
-expect.set_options(timeout=20_000)  # milliseconds; a busy machine is late, not wrong
-
-PATIENCE = 60  # seconds
+PATIENCE = 60  # seconds; a busy machine is late, not wrong
+expect.set_options(timeout=1_000 * PATIENCE)
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -186,6 +185,7 @@ def visit(browser, url: str, *, alone: bool = False, color_scheme: str | None = 
     viewport = context.pop("viewport", {"width": 1366, "height": 1080})
     opened = browser.new_context(**context) if alone or context else browser.contexts[0]
     page = opened.new_page()
+    page.set_default_timeout(1_000 * PATIENCE)
     page.set_viewport_size(viewport)
     page.emulate_media(color_scheme=color_scheme)
     page.add_init_script(SAVES_DATA)
@@ -209,7 +209,7 @@ def ready(page: Page) -> None:
 
     Before that there is no `explorerState`, and asking for it fails at once instead of waiting.
     """
-    page.wait_for_selector(".vt-stage[data-kept]", timeout=60_000)
+    page.wait_for_selector(".vt-stage[data-kept]")
 
 
 def state(page: Page) -> dict:
@@ -217,7 +217,7 @@ def state(page: Page) -> dict:
     return page.evaluate("explorerState()")
 
 
-def until(page: Page, condition: str, timeout: int = 60_000, **values) -> None:
+def until(page: Page, condition: str, timeout: int = 1_000 * PATIENCE, **values) -> None:
     """Wait until a condition holds for the `state` of the page; it may name the values."""
     names = ", ".join(values)
     page.wait_for_function(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -142,7 +143,13 @@ def test_tokens_leave_layer_by_layer_and_can_be_taken_home(page, tmp_path):
     expect(page.locator(".vt-film-canvas")).to_have_count(0)
     page.emulate_media(reduced_motion="no-preference")
     page.get_by_role("button", name="Watch tokens leave").click()
-    expect(words).to_contain_text("Layer 1 of 12")
-    film.get_by_role("button", name="Pause").click()
-    expect(film.get_by_role("button", name="Play")).to_be_visible()
+    expect(words).to_contain_text("Layer")  # it moves by itself
+    play = film.get_by_role("button", name=re.compile("Play|Pause"))
+    names = play.evaluate(  # at one go: a busy machine may see the end before it can pause
+        """button => {
+          const press = () => (button.click(), button.textContent);
+          return button.textContent === "Pause" ? [press()] : [press(), press()];
+        }"""
+    )
+    assert names in (["Play"], ["Pause", "Play"])
     film.get_by_role("button", name="Close").click()

@@ -19,9 +19,10 @@ from explorer.pico.data import scenes
 QUESTION = "what is in the middle ?"
 TIE = 0.03  # of the largest score: few layers, each with roundings of up to 0.4 percent
 GREEDY = (
-    "vispruner divprune zooprune mmtok scope restore dart todre gprune corematching pact".split()
-)
-"""They choose one token after the other, or count neurons: what a tie changes is no small gap."""
+    "vispruner divprune zooprune mmtok scope restore dart todre gprune corematching pact ivcprune"
+).split()
+"""They choose one token after the other, or seeds by which all others are scored, or count neurons:
+what a tie changes is no small gap."""
 
 
 def request_of(vlm):
