@@ -15,7 +15,7 @@ from explorer import ROOT
 
 FOLDER = ROOT / "assets" / "examples"
 
-NAMES = ("opening", "corner", "find", "exist", "laptops", "count", "where", "left")
+NAMES = ("opening", "corner", "find", "exist", "laptops", "count", "where", "bus")
 """In the order of the page; the first is what a visitor sees first."""
 LADDERED = ("clsattn", "fastv")  # methods whose whole ladder is stored
 FIRST_METHOD = "clsattn"  # what the page shows at first, as in assets/page/common/store.js

@@ -50,7 +50,7 @@ class FastV(OneStep):
         traps=(
             "The last token is the end of the template, not a word of the question. On large "
             "models it prefers the lower end of the picture (FEATHER); pico does not show that: of "
-            "64 patches that it keeps, 40 % lie in the lower half."
+            "64 patches that it keeps, 49 % lie in the lower half."
         ),
         score_means="attention from the prompt's last token",
     )

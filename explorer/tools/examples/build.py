@@ -15,7 +15,7 @@ SCENES = {  # seed and question of those that no rule finds
     "find": (43, "find the cheese ."),
     "laptops": (44, "how many laptops are there ?"),
     "where": (33, "describe the picture ."),
-    "left": (60, "what is at the left ?"),  # the rocket stays in view, counted anew it has moved
+    "bus": (69, "what is at the right ?"),  # which stays in view; counted anew, it has moved
 }
 LOST = ("exist", "count")  # kinds of question of which an example shows a lost answer
 

@@ -2,10 +2,10 @@
 
 The page opens with a picture on which one sees what pruning is about: of the scenes from seed 0 on,
 the first about whose middle (1) the full model is right, (2) most methods are still right at a
-third of the tokens, (3) what the page shows first is right on most of its ladder, and (4) the
-answer turns wrong once the patches of the thing that is asked for leave, and they alone. Others
-show an answer that is lost at a third. Knows pico and what can be asked of it; not how an example
-is stored.
+third of the tokens, (3) what the page shows first is right on most of its ladder and wrong
+somewhere, so that the slider changes the answer, and (4) the answer turns wrong once the patches
+of the thing that is asked for leave, and they alone. Others show an answer that is lost at a
+third. Knows pico and what can be asked of it; not how an example is stored.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def seen_on(scene: Scene) -> str | None:
         return None
     tokens = analyses.count_tokens(request, cache=cache)
     rungs = [(FIRST_METHOD, budget) for budget in ladder(tokens, 1, 2)]
-    if _right(request, rungs, truth, cache)[0] < MOST * len(rungs):
+    if not MOST * len(rungs) <= _right(request, rungs, truth, cache)[0] < len(rungs):
         return None
     budget = near_a_third(ladder(tokens, 1, 2), tokens)
     quick = [(method.spec, budget) for method in catalog.choices() if not method.slow]

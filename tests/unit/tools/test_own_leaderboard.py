@@ -117,17 +117,17 @@ def test_nothing_is_asked_twice_and_another_rule_needs_no_answer(folder, monkeyp
 
 
 def test_a_failure_becomes_a_case_that_opens(tmp_path, monkeypatch, capsys):
-    scenes.make(49).image.save(tmp_path / "a.png")
-    line = {"picture": "a.png", "question": "what do you see at the bottom left ?"}
-    (tmp_path / "data.jsonl").write_text(json.dumps(line | {"answer": "a bell"}))
+    scenes.make(69).image.save(tmp_path / "a.png")
+    line = {"picture": "a.png", "question": "what is at the right ?"}
+    (tmp_path / "data.jsonl").write_text(json.dumps(line | {"answer": "a bus"}))
     words = ("--methods", "clsattn", "--out", tmp_path / "out")
     for new in (1, 0):
         command(tmp_path, monkeypatch, *words)
         assert f"1 questions, {new} of them new" in capsys.readouterr().out
     [file] = (tmp_path / "out" / "cases").iterdir()
     case = case_file.load(file.read_bytes())
-    assert (case.truth, case.full.text, case.runs[0].method) == ("a bell", "a bell", "clsattn")
-    assert case.runs[0].text != "a bell"
+    assert (case.truth, case.full.text, case.runs[0].method) == ("a bus", "a bus", "clsattn")
+    assert case.runs[0].text != "a bus"
     assert not any(difference.change for difference in replay(case))
 
 

@@ -86,7 +86,7 @@ def test_the_first_example_stays_right_with_most_methods_until_its_thing_goes():
     verdicts = [answer["right"] for answer in case["answers"] if answer["budget"] == third]
     assert case["full"]["right"] and np.mean(verdicts) >= rules.MOST
     ladder = [answer["right"] for answer in case["answers"] if answer["method"] == FIRST_METHOD]
-    assert np.mean(ladder) >= rules.MOST
+    assert rules.MOST <= np.mean(ladder) < 1, "somewhere the slider changes the answer"
     (line,) = case["notes"]
     assert f"{sum(verdicts)} of {len(verdicts)} methods" in line
     (thing,) = (thing for thing in scene.things if thing.cell == rules.MIDDLE)
