@@ -423,16 +423,23 @@ def test_the_table_can_be_read_on_a_projector(with_pico):
     page = with_pico
     page.set_viewport_size({"width": 1024, "height": 768})
     drawn(page)
-    box = page.locator(".vt-matrix-box")
-    assert box.evaluate("box => box.scrollWidth <= box.clientWidth"), "nothing scrolls sideways"
+    page.wait_for_function(  # nothing scrolls sideways, once it is laid out anew
+        """() => {
+          const box = document.querySelector(".vt-matrix-box");
+          return box.clientWidth > 0 && box.scrollWidth <= box.clientWidth;
+        }"""
+    )
     heads = page.locator(".vt-matrix thead th").all_text_contents()
     assert "similarity" in heads and len(heads) == len(set(heads)) <= 9
     size = page.locator(".vt-matrix td[data-kind]").first
     assert size.evaluate("cell => parseFloat(getComputedStyle(cell).fontSize)") >= 14
     page.locator(".vt-matrix td[data-at='1 2']").click()
-    pair = page.locator("#vt-pair").get_attribute("data-pair").split(" ")
     groups = {method.spec: catalog.group_of(method) for method in catalog.choices()}
-    assert [groups[key] for key in pair] == heads[1:3]
+    page.wait_for_function(
+        """([groups, wanted]) => document.querySelector("#vt-pair").dataset.pair.split(" ")
+          .every((key, at) => groups[key] === wanted[at])""",
+        arg=[groups, heads[1:3]],
+    )
     page.set_viewport_size(SIZE)
 
 
