@@ -19,21 +19,22 @@ from explorer.pico.data import scenes
 QUESTION = "what is in the middle ?"
 TIE = 0.03  # of the largest score: few layers, each with roundings of up to 0.4 percent
 GREEDY = (
-    "vispruner divprune zooprune mmtok scope restore dart todre gprune corematching pact ivcprune"
-).split()
-"""They choose one token after the other, or seeds by which all others are scored, or count neurons:
-what a tie changes is no small gap."""
+    "vispruner divprune zooprune mmtok scope restore dart todre gprune corematching pact".split()
+)
+"""They choose one token after the other, or count neurons: what a tie changes is no small gap."""
+SCENES = {LLAVA: 1, SMOLVLM: 2}
+"""Where IVC-Prune's seeds, by which it scores all others, are no tie on any processor tried."""
 
 
-def request_of(vlm):
-    return CaseRequest.make(vlm, scenes.make(1).image.resize((90, 60)), QUESTION)
+def request_of(vlm, seed=1):
+    return CaseRequest.make(vlm, scenes.make(seed).image.resize((90, 60)), QUESTION)
 
 
 @pytest.mark.parametrize("key", [LLAVA, SMOLVLM])
 def test_kept_sets_differ_in_ties_alone(key):
     half = small(key, torch.bfloat16)
     single = replace(half, model=deepcopy(half.model).float())
-    ours, theirs = (analyses.analyse(request_of(vlm)) for vlm in (half, single))
+    ours, theirs = (analyses.analyse(request_of(vlm, SCENES[key])) for vlm in (half, single))
     tokens = theirs.grid.count
     for mine, exact in zip(ours.methods, theirs.methods, strict=True):
         assert mine.score.dtype == np.float32 and mine.spec == exact.spec
