@@ -11,15 +11,13 @@ written down as they come: run again, it goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
-from explorer import ROOT
 from explorer.analyses.effects import things
 from explorer.analyses.effects.captions import QUESTION
 from explorer.analyses.effects.things import FOLDER, SCENES, AskedThing, asked_of_scene, lexicon
@@ -46,6 +44,7 @@ from explorer.tools import distributed
 from explorer.tools.distributed import Team, progress
 from explorer.tools.distributed.log import append
 from explorer.tools.distributed.models import share_cores
+from explorer.tools.distributed.weights import pico_weights
 from explorer.tools.effects import scene_log
 from explorer.tools.effects.scene_log import MeasuredScene
 from explorer.vlm.loader import default_loader
@@ -54,16 +53,6 @@ from explorer.vlm.threads import cpu_threads
 FIRST_SEED = 2_000_000_000  # the scenes of the leaderboard: neither training nor evaluation
 CORPUS = 200  # scenes from which popular and adversarial things are taken
 CACHE_BYTES = 64_000_000
-WEIGHTS = ROOT / "assets" / "pico"
-
-
-@cache
-def weights() -> str:
-    """Name the weights that answer, by twelve digits of their digest."""
-    digest = hashlib.sha256()
-    for file in sorted(WEIGHTS.glob("model*.safetensors")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def write_corpus(file: Path = SCENES) -> None:
@@ -108,7 +97,7 @@ def evaluate(seed: int, method: str, budget: int) -> MeasuredScene:
             _caption(seed, row, scene, answer(describe, spec, budget, cache=results))
             for row, spec in rows.items()
         ]
-    return MeasuredScene(seed, weights(), tuple(probes), tuple(captions))
+    return MeasuredScene(seed, pico_weights(), tuple(probes), tuple(captions))
 
 
 def _probe(seed: int, thing: AskedThing, why: str, row: str, given) -> ProbeRecord:
@@ -133,7 +122,7 @@ def fill(
     log: Path, seeds: Sequence[int], method: str, budget: int, team: Team
 ) -> list[MeasuredScene]:
     """Measure what the log doesn't have, say how far it is, and give all scenes asked for."""
-    known = {scene.seed: scene for scene in scene_log.read(log, weights())}
+    known = {scene.seed: scene for scene in scene_log.read(log, pico_weights())}
     missing = [seed for seed in seeds if seed not in known]
     results = team.results(partial(evaluate, method=method, budget=budget), missing)
     for _, scene in progress.told(results, len(missing), "scenes"):
@@ -156,7 +145,7 @@ def result(measured: Sequence[MeasuredScene], method: str, budget: int) -> dict:
         "title": catalog.title(method),
         "budget": budget,
         "scenes": len(measured),
-        "weights": weights(),
+        "weights": pico_weights(),
         "rows": rows,
         "examples": examples(frame, method),
     }

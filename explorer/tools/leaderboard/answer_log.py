@@ -16,19 +16,29 @@ from explorer.tools.distributed.log import read_lines
 
 @dataclass(frozen=True)
 class Measured:
-    """What one scene gave. rows: the methods that were asked, though some may not have answered."""
+    """What one scene gave. weights: of the model, by their digest.
+
+    rows: the methods that were asked, though some may not have answered.
+    """
 
     seed: int
+    weights: str
     rows: tuple[str, ...]
     budgets: tuple[int, ...]
     records: tuple[EvalRecord, ...]
 
 
-def read(file: Path) -> Iterator[Measured]:
-    """Read what is there; see `read_lines`."""
+def read(file: Path, weights: str) -> Iterator[Measured]:
+    """Read what these weights have answered; see `read_lines`."""
     for told in read_lines(file):
-        records = tuple(EvalRecord(**record) for record in told["records"])
-        yield Measured(told["seed"], tuple(told["rows"]), tuple(told["budgets"]), records)
+        if told.get("weights") == weights:  # a line from before weights were named has none
+            yield Measured(
+                told["seed"],
+                told["weights"],
+                tuple(told["rows"]),
+                tuple(told["budgets"]),
+                tuple(EvalRecord(**record) for record in told["records"]),
+            )
 
 
 def done(measured: Sequence[Measured], budgets: Sequence[int]) -> dict[int, set[str]]:

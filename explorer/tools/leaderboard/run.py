@@ -5,8 +5,9 @@ answers are known and writes assets/leaderboard: one row per method and budget, 
 plotly figure; `python -m explorer docs` then writes what they say into the README. Answers come
 side by side, from the functions that the page uses. A method is measured by the random that counts
 positions as it does and drops at the same layers; every random draws other tokens from scene to
-scene. Answers are written down as they come: after an interruption, with more scenes or with a new
-method the same command does what is missing.
+scene. Answers are written down as they come, with the weights that gave them: after an
+interruption, with more scenes or with a new method the same command does what is missing, and after
+a new training everything.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from explorer.tools import distributed
 from explorer.tools.distributed import Team, progress
 from explorer.tools.distributed.log import append
 from explorer.tools.distributed.models import register_models, suited
+from explorer.tools.distributed.weights import pico_weights
 from explorer.tools.leaderboard import answer_log, own_data, own_failures
 from explorer.tools.leaderboard.answer_log import Measured
 from explorer.tools.leaderboard.own_data import AUTO, OwnData
@@ -66,7 +68,7 @@ def evaluate(seed: int, rows: Sequence[str], budgets: Sequence[int]) -> Measured
                 records.append(_record(seed, question, row, result.answer, full))
     order = {row: number for number, row in enumerate([FULL, *rows])}
     records.sort(key=lambda record: (order[record.method], record.budget))
-    return Measured(seed, tuple(rows), tuple(budgets), tuple(records))
+    return Measured(seed, pico_weights(), tuple(rows), tuple(budgets), tuple(records))
 
 
 def _record(seed: int, question: Question, row: str, answer: Answer, full: Answer) -> EvalRecord:
@@ -181,7 +183,7 @@ def fill(
     log: Path, seeds: Sequence[int], rows: Sequence[str], budgets: Sequence[int], team: Team
 ) -> list[Measured]:
     """Measure what the log doesn't have, say how far it is, and give all that it has then."""
-    measured = list(answer_log.read(log))
+    measured = list(answer_log.read(log, pico_weights()))
     known, missing = answer_log.done(measured, budgets), []
     for seed in seeds:
         new = [row for row in rows if row not in known.get(seed, ())]

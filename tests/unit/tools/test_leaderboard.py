@@ -10,18 +10,22 @@ import pytest
 from explorer.metrics.leaderboard.table import EvalRecord, read_table
 from explorer.tools.distributed import Team
 from explorer.tools.distributed.log import append
+from explorer.tools.distributed.weights import pico_weights
 from explorer.tools.leaderboard import answer_log, run
 from explorer.tools.leaderboard.answer_log import Measured
 from explorer.tools.leaderboard.rows import draw_of, rows_for, title
 
 SEEDS = [run.FIRST_SEED + 7, run.FIRST_SEED + 8]
 BUDGETS = (4, 64)
+WEIGHTS = pico_weights()
 
 
-def measured(seed: int, *rows: str, budgets: tuple[int, ...] = BUDGETS) -> Measured:
+def measured(
+    seed: int, *rows: str, weights: str = WEIGHTS, budgets: tuple[int, ...] = BUDGETS
+) -> Measured:
     told = (EvalRecord(seed, 'the "EXIT", left ?', "at", row, 4, True, True, 0.5, 0.25, 0.3)
             for row in rows)  # fmt: skip
-    return Measured(seed, rows, budgets, tuple(told))
+    return Measured(seed, weights, rows, budgets, tuple(told))
 
 
 def test_every_method_comes_with_the_random_that_it_is_measured_by():
@@ -68,24 +72,33 @@ def test_a_run_goes_on_where_it_was_stopped(first, tmp_path, monkeypatch):
     rows = [*first.rows, "divprune"]
     found = run.fill(log, SEEDS, rows, BUDGETS, Team())
     assert asked == [(SEEDS[0], "divprune"), (SEEDS[1], *rows)]
-    assert list(answer_log.read(log)) == found and len(found) == 3
+    assert list(answer_log.read(log, WEIGHTS)) == found and len(found) == 3
     assert run.fill(log, SEEDS, rows, BUDGETS, Team()) == found and len(asked) == 2
     run.fill(log, SEEDS[:1], ["clsattn"], (4, 8), Team())
     assert asked[2:] == [(SEEDS[0], "clsattn")], "a budget that it hasn't been asked at"
 
 
+def test_answers_of_other_weights_are_asked_for_again(tmp_path, monkeypatch):
+    log, seed = tmp_path / "answers.jsonl", SEEDS[0]
+    append(log, measured(seed, "random", weights="0123456789ab"))
+    now = measured(seed, "random")
+    monkeypatch.setattr(run, "evaluate", lambda *_: now)
+    assert run.fill(log, [seed], ["random"], BUDGETS, Team()) == [now]
+    assert list(answer_log.read(log, WEIGHTS)) == [now]
+
+
 def test_a_line_that_was_cut_off_is_taken_away(tmp_path):
     log = tmp_path / "answers.jsonl"
-    assert list(answer_log.read(log)) == []
+    assert list(answer_log.read(log, WEIGHTS)) == []
     append(log, measured(1, "random"))
     log.write_text(log.read_text() + '{"seed": 2, "rows": ["ran')
-    assert list(answer_log.read(log)) == [measured(1, "random")]
+    assert list(answer_log.read(log, WEIGHTS)) == [measured(1, "random")]
     append(log, measured(2, "random"))
-    assert [one.seed for one in answer_log.read(log)] == [1, 2]
+    assert [one.seed for one in answer_log.read(log, WEIGHTS)] == [1, 2]
 
 
 def test_the_command_writes_table_and_figure(first, tmp_path, monkeypatch, capsys):
-    append(tmp_path / run.LOG, Measured(run.FIRST_SEED, first.rows, BUDGETS, tuple(
+    append(tmp_path / run.LOG, Measured(run.FIRST_SEED, first.weights, first.rows, BUDGETS, tuple(
         EvalRecord(**{**vars(record), "seed": run.FIRST_SEED}) for record in first.records
     )))  # fmt: skip
     words = ["leaderboard", "--scenes", "1", "--methods", "clsattn", "fastv"]
