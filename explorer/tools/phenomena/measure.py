@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from explorer.metrics.phenomena import Finding
 from explorer.tools.phenomena import (
     attention_depth,
+    attention_or_chance,
     lower_half,
     method_order,
     question_kinds,
@@ -22,6 +23,7 @@ PHENOMENA = (
     method_order,
     question_kinds,
     target_kept,
+    attention_or_chance,
     lower_half,
     attention_depth,
     withdrawal,

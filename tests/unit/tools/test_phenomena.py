@@ -19,6 +19,7 @@ from explorer.pico.data.questions import Question
 from explorer.pico.data.scenes import Scene, Thing
 from explorer.tools.phenomena import (
     attention_depth,
+    attention_or_chance,
     lower_half,
     measure,
     method_order,
@@ -114,6 +115,17 @@ def test_a_target_is_kept_as_far_as_the_patches_that_it_lies_on():
     none = [answered("clsattn", b, kept=np.array([N - 1])) for b in target_kept.BUDGETS]
     (found,) = target_kept.findings([changing(each, *none)])
     assert not found.shown
+
+
+def test_attention_falls_behind_chance_where_it_leaves_nothing_of_a_thing():
+    elsewhere = [
+        answered(name, attention_or_chance.BUDGET, right=False, kept=np.arange(N - 9, N))
+        for name in attention_or_chance.CHANCE
+    ]
+    (found,) = attention_or_chance.findings([changing(observed(), *elsewhere), observed(COUNT)])
+    assert found.shown and "FastV 0.50 (1.00), nothing left 0.50 (0.00)" in found.pico
+    (found,) = attention_or_chance.findings([observed()])
+    assert not found.shown and "FitPrune 1.00 (1.00), nothing left 0.00 (0.00)" in found.pico
 
 
 def test_a_preference_for_the_lower_end_is_seen_in_what_is_kept():
