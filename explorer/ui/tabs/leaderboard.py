@@ -20,7 +20,7 @@ TEXT = (
     "built-in model; other models may differ. Each is measured by its own random, which counts "
     "positions as it does and drops at the same layers: “↑” is better, “≈” no better, “↓” worse "
     "(McNemar's paired test at 5 %, corrected after Holm for all comparisons). What it costs tells "
-    "the cell under the pointer. Run it again: `python -m explorer leaderboard --scenes 200`."
+    "the cell under the pointer. Run it again: `python -m explorer leaderboard --scenes {scenes}`."
 )
 
 
@@ -32,7 +32,9 @@ def build(folder: Path = FOLDER) -> None:
     with gr.Accordion(
         "Does pruning work here? A leaderboard", open=False, elem_id="vt-leaderboard"
     ):
-        gr.Markdown("\n- ".join([f"{TEXT}\n", *findings(read_table(table))]))
+        rows = read_table(table)
+        text = TEXT.format(scenes=rows["n"].max())  # one question to a scene
+        gr.Markdown("\n- ".join([f"{text}\n", *findings(rows)]))
         gr.Plot(plotly.io.read_json(drawn), show_label=False, elem_id="vt-leaderboard-plot")
         gr.DownloadButton("Table as CSV", table, size="sm")
     with gr.Accordion("What pico shows of large models, and what it doesn't", open=False):

@@ -93,8 +93,16 @@ def test_the_leaderboard_opens_above_the_cards(page):
         box.get_by_role("button", name="Table as CSV").click()
     rows = read_table(table.value.path())
     assert set(rows["method"]) >= {"full", "random", "visionzip", "fastv"}
+    expect(box).to_contain_text(f"leaderboard --scenes {rows['n'].max()}")
     page.get_by_text("What pico shows of large models").click()
     expect(page.locator("#vt-phenomena tbody tr")).to_have_count(len(phenomena.read()[0]))
+    heads = page.locator("#vt-phenomena th")
+    height = "(all) => all.map((head) => head.getBoundingClientRect().height)"
+    for width in (1366, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert max(heads.evaluate_all(height)) < 60, "no word is broken, whatever the width"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.set_viewport_size({"width": 1366, "height": 1080})
 
 
 def test_a_changed_setting_is_worked_out_and_can_be_shown(page):
