@@ -437,7 +437,7 @@ def test_the_table_can_be_read_on_a_projector(with_pico):
     groups = {method.spec: catalog.group_of(method) for method in catalog.choices()}
     page.wait_for_function(
         """([groups, wanted]) => document.querySelector("#vt-pair").dataset.pair.split(" ")
-          .every((key, at) => groups[key] === wanted[at])""",
+          .map((key) => groups[key]).join() === wanted.join()""",
         arg=[groups, heads[1:3]],
     )
     page.set_viewport_size(SIZE)

@@ -97,7 +97,8 @@ def test_one_pass_gives_what_an_eager_pass_per_token_gives(kv_heads, target):
         seen, found = torch.stack(explained.attention), torch.stack(explained.gradient)
         assert seen.dtype == found.dtype == torch.float32
         torch.testing.assert_close(seen[..., :S, :S], attention.float())
-        torch.testing.assert_close(found[..., :S, :S], gradient.float(), rtol=1e-4, atol=1e-5)
+        atol = min(1e-5, 2e-6 * gradient.abs().max().item())
+        torch.testing.assert_close(found[..., :S, :S], gradient.float(), rtol=1e-4, atol=atol)
         assert found[..., S:, :].abs().sum() == 0, "what is said later explains nothing"
         assert found.abs().amax((1, 2, 3)).min() > 1e-3, "no layer is without a gradient"
 
