@@ -17,14 +17,19 @@ def append(file: Path, result: object) -> None:
         lines.write(json.dumps(asdict(result)) + "\n")
 
 
-def read_lines(file: Path) -> Iterator[dict]:
-    """Read every line; a last one that was cut off while it was written is taken away."""
+def read_lines(file: Path, **fields: str) -> Iterator[dict]:
+    """Read the lines that have these fields; a last one that was cut off is taken away.
+
+    fields: what a line must hold, as the weights that answered; a line without them is not given.
+    """
     if not file.exists():
         return
     with file.open("rb+") as lines:
         whole = 0
         while (line := lines.readline()).endswith(b"\n"):
             whole += len(line)
-            yield json.loads(line)
+            told = json.loads(line)
+            if all(told.get(name) == value for name, value in fields.items()):
+                yield told
         if line:
             lines.truncate(whole)

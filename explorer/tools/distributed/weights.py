@@ -14,7 +14,7 @@ WEIGHTS = ROOT / "assets" / "pico"
 
 
 @cache
-def pico_weights() -> str:
+def weights_digest() -> str:
     """Name the weights that answer, by twelve digits of their digest."""
     digest = hashlib.sha256()
     for file in sorted(WEIGHTS.glob("model*.safetensors")):

@@ -44,7 +44,7 @@ from explorer.tools import distributed
 from explorer.tools.distributed import Team, progress
 from explorer.tools.distributed.log import append
 from explorer.tools.distributed.models import share_cores
-from explorer.tools.distributed.weights import pico_weights
+from explorer.tools.distributed.weights import weights_digest
 from explorer.tools.effects import scene_log
 from explorer.tools.effects.scene_log import MeasuredScene
 from explorer.vlm.loader import default_loader
@@ -97,7 +97,7 @@ def evaluate(seed: int, method: str, budget: int) -> MeasuredScene:
             _caption(seed, row, scene, answer(describe, spec, budget, cache=results))
             for row, spec in rows.items()
         ]
-    return MeasuredScene(seed, pico_weights(), tuple(probes), tuple(captions))
+    return MeasuredScene(seed, weights_digest(), tuple(probes), tuple(captions))
 
 
 def _probe(seed: int, thing: AskedThing, why: str, row: str, given) -> ProbeRecord:
@@ -122,7 +122,7 @@ def fill(
     log: Path, seeds: Sequence[int], method: str, budget: int, team: Team
 ) -> list[MeasuredScene]:
     """Measure what the log doesn't have, say how far it is, and give all scenes asked for."""
-    known = {scene.seed: scene for scene in scene_log.read(log, pico_weights())}
+    known = {scene.seed: scene for scene in scene_log.read(log, weights_digest())}
     missing = [seed for seed in seeds if seed not in known]
     results = team.results(partial(evaluate, method=method, budget=budget), missing)
     for _, scene in progress.told(results, len(missing), "scenes"):
@@ -145,7 +145,7 @@ def result(measured: Sequence[MeasuredScene], method: str, budget: int) -> dict:
         "title": catalog.title(method),
         "budget": budget,
         "scenes": len(measured),
-        "weights": pico_weights(),
+        "weights": weights_digest(),
         "rows": rows,
         "examples": examples(frame, method),
     }

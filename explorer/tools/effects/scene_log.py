@@ -25,11 +25,10 @@ class MeasuredScene:
 
 def read(file: Path, weights: str) -> Iterator[MeasuredScene]:
     """Read what these weights have answered; see `read_lines`."""
-    for told in read_lines(file):
-        if told["weights"] == weights:
-            yield MeasuredScene(
-                told["seed"],
-                told["weights"],
-                tuple(ProbeRecord(**each) for each in told["probes"]),
-                tuple(CaptionRecord(**each) for each in told["captions"]),
-            )
+    for told in read_lines(file, weights=weights):
+        yield MeasuredScene(
+            told["seed"],
+            weights,
+            tuple(ProbeRecord(**each) for each in told["probes"]),
+            tuple(CaptionRecord(**each) for each in told["captions"]),
+        )

@@ -30,15 +30,9 @@ class Measured:
 
 def read(file: Path, weights: str) -> Iterator[Measured]:
     """Read what these weights have answered; see `read_lines`."""
-    for told in read_lines(file):
-        if told.get("weights") == weights:  # a line from before weights were named has none
-            yield Measured(
-                told["seed"],
-                told["weights"],
-                tuple(told["rows"]),
-                tuple(told["budgets"]),
-                tuple(EvalRecord(**record) for record in told["records"]),
-            )
+    for told in read_lines(file, weights=weights):
+        records = tuple(EvalRecord(**record) for record in told["records"])
+        yield Measured(told["seed"], weights, tuple(told["rows"]), tuple(told["budgets"]), records)
 
 
 def done(measured: Sequence[Measured], budgets: Sequence[int]) -> dict[int, set[str]]:

@@ -44,11 +44,10 @@ class OwnMeasured:
 
 def read(file: Path, model: str) -> Iterator[OwnMeasured]:
     """Read what a model has answered."""
-    for told in read_lines(file):
-        if told["model"] == model:
-            answers = tuple(OwnAnswer(**answer) for answer in told.pop("answers"))
-            rows, budgets = tuple(told.pop("rows")), tuple(told.pop("budgets"))
-            yield OwnMeasured(**told, rows=rows, budgets=budgets, answers=answers)
+    for told in read_lines(file, model=model):
+        answers = tuple(OwnAnswer(**answer) for answer in told.pop("answers"))
+        rows, budgets = tuple(told.pop("rows")), tuple(told.pop("budgets"))
+        yield OwnMeasured(**told, rows=rows, budgets=budgets, answers=answers)
 
 
 def done(file: Path, model: str, budgets: Sequence[int]) -> dict[str, set[str]]:

@@ -35,7 +35,7 @@ from explorer.tools import distributed
 from explorer.tools.distributed import Team, progress
 from explorer.tools.distributed.log import append
 from explorer.tools.distributed.models import register_models, suited
-from explorer.tools.distributed.weights import pico_weights
+from explorer.tools.distributed.weights import weights_digest
 from explorer.tools.leaderboard import answer_log, own_data, own_failures
 from explorer.tools.leaderboard.answer_log import Measured
 from explorer.tools.leaderboard.own_data import AUTO, OwnData
@@ -68,7 +68,7 @@ def evaluate(seed: int, rows: Sequence[str], budgets: Sequence[int]) -> Measured
                 records.append(_record(seed, question, row, result.answer, full))
     order = {row: number for number, row in enumerate([FULL, *rows])}
     records.sort(key=lambda record: (order[record.method], record.budget))
-    return Measured(seed, pico_weights(), tuple(rows), tuple(budgets), tuple(records))
+    return Measured(seed, weights_digest(), tuple(rows), tuple(budgets), tuple(records))
 
 
 def _record(seed: int, question: Question, row: str, answer: Answer, full: Answer) -> EvalRecord:
@@ -183,7 +183,7 @@ def fill(
     log: Path, seeds: Sequence[int], rows: Sequence[str], budgets: Sequence[int], team: Team
 ) -> list[Measured]:
     """Measure what the log doesn't have, say how far it is, and give all that it has then."""
-    measured = list(answer_log.read(log, pico_weights()))
+    measured = list(answer_log.read(log, weights_digest()))
     known, missing = answer_log.done(measured, budgets), []
     for seed in seeds:
         new = [row for row in rows if row not in known.get(seed, ())]

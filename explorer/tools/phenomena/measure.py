@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from explorer.metrics.phenomena import Finding
 from explorer.tools.phenomena import (
     attention_depth,
-    attention_or_chance,
+    attention_vs_random,
     lower_half,
     method_order,
     question_kinds,
@@ -23,7 +23,7 @@ PHENOMENA = (
     method_order,
     question_kinds,
     target_kept,
-    attention_or_chance,
+    attention_vs_random,
     lower_half,
     attention_depth,
     withdrawal,

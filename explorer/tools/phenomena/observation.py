@@ -21,6 +21,7 @@ from explorer.cases.records import Answer
 from explorer.cases.request import CaseRequest
 from explorer.cases.scheduler import answer_many
 from explorer.inference.prefill import prefill
+from explorer.media.grid import touched
 from explorer.metrics.fidelity import agrees
 from explorer.pico.data import scenes
 from explorer.pico.data.questions import Question, sample
@@ -58,6 +59,16 @@ class Observation:
     def right(self, method: str, budget: int) -> bool:
         """Tell whether a pruned answer is the right one."""
         return agrees(self.answers[method, budget].text, self.question.answer)
+
+    @property
+    def one_target(self) -> bool:
+        """Tell whether the question is about a single thing."""
+        return len(self.question.targets) == 1
+
+    def target_kept(self, method: str, budget: int) -> np.ndarray:
+        """Tell of each patch under the first thing asked about whether it stays to the end."""
+        on_it = touched(self.boxes, self.question.targets[0].box)
+        return self.answers[method, budget].stages[-1].fate[on_it] == 0
 
 
 def observe(

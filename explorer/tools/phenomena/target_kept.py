@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from explorer.media.grid import touched
 from explorer.metrics.phenomena import Finding
 from explorer.tools.phenomena.observation import Observation
 
@@ -16,14 +15,10 @@ SPECS = [("clsattn", budget) for budget in BUDGETS]
 
 def findings(observations: Sequence[Observation]) -> list[Finding]:
     """Compare the share of the target's patches that stays with what chance would leave."""
-    about = [each for each in observations if len(each.question.targets) == 1]
+    about = [each for each in observations if each.one_target]
     kept, chance = [], []
     for budget in BUDGETS:
-        shares = []
-        for each in about:
-            own = touched(each.boxes, each.question.targets[0].box)
-            stays = each.answers["clsattn", budget].stages[-1].fate == 0
-            shares.append(stays[own].mean())
+        shares = [each.target_kept("clsattn", budget).mean() for each in about]
         kept.append(float(np.mean(shares)))
         chance.append(budget / about[0].tokens)
     told = [

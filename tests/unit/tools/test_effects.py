@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from explorer.tools.distributed.log import append
-from explorer.tools.distributed.weights import pico_weights
+from explorer.tools.distributed.weights import weights_digest
 from explorer.tools.effects import run, scene_log
 
 SEED = run.FIRST_SEED + 1
@@ -61,6 +61,6 @@ def test_an_interrupted_run_goes_on_and_writes_what_the_page_shows(
     run.main()
     assert asked == [seeds[0], seeds[2]], "answers of other weights don't count"
     told = json.loads((tmp_path / "clsattn-49.json").read_text())
-    assert told["scenes"] == 3 and told["weights"] == pico_weights()
+    assert told["scenes"] == 3 and told["weights"] == weights_digest()
     assert [row["title"] for row in told["rows"]][::2] == ["All tokens", "Random"]
     assert "3 scenes" in capsys.readouterr().out

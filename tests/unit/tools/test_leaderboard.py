@@ -10,14 +10,14 @@ import pytest
 from explorer.metrics.leaderboard.table import EvalRecord, read_table
 from explorer.tools.distributed import Team
 from explorer.tools.distributed.log import append
-from explorer.tools.distributed.weights import pico_weights
+from explorer.tools.distributed.weights import weights_digest
 from explorer.tools.leaderboard import answer_log, run
 from explorer.tools.leaderboard.answer_log import Measured
 from explorer.tools.leaderboard.rows import draw_of, rows_for, title
 
 SEEDS = [run.FIRST_SEED + 7, run.FIRST_SEED + 8]
 BUDGETS = (4, 64)
-WEIGHTS = pico_weights()
+WEIGHTS = weights_digest()
 
 
 def measured(

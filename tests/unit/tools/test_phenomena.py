@@ -19,7 +19,7 @@ from explorer.pico.data.questions import Question
 from explorer.pico.data.scenes import Scene, Thing
 from explorer.tools.phenomena import (
     attention_depth,
-    attention_or_chance,
+    attention_vs_random,
     lower_half,
     measure,
     method_order,
@@ -119,12 +119,12 @@ def test_a_target_is_kept_as_far_as_the_patches_that_it_lies_on():
 
 def test_attention_falls_behind_chance_where_it_leaves_nothing_of_a_thing():
     elsewhere = [
-        answered(name, attention_or_chance.BUDGET, right=False, kept=np.arange(N - 9, N))
-        for name in attention_or_chance.CHANCE
+        answered(name, attention_vs_random.BUDGET, right=False, kept=np.arange(N - 9, N))
+        for name in attention_vs_random.RANDOM_OF
     ]
-    (found,) = attention_or_chance.findings([changing(observed(), *elsewhere), observed(COUNT)])
+    (found,) = attention_vs_random.findings([changing(observed(), *elsewhere), observed(COUNT)])
     assert found.shown and "FastV 0.50 (1.00), nothing left 0.50 (0.00)" in found.pico
-    (found,) = attention_or_chance.findings([observed()])
+    (found,) = attention_vs_random.findings([observed()])
     assert not found.shown and "FitPrune 1.00 (1.00), nothing left 0.00 (0.00)" in found.pico
 
 
