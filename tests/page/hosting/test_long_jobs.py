@@ -176,13 +176,16 @@ def test_every_long_job_tells_its_place_is_cancelled_and_done_again(
 ):
     monkeypatch.setattr(fair_queue, "PLACE_SECONDS", 0.02)  # so that it is told at once
     for job in JOBS:
-        open_tab(page, job.tab)
+        if not job.unasked:
+            open_tab(page, job.tab)
         if job.tab == "Video":
             page.wait_for_selector(".vt-video-view[data-is=done]", timeout=1_000 * PATIENCE)
         if job.tab == "Failures":  # one message
             page.locator("#vt-scenes").evaluate("all => all.replaceChildren(new Option(2, 2))")
         with none_may_begin(queue, monkeypatch):
-            if not job.unasked:
+            if job.unasked:  # opened only now: what is made up at once would be done before
+                open_tab(page, job.tab)
+            else:
                 page.locator(job.go).click()
             expect(page.locator(job.line)).to_contain_text("number 2 of 2 in the queue")
             job.stop(page)
