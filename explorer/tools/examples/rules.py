@@ -22,7 +22,6 @@ from explorer.cases.case import open_case
 from explorer.cases.method_maps import ladder
 from explorer.cases.request import CaseRequest
 from explorer.media.grid import touched
-from explorer.methods import catalog
 from explorer.methods.catalog import resolve
 from explorer.metrics.fidelity import agrees
 from explorer.pico.data import questions, scenes
@@ -64,13 +63,15 @@ def seen_on(scene: Scene) -> str | None:
     rungs = [(FIRST_METHOD, budget) for budget in ladder(tokens, 1, 2)]
     if not MOST * len(rungs) <= _right(request, rungs, truth, cache)[0] < len(rungs):
         return None
-    budget = near_a_third(ladder(tokens, 1, 2), tokens)
-    quick = [(method.spec, budget) for method in catalog.choices() if not method.slow]
-    right, answered = _right(request, quick, truth, cache)
+    wanted = compared(request, tokens, cache)
+    right, answered = _right(request, wanted, truth, cache)
     if right < MOST * answered:
         return None
+    third = near_a_third(ladder(tokens, 1, 2), tokens)
+    more = " (a few need more patches)" if any(budget > third for _, budget in wanted) else ""
+    many = f"{right} of {answered} methods"
     return (
-        f"With {budget} of {tokens} patches {right} of {answered} methods still say “{truth}”. "
+        f"With {third} of {tokens} patches {many} still say “{truth}”{more}. "
         f"Take away the patches of the {asked[0].name} alone, and the answer is “{without}”."
     )
 
@@ -103,6 +104,18 @@ def near_a_third(budgets: Sequence[int], tokens: int) -> int:
     return min(budgets, key=lambda budget: abs(budget - tokens / 3))
 
 
+def compared(request: CaseRequest, tokens: int, cache: ResultCache) -> list[tuple[str, int]]:
+    """List the methods that the tab "Compare" counts, each at its own budget nearest to a third.
+
+    Those are all but the slow ones, which have no map before somebody asks, and the baselines.
+    """
+    return [
+        (found.spec, near_a_third(found.ladder, tokens))
+        for found in analyses.analyse(request, cache=cache).methods
+        if resolve(found.spec).card.arxiv
+    ]
+
+
 def without_thing(request: CaseRequest, thing: Thing, cache: ResultCache) -> str:
     """Answer from all patches but those that a thing lies on, which keep their positions."""
     on_it = touched(open_case(request, cache).vision.grid.boxes, thing.box)
@@ -113,9 +126,7 @@ def without_thing(request: CaseRequest, thing: Thing, cache: ResultCache) -> str
 def _right(
     request: CaseRequest, specs: list[tuple[str, int]], truth: str, cache: ResultCache
 ) -> tuple[int, int]:
-    """Count the right answers, and all; methods that can't meet the budget give none."""
-    size = open_case(request, cache).size
-    met = [(s, budget) for s, budget in specs if budget in (resolve(s).reachable(size) or [budget])]
-    results = analyses.answer_many(request, met, cache=cache)
+    """Count the right answers, and all."""
+    results = analyses.answer_many(request, specs, cache=cache)
     verdicts = [agrees(r.answer.text, truth) for r in results if r.answer is not None]
     return sum(verdicts), len(verdicts)

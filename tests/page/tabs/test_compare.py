@@ -203,6 +203,13 @@ def test_every_method_has_a_card_with_a_picture_and_an_answer(with_pico):
     assert len(set(drawn)) > len(drawn) / 2, "different methods keep different patches"
 
 
+def test_the_line_of_the_first_picture_counts_as_many_as_stand_here(with_pico):
+    line = with_pico.locator("#vt-question-notes").inner_text()
+    counted = re.search(r"With (\d+) of \d+ patches (\d+ of \d+ methods)", line)
+    move(with_pico, int(counted[1]))
+    expect(with_pico.locator(".vt-compare-says")).to_contain_text(f"{counted[2]} give the full")
+
+
 def test_cards_stand_in_groups_with_readings_folded_under_their_method(page):
     groups = page.locator(".vt-mini-groups section")
     shown = map(catalog.resolve, state(page)["case"]["methods"])
