@@ -9,6 +9,10 @@ import { lossRow, wordLosses } from "./word_losses.js";
 
 const SIGNS = { yes: "✓ yes", no: "✗ no", skipped: "not asked", running: "…", waiting: "", told: "" };
 
+const EIGHT_QUESTIONS = "Asks eight questions, one after the other; takes a few seconds.";
+const NOTHING_FAILED =
+  "This answer has not failed. Fewer tokens or another method may lose it: choose them in Explore.";
+
 const stateOf = (step, running) => {
   if (!step) return running ? "running" : "waiting";
   if (!step.asked) return "skipped";
@@ -21,6 +25,11 @@ function judged(answer, full = false) {
   const right = typeof answer.right === "boolean" ? (answer.right ? "✓ right" : "✗ wrong") : "";
   const same = full || typeof answer.same !== "boolean" ? "" : answer.same ? "same" : "changed";
   return [right, same].filter(Boolean).join(", ");
+}
+
+/** Whether the pruned answer is known and neither wrong nor another than that of all tokens. */
+function isFine({ answer }) {
+  return Boolean(answer?.text) && !answer.partial && answer.same === true && answer.right !== false;
 }
 
 /** Question, truth and answers. */
@@ -138,7 +147,9 @@ export function diagnosisPanel(store, task, steps) {
     const found = reply?.found ?? null;
     head.update();
     losses.update(lossesOf(store, found?.steps ?? reply?.steps ?? []));
-    asks.update(found ? "" : "Asks eight questions, one after the other; takes a few seconds.");
+    const fine = isFine(store.answers.pruned);
+    write(asks.go, fine ? "Is anything wrong?" : "Why did it fail?");
+    asks.update(found ? "" : fine ? NOTHING_FAILED : EIGHT_QUESTIONS);
     list.update(found?.steps ?? reply?.steps ?? [], busy ? reply?.at : null);
     show(verdict, Boolean(found));
     write(verdict, found?.sentence ?? "");

@@ -134,6 +134,16 @@ def test_it_starts_from_the_methods_set_and_its_answer(with_pico):
     expect(page.locator("#vt-pick-count")).to_have_text(str(theirs["budget"]))
 
 
+def test_why_it_failed_is_asked_only_of_an_answer_that_has_failed(with_pico, page):
+    asked = {"Why did it fail?": with_pico, "Is anything wrong?": page}
+    for words, opened in asked.items():
+        answer, failed = state(opened)["pruned"]["answer"], opened is with_pico
+        assert (not answer["same"] or answer["right"] is False) == failed
+        expect(opened.locator("#vt-diagnosis-go")).to_have_text(words)
+        line = opened.locator("#vt-diagnosis-line")
+        expect(line).to_contain_text("eight questions" if failed else "has not failed")
+
+
 def test_why_it_failed_is_told_step_by_step_and_ends_in_a_verdict(page, canned):
     """One button; what came before a cancel is dropped; the evidence is folded at the end."""
     panel, line = page.locator("#vt-diagnosis"), page.locator("#vt-diagnosis-line")
