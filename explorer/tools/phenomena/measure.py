@@ -35,7 +35,7 @@ SPECS = list(dict.fromkeys(spec for module in PHENOMENA for spec in module.SPECS
 def measure(seeds: Sequence[int], tell: Callable[[int], None] = lambda done: None) -> list[Finding]:
     """Ask one question about each scene and give what is found. tell: hears how many are done."""
     observations: list[Observation] = []
-    for done, each in enumerate(observe(seeds, SPECS), 1):
+    for done, each in enumerate(observe(seeds, SPECS, attention_vs_random.SWAPPED), 1):
         observations.append(each)
         tell(done)
     return [finding for module in PHENOMENA for finding in module.findings(observations)]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from torch import Tensor
@@ -26,6 +27,7 @@ from explorer.metrics.fidelity import agrees
 from explorer.pico.data import scenes
 from explorer.pico.data.questions import Question, sample
 from explorer.pico.data.scenes import Scene
+from explorer.tools.phenomena.swap import Swap, swap
 
 FIRST_SEED = 2_500_000_000  # neither training, evaluation nor the leaderboard goes there
 
@@ -36,7 +38,7 @@ class Observation:
 
     to_first, to_picture [L]: the shares of attention that the prompt's last token pays to the first
     token and to all visual tokens, mean over heads, none pruned. boxes [N, 4]: of the patches, in
-    pixels of the picture.
+    pixels of the picture. swaps: of some methods, where the question is about a single thing.
     """
 
     scene: Scene
@@ -45,6 +47,7 @@ class Observation:
     to_first: Tensor
     to_picture: Tensor
     boxes: np.ndarray
+    swaps: Mapping[AnswerSpec, Swap] = field(default_factory=dict)
 
     @property
     def tokens(self) -> int:
@@ -58,12 +61,16 @@ class Observation:
 
     def right(self, method: str, budget: int) -> bool:
         """Tell whether a pruned answer is the right one."""
-        return agrees(self.answers[method, budget].text, self.question.answer)
+        return self.is_right(self.answers[method, budget])
+
+    def is_right(self, answer: Answer) -> bool:
+        """Tell whether an answer is the right one."""
+        return agrees(answer.text, self.question.answer)
 
     @property
     def one_target(self) -> bool:
         """Tell whether the question is about a single thing."""
-        return len(self.question.targets) == 1
+        return is_about_one(self.question)
 
     def target_kept(self, method: str, budget: int) -> np.ndarray:
         """Tell of each patch under the first thing asked about whether it stays to the end."""
@@ -71,10 +78,21 @@ class Observation:
         return self.answers[method, budget].stages[-1].fate[on_it] == 0
 
 
+def is_about_one(question: Question) -> bool:
+    """Tell whether a question is about a single thing."""
+    return len(question.targets) == 1
+
+
 def observe(
-    seeds: Iterable[int], specs: Sequence[AnswerSpec], model: str = "pico"
+    seeds: Iterable[int],
+    specs: Sequence[AnswerSpec],
+    swapped: Mapping[AnswerSpec, AnswerSpec] = MappingProxyType({}),
+    model: str = "pico",
 ) -> Iterator[Observation]:
-    """Put one question about each scene and answer it by every method at its budget."""
+    """Put one question about each scene and answer it by every method at its budget.
+
+    swapped: methods among them, each with the random with which it exchanges tokens; see swap.py.
+    """
     for seed in seeds:
         scene, cache = scenes.make(seed), ResultCache(64_000_000)
         (question,) = sample(scene, random.Random(f"phenomena {seed}"), 1)
@@ -85,5 +103,12 @@ def observe(
             if result.answer is None:
                 raise ValueError(f"{result.method} at {result.budget}: {result.error}")
             answers[result.method, result.budget] = result.answer
+        boxes, swaps = case.vision.grid.boxes, {}
+        if is_about_one(question):
+            on_it = touched(boxes, question.targets[0].box)
+            swaps = {
+                spec: swap(case, spec, answers[spec], answers[random_], on_it, cache)
+                for spec, random_ in swapped.items()
+            }
         _, to_picture, to_first = prefill(case.decoder, case.prompt()).attention_mass.cpu().T
-        yield Observation(scene, question, answers, to_first, to_picture, case.vision.grid.boxes)
+        yield Observation(scene, question, answers, to_first, to_picture, boxes, swaps)

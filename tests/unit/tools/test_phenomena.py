@@ -9,12 +9,18 @@ import pytest
 import torch
 from PIL import Image
 
+from explorer.cases.answers import answer
+from explorer.cases.cache import ResultCache
+from explorer.cases.case import open_case
 from explorer.cases.generation import FULL
 from explorer.cases.records import Answer, StageMap
+from explorer.cases.request import CaseRequest
 from explorer.media.grid import touched
+from explorer.methods.chance import chance_of
 from explorer.metrics import phenomena, text_dominance
 from explorer.metrics.agreement import kendall
 from explorer.metrics.phenomena import Finding
+from explorer.pico.data import scenes
 from explorer.pico.data.questions import Question
 from explorer.pico.data.scenes import Scene, Thing
 from explorer.tools.phenomena import (
@@ -30,6 +36,7 @@ from explorer.tools.phenomena import (
 )
 from explorer.tools.phenomena import text_dominance as dominance
 from explorer.tools.phenomena.observation import Observation, observe
+from explorer.tools.phenomena.swap import Swap, swap
 
 N, SIDE = 196, 14
 EVEN = torch.full((12,), 0.97)  # what all visual tokens get of attention that is even
@@ -63,7 +70,8 @@ def observed(
     answers = {spec: answered(*spec) for spec in [(FULL, N), *measure.SPECS]}
     scene = Scene(Image.new("RGB", (224, 224)), (OWL,), 0)
     told = replace(question, answer="right")
-    return Observation(scene, told, answers, to_first, to_picture, boxes())
+    swaps = {spec: Swap(answered(*spec), answered(*spec)) for spec in attention_vs_random.SWAPPED}
+    return Observation(scene, told, answers, to_first, to_picture, boxes(), swaps)
 
 
 def changing(each: Observation, *answers: Answer) -> Observation:
@@ -119,13 +127,26 @@ def test_a_target_is_kept_as_far_as_the_patches_that_it_lies_on():
 
 def test_attention_falls_behind_chance_where_it_leaves_nothing_of_a_thing():
     elsewhere = [
-        answered(name, attention_vs_random.BUDGET, right=False, kept=np.arange(N - 9, N))
-        for name in attention_vs_random.RANDOM_OF
+        answered(*spec, right=False, kept=np.arange(N - 9, N))
+        for spec in attention_vs_random.SWAPPED
     ]
-    (found,) = attention_vs_random.findings([changing(observed(), *elsewhere), observed(COUNT)])
+    found, _ = attention_vs_random.findings([changing(observed(), *elsewhere), observed(COUNT)])
     assert found.shown and "FastV 0.50 (1.00), nothing left 0.50 (0.00)" in found.pico
-    (found,) = attention_vs_random.findings([observed()])
+    found, _ = attention_vs_random.findings([observed()])
     assert not found.shown and "FitPrune 1.00 (1.00), nothing left 0.00 (0.00)" in found.pico
+
+
+def test_what_costs_an_answer_is_what_gives_it_back_when_it_is_exchanged():
+    right, lost = (answered("swap", 64, right=is_right) for is_right in (True, False))
+    for thing, others, by_the_thing in ((right, lost, True), (lost, right, False)):
+        swaps = dict.fromkeys(attention_vs_random.SWAPPED, Swap(thing, others))
+        each = replace(wrong(observed(), swaps), swaps=swaps)
+        about_many = replace(observed(), question=replace(AT, targets=(OWL, OWL)))
+        _, found = attention_vs_random.findings([each, about_many])
+        assert found.shown == by_the_thing
+        told = "1.00 / 0.00" if by_the_thing else "0.00 / 1.00"
+        assert f"FastV 0.00 / {told} / 1.00" in found.pico
+        assert found.pico.startswith("so for FastV" if by_the_thing else "so for none")
 
 
 def test_a_preference_for_the_lower_end_is_seen_in_what_is_kept():
@@ -193,5 +214,24 @@ def test_pico_is_asked_one_question_a_scene_and_answers_by_every_spec():
     assert each.answers[specs[1]].layers[:3] == (N, N, 0), "all leave before layer 2"
     assert bool((each.to_first + each.to_picture < 1).all()), "the rest goes to other words"
     assert bool((each.to_picture > 0).all()) and each.to_first.shape == (12,)
+    assert not each.swaps, "nothing was to be exchanged"
     with pytest.raises(ValueError, match="fastv at 2"):
         list(observe([5], [("fastv", 2)]))
+
+
+@pytest.mark.parametrize("method", [name for name, _ in attention_vs_random.SWAPPED])
+def test_an_exchange_is_at_the_methods_layers_and_of_nothing_gives_the_methods_answer(method):
+    scene, cache = scenes.make(5), ResultCache(10**8)
+    request = CaseRequest.make("pico", scene.image, "what is in the middle ?")
+    case, specs = open_case(request, cache), [(method, 64), (chance_of(method), 64)]
+    own, random = (answer(request, *spec, cache=cache) for spec in specs)
+    nothing, half = np.zeros(N, bool), np.arange(N) < N // 2
+    same = swap(case, specs[0], own, random, nothing, cache)
+    if not own.stages[-1].merged:
+        assert same.thing.text == own.text and same.thing.p_full == pytest.approx(own.p_full)
+    assert same.others.text == random.text
+    swapped = swap(case, specs[0], own, random, half, cache)
+    for mixed, first, second in ((swapped.thing, random, own), (swapped.others, own, random)):
+        assert [stage.layer for stage in mixed.stages] == [stage.layer for stage in own.stages]
+        for stage, thing, rest in zip(mixed.stages, first.stages, second.stages, strict=True):
+            assert ((stage.fate == 0) == np.where(half, thing.fate == 0, rest.fate == 0)).all()
