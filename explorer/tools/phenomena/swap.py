@@ -44,7 +44,7 @@ def swap(
     """Answer twice from what two answers kept. on_thing [N]: the patches of the thing, bool.
 
     own, random: of the method and of its random, whose tokens leave at the same layers. Tokens that
-    the method merges are left out. `ValueError` where the layers differ.
+    the method merges are left out. `ValueError` where one has more stages than the other.
     """
     method, budget = spec
     plan = plan_of(resolve(method), case.size, budget)
