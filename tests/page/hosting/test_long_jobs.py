@@ -23,7 +23,7 @@ from explorer.ui import page as ui_page
 from explorer.ui.session import UseCases
 from explorer.vlm.turns import fair_queue, limits
 from explorer.vlm.turns.current_run import yield_turn
-from explorer.vlm.turns.fair_queue import FairQueue
+from explorer.vlm.turns.fair_queue import FairQueue, Run
 
 pytestmark = pytest.mark.browser
 PATIENCE = 60  # seconds
@@ -168,7 +168,16 @@ def none_may_begin(queue: FairQueue, monkeypatch: pytest.MonkeyPatch) -> Iterato
     with monkeypatch.context() as patch:
         patch.setattr(limits, "MAX_BEGUN", 0)
         yield
+        empty(queue, but=ahead)
     queue.leave(ahead)
+
+
+def empty(queue: FairQueue, but: Run | None = None) -> None:
+    """Wait until all have left: what is cancelled on the page is told to the server a bit later."""
+    end = time.monotonic() + PATIENCE
+    while queue.count(without=but):
+        assert time.monotonic() < end, queue.count(without=but)
+        time.sleep(0.01)
 
 
 def test_every_long_job_tells_its_place_is_cancelled_and_done_again(
@@ -193,6 +202,7 @@ def test_every_long_job_tells_its_place_is_cancelled_and_done_again(
         page.locator(job.go).click()
         working.begun()
         job.stop(page)
+        empty(queue)
         working.ended()
         working.held = False
         page.locator(job.go).click()
