@@ -66,6 +66,11 @@ class Card:
     repository: str = ""
     commit: str = ""
 
+    @property
+    def is_baseline(self) -> bool:
+        """Tell whether no paper stands behind it."""
+        return not self.arxiv
+
 
 @dataclass(frozen=True)
 class Option:

@@ -112,7 +112,7 @@ def compared(request: CaseRequest, tokens: int, cache: ResultCache) -> list[tupl
     return [
         (found.spec, near_a_third(found.ladder, tokens))
         for found in analyses.analyse(request, cache=cache).methods
-        if resolve(found.spec).card.arxiv
+        if not resolve(found.spec).card.is_baseline
     ]
 
 

@@ -50,7 +50,7 @@ def method_entry(method: Method) -> dict:
         "title": title(method.spec),
         "group": catalog.group_of(method),
         "where": method.where,
-        "baseline": not method.card.arxiv,
+        "baseline": method.card.is_baseline,
     }
 
 

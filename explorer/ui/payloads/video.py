@@ -70,7 +70,7 @@ def video_payload(request: VideoRequest, video: VideoAnalysis, truth: str | None
                 "key": method.spec,
                 "title": catalog.title(method.spec),
                 "where": method.where,
-                "baseline": not method.card.arxiv,
+                "baseline": method.card.is_baseline,
             }
             for method in catalog.choices_of_videos()
         ],

@@ -89,7 +89,7 @@ def card_payload(method: type[Method]) -> dict:
 
 def source(card: Card) -> str:
     """Name authors and year; a baseline has none."""
-    return f"{card.authors}, {card.year}" if card.arxiv else "baseline"
+    return "baseline" if card.is_baseline else f"{card.authors}, {card.year}"
 
 
 def looks(method: type[Method]) -> list[str]:
